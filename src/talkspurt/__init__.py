@@ -1,0 +1,9 @@
+"""A voice agent that answers a company's phone.
+
+The public names an agent is written with; everything else is reached through
+its own package. `ARCHITECTURE.md` is the map.
+"""
+
+from talkspurt.agent import Agent, Caller, ToolError, Voice, tool
+
+__all__ = ["Agent", "Caller", "ToolError", "Voice", "tool"]

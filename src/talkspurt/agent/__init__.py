@@ -1,0 +1,7 @@
+"""What users write: an `Agent` with a prompt, tools, a voice and policies."""
+
+from talkspurt.agent.agent import Agent, Policies, Voice
+from talkspurt.agent.caller import Caller
+from talkspurt.agent.tools import Tool, ToolError, tool
+
+__all__ = ["Agent", "Caller", "Policies", "Tool", "ToolError", "Voice", "tool"]

@@ -1,0 +1,227 @@
+"""One typed, frozen configuration, read once at the edge.
+
+Sources, strongest first: environment (`TALKSPURT_SERVER__PORT=8081`), a TOML file
+(`talkspurt.toml`, or the file `TALKSPURT_CONFIG` names), the defaults below. A few
+settings also go by the name their vendor documents (`TWILIO_AUTH_TOKEN`).
+An unknown key is an error that names the nearest known one.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from talkspurt.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "TALKSPURT_"
+VENDOR_NAMES = {
+    "TWILIO_ACCOUNT_SID": ("twilio", "account_sid"),
+    "TWILIO_AUTH_TOKEN": ("twilio", "auth_token"),
+    "TWILIO_AUTH_TOKEN_SECONDARY": ("twilio", "auth_token_secondary"),
+}
+"""Variables that carry their vendor's own name."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerConfig(_Section):
+    """Where the server listens and what the world calls it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str | None = None
+    """Origin that the carrier dials, e.g. `https://voice.example.com`; signatures are checked against it."""
+    development: bool = False
+    """Accept unsigned webhooks and sockets. Only for a server that nobody else can reach."""
+    max_calls: int = Field(100, ge=1)
+    """Calls at once; one more is told that all lines are busy."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        value = value.rstrip("/")
+        scheme, _, rest = value.partition("://")
+        if scheme not in ("https", "http") or not rest or "/" in rest or "?" in rest:
+            raise ValueError("must be an origin such as https://voice.example.com, with no path")
+        return value
+
+
+class TwilioConfig(_Section):
+    """The Twilio account. Without an auth token every webhook is refused (unless in development)."""
+
+    account_sid: str | None = None
+    auth_token: SecretStr | None = None
+    auth_token_secondary: SecretStr | None = None
+    """The other token while tokens are being rotated."""
+
+
+class LimitsConfig(_Section):
+    """Rates in the notation of the `limits` library. The first is counted before authentication."""
+
+    requests_per_address: str = "600/minute"
+    calls_per_caller: str = "10/minute"
+
+
+class StoreConfig(_Section):
+    """Where calls, turns and effects are kept."""
+
+    url: str = "sqlite+aiosqlite:///talkspurt.db"
+
+
+class SpeechConfig(_Section):
+    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`."""
+
+    recognizer: str = "whisper"
+    synthesizer: str = "piper"
+    weights_dir: Path | None = None
+    """Folder of the model store; default: the user's cache folder."""
+    threads: int = Field(1, ge=1)
+    """Threads of one local inference."""
+    base_url: dict[str, str] = Field(default_factory=dict)
+    """Own endpoint per vendor: `{deepgram = "wss://..."}`."""
+
+
+class ModelConfig(_Section):
+    """Who thinks: `offline`, or `anthropic:<model>`, `openai:<model>`."""
+
+    name: str = "offline"
+    base_url: str | None = None
+    max_tokens: int = Field(300, ge=1)
+
+
+class ConversationConfig(_Section):
+    """Timing of the conversation, in seconds."""
+
+    endpoint_silence: float = Field(0.6, gt=0, le=5)
+    """Silence after the caller's last voiced sample that ends the turn."""
+    barge_in_voiced: float = Field(0.096, gt=0, le=2)
+    """Voice needed before it counts as speech."""
+    silence_prompt: float = Field(10.0, gt=0)
+    """Silence of both sides until the agent asks whether the caller is there."""
+    silence_hangup: float = Field(30.0, gt=0)
+    """Silence of the caller until the agent says goodbye and hangs up."""
+    max_call: float = Field(1800.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.silence_hangup <= self.silence_prompt:
+            raise ValueError("silence_hangup must be longer than silence_prompt")
+        return self
+
+
+class NumberConfig(_Section):
+    """What answers one of our numbers. `number` "*" is the rest."""
+
+    number: str
+    agent: str = "retail"
+    locale: str = "en-US"
+
+
+class HandoverConfig(_Section):
+    """Where calls may be handed over: names the model may use, to E.164 numbers that it never sees."""
+
+    targets: dict[str, str] = Field(default_factory=dict)
+    countries: tuple[str, ...] = ("US", "CA")
+    """ISO countries whose numbers may be dialled."""
+
+
+class Config(_Section):
+    """The whole configuration."""
+
+    server: ServerConfig = ServerConfig()
+    twilio: TwilioConfig = TwilioConfig()
+    limits: LimitsConfig = LimitsConfig()
+    store: StoreConfig = StoreConfig()
+    speech: SpeechConfig = SpeechConfig()
+    model: ModelConfig = ModelConfig()
+    conversation: ConversationConfig = ConversationConfig()
+    handover: HandoverConfig = HandoverConfig()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    agents: dict[str, str] = Field(default_factory=lambda: {"retail": "talkspurt.retail:create_agent"})
+    """Name to `module:attribute`: an `Agent`, or a function without arguments that makes one."""
+    numbers: tuple[NumberConfig, ...] = (NumberConfig(number="*"),)
+
+    @model_validator(mode="after")
+    def _numbers_have_agents(self) -> Self:
+        for entry in self.numbers:
+            if entry.agent not in self.agents:
+                raise ValueError(f"number {entry.number} names agent '{entry.agent}', which is not in [agents]")
+        return self
+
+    def number(self, dialled: str) -> NumberConfig | None:
+        """What answers `dialled` (E.164), or None when nothing does."""
+        wildcard = None
+        for entry in self.numbers:
+            if entry.number == dialled:
+                return entry
+            if entry.number == "*":
+                wildcard = entry
+        return wildcard
+
+
+def load_config(path: Path | None = None, environment: dict[str, str] | None = None) -> Config:
+    """Read the configuration from `path` (default: as the module says) and the environment.
+
+    Raises `ConfigurationError` with one line per mistake, each naming the key and what to do.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    named = path or (Path(environment["TALKSPURT_CONFIG"]) if environment.get("TALKSPURT_CONFIG") else None)
+    values = _read_toml(named) if named else (_read_toml(Path("talkspurt.toml")) if Path("talkspurt.toml").exists() else {})
+    for name, (section, key) in VENDOR_NAMES.items():
+        if environment.get(name):
+            values.setdefault(section, {})[key] = environment[name]
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and name != "TALKSPURT_CONFIG":
+            _set(values, name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value, name)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the configuration file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+
+
+def _set(values: dict[str, Any], keys: list[str], value: str, variable: str) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"{variable}: '{key}' is a single value, not a section")
+    values[keys[-1]] = value
+
+
+def _sentence(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] != "extra_forbidden":
+        return f"{where or 'configuration'}: {detail['msg']}"
+    known = _known_keys(Config, [str(part) for part in detail["loc"][:-1]])
+    near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.0)
+    return f"{where}: unknown key; did you mean '{near[0]}'?" if near else f"{where}: unknown key"
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    fields: dict[str, FieldInfo] = model.model_fields
+    for part in path:
+        field = fields.get(part)
+        if field is None:
+            continue
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            fields = inner.model_fields
+        elif part == "numbers":
+            fields = NumberConfig.model_fields
+    return list(fields)

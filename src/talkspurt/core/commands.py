@@ -1,0 +1,141 @@
+"""Orders of a conversation to its session: a closed union, named in the imperative.
+
+Commands are idempotent; failure comes back as an event with the same id.
+"""
+
+from dataclasses import dataclass, field
+
+from talkspurt.core.history import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A stock sentence by name, worded per locale outside the core; `arguments` fill its blanks."""
+
+    name: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BeginUtterance:
+    """Words from `at` on belong to `utterance`."""
+
+    utterance: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe:
+    """Say what the utterance holds up to now; answered by `Transcribed` or `TranscriptionFailed`."""
+
+    utterance: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndUtterance:
+    """The utterance is over; its audio may be forgotten."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReply:
+    """Ask the language model to go on from `history`."""
+
+    reply: int
+    history: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Nobody waits for this reply any more."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Put a segment on the line, after those before it, in playback `epoch`."""
+
+    segment: int
+    epoch: int
+    text: str | Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayback:
+    """Clear the line and forget every segment that is not of playback `epoch` or later."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool the model asked for; answered by `ToolReturned` or `EffectProposed`."""
+
+    tool_call: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteEffect:
+    """The caller heard the read-back and said yes: execute the proposal; answered by `ToolReturned`."""
+
+    tool_call: str
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawEffect:
+    """The caller did not confirm: the proposal can never be executed."""
+
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTool:
+    """Nobody waits for this tool any more; its result will be ignored."""
+
+    tool_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append one entry to the call's stored transcript."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """An anomaly for the metrics, from a closed set of names; never the caller's words."""
+
+    name: str
+    detail: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up. `reason` is the call's end reason in store, metrics and dashboard."""
+
+    reason: str
+
+
+Command = (
+    BeginUtterance
+    | Transcribe
+    | EndUtterance
+    | RequestReply
+    | CancelReply
+    | Speak
+    | StopPlayback
+    | RunTool
+    | ExecuteEffect
+    | WithdrawEffect
+    | CancelTool
+    | Record
+    | Count
+    | EndCall
+)

@@ -1,0 +1,186 @@
+"""Facts that reach a conversation: a closed union, named in the past tense.
+
+Every event carries the id of what it speaks of. News of an id that is no longer
+alive is ignored and counted; hostile or late news never raises.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LineOpened:
+    """A media attachment is up: the caller can hear us. A call may have several, one after the other."""
+
+    attachment: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineClosed:
+    """A media attachment ended. `hung_up` when the carrier says that the caller is gone."""
+
+    attachment: int
+    hung_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp:
+    """The carrier reports the call as over, whatever the socket says."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Voice activity began; `at` is the time of its first voiced sample."""
+
+    talkspurt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """Voice activity ceased; `at` is the time of its last voiced sample, `voiced` the seconds of voice in it."""
+
+    talkspurt: int
+    at: float
+    voiced: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """The words of an utterance up to the `Transcribe` command with this revision; empty text means no words."""
+
+    utterance: int
+    revision: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionFailed:
+    """The recognizer could not answer a `Transcribe` command."""
+
+    utterance: int
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTextReceived:
+    """The next piece of a reply's text, in order."""
+
+    reply: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyToolRequested:
+    """The model asks for a tool within a reply. `arguments` is a JSON object as text."""
+
+    reply: int
+    tool_call: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyCompleted:
+    """The model has sent all of a reply."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """The model failed; text that came before is kept."""
+
+    reply: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStarted:
+    """The first sample of a segment has its place on the line: `position` seconds into playback `epoch`."""
+
+    segment: int
+    epoch: int
+    position: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFinished:
+    """All audio of a segment has its place on the line; it ends at `position` in `epoch`."""
+
+    segment: int
+    epoch: int
+    position: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFailed:
+    """The synthesizer could not speak a segment; what was already queued stays."""
+
+    segment: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackReached:
+    """The carrier says that the caller has heard `epoch` up to `position` seconds."""
+
+    epoch: int
+    position: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool finished, or was refused; `content` is a JSON object as text, meant for the model."""
+
+    tool_call: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectProposed:
+    """A tool with an effect is ready but for the caller's yes: `read_back` must be heard first."""
+
+    tool_call: str
+    proposal: str
+    read_back: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """One keypad digit: 0-9, *, # or A-D."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequested:
+    """Something outside the conversation wants it to end politely (drain, operator, a tool)."""
+
+    reason: Literal["shutdown", "operator", "handover", "agent"]
+
+
+Event = (
+    LineOpened
+    | LineClosed
+    | CallerHungUp
+    | SpeechStarted
+    | SpeechStopped
+    | Transcribed
+    | TranscriptionFailed
+    | ReplyTextReceived
+    | ReplyToolRequested
+    | ReplyCompleted
+    | ReplyFailed
+    | SegmentStarted
+    | SegmentFinished
+    | SegmentFailed
+    | PlaybackReached
+    | ToolReturned
+    | EffectProposed
+    | DigitPressed
+    | EndRequested
+)

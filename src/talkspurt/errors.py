@@ -1,0 +1,80 @@
+"""Every error this package raises on purpose, by where it happened and who must act.
+
+    TalkspurtError
+    ├── ConfigurationError   the operator must change a setting, file or key
+    ├── WeightsError         model weights are missing or corrupted; says which command mends it
+    ├── ProtocolError        the far end sent what its protocol forbids (counted, never fatal to a call)
+    ├── TransportError       the line to the carrier is gone
+    ├── ProviderError        a recognizer, synthesizer or language model failed
+    ├── StoreError           the database cannot be reached or refused the write
+    └── CallError            one call cannot go on; other calls are untouched
+
+`code` is stable: the API, the metrics and the dashboard show it, never the class name.
+"""
+
+from typing import ClassVar, Literal
+
+
+class TalkspurtError(Exception):
+    """Root of all errors raised on purpose; the message says what to do."""
+
+    code: ClassVar[str] = "talkspurt"
+
+
+class ConfigurationError(TalkspurtError):
+    """A setting is unknown, missing, contradictory or out of range."""
+
+    code = "configuration"
+
+
+class WeightsError(TalkspurtError):
+    """A model file is missing, incomplete or does not have its pinned hash."""
+
+    code = "weights"
+
+
+class ProtocolError(TalkspurtError):
+    """A message from the line breaks its protocol. `reason` is a metric label: short and from a closed set."""
+
+    code = "protocol"
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class TransportError(TalkspurtError):
+    """The media connection to the carrier is closed or refused."""
+
+    code = "transport"
+
+
+class ProviderError(TalkspurtError):
+    """A speech or language-model provider failed; `retryable` says whether asking again can help."""
+
+    code = "provider"
+
+    def __init__(
+        self,
+        port: Literal["recognizer", "synthesizer", "model"],
+        vendor: str,
+        message: str,
+        *,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(f"{vendor} {port}: {message}")
+        self.port = port
+        self.vendor = vendor
+        self.retryable = retryable
+
+
+class StoreError(TalkspurtError):
+    """The database cannot be reached or did not take the write."""
+
+    code = "store"
+
+
+class CallError(TalkspurtError):
+    """One call cannot be answered or cannot go on."""
+
+    code = "call"

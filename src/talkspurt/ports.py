@@ -1,0 +1,227 @@
+"""Every seam of the system in one file: what a call needs from the world.
+
+Audio crosses every port as **PCM16**: signed 16-bit little-endian, mono, at `LINE_RATE_HZ`.
+Transports and vendors convert at their own edge. A port never calls the conversation and
+never another port; the session carries facts from one to the other.
+
+Each port is fitted by at least two very different implementations (a local model and a
+streaming cloud vendor), and each has one contract suite under `tests/contracts/`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from talkspurt.core.history import Entry
+
+LINE_RATE_HZ: Final = 8_000
+"""Samples per second on a telephone line (G.711)."""
+
+
+# ── the line ──────────────────────────────────────────────────────────────────────
+
+
+class LineListener(Protocol):
+    """What a transport tells its session. Called on the event loop; must not block or raise."""
+
+    def audio_received(self, pcm: bytes, /) -> None:
+        """20 ms of the caller (320 bytes), in order; gaps already filled with silence."""
+
+    def digit_received(self, digit: str, /) -> None:
+        """One keypad digit."""
+
+    def mark_received(self, name: str, /) -> None:
+        """The carrier returned a mark (also for audio that a `clear` dropped)."""
+
+    def line_closed(self, *, hung_up: bool) -> None:
+        """The attachment is over; `hung_up` when the carrier said so with a `stop`."""
+
+
+class Transport(Protocol):
+    """One media attachment of a call. All methods return at once and never raise on a dead line."""
+
+    def listen(self, listener: LineListener, /) -> None:
+        """Deliver what the line says to `listener` from now on."""
+
+    def send_audio(self, pcm: bytes, /) -> None:
+        """Queue audio of any length at the carrier, after what it already holds."""
+
+    def send_mark(self, name: str, /) -> None:
+        """Ask the carrier to say when everything sent so far has been played."""
+
+    def clear(self) -> None:
+        """Make the carrier forget what it has not played yet."""
+
+    def close(self) -> None:
+        """End the attachment in an orderly way. Idempotent."""
+
+
+# ── hearing ───────────────────────────────────────────────────────────────────────
+
+
+class VoiceActivityStream(Protocol):
+    """One call's place in the shared detector."""
+
+    def feed(self, pcm: bytes, /) -> None:
+        """Add the caller's next audio, any length."""
+
+    def close(self) -> None:
+        """Give the place back. Idempotent."""
+
+
+class VoiceActivityDetector(Protocol):
+    """Tells voice from silence for all calls of a process at once.
+
+    `tick()` runs one batched inference over every stream that has a whole window; each
+    stream's callback then gets `(speech probability 0..1, samples covered so far)`.
+    """
+
+    window: int
+    """Samples per decision."""
+
+    def open(self, on_window: Callable[[float, int], None], /) -> VoiceActivityStream:
+        """Start a stream for one call."""
+
+    def tick(self) -> None:
+        """Decide all complete windows; called by the process's media clock every 20 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a recognizer heard.
+
+    `final` answers one `finalize` (same utterance and revision) and covers the utterance from
+    its beginning; empty text means that there were no words. Without `final` it is a partial,
+    `revision` 0. `error` is set instead of text when the recognizer failed.
+    """
+
+    utterance: int
+    revision: int
+    text: str
+    final: bool = True
+    error: str | None = None
+
+
+class RecognizerStream(Protocol):
+    """One call's recognition. The synchronous methods never block and never raise."""
+
+    def feed(self, pcm: bytes, /) -> None:
+        """Add the caller's next audio; called for every frame, speech or not."""
+
+    def begin(self, utterance: int, lead_in: float, /) -> None:
+        """Words from `lead_in` seconds ago on belong to `utterance`."""
+
+    def finalize(self, utterance: int, revision: int, /) -> None:
+        """Ask for one final `Transcript` of the utterance up to now. May be asked again, later, with a higher revision."""
+
+    def end(self, utterance: int, /) -> None:
+        """The utterance is over; forget its audio. Answers still to come may be dropped."""
+
+    def transcripts(self) -> AsyncIterator[Transcript]:
+        """Everything heard, until `aclose`. Every `finalize` is answered, with `error` if need be."""
+
+    async def aclose(self) -> None:
+        """Close the stream. Idempotent."""
+
+
+class Recognizer(Protocol):
+    """Turns speech into text."""
+
+    async def warm_up(self) -> None:
+        """Load models or open connections, and answer once, so that the first call is not slower."""
+
+    async def open(self, *, locale: str, call_id: str) -> RecognizerStream:
+        """Start a stream for one call. Raises `ProviderError`."""
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
+
+
+# ── thinking ──────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model is told of it. `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    """All that a model may know: it keeps nothing between requests."""
+
+    instructions: str
+    history: tuple[Entry, ...]
+    tools: tuple[ToolSpec, ...]
+    locale: str = "en-US"
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the reply's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A complete tool call. `arguments` is a JSON object as text; `tool_call` is unique within the call."""
+
+    tool_call: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens used by one reply, at its end."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+ReplyPart = TextDelta | ToolCallPart | Usage
+
+
+class LanguageModel(Protocol):
+    """Decides what the agent says and which tools it asks for."""
+
+    async def warm_up(self) -> None:
+        """Load models or open connections, so that the first call is not slower."""
+
+    def reply(self, request: ReplyRequest, /) -> AsyncIterator[ReplyPart]:
+        """Stream one reply. Closing the iterator cancels the request. Raises `ProviderError`."""
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
+
+
+# ── speaking ──────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """The next audio of a segment; `words` are `(word, start second within the segment)` where the vendor has them."""
+
+    pcm: bytes
+    words: tuple[tuple[str, float], ...] = field(default=())
+
+
+class Synthesizer(Protocol):
+    """Turns text into speech."""
+
+    async def warm_up(self) -> None:
+        """Load models or open connections, and speak once, so that the first call is not slower."""
+
+    def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncIterator[SpeechChunk]:
+        """Stream the speech of one segment. `voice` is the vendor's own name or "" for its default.
+
+        Closing the iterator cancels the request. Raises `ProviderError`.
+        """
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
