@@ -10,7 +10,7 @@ streaming cloud vendor), and each has one contract suite under `tests/contracts/
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from talkspurt.core.history import Entry
 
@@ -225,3 +225,37 @@ class Synthesizer(Protocol):
 
     async def aclose(self) -> None:
         """Release everything. Idempotent."""
+
+
+# ── doing ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRecord:
+    """One effect in the ledger. `arguments` and `result` are canonical JSON text (sorted keys, no spaces)."""
+
+    proposal: str
+    call_id: str
+    tool: str
+    arguments: str
+    state: Literal["proposed", "executing", "done", "failed", "withdrawn", "in_doubt"]
+    result: str | None = None
+
+
+class EffectLedger(Protocol):
+    """Remembers every effect, one committed transition at a time, so that none happens twice.
+
+    Raises `StoreError` when a transition could not be committed; then nothing may be executed.
+    """
+
+    async def propose(self, record: EffectRecord, /) -> EffectRecord:
+        """Store a new proposal; returns the earlier record if this call already did the same thing with success."""
+
+    async def begin(self, proposal: str, /) -> EffectRecord | None:
+        """proposed → executing, once: None when the proposal is not (any more) in state proposed."""
+
+    async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
+        """executing → its outcome."""
+
+    async def withdraw(self, proposal: str, /) -> None:
+        """proposed → withdrawn; any other state is left alone."""
