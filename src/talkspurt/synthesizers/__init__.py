@@ -1,1 +1,21 @@
-"""placeholder docstring: owner fills."""
+"""Synthesizers: one vendor per file, picked by `speech.synthesizer`."""
+
+from typing import Final
+
+from talkspurt.config import Config
+from talkspurt.ports import Synthesizer
+from talkspurt.vendors import Vendor, create_vendor
+
+SYNTHESIZERS: Final = {
+    "piper": Vendor("talkspurt.synthesizers.piper:PiperSynthesizer"),
+    "elevenlabs": Vendor("talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer", extra="elevenlabs"),
+}
+
+
+def create_synthesizer(config: Config) -> Synthesizer:
+    """Make the configured synthesizer; it is cold until `warm_up`.
+
+    Raises `ConfigurationError` for an unknown name or a missing extra.
+    """
+    synthesizer: Synthesizer = create_vendor("speech.synthesizer", config.speech.synthesizer, SYNTHESIZERS, config)
+    return synthesizer
