@@ -1,4 +1,8 @@
-"""An agent: what it is told, what it can do, how it sounds."""
+"""An agent: what it is told, what it can do, how it sounds.
+
+An `Agent` is a frozen value, shared by all calls it answers; it is checked when it is made, so
+that a mistake stops the server's start and never a call.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -6,6 +10,7 @@ from dataclasses import dataclass, field
 
 from talkspurt.agent.dialogue import Dialogue
 from talkspurt.agent.tools import Tool
+from talkspurt.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,22 @@ class Policies:
 
     max_call_minutes: float = 30.0
     verification_attempts: int = 3
+    """Failed attempts in one call after which nobody is verified any more."""
     max_tool_rounds: int = 6
     """Tool rounds within one turn before the agent must speak."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_call_minutes", "verification_attempts", "max_tool_rounds"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"policies: {name} must be greater than 0, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent, shared by all calls it answers; it holds no state of a call."""
+    """One agent, shared by all calls it answers; it holds no state of a call.
+
+    Raises `ConfigurationError` when a part is missing or two tools have the same name.
+    """
 
     name: str
     prompt: str
@@ -39,6 +53,25 @@ class Agent:
     """How to hold the conversation when no language model is configured (see `talkspurt.models.offline`)."""
     lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     """Entered once when the server starts, left when it stops: open databases and clients here."""
+
+    def __post_init__(self) -> None:
+        for part in ("name", "prompt", "greeting"):
+            if not getattr(self, part).strip():
+                raise ConfigurationError(f"agent '{self.name}': {part} is empty")
+        object.__setattr__(self, "tools", tuple(self.tools))
+        seen: set[str] = set()
+        for entry in self.tools:
+            if not isinstance(entry, Tool):
+                called = getattr(entry, "__name__", repr(entry))
+                raise ConfigurationError(f"agent '{self.name}': {called} is not a tool: put @tool above it")
+            if entry.unbound:
+                raise ConfigurationError(
+                    f"agent '{self.name}': tool '{entry.name}' is a method without its object: "
+                    f"pass it from the object, e.g. shop.{entry.name}"
+                )
+            if entry.name in seen:
+                raise ConfigurationError(f"agent '{self.name}': two tools are called '{entry.name}'")
+            seen.add(entry.name)
 
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""

@@ -1,6 +1,12 @@
-"""Who is calling, as tools see it: the one thing about the call that a tool may trust."""
+"""Who is calling, as tools see it: the one thing about the call that a tool may trust.
 
-from dataclasses import dataclass, field
+Invariant: only a tool that checked facts raises the level, through `verify`; nothing that a
+model says does. The caller number is never proof of identity.
+"""
+
+from dataclasses import dataclass
+
+from talkspurt.agent.refusal import ToolError
 
 
 @dataclass(slots=True)
@@ -17,8 +23,10 @@ class Caller:
     locale: str = "en-US"
     level: int = 0
     account: str | None = None
-    handover_target: str | None = field(default=None)
+    handover_target: str | None = None
     """The name of the place the call goes to when it ends ("billing"), never a number."""
+    handover_targets: tuple[str, ...] = ()
+    """Names of the places this call may be handed over to; empty when nobody can take it."""
 
     def verify(self, account: str, *, level: int = 1) -> None:
         """Raise the verification level for `account`; another account than before starts again from nothing."""
@@ -28,5 +36,11 @@ class Caller:
         self.level = max(self.level, level)
 
     def hand_over(self, target: str) -> None:
-        """Ask for the call to go to `target` once the agent has finished its sentence."""
+        """Ask for the call to go to `target` once the agent has finished its sentence.
+
+        Raises `ToolError` when `target` is not among `handover_targets`.
+        """
+        if target not in self.handover_targets:
+            known = ", ".join(self.handover_targets) or "none"
+            raise ToolError(f"The call cannot go there. Places it can go to: {known}.")
         self.handover_target = target

@@ -1,37 +1,282 @@
-"""`@tool`: a typed async function that a model may call, with what the runtime must know of it."""
+"""`@tool`: a typed async function that a model may call, with what the runtime must know of it.
 
+The function's annotations become the JSON Schema that the model sees and that its arguments
+are checked against; the docstring's first paragraph becomes the description, and lines of the
+form `name: text` below it describe the arguments. A parameter annotated `Caller` is filled in
+by the runtime and hidden from the model.
+
+Every mistake in a declaration is a `ConfigurationError` when the module is imported, not a
+surprise in a call.
+"""
+
+import inspect
+import math
+import re
+import types
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final, overload
 
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
 
-class ToolError(Exception):
-    """Raised by a tool to refuse: the message is a short fact the agent can say, never an internal detail."""
+from talkspurt.agent.caller import Caller
+from talkspurt.agent.refusal import ToolError
+from talkspurt.errors import ConfigurationError
+
+__all__ = ["END_CALL", "Tool", "ToolError", "tool"]
+
+END_CALL: Final = "end_call"
+"""The tool that the runtime itself adds to every agent."""
+
+MAX_LEVEL: Final = 2
+TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+"""What every language-model vendor accepts as the name of a function."""
+
+ToolFunction = Callable[..., Awaitable[Any]]
+ReadBack = Callable[..., Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function with its declarations. Made by `@tool`, called only by the dispatcher."""
+    """A function with its declarations. Made by `@tool`, called only by the dispatcher.
+
+    Declared on methods, it binds like one: `shop.find_order` is the tool that works on `shop`.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     """JSON Schema of the arguments, without the injected `Caller`."""
-    function: Callable[..., Awaitable[Any]]
+    arguments: type[BaseModel]
+    """Checks a model's arguments; its fields carry the parameter names as aliases."""
+    function: ToolFunction
+    caller_parameter: str | None = None
+    """Name of the parameter that receives the `Caller`, if there is one."""
     level: int = 0
     """Verification level the caller needs before it runs."""
     verifies: int = 0
     """The level this tool may raise the caller to; its refusals count as failed attempts."""
     effect: bool = False
     """Changes something outside the conversation: needs a read-back that was heard and a yes."""
-    read_back: Callable[..., Awaitable[str]] | None = None
+    read_back: ReadBack | None = None
     """Words the proposal from the arguments; may raise `ToolError` to refuse before anything is proposed."""
     timeout: float = 5.0
     """Seconds until the result is given up."""
     filler: str = ""
     """Said when the tool takes longer than a second; "" for the locale's own."""
 
+    def __get__(self, instance: object | None, owner: type | None = None) -> "Tool":
+        """Bind a tool declared on a method to its object."""
+        if instance is None or not self.unbound:
+            return self
+        read_back = self.read_back
+        if read_back is not None and _is_unbound(read_back):
+            read_back = types.MethodType(read_back, instance)
+        return replace(self, function=types.MethodType(self.function, instance), read_back=read_back)
 
-def tool(*args: Any, **kwargs: Any) -> Any:
-    """To be written."""
-    raise NotImplementedError
+    @property
+    def unbound(self) -> bool:
+        """Whether this is a method that still lacks its object."""
+        return _is_unbound(self.function)
+
+    def keywords(self, arguments: BaseModel, caller: Caller) -> dict[str, Any]:
+        """Checked `arguments` as the function (and its read-back) take them, with the caller filled in."""
+        fields = type(arguments).model_fields
+        keywords = {str(fields[name].alias): getattr(arguments, name) for name in fields}
+        if self.caller_parameter is not None:
+            keywords[self.caller_parameter] = caller
+        return keywords
+
+
+@overload
+def tool(function: ToolFunction, /) -> Tool: ...
+
+
+@overload
+def tool(
+    *,
+    level: int = 0,
+    verifies: int = 0,
+    effect: bool = False,
+    read_back: ReadBack | None = None,
+    timeout: float = 5.0,
+    filler: str = "",
+) -> Callable[[ToolFunction], Tool]: ...
+
+
+def tool(
+    function: ToolFunction | None = None,
+    /,
+    *,
+    level: int = 0,
+    verifies: int = 0,
+    effect: bool = False,
+    read_back: ReadBack | None = None,
+    timeout: float = 5.0,
+    filler: str = "",
+) -> Tool | Callable[[ToolFunction], Tool]:
+    """Make a typed async function a tool; see `Tool` for what each declaration means.
+
+    Use as `@tool` or `@tool(level=1, ...)` on functions and methods, or as `tool(shop.find_order)`.
+    Raises `ConfigurationError` when the function or a declaration cannot be used.
+    """
+
+    def declare(function: ToolFunction) -> Tool:
+        name = getattr(function, "__name__", repr(function))
+        _check_function(name, function)
+        _check_declarations(name, level=level, verifies=verifies, timeout=timeout)
+        parameters, caller_parameter = _parameters(name, function)
+        _check_read_back(name, function, effect=effect, read_back=read_back)
+        description, notes = _documentation(name, function, tuple(parameters))
+        arguments = _arguments_model(name, parameters, notes)
+        return Tool(
+            name=name,
+            description=description,
+            parameters=_json_schema(name, arguments),
+            arguments=arguments,
+            function=function,
+            caller_parameter=caller_parameter,
+            level=level,
+            verifies=verifies,
+            effect=effect,
+            read_back=read_back,
+            timeout=timeout,
+            filler=filler,
+        )
+
+    return declare if function is None else declare(function)
+
+
+# ── checks ────────────────────────────────────────────────────────────────────────
+
+
+def _check_function(name: str, function: ToolFunction) -> None:
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"tool '{name}' must be an async function: write 'async def {name}(...)'")
+    if not TOOL_NAME.fullmatch(name):
+        raise ConfigurationError(f"tool '{name}': a name has 1 to 64 letters, digits and _, and begins with a letter")
+    if name == END_CALL:
+        raise ConfigurationError(f"tool '{END_CALL}' is built in: give yours another name")
+
+
+def _check_declarations(name: str, *, level: int, verifies: int, timeout: float) -> None:
+    for key, value in (("level", level), ("verifies", verifies)):
+        if not 0 <= value <= MAX_LEVEL:
+            raise ConfigurationError(f"tool '{name}': {key} must be 0, 1 or {MAX_LEVEL}, not {value}")
+    if not (timeout > 0 and math.isfinite(timeout)):
+        raise ConfigurationError(f"tool '{name}': timeout must be a positive number of seconds, not {timeout}")
+
+
+def _check_read_back(name: str, function: ToolFunction, *, effect: bool, read_back: ReadBack | None) -> None:
+    if read_back is None:
+        if effect:
+            raise ConfigurationError(
+                f"tool '{name}' has an effect, so the caller must hear what will be done: "
+                "give it read_back=, an async function that words it"
+            )
+        return
+    if not effect:
+        raise ConfigurationError(f"tool '{name}' has a read_back but no effect: add effect=True or drop it")
+    if not inspect.iscoroutinefunction(read_back):
+        raise ConfigurationError(f"tool '{name}': its read_back must be an async function that returns the sentence")
+    expected = tuple(inspect.signature(function).parameters)
+    found = tuple(inspect.signature(read_back).parameters)
+    if set(_without_self(expected)) != set(_without_self(found)):
+        raise ConfigurationError(
+            f"tool '{name}': its read_back must take the same parameters, "
+            f"({', '.join(expected)}), not ({', '.join(found)})"
+        )
+
+
+def _is_unbound(function: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(function).parameters), None) == "self"
+
+
+def _without_self(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names[1:] if names[:1] == ("self",) else names
+
+
+# ── from the function to what a model is told ─────────────────────────────────────
+
+
+def _parameters(name: str, function: ToolFunction) -> tuple[dict[str, tuple[Any, Any]], str | None]:
+    """Parameter name to (annotation, default), and the name of the parameter for the `Caller`."""
+    try:
+        hints = inspect.get_annotations(_unwrapped(function), eval_str=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        raise ConfigurationError(f"tool '{name}': an annotation cannot be resolved: {error}") from None
+    parameters: dict[str, tuple[Any, Any]] = {}
+    caller_parameter = None
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name == "self" and not parameters and caller_parameter is None:
+            continue
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigurationError(f"tool '{name}': parameter '{parameter}' must be an ordinary named parameter")
+        if parameter.name not in hints:
+            raise ConfigurationError(
+                f"tool '{name}': annotate parameter '{parameter.name}', e.g. '{parameter.name}: str'"
+            )
+        hint = hints[parameter.name]
+        if hint is Caller:
+            if caller_parameter is not None:
+                raise ConfigurationError(f"tool '{name}' takes the Caller twice")
+            caller_parameter = parameter.name
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        parameters[parameter.name] = (hint, default)
+    return parameters, caller_parameter
+
+
+def _unwrapped(function: ToolFunction) -> Callable[..., Any]:
+    function = inspect.unwrap(function)
+    return function.__func__ if inspect.ismethod(function) else function
+
+
+def _documentation(name: str, function: ToolFunction, parameters: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """The docstring's first paragraph, and what its `name: text` lines say of the parameters."""
+    docstring = inspect.getdoc(function)
+    if not docstring:
+        raise ConfigurationError(f"tool '{name}' needs a docstring: the model reads there what the tool is for")
+    description, _, rest = docstring.partition("\n\n")
+    notes: dict[str, str] = {}
+    current = None
+    for line in rest.splitlines():
+        label, colon, text = line.strip().partition(":")
+        if colon and label in parameters:
+            current = label
+            notes[current] = text.strip()
+        elif current is not None and line.startswith(" ") and line.strip():
+            notes[current] = f"{notes[current]} {line.strip()}".strip()
+        else:
+            current = None
+    return " ".join(description.split()), notes
+
+
+def _arguments_model(name: str, parameters: dict[str, tuple[Any, Any]], notes: dict[str, str]) -> type[BaseModel]:
+    # Fields are numbered and carry the real name as alias: a parameter may be called `json` or `copy`,
+    # which would shadow a method of the model.
+    fields: dict[str, Any] = {}
+    for number, (parameter, (hint, default)) in enumerate(parameters.items()):
+        extras: dict[str, Any] = {} if _has_description(hint) else {"description": notes.get(parameter)}
+        fields[f"argument_{number}"] = (hint, Field(default, alias=parameter, **extras))
+    try:
+        return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+    except PydanticUserError as error:
+        raise ConfigurationError(f"tool '{name}': a parameter has a type JSON cannot carry: {error.message}") from None
+
+
+def _has_description(hint: Any) -> bool:
+    return any(getattr(extra, "description", None) for extra in getattr(hint, "__metadata__", ()))
+
+
+def _json_schema(name: str, arguments: type[BaseModel]) -> dict[str, Any]:
+    try:
+        schema = arguments.model_json_schema(by_alias=True)
+    except PydanticUserError as error:
+        raise ConfigurationError(f"tool '{name}': a parameter has a type JSON cannot carry: {error.message}") from None
+    # Titles repeat the names; they would only cost the model tokens.
+    schema.pop("title", None)
+    for declaration in schema.setdefault("properties", {}).values():
+        declaration.pop("title", None)
+    return schema

@@ -1,0 +1,14 @@
+"""How a tool refuses: an expected answer, not a fault."""
+
+
+class ToolError(Exception):
+    """Raised by a tool to refuse: the message is a short fact the agent can say, never an internal detail.
+
+    A refusal by a tool that verifies callers counts as a failed attempt, unless `attempted` is
+    False: nothing was tried yet, for example because a fact is still missing.
+    """
+
+    def __init__(self, message: str, *, attempted: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.attempted = attempted

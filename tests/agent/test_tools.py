@@ -1,0 +1,268 @@
+"""What `@tool` accepts, what it tells a model, and what it refuses with which sentence."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Field
+
+from talkspurt.agent import Agent, Caller, Policies, Tool, ToolError, tool
+from talkspurt.errors import ConfigurationError
+
+
+class Diary:
+    """Tools on an object that holds state."""
+
+    def __init__(self) -> None:
+        self.booked: list[str] = []
+
+    @tool
+    async def slots(self, day: str) -> list[str]:
+        """List the free slots of a day."""
+        return [slot for slot in ("9:00", "10:00") if f"{day} {slot}" not in self.booked]
+
+    async def _word_booking(self, caller: Caller, day: str) -> str:
+        return f"I'll book {day} for {caller.number}. Is that right? {len(self.booked)} booked so far."
+
+    @tool(effect=True, read_back=_word_booking)
+    async def book(self, caller: Caller, day: str) -> dict[str, str]:
+        """Book a slot."""
+        self.booked.append(day)
+        return {"status": "booked"}
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(call_id="c1", number="+15551230000")
+
+
+def test_annotations_and_docstring_become_what_a_model_is_told() -> None:
+    @tool(level=1, timeout=2, filler="One second.")
+    async def reserve(
+        caller: Caller,
+        day: str,
+        people: Annotated[int, Field(ge=1, le=12, description="How many will come")] = 2,
+        place: Literal["inside", "outside"] = "inside",
+    ) -> dict[str, str]:
+        """Reserve a table
+        for the evening.
+
+        Args:
+            day: the day, as the caller
+                said it
+            people: ignored, the annotation says more
+        """
+        return {}
+
+    assert reserve.name == "reserve"
+    assert reserve.description == "Reserve a table for the evening."
+    assert reserve.parameters == {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "day": {"type": "string", "description": "the day, as the caller said it"},
+            "people": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 12,
+                "default": 2,
+                "description": "How many will come",
+            },
+            "place": {"type": "string", "enum": ["inside", "outside"], "default": "inside"},
+        },
+        "required": ["day"],
+    }
+    assert (reserve.level, reserve.timeout, reserve.filler, reserve.effect) == (1, 2, "One second.", False)
+
+
+def test_a_tool_without_arguments_has_an_object_schema() -> None:
+    @tool
+    async def hours() -> str:
+        """Tell the opening hours."""
+        return "9 to 5"
+
+    assert hours.parameters == {"type": "object", "properties": {}, "additionalProperties": False}
+    assert hours.caller_parameter is None
+
+
+async def test_checked_arguments_reach_the_function_with_the_caller_filled_in(caller: Caller) -> None:
+    @tool
+    async def look_up(json: str, who: Caller, copy: int = 3) -> tuple[str, str, int]:
+        """Look up (with parameters named like methods of a model)."""
+        return json, who.call_id, copy
+
+    arguments = look_up.arguments.model_validate({"json": "x"})
+    assert await look_up.function(**look_up.keywords(arguments, caller)) == ("x", "c1", 3)
+
+
+async def test_tools_declared_on_methods_bind_to_their_object(caller: Caller) -> None:
+    diary, other = Diary(), Diary()
+    arguments = diary.book.arguments.model_validate({"day": "Monday 9:00"})
+    await diary.book.function(**diary.book.keywords(arguments, caller))
+    assert diary.booked == ["Monday 9:00"]
+    assert other.booked == []
+    assert await diary.slots.function(day="Monday") == ["10:00"]
+    assert diary.book.read_back is not None
+    assert (await diary.book.read_back(caller=caller, day="Monday")).endswith("1 booked so far.")
+
+
+async def test_bound_methods_can_be_made_tools_afterwards() -> None:
+    class Clock:
+        def __init__(self, now: str) -> None:
+            self.now = now
+
+        async def time(self) -> str:
+            """Tell the time."""
+            return self.now
+
+    made = tool(Clock("noon").time)
+    assert made.name == "time"
+    assert await made.function() == "noon"
+    assert not made.unbound
+
+
+async def _sentence(item: str) -> str:
+    return f"I'll send the {item}."
+
+
+def _declare(function: Any, **declarations: Any) -> Callable[[], Tool]:
+    return lambda: tool(**declarations)(function)
+
+
+async def good(item: str) -> str:
+    """Send an item."""
+    return item
+
+
+async def undocumented(item: str) -> str:
+    return item
+
+
+async def unannotated(item) -> str:  # type: ignore[no-untyped-def]
+    """Send an item."""
+    return str(item)
+
+
+async def variadic(*items: str) -> str:
+    """Send items."""
+    return str(items)
+
+
+async def positional(item: str, /) -> str:
+    """Send an item."""
+    return item
+
+
+async def two_callers(one: Caller, two: Caller) -> str:
+    """Talk."""
+    return ""
+
+
+async def no_json(item: Callable[[], str]) -> str:
+    """Send an item."""
+    return item()
+
+
+async def unresolved(item: "Missing") -> str:  # type: ignore[name-defined]  # noqa: F821
+    """Send an item."""
+    return str(item)
+
+
+def synchronous(item: str) -> str:
+    """Send an item."""
+    return item
+
+
+async def end_call() -> str:
+    """Hang up."""
+    return ""
+
+
+async def _other_parameters(thing: str) -> str:
+    return thing
+
+
+@pytest.mark.parametrize(
+    ("declare", "sentence"),
+    [
+        (_declare(synchronous), "must be an async function"),
+        (_declare(undocumented), "needs a docstring"),
+        (_declare(unannotated), "annotate parameter 'item'"),
+        (_declare(variadic), "must be an ordinary named parameter"),
+        (_declare(positional), "must be an ordinary named parameter"),
+        (_declare(two_callers), "takes the Caller twice"),
+        (_declare(no_json), "a type JSON cannot carry"),
+        (_declare(unresolved), "cannot be resolved"),
+        (_declare(end_call), "is built in"),
+        (_declare(good, effect=True), "give it read_back="),
+        (_declare(good, read_back=_sentence), "no effect"),
+        (_declare(good, effect=True, read_back=synchronous), "read_back must be an async function"),
+        (_declare(good, effect=True, read_back=_other_parameters), "must take the same parameters"),
+        (_declare(good, level=3), "level must be 0, 1 or 2"),
+        (_declare(good, verifies=-1), "verifies must be 0, 1 or 2"),
+        (_declare(good, timeout=0), "timeout must be a positive number"),
+        (_declare(good, timeout=float("inf")), "timeout must be a positive number"),
+        (_declare(good, timeout=float("nan")), "timeout must be a positive number"),
+    ],
+)
+def test_a_wrong_declaration_says_what_to_do(declare: Callable[[], Tool], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        declare()
+
+
+def test_names_that_a_vendor_would_refuse_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="letters, digits"):
+        tool(_sentence)
+
+
+@tool
+async def ping() -> str:
+    """Answer."""
+    return "pong"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"prompt": " "}, "prompt is empty"),
+        ({"greeting": ""}, "greeting is empty"),
+        ({"name": ""}, "name is empty"),
+        ({"tools": (ping, replace(ping))}, "two tools are called 'ping'"),
+        ({"tools": (Diary.slots,)}, "a method without its object"),
+        ({"tools": (good,)}, "is not a tool"),
+    ],
+)
+def test_an_agent_is_checked_when_it_is_made(change: dict[str, Any], sentence: str) -> None:
+    parts: dict[str, Any] = {"name": "a", "prompt": "Be kind.", "greeting": "Hello.", "tools": (ping,)}
+    with pytest.raises(ConfigurationError, match=sentence):
+        Agent(**(parts | change))
+
+
+def test_an_agent_finds_its_tools_by_name() -> None:
+    agent = Agent(name="a", prompt="Be kind.", greeting="Hello.", tools=[ping])
+    assert agent.tools == (ping,)
+    assert agent.tool("ping") is ping
+    assert agent.tool("pong") is None
+
+
+def test_policies_are_positive() -> None:
+    with pytest.raises(ConfigurationError, match="verification_attempts must be greater than 0"):
+        Policies(verification_attempts=0)
+
+
+def test_verifying_another_account_starts_again(caller: Caller) -> None:
+    caller.verify("yusuf", level=2)
+    caller.verify("yusuf", level=1)
+    assert (caller.account, caller.level) == ("yusuf", 2)
+    caller.verify("ava")
+    assert (caller.account, caller.level) == ("ava", 1)
+
+
+def test_a_call_can_only_be_handed_to_a_known_place(caller: Caller) -> None:
+    with pytest.raises(ToolError, match="none"):
+        caller.hand_over("billing")
+    assert caller.handover_target is None
+    caller.handover_targets = ("billing",)
+    caller.hand_over("billing")
+    assert caller.handover_target == "billing"
