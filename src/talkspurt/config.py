@@ -83,6 +83,8 @@ class SpeechConfig(_Section):
     synthesizer: str = "piper"
     weights_dir: Path | None = None
     """Folder of the model store; default: the user's cache folder."""
+    weights_from: Path | None = None
+    """Folder with weight files or their data wheels, looked into before anything is downloaded."""
     threads: int = Field(1, ge=1)
     """Threads of one local inference."""
     base_url: dict[str, str] = Field(default_factory=dict)
