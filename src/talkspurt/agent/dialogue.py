@@ -47,7 +47,10 @@ class Resolver:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A tool that lists what a caller may choose from: `items` in its result, each by its `value` and spoken as `label`."""
+    """A tool that lists what a caller may choose from.
+
+    `items` names the list in its result, `value` the field that is chosen by.
+    """
 
     tool: str
     items: str
@@ -60,7 +63,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One fact that the caller has to tell. A `person` fills `first_name` and `last_name`; the others fill their own name."""
+    """One fact that the caller has to tell.
+
+    A `person` fills `first_name` and `last_name`; every other kind fills its own name.
+    """
 
     name: str
     kind: SlotKind
