@@ -1,0 +1,432 @@
+"""The agent's half of the conversation: its turn, its tools, its effects, its words.
+
+It knows nothing of who has the floor. The conversation tells it to answer, to suspend and
+to go on; it tells the conversation by `step` how far its turn is.
+
+Rules kept here:
+- only the playback ledger puts the agent's words into history;
+- every tool answer lands once, in the place behind its call, even when its turn is gone;
+- an effect is executed only when the caller's turn is a clear yes, every detail of the
+  read-back was proven to be heard, and nothing was said after it.
+"""
+
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Literal
+
+from talkspurt.core.commands import (
+    CancelReply,
+    CancelTool,
+    Command,
+    Count,
+    ExecuteEffect,
+    Phrase,
+    Record,
+    RequestReply,
+    RunTool,
+    Speak,
+    StopPlayback,
+    WithdrawEffect,
+)
+from talkspurt.core.events import (
+    EffectProposed,
+    PlaybackReached,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyTextReceived,
+    ReplyToolRequested,
+    SegmentFailed,
+    SegmentFinished,
+    SegmentStarted,
+    ToolReturned,
+)
+from talkspurt.core.history import CallerSaid, Entry, ToolCalled
+from talkspurt.core.log import Called, Log, Spoken
+from talkspurt.core.playback import Playback
+from talkspurt.core.sentences import flush, take_sentences
+from talkspurt.core.settings import Settings
+from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
+
+END_CALL = "end_call"
+"""The built-in tool by which a model hangs up once its goodbye has been heard."""
+
+MAX_TOOLS_AT_ONCE = 8
+"""More parallel calls than this in one reply is a model gone astray."""
+
+_TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
+_ONE_AT_A_TIME = (
+    '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
+)
+_TOO_MANY = '{"error":{"kind":"refused","message":"Too many tools at once."}}'
+
+
+class Progress(Enum):
+    """How far the agent's turn is."""
+
+    NONE = auto()
+    """There is no turn."""
+    PREPARING = auto()
+    """Something is still to come, nothing can be heard."""
+    AUDIBLE = auto()
+    """The caller hears it."""
+    FINISHED = auto()
+    """Everything was said and heard."""
+
+
+class AgentSide:
+    """State and rules of everything the agent says and does. Commands go to the list it was given."""
+
+    def __init__(self, settings: Settings, commands: list[Command]) -> None:
+        self._settings = settings
+        self._commands = commands
+        self.playback = Playback()
+        self.log = Log()
+        self.turn: AgentTurn | None = None
+        self.suspended = False
+        self.running: dict[str, RunningTool] = {}
+        self.pending: PendingEffect | None = None
+        self.failures = 0
+        self.replies = 0
+        self.segments = 0
+
+    # ── orders of the conversation ────────────────────────────────────────────────
+
+    def open_turn(self, *lines: str | Phrase, now: float, prompting: bool = False, ending: str = "") -> None:
+        """Begin a turn of stock sentences that no model is asked for."""
+        self.turn = AgentTurn(fed_at=now, prompting=prompting, ending=ending)
+        self.suspended = False
+        for line in lines:
+            self._say(Line(line), now)
+
+    def answer(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
+        """Begin a turn that answers the caller; a turn before it is dropped."""
+        confirmed = self._take_confirmed(text)
+        self.drop_turn()
+        self.log.add(CallerSaid(text, source))
+        if confirmed is None:
+            self._request(AgentTurn(), now)
+            return
+        tool_call = f"{confirmed.tool_call}-confirmed"
+        self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
+        self.running[tool_call] = RunningTool(confirmed.name, confirmed.arguments, now, executing=True)
+        self._commands.append(ExecuteEffect(tool_call, confirmed.proposal))
+        self.turn = AgentTurn(fed_at=now, tools=frozenset({tool_call}), asked=True)
+
+    def suspend(self) -> None:
+        """Fall silent at once and hold what was not heard, until `resume_turn` or `drop_turn`."""
+        held: tuple[Line, ...] = ()
+        if not self.playback.silent:
+            held = tuple(Line(rest.text, rest.tag) for rest in self.playback.stop())
+            self._commands.append(StopPlayback(self.playback.epoch))
+        if self.turn is not None:
+            self.turn = replace(self.turn, held=held + self.turn.held)
+            self.suspended = True
+
+    def resume_turn(self, now: float) -> None:
+        """Go on with the suspended turn from the word where it stopped."""
+        assert self.turn is not None
+        held, self.suspended = self.turn.held, False
+        self.turn = replace(self.turn, held=(), fed_at=now)
+        for line in held:
+            self._say(line, now)
+
+    def drop_turn(self) -> None:
+        """Forget the turn. Its tools go on, and their answers still land in history."""
+        if self.turn is None:
+            return
+        if self.turn.reply is not None:
+            self._commands.append(CancelReply(self.turn.reply))
+        if self.turn.held:
+            self.playback.interrupt_last()
+        self.turn, self.suspended = None, False
+
+    def shut_down(self) -> None:
+        """Stop everything that may be stopped: the call ends."""
+        if self.pending is not None:
+            self._commands.append(WithdrawEffect(self.pending.proposal))
+            self.pending = None
+        self.suspend()
+        self.drop_turn()
+        self._commands.extend(CancelTool(name) for name, tool in self.running.items() if not tool.executing)
+
+    def say(self, line: str | Phrase, now: float) -> None:
+        """Add a sentence to the current turn."""
+        self._say(Line(line), now)
+
+    def end_after_turn(self, reason: str) -> None:
+        """Let the call end once the current turn has been heard."""
+        assert self.turn is not None
+        self.turn = replace(self.turn, ending=self.turn.ending or reason)
+
+    # ── what the conversation asks ────────────────────────────────────────────────
+
+    def step(self, now: float) -> Progress:
+        """Ask for the next round when its tools have answered, and say how far the turn is."""
+        turn = self.turn
+        if turn is None or self.suspended:
+            return Progress.NONE
+        waiting = turn.reply is not None or bool(turn.tools & self.running.keys())
+        if not waiting and turn.asked:
+            if self.pending is not None or turn.ending:
+                self.turn = turn = replace(turn, asked=False)
+            elif turn.rounds >= self._settings.max_tool_rounds:
+                self._commands.append(Count("tool_rounds_exhausted"))
+                self.turn = turn = replace(turn, asked=False)
+                self._fail(now)
+            else:
+                self._request(replace(turn, rounds=turn.rounds + 1, attempts=0), now)
+                waiting = True
+        elif not waiting and not turn.spoke and turn.ending:
+            self._say(Line(Phrase("goodbye")), now)
+        elif not waiting and not turn.spoke:
+            self._commands.append(Count("empty_reply"))
+            self._fail(now)
+        if not waiting and self.playback.silent:
+            return Progress.FINISHED
+        return Progress.AUDIBLE if self._audible else Progress.PREPARING
+
+    def finish_turn(self) -> AgentTurn:
+        """Take the finished turn away."""
+        assert self.turn is not None
+        turn, self.turn = self.turn, None
+        return turn
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next watchdog of model, tools, synthesizer or line expires."""
+        due = [tool.since + self._settings.tool_timeout for tool in self.running.values()]
+        if self._reply_deadline is not None:
+            due.append(self._reply_deadline)
+        if not self.playback.silent:
+            due.append(self._playback_deadline)
+        return min(due, default=None)
+
+    def expire(self, now: float) -> None:
+        """Act on the watchdogs that are due at `now`."""
+        for name, tool in list(self.running.items()):
+            if now >= tool.since + self._settings.tool_timeout:
+                self._commands += [Count("tool_overdue"), CancelTool(name)]
+                self._land(name, _TIMEOUT)
+        if self._reply_deadline is not None and now >= self._reply_deadline:
+            self._commands += [Count("reply_overdue"), CancelReply(self.replies)]
+            self._retry_or_fail(now)
+        if not self.playback.silent and now >= self._playback_deadline:
+            stuck = self.playback.unstarted
+            if stuck is not None and now >= stuck.since + self._settings.segment_timeout:
+                self._commands.append(Count("segment_overdue"))
+                self._segment_failed(stuck.id, now)
+            else:
+                self._commands.append(Count("marks_missing"))
+                self.playback.give_up()
+
+    def history(self) -> tuple[Entry, ...]:
+        """What was said, done and heard."""
+        return self.log.history(self.playback)
+
+    def record(self) -> None:
+        """Hand the entries that have become final to the store."""
+        self._commands.extend(Record(entry) for entry in self.log.settled(self.playback))
+
+    # ── news of the model ─────────────────────────────────────────────────────────
+
+    def reply_text(self, event: ReplyTextReceived, now: float) -> None:
+        """Say each sentence as soon as it is whole."""
+        turn = self._replying(event.reply)
+        if turn is None:
+            return
+        sentences, rest = take_sentences(turn.text + event.text)
+        self.turn = replace(turn, text=rest, fed_at=now)
+        for sentence in sentences:
+            self._say(Line(sentence), now)
+
+    def reply_tool(self, event: ReplyToolRequested, now: float) -> None:
+        """Run a tool at once, while the model may still be talking."""
+        turn = self._replying(event.reply)
+        if turn is None:
+            return
+        self._flush(now)
+        turn = self._current
+        if event.name == END_CALL:
+            self.turn = replace(turn, fed_at=now, ending=turn.ending or "agent_goodbye")
+            return
+        if event.tool_call in self.running or any(
+            isinstance(place, Called) and place.call.tool_call == event.tool_call for place in self.log.places
+        ):
+            self._commands.append(Count("duplicate_tool_call"))
+            return
+        self.log.add(Called(ToolCalled(event.tool_call, event.name, event.arguments)))
+        self.turn = replace(turn, fed_at=now, asked=True, tools=turn.tools | {event.tool_call})
+        if len(turn.tools) >= MAX_TOOLS_AT_ONCE:
+            self.log.answer(event.tool_call, _TOO_MANY)
+            return
+        self.running[event.tool_call] = RunningTool(event.name, event.arguments, now)
+        self._commands.append(RunTool(event.tool_call, event.name, event.arguments))
+
+    def reply_completed(self, event: ReplyCompleted, now: float) -> None:
+        """Say what is left."""
+        if self._replying(event.reply) is None:
+            return
+        self._flush(now)
+        self.turn = replace(self._current, reply=None, fed_at=now)
+        self.failures = 0
+
+    def reply_failed(self, event: ReplyFailed, now: float) -> None:
+        """Ask once more, unless something was said already; then apologise."""
+        if self._replying(event.reply) is None:
+            return
+        self._commands.append(Count("reply_failed"))
+        self._flush(now)
+        self._retry_or_fail(now)
+
+    # ── news of the tools ─────────────────────────────────────────────────────────
+
+    def tool_returned(self, event: ToolReturned) -> None:
+        """Put the answer in its place; the next round follows by `step`."""
+        if event.tool_call not in self.running:
+            self._commands.append(Count("stale_tool"))
+            return
+        self._land(event.tool_call, event.content)
+
+    def effect_proposed(self, event: EffectProposed, now: float) -> None:
+        """Read the proposal back; it waits for the caller's yes."""
+        tool = self.running.get(event.tool_call)
+        turn = self.turn
+        if tool is None or turn is None or event.tool_call not in turn.tools or self.pending is not None:
+            self._commands.append(WithdrawEffect(event.proposal))
+            if tool is not None:
+                self._land(event.tool_call, _ONE_AT_A_TIME)
+            else:
+                self._commands.append(Count("stale_tool"))
+            return
+        self._land(event.tool_call, event.content)
+        self.pending = PendingEffect(event.proposal, event.tool_call, tool.name, tool.arguments)
+        sentences, rest = take_sentences(event.read_back)
+        lines = sentences + flush(rest)
+        for index, line in enumerate(lines):
+            is_question = index == len(lines) - 1 and index > 0 and line.endswith("?")
+            self._say(Line(line, self.pending.question_tag if is_question else self.pending.proposal), now)
+
+    # ── news of the line ──────────────────────────────────────────────────────────
+
+    def segment_started(self, event: SegmentStarted, now: float) -> None:
+        """A segment has its place on the line."""
+        if not self.playback.started(event.segment, event.epoch, event.position, event.text, now):
+            self._commands.append(Count("stale_segment"))
+
+    def segment_finished(self, event: SegmentFinished, now: float) -> None:
+        """All of a segment is on the line."""
+        if not self.playback.finished(event.segment, event.epoch, event.position, now):
+            self._commands.append(Count("stale_segment"))
+
+    def segment_failed(self, event: SegmentFailed, now: float) -> None:
+        """The synthesizer gave up on a segment."""
+        self._commands.append(Count("segment_failed"))
+        self._segment_failed(event.segment, now)
+
+    def playback_reached(self, event: PlaybackReached, now: float) -> None:
+        """The carrier has played up to here."""
+        if not self.playback.reached(event.epoch, event.position, now):
+            self._commands.append(Count("stale_mark"))
+
+    # ── within ────────────────────────────────────────────────────────────────────
+
+    @property
+    def _current(self) -> AgentTurn:
+        assert self.turn is not None
+        return self.turn
+
+    @property
+    def _audible(self) -> bool:
+        return any(self.playback.segments[number].start is not None for number in self.playback.open)
+
+    @property
+    def _reply_deadline(self) -> float | None:
+        if self.turn is None or self.turn.reply is None or self.suspended:
+            return None
+        return self.turn.fed_at + self._settings.reply_timeout
+
+    @property
+    def _playback_deadline(self) -> float:
+        stuck = self.playback.unstarted
+        patience = self.playback.progress_at + self.playback.unheard + self._settings.playback_patience
+        if stuck is None:
+            return patience
+        begun = stuck.since + self._settings.segment_timeout
+        return max(begun, self.playback.progress_at + self.playback.unheard)
+
+    def _say(self, line: Line, now: float) -> None:
+        self.turn = replace(self._current, spoke=True)
+        if self.suspended:
+            self.turn = replace(self.turn, held=(*self.turn.held, line))
+            return
+        self.segments += 1
+        text = line.text if isinstance(line.text, str) else ""
+        self.playback.order(self.segments, text, now, tag=line.tag)
+        self.log.add(Spoken(self.segments))
+        self._commands.append(Speak(self.segments, self.playback.epoch, line.text))
+
+    def _flush(self, now: float) -> None:
+        for sentence in flush(self._current.text):
+            self._say(Line(sentence), now)
+        self.turn = replace(self._current, text="")
+
+    def _request(self, turn: AgentTurn, now: float) -> None:
+        self.replies += 1
+        self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False)
+        self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
+
+    def _replying(self, reply: int) -> AgentTurn | None:
+        if self.turn is not None and self.turn.reply == reply:
+            return self.turn
+        self._commands.append(Count("stale_reply"))
+        return None
+
+    def _retry_or_fail(self, now: float) -> None:
+        turn = self._current
+        if not turn.spoke and not turn.asked and turn.attempts == 0:
+            self._request(replace(turn, attempts=1), now)
+            return
+        self.turn = replace(turn, reply=None)
+        if not turn.asked:
+            self._fail(now)
+
+    def _fail(self, now: float) -> None:
+        """There is no reply: say so, and after several in a row give up."""
+        self.failures += 1
+        if self.failures >= self._settings.max_failures:
+            self.end_after_turn("no_reply")
+            self._say(Line(Phrase("goodbye_trouble")), now)
+        else:
+            self._say(Line(Phrase("apology")), now)
+
+    def _segment_failed(self, segment: int, now: float) -> None:
+        if not self.playback.failed(segment):
+            self._commands.append(Count("stale_segment"))
+            return
+        if self.turn is None or self.suspended or not self.playback.silent:
+            return
+        self.failures += 1
+        if self.failures < self._settings.max_failures:
+            self._say(Line(Phrase("apology")), now)
+        else:
+            self.end_after_turn("no_speech")
+
+    def _land(self, tool_call: str, content: str) -> None:
+        self.running.pop(tool_call)
+        self.log.answer(tool_call, content)
+
+    def _take_confirmed(self, text: str) -> PendingEffect | None:
+        """The pending effect if this turn of the caller confirms it; otherwise it is withdrawn for good."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return None
+        held = self.turn.held if self.turn is not None else ()
+        heard = (
+            self.playback.was_proven(pending.proposal)
+            and self.playback.last_tag in (pending.proposal, pending.question_tag)
+            and all(line.tag == pending.question_tag for line in held)
+        )
+        if heard and self._settings.yes_or_no(text) is True:
+            return pending
+        self._commands.append(WithdrawEffect(pending.proposal))
+        return None

@@ -1,0 +1,549 @@
+"""One call's conversation: who has the floor, and what follows from every fact.
+
+`receive(event, now)` takes one fact and returns the commands that follow from it;
+`deadline` says when to call again with None if nothing happens. Both ends speak in
+seconds since the call began. Nothing here does I/O, so every call can be replayed.
+
+Rules:
+1. Events carry the id of what they speak of; news of a dead id is counted and ignored.
+2. Every state but `Ended` has a deadline.
+3. Expired deadlines run before the event, in order, each at its own time.
+4. Every change of state goes through `_enter`, which asserts the transition table.
+
+The agent's half lives in `AgentSide`; this file holds the floor and the caller's half.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal, assert_never
+
+from talkspurt.core import commands, history, log, playback, turn
+from talkspurt.core.agent_side import AgentSide, Progress
+from talkspurt.core.commands import (
+    BeginUtterance,
+    Command,
+    Count,
+    EndCall,
+    EndUtterance,
+    Phrase,
+    Transcribe,
+)
+from talkspurt.core.digits import Digits
+from talkspurt.core.events import (
+    CallerHungUp,
+    DigitPressed,
+    EffectProposed,
+    EndRequested,
+    Event,
+    LineClosed,
+    LineOpened,
+    PlaybackReached,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyTextReceived,
+    ReplyToolRequested,
+    SegmentFailed,
+    SegmentFinished,
+    SegmentStarted,
+    SpeechStarted,
+    SpeechStopped,
+    ToolReturned,
+    Transcribed,
+    TranscriptionFailed,
+)
+from talkspurt.core.settings import Settings
+from talkspurt.core.snapshot import VERSION, Decoder, encode
+from talkspurt.core.states import (
+    TRANSITIONS,
+    Closing,
+    Ended,
+    Endpointing,
+    Floor,
+    Hearing,
+    Listening,
+    Lost,
+    Opening,
+    Speaking,
+    Thinking,
+    Typing,
+)
+
+_DECODER = Decoder(
+    [
+        *TRANSITIONS,
+        Digits,
+        commands.Phrase,
+        history.CallerSaid,
+        history.ToolCalled,
+        log.Spoken,
+        log.Called,
+        playback.Segment,
+        turn.AgentTurn,
+        turn.Line,
+        turn.PendingEffect,
+        turn.RunningTool,
+    ]
+)
+_MAX_EXPIRIES = 1000
+"""More deadlines than this at one instant is a rule that does not move its own deadline: a bug, not a call."""
+
+
+class Conversation:
+    """The state machine of one call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._commands: list[Command] = []
+        self._agent = AgentSide(settings, self._commands)
+        self._now = 0.0
+        self._floor: Floor = Opening(0.0)
+        self._attachment = 0
+        self._utterances = 0
+        self._revisions = 0
+        self._misses = 0
+        self._quiet_since = 0.0
+        """Since when the caller owes us something: their silence is measured from here."""
+        self._prompted = False
+
+    # ── the interface ─────────────────────────────────────────────────────────────
+
+    @property
+    def floor(self) -> Floor:
+        """The state the conversation is in."""
+        return self._floor
+
+    @property
+    def history(self) -> tuple[history.Entry, ...]:
+        """What was said, done and heard up to now."""
+        return self._agent.history()
+
+    @property
+    def deadline(self) -> float | None:
+        """When `receive(None, …)` must be called if nothing happens before; None once the call has ended."""
+        floor_deadline = self._floor_deadline
+        if floor_deadline is None:
+            return None
+        due = [floor_deadline]
+        if not isinstance(self._floor, Closing | Lost):
+            due.append(self._settings.max_call)
+        if not isinstance(self._floor, Lost):
+            agent_deadline = self._agent.deadline
+            if agent_deadline is not None:
+                due.append(agent_deadline)
+        return max(self._now, min(due))
+
+    def receive(self, event: Event | None, now: float) -> tuple[Command, ...]:
+        """Take in one fact (or none, when a deadline has passed) and return what is to be done, in order."""
+        for _ in range(_MAX_EXPIRIES):
+            due = self.deadline
+            if due is None or due > now:
+                break
+            self._now = due
+            self._expire(due)
+            self._advance(due)
+        else:
+            raise AssertionError(f"deadlines of {self._floor} do not advance")
+        self._now = max(self._now, now)
+        if event is not None:
+            if isinstance(self._floor, Ended):
+                self._count_late(event)
+            else:
+                self._dispatch(event, self._now)
+                self._advance(self._now)
+        self._agent.record()
+        taken = tuple(self._commands)
+        self._commands.clear()
+        return taken
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything `restore` needs, as JSON values."""
+        agent = self._agent
+        return {
+            "version": VERSION,
+            "now": self._now,
+            "floor": encode(self._floor),
+            "attachment": self._attachment,
+            "utterances": self._utterances,
+            "revisions": self._revisions,
+            "misses": self._misses,
+            "quiet_since": self._quiet_since,
+            "prompted": self._prompted,
+            "turn": encode(agent.turn),
+            "suspended": agent.suspended,
+            "pending": encode(agent.pending),
+            "running": encode(agent.running),
+            "failures": agent.failures,
+            "replies": agent.replies,
+            "segments": agent.segments,
+            "places": encode(agent.log.places),
+            "recorded": agent.log.recorded,
+            "epoch": agent.playback.epoch,
+            "heard": agent.playback.heard,
+            "progress_at": agent.playback.progress_at,
+            "playback": encode(list(agent.playback.segments.values())),
+        }
+
+    @classmethod
+    def restore(cls, settings: Settings, snapshot: dict[str, Any]) -> "Conversation":
+        """Make the conversation that `snapshot` was taken of. Raises `ValueError` when it cannot be read."""
+        if snapshot.get("version") != VERSION:
+            raise ValueError(f"snapshot version {snapshot.get('version')!r} cannot be read, only {VERSION}")
+        read = _DECODER.decode
+        self = cls(settings)
+        agent = self._agent
+        try:
+            self._now = snapshot["now"]
+            self._floor = read(snapshot["floor"])
+            self._attachment = snapshot["attachment"]
+            self._utterances = snapshot["utterances"]
+            self._revisions = snapshot["revisions"]
+            self._misses = snapshot["misses"]
+            self._quiet_since = snapshot["quiet_since"]
+            self._prompted = snapshot["prompted"]
+            agent.turn = read(snapshot["turn"])
+            agent.suspended = snapshot["suspended"]
+            agent.pending = read(snapshot["pending"])
+            agent.running = read(snapshot["running"])
+            agent.failures = snapshot["failures"]
+            agent.replies = snapshot["replies"]
+            agent.segments = snapshot["segments"]
+            agent.log.places = list(read(snapshot["places"]))
+            agent.log.recorded = snapshot["recorded"]
+            agent.playback.epoch = snapshot["epoch"]
+            agent.playback.heard = snapshot["heard"]
+            agent.playback.progress_at = snapshot["progress_at"]
+            segments = read(snapshot["playback"])
+            agent.playback.segments = {segment.id: segment for segment in segments}
+            agent.playback.open = {segment.id: None for segment in segments if not segment.settled}
+        except (KeyError, AttributeError, TypeError) as error:
+            raise ValueError(f"snapshot is incomplete: {error}") from None
+        return self
+
+    # ── facts ─────────────────────────────────────────────────────────────────────
+
+    def _dispatch(self, event: Event, now: float) -> None:
+        match event:
+            case LineOpened():
+                self._line_opened(event, now)
+            case LineClosed():
+                self._line_closed(event, now)
+            case CallerHungUp():
+                self._end("caller_hung_up", now)
+            case SpeechStarted():
+                self._speech_started(event, now)
+            case SpeechStopped():
+                self._speech_stopped(event, now)
+            case Transcribed():
+                self._transcribed(event.utterance, event.revision, event.text.strip(), now)
+            case TranscriptionFailed():
+                self._commands.append(Count("transcription_failed"))
+                self._transcribed(event.utterance, event.revision, "", now)
+            case DigitPressed():
+                self._digit_pressed(event, now)
+            case EndRequested():
+                self._end_requested(event, now)
+            case ReplyTextReceived():
+                self._agent.reply_text(event, now)
+            case ReplyToolRequested():
+                self._agent.reply_tool(event, now)
+            case ReplyCompleted():
+                self._agent.reply_completed(event, now)
+            case ReplyFailed():
+                self._agent.reply_failed(event, now)
+            case ToolReturned():
+                self._agent.tool_returned(event)
+            case EffectProposed():
+                self._agent.effect_proposed(event, now)
+            case SegmentStarted():
+                self._agent.segment_started(event, now)
+            case SegmentFinished():
+                self._agent.segment_finished(event, now)
+            case SegmentFailed():
+                self._agent.segment_failed(event, now)
+            case PlaybackReached():
+                self._agent.playback_reached(event, now)
+            case _:
+                assert_never(event)
+
+    def _count_late(self, event: Event) -> None:
+        self._commands.append(Count("after_end", type(event).__name__))
+        if isinstance(event, EffectProposed):
+            self._commands.append(commands.WithdrawEffect(event.proposal))
+        elif isinstance(event, ToolReturned) and event.tool_call in self._agent.running:
+            self._agent.tool_returned(event)
+
+    def _line_opened(self, event: LineOpened, now: float) -> None:
+        match self._floor:
+            case Opening():
+                self._attachment = event.attachment
+                self._agent.open_turn(self._settings.greeting, now=now)
+                self._enter(Thinking(now, filled=True))
+            case Lost():
+                self._attachment = event.attachment
+                if self._agent.turn is None:
+                    self._agent.open_turn(Phrase("line_back"), now=now)
+                else:
+                    self._agent.resume_turn(now)
+                self._enter(Thinking(now))
+            case _:
+                self._commands.append(Count("line_opened_twice"))
+
+    def _line_closed(self, event: LineClosed, now: float) -> None:
+        if event.attachment != self._attachment:
+            self._commands.append(Count("stale_line"))
+        elif event.hung_up:
+            self._end("caller_hung_up", now)
+        elif isinstance(self._floor, Closing):
+            self._end(self._floor.reason, now)
+        elif not isinstance(self._floor, Lost):
+            self._end_utterance()
+            self._agent.suspend()
+            self._enter(Lost(now))
+
+    def _speech_started(self, event: SpeechStarted, now: float) -> None:
+        match self._floor:
+            case Listening() | Thinking() | Speaking():
+                if self._ending_for_good:
+                    return
+                self._agent.suspend()
+                self._utterances += 1
+                self._commands.append(BeginUtterance(self._utterances, event.at))
+                self._enter(Hearing(self._utterances, now, event.talkspurt))
+            case Endpointing(utterance, since, _, voiced, _):
+                self._enter(Hearing(utterance, since, event.talkspurt, voiced))
+            case Hearing():
+                self._commands.append(Count("speech_started_twice"))
+            case Typing() | Opening() | Closing() | Lost() | Ended():
+                return
+
+    def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
+        match self._floor:
+            case Hearing(utterance, since, talkspurt, voiced) if talkspurt == event.talkspurt:
+                self._quiet_since = now
+                self._ask_transcript(utterance, since, min(event.at, now), voiced + event.voiced)
+            case _:
+                return
+
+    def _transcribed(self, utterance: int, revision: int, text: str, now: float) -> None:
+        match self._floor:
+            case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
+                if text:
+                    self._enter(replace(floor, text=text))
+                else:
+                    self._no_words(floor, now)
+            case _:
+                self._commands.append(Count("stale_transcript"))
+
+    def _digit_pressed(self, event: DigitPressed, now: float) -> None:
+        match self._floor:
+            case Typing(digits):
+                self._typed(digits.press(event.digit, now, self._settings.max_digits), now)
+            case Listening() | Hearing() | Endpointing() | Thinking() | Speaking():
+                if self._ending_for_good:
+                    return
+                self._end_utterance()
+                if not self._agent.suspended:
+                    self._agent.suspend()
+                self._typed(Digits(at=now).press(event.digit, now, self._settings.max_digits), now)
+            case Opening() | Closing() | Lost() | Ended():
+                self._commands.append(Count("digit_out_of_turn"))
+
+    def _end_requested(self, event: EndRequested, now: float) -> None:
+        match self._floor:
+            case Thinking() | Speaking():
+                self._agent.end_after_turn(event.reason)
+            case Closing() | Ended():
+                return
+            case _:
+                self._close(event.reason, now, Phrase(f"goodbye_{event.reason}"))
+
+    # ── deadlines ─────────────────────────────────────────────────────────────────
+
+    @property
+    def _floor_deadline(self) -> float | None:
+        rules = self._settings
+        match self._floor:
+            case Opening(since):
+                return since + rules.opening_timeout
+            case Listening():
+                return self._quiet_since + (rules.silence_hangup if self._prompted else rules.silence_prompt)
+            case Hearing(since=since):
+                return since + rules.max_utterance
+            case Endpointing(text=None, stopped_at=stopped_at):
+                return stopped_at + rules.transcript_patience
+            case Endpointing(text=text, stopped_at=stopped_at):
+                patience = rules.unfinished_silence if rules.is_unfinished(text or "") else rules.endpoint_silence
+                return stopped_at + patience
+            case Typing(digits):
+                return digits.at + rules.digit_patience
+            case Thinking(since, filled):
+                return rules.max_call if filled else since + self._filler_after
+            case Speaking():
+                return rules.max_call
+            case Closing(since):
+                return since + rules.closing_timeout
+            case Lost(since):
+                return since + rules.lost_line_patience
+            case Ended():
+                return None
+
+    @property
+    def _filler_after(self) -> float:
+        turn = self._agent.turn
+        waits_for_tool = turn is not None and bool(turn.tools & self._agent.running.keys())
+        return self._settings.tool_filler_after if waits_for_tool else self._settings.filler_after
+
+    def _expire(self, now: float) -> None:
+        """Act on the deadlines that are due at `now`."""
+        floor, rules = self._floor, self._settings
+        if now >= rules.max_call and not isinstance(floor, Closing | Lost | Ended):
+            self._close("max_call", now, Phrase("goodbye_time"))
+            return
+        agent_deadline = self._agent.deadline
+        if agent_deadline is not None and agent_deadline <= now and not isinstance(floor, Lost):
+            self._agent.expire(now)
+            return
+        match floor:
+            case Opening():
+                self._end("no_media", now)
+            case Listening() if now >= self._quiet_since + rules.silence_hangup:
+                self._close("caller_silent", now, Phrase("goodbye_silence"))
+            case Listening():
+                self._prompted = True
+                self._agent.open_turn(Phrase("still_there"), now=now, prompting=True)
+                self._enter(Thinking(now, filled=True))
+            case Hearing(utterance, since, _, voiced):
+                self._commands.append(Count("utterance_too_long"))
+                self._ask_transcript(utterance, since, now, voiced + now - since)
+            case Endpointing(text=None):
+                self._commands.append(Count("transcript_overdue"))
+                self._no_words(floor, now)
+            case Endpointing(text=text):
+                self._take_turn(text or "", "voice", now)
+            case Typing(digits):
+                self._typed(replace(digits, complete=True), now)
+            case Thinking():
+                self._fill(floor, now)
+            case Closing(reason=reason):
+                self._end(reason, now)
+            case Lost():
+                self._end("line_lost", now)
+            case Speaking() | Ended():
+                return
+
+    # ── the caller's half ─────────────────────────────────────────────────────────
+
+    def _ask_transcript(self, utterance: int, since: float, stopped_at: float, voiced: float) -> None:
+        self._revisions += 1
+        self._commands.append(Transcribe(utterance, self._revisions))
+        self._enter(Endpointing(utterance, since, stopped_at, voiced))
+
+    def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
+        """The caller has said something whole: it is the agent's turn."""
+        self._end_utterance()
+        self._misses = 0
+        self._prompted = False
+        self._quiet_since = now
+        self._agent.answer(text, source, now)
+        self._enter(Thinking(now))
+
+    def _no_words(self, floor: Endpointing, now: float) -> None:
+        """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear."""
+        self._end_utterance()
+        self._commands.append(Count("utterance_without_words"))
+        if self._agent.turn is not None:
+            self._agent.resume_turn(now)
+            self._enter(Thinking(now))
+        elif floor.voiced < self._settings.min_miss_voiced:
+            self._enter(Listening(now))
+        else:
+            self._misses += 1
+            if self._misses >= self._settings.max_misses:
+                self._close("not_understood", now, Phrase("goodbye_trouble"))
+            else:
+                self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
+                self._enter(Thinking(now, filled=True))
+
+    def _typed(self, digits: Digits, now: float) -> None:
+        self._enter(Typing(digits))
+        if not digits.complete:
+            return
+        if digits.typed:
+            self._take_turn(digits.typed, "keypad", now)
+        elif self._agent.turn is not None:
+            self._agent.resume_turn(now)
+            self._enter(Thinking(now))
+        else:
+            self._enter(Listening(now))
+
+    def _end_utterance(self) -> None:
+        match self._floor:
+            case Hearing(utterance=utterance) | Endpointing(utterance=utterance):
+                self._commands.append(EndUtterance(utterance))
+            case _:
+                return
+
+    # ── the agent's half ──────────────────────────────────────────────────────────
+
+    def _advance(self, now: float) -> None:
+        """Let the floor follow the agent's turn."""
+        match self._floor:
+            case Closing(reason=reason):
+                if self._agent.step(now) is Progress.FINISHED:
+                    self._end(reason, now)
+            case Thinking() | Speaking():
+                match self._agent.step(now):
+                    case Progress.FINISHED:
+                        self._turn_finished(now)
+                    case Progress.AUDIBLE if isinstance(self._floor, Thinking):
+                        self._enter(Speaking(now))
+                    case Progress.PREPARING if isinstance(self._floor, Speaking):
+                        self._enter(Thinking(now))
+            case _:
+                return
+
+    def _turn_finished(self, now: float) -> None:
+        turn = self._agent.finish_turn()
+        if turn.ending:
+            self._end(turn.ending, now)
+            return
+        if not turn.prompting:
+            self._quiet_since = now
+        self._enter(Listening(now))
+
+    def _fill(self, floor: Thinking, now: float) -> None:
+        """Say that the agent is still there, unless something is about to be heard."""
+        if self._agent.playback.silent:
+            turn = self._agent.turn
+            tool = next((t.name for id_, t in self._agent.running.items() if turn and id_ in turn.tools), None)
+            self._agent.say(Phrase("tool_filler", (("tool", tool),)) if tool else Phrase("filler"), now)
+        self._enter(replace(floor, filled=True))
+
+    @property
+    def _ending_for_good(self) -> bool:
+        """The current turn is the last one, and not because of what the caller said."""
+        turn = self._agent.turn
+        return turn is not None and turn.ending not in ("", "agent_goodbye")
+
+    # ── endings ───────────────────────────────────────────────────────────────────
+
+    def _close(self, reason: str, now: float, phrase: Phrase) -> None:
+        """Say one last sentence, then hang up."""
+        self._end_utterance()
+        self._agent.shut_down()
+        if isinstance(self._floor, Opening | Lost):
+            self._end(reason, now)
+            return
+        self._agent.open_turn(phrase, now=now, ending=reason)
+        self._enter(Closing(now, reason))
+
+    def _end(self, reason: str, now: float) -> None:
+        self._end_utterance()
+        self._agent.shut_down()
+        self._enter(Ended(now, reason))
+        self._commands.append(EndCall(reason))
+
+    def _enter(self, floor: Floor) -> None:
+        assert type(floor) is type(self._floor) or type(floor) in TRANSITIONS[type(self._floor)], (
+            f"{type(self._floor).__name__} may not become {type(floor).__name__}"
+        )
+        self._floor = floor

@@ -1,0 +1,94 @@
+"""The conversation so far, in order, with places kept open for what is not settled yet.
+
+A segment's place is taken when it is ordered, its words come from the playback ledger; a
+tool's answer takes the place behind its call, whenever it comes. So history is always in
+an order that a language model accepts, and always says only what was heard.
+"""
+
+from dataclasses import dataclass
+
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.core.playback import Playback
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The place of a segment of the agent's speech."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The place of a tool call and of its answer, None while it runs."""
+
+    call: ToolCalled
+    content: str | None = None
+
+
+Place = CallerSaid | Spoken | Called
+
+RUNNING = '{"status":"running"}'
+"""What a model is told of a tool that has not answered yet."""
+
+
+class Log:
+    """Everything said and done, in order."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.recorded = 0
+        """How many places have been handed to the store."""
+
+    def add(self, place: Place) -> None:
+        """Take the next place."""
+        self.places.append(place)
+
+    def answer(self, tool_call: str, content: str) -> bool:
+        """Fill in a tool's answer; only the first one lands. False for an unknown or answered call."""
+        for index in range(len(self.places) - 1, -1, -1):
+            place = self.places[index]
+            if isinstance(place, Called) and place.call.tool_call == tool_call:
+                if place.content is not None:
+                    return False
+                self.places[index] = Called(place.call, content)
+                return True
+        return False
+
+    def history(self, playback: Playback, *, expecting: bool = False) -> tuple[Entry, ...]:
+        """What has been said and heard. `expecting`: count speech on its way as heard, for the model's next words."""
+        entries: list[Entry] = []
+        for place in self.places:
+            for entry in _entries(place, playback, expecting):
+                last = entries[-1] if entries else None
+                if isinstance(entry, AgentSaid) and isinstance(last, AgentSaid) and not last.interrupted:
+                    entries[-1] = AgentSaid(f"{last.text} {entry.text}", entry.interrupted)
+                else:
+                    entries.append(entry)
+        return tuple(entries)
+
+    def settled(self, playback: Playback) -> tuple[Entry, ...]:
+        """Entries that are final since the last time this was asked, in order."""
+        entries: list[Entry] = []
+        while self.recorded < len(self.places):
+            place = self.places[self.recorded]
+            if isinstance(place, Spoken) and not playback.segments[place.segment].settled:
+                break
+            if isinstance(place, Called) and place.content is None:
+                break
+            entries.extend(_entries(place, playback, expecting=False))
+            self.recorded += 1
+        return tuple(entries)
+
+
+def _entries(place: Place, playback: Playback, expecting: bool) -> tuple[Entry, ...]:
+    match place:
+        case CallerSaid():
+            return (place,)
+        case Called(call, content):
+            return (call, ToolAnswered(call.tool_call, call.name, RUNNING if content is None else content))
+        case Spoken(segment):
+            known = playback.segments[segment]
+            if (known.settled or expecting) and known.text:
+                return (AgentSaid(known.text, known.interrupted),)
+            return ()

@@ -1,0 +1,109 @@
+"""Who has the floor: the states of a conversation, and which may follow which.
+
+`TRANSITIONS` is asserted at every change and drawn into the documentation. Every state
+but `Ended` has a deadline, so that no fault outside can make the agent mute for good.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from talkspurt.core.digits import Digits
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The call exists, its line does not yet."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Nobody speaks and nothing is being prepared."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """The caller speaks. A turn of the agent that they spoke into is suspended."""
+
+    utterance: int
+    since: float
+    talkspurt: int
+    voiced: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpointing:
+    """The caller has paused: is the turn over? `text` is None until the recognizer answers."""
+
+    utterance: int
+    since: float
+    stopped_at: float
+    voiced: float
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """The caller presses keys."""
+
+    digits: Digits
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """It is the agent's turn and nothing of it can be heard yet. `filled`: the agent has said that it is busy."""
+
+    since: float
+    filled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """The agent can be heard."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A last sentence is on the line; nothing can stop it; then we hang up."""
+
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The media line broke and the carrier has not said that the caller is gone."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over."""
+
+    at: float
+    reason: str
+
+
+Floor = Opening | Listening | Hearing | Endpointing | Typing | Thinking | Speaking | Closing | Lost | Ended
+
+_ALIVE: Final = frozenset({Closing, Lost, Ended})
+"""What any live state may turn into: out of time, line lost, caller gone."""
+
+TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
+    Opening: _ALIVE | {Thinking},
+    Listening: _ALIVE | {Hearing, Typing, Thinking},
+    Hearing: _ALIVE | {Endpointing, Typing},
+    Endpointing: _ALIVE | {Hearing, Typing, Thinking, Listening},
+    Typing: _ALIVE | {Typing, Thinking, Listening},
+    Thinking: _ALIVE | {Thinking, Speaking, Hearing, Typing, Listening},
+    Speaking: _ALIVE | {Thinking, Hearing, Typing, Listening},
+    Closing: frozenset({Ended, Lost}),
+    Lost: frozenset({Thinking, Closing, Ended}),
+    Ended: frozenset(),
+}

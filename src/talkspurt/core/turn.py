@@ -1,0 +1,71 @@
+"""A turn of the agent: from the request for a reply until its last word was heard.
+
+A turn has rounds. In each the model streams text and may ask for tools; when all tools
+of the round have answered, the model is asked again. A turn that the caller speaks into is
+suspended: what it would have said is held until it is clear whether there were words.
+"""
+
+from dataclasses import dataclass, field
+
+from talkspurt.core.commands import Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something to say; `tag` as in `Playback`."""
+
+    text: str | Phrase
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTurn:
+    """What is known of the agent's current turn."""
+
+    reply: int | None = None
+    """The reply that the model is still sending."""
+    fed_at: float = 0.0
+    """When the model last sent something, or was asked."""
+    text: str = ""
+    """Text of the reply that makes no whole sentence yet."""
+    tools: frozenset[str] = field(default_factory=frozenset)
+    """Tool calls that this turn waits for."""
+    asked: bool = False
+    """Tools were asked for in this round, so another round follows."""
+    rounds: int = 0
+    attempts: int = 0
+    """How often the model was asked again in this round."""
+    spoke: bool = False
+    """Something was said in this turn."""
+    prompting: bool = False
+    """The turn asks a silent caller whether they are there: it does not restart the silence."""
+    ending: str = ""
+    """Why the call ends when this turn has been heard."""
+    held: tuple[Line, ...] = ()
+    """What is to be said once the turn goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTool:
+    """A tool that has not answered yet. It may outlive the turn that asked for it."""
+
+    name: str
+    arguments: str
+    since: float
+    executing: bool = False
+    """A confirmed effect, which nothing cancels."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEffect:
+    """A proposal that the caller has to say yes to, after they heard what it is."""
+
+    proposal: str
+    tool_call: str
+    name: str
+    arguments: str
+
+    @property
+    def question_tag(self) -> str:
+        """The tag of the closing question of the read-back, which a hasty "yes" may cut off."""
+        return f"{self.proposal}?"
