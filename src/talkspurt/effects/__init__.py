@@ -1,1 +1,5 @@
-"""placeholder docstring: owner fills."""
+"""Running tools: who may, with which arguments, for how long, and how often."""
+
+from talkspurt.effects.dispatcher import ToolDispatcher
+
+__all__ = ["ToolDispatcher"]

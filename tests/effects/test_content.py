@@ -1,0 +1,91 @@
+"""What tools return becomes small, clean JSON objects."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.effects.content import (
+    MESSAGE_CHARACTERS,
+    RESULT_BYTES,
+    UnusableResultError,
+    canonical,
+    clean,
+    error_content,
+    message,
+    result_content,
+)
+
+plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@dataclass
+class Parcel:
+    number: str
+    weight: Decimal
+    due: date
+
+
+@given(plain_json)
+def test_every_result_is_a_clean_object(result: Any) -> None:
+    content = json.loads(result_content(result))
+    assert isinstance(content, dict)
+    for text in _texts(content):
+        assert text == clean(text)
+
+
+def _texts(value: Any) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for entry in value for text in _texts(entry)]
+        case dict():
+            return [text for key, entry in value.items() for text in (key, *_texts(entry))]
+        case _:
+            return []
+
+
+def test_usual_python_values_are_carried() -> None:
+    parcel = Parcel("P1", Decimal("1.50"), date(2026, 5, 4))
+    assert json.loads(result_content([parcel])) == {"result": [{"number": "P1", "weight": "1.50", "due": "2026-05-04"}]}
+
+
+def test_characters_that_steer_a_terminal_or_a_prompt_are_removed() -> None:
+    assert clean("a\x00b\x1b[31m\u202ec\u200b\td\ne") == "ab[31mc d e"
+
+
+def test_numbers_that_json_lacks_become_null() -> None:
+    assert result_content({"share": float("nan")}) == '{"share": null}'
+
+
+@pytest.mark.parametrize("result", [object(), {"f": print}, "x" * RESULT_BYTES, {"deep": "é" * (RESULT_BYTES // 2)}])
+def test_results_that_json_cannot_carry_or_that_are_too_long_are_refused(result: Any) -> None:
+    with pytest.raises(UnusableResultError):
+        result_content(result)
+
+
+def test_a_result_that_holds_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(UnusableResultError):
+        result_content(loop)
+
+
+def test_messages_are_one_short_line() -> None:
+    assert message(" two\nlines\x07 ") == "two lines"
+    assert len(message("word " * 1_000_000)) <= MESSAGE_CHARACTERS
+    assert json.loads(error_content("refused", "No\nway."))["error"] == {"kind": "refused", "message": "No way."}
+
+
+def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical({"b": [1, 2], "a": "é"}) == canonical({"a": "é", "b": [1, 2]}) == '{"a":"é","b":[1,2]}'
