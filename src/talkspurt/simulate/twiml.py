@@ -1,0 +1,146 @@
+"""TwiML as a carrier reads it: a document becomes a tuple of verbs, in order.
+
+Not a validator for all of TwiML: it knows the verbs that an answered call with a media
+stream needs, and refuses the rest by name, so that a reply which Twilio would understand
+and this carrier would not can never pass for a silent success.
+
+Source: Twilio's "TwiML for Programmable Voice", pages of the verbs named below.
+"""
+
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element  # nosec B405 - the type only; parsing is defusedxml's
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from talkspurt.errors import ProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectStream:
+    """`<Connect><Stream>`: a media socket in both directions; the next verb runs when it has ended."""
+
+    url: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    action: str | None = None
+    """Requested when the stream has ended; its TwiML replaces the rest of this one."""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """`<Redirect>`: go on with the TwiML at `url`; "" is the current document."""
+
+    url: str
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """`<Say>`: the carrier itself speaks."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """`<Pause>`: seconds of silence."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """`<Dial>`: connect the caller with `number`."""
+
+    number: str
+    action: str | None = None
+    """Told how the second leg went; its TwiML replaces the rest of this one."""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """`<Hangup>`: end the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """`<Reject>`: do not answer; the caller hears `reason`, `busy` or `rejected`."""
+
+    reason: str = "rejected"
+
+
+Verb = ConnectStream | Redirect | Say | Pause | Dial | Hangup | Reject
+
+
+def parse_twiml(document: str) -> tuple[Verb, ...]:
+    """Read a TwiML document.
+
+    Raises `ProtocolError` where Twilio would say "application error" (12100, 12200), and
+    for verbs that this carrier does not speak.
+    """
+    try:
+        root: Element = fromstring(document, forbid_dtd=True)
+    except (ParseError, DefusedXmlException) as error:
+        reason = str(error) or type(error).__name__
+        raise ProtocolError("twiml", f"12100 the answer is not an XML document: {reason}") from None
+    if root.tag != "Response":
+        raise ProtocolError("twiml", f"12100 the root must be <Response>, not <{root.tag}>")
+    return tuple(_verb(element) for element in root)
+
+
+def _verb(element: Element) -> Verb:
+    match element.tag:
+        case "Connect":
+            return _connect(element)
+        case "Redirect":
+            return Redirect(_text(element), _method(element))
+        case "Say":
+            return Say(_text(element))
+        case "Pause":
+            return Pause(_seconds(element))
+        case "Dial":
+            return Dial(_dialled(element), element.get("action"), _method(element))
+        case "Hangup":
+            return Hangup()
+        case "Reject":
+            return Reject(element.get("reason", "rejected"))
+    raise ProtocolError("twiml", f"12200 this carrier does not speak <{element.tag}>")
+
+
+def _connect(element: Element) -> ConnectStream:
+    if [child.tag for child in element] != ["Stream"]:
+        raise ProtocolError("twiml", "12200 <Connect> must hold exactly one <Stream>")
+    stream = element[0]
+    url = stream.get("url", "")
+    if not url.startswith(("wss://", "ws://")):
+        raise ProtocolError("twiml", f"31922 <Stream url> must begin with wss://, not {url!r}")
+    parameters = []
+    for child in stream:
+        if child.tag != "Parameter" or not child.get("name"):
+            raise ProtocolError("twiml", "12200 <Stream> may hold only <Parameter name value>")
+        parameters.append((child.get("name", ""), child.get("value", "")))
+    return ConnectStream(url, tuple(parameters), element.get("action"), _method(element))
+
+
+def _dialled(element: Element) -> str:
+    number = _text(element) or "".join(_text(child) for child in element if child.tag == "Number")
+    if not number:
+        raise ProtocolError("twiml", "12200 <Dial> names no number")
+    return number
+
+
+def _seconds(element: Element) -> float:
+    length = element.get("length", "1")
+    if not length.isdecimal():
+        raise ProtocolError("twiml", f"12200 <Pause length> must be whole seconds, not {length!r}")
+    return float(length)
+
+
+def _method(element: Element) -> str:
+    return element.get("method", "POST").upper()
+
+
+def _text(element: Element) -> str:
+    return (element.text or "").strip()
