@@ -104,6 +104,8 @@ class Outcome:
 
     say: Wordings
     where: Mapping[str, Any] = field(default_factory=dict)
+    about: tuple[str, ...] = ()
+    """Example questions that this words the answer to ("what's the tracking number"); () for the answer in general."""
     follow_up: bool = True
     """Ask afterwards whether there is anything else."""
 
