@@ -8,7 +8,7 @@ Each port is fitted by at least two very different implementations (a local mode
 streaming cloud vendor), and each has one contract suite under `tests/contracts/`.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -193,8 +193,8 @@ class LanguageModel(Protocol):
     async def warm_up(self) -> None:
         """Load models or open connections, so that the first call is not slower."""
 
-    def reply(self, request: ReplyRequest, /) -> AsyncIterator[ReplyPart]:
-        """Stream one reply. Closing the iterator cancels the request. Raises `ProviderError`."""
+    def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+        """Stream one reply. Closing the generator cancels the request. Raises `ProviderError`."""
 
     async def aclose(self) -> None:
         """Release everything. Idempotent."""
@@ -217,14 +217,41 @@ class Synthesizer(Protocol):
     async def warm_up(self) -> None:
         """Load models or open connections, and speak once, so that the first call is not slower."""
 
-    def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncIterator[SpeechChunk]:
+    def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of one segment. `voice` is the vendor's own name or "" for its default.
 
-        Closing the iterator cancels the request. Raises `ProviderError`.
+        Closing the generator cancels the request. Raises `ProviderError`.
         """
 
     async def aclose(self) -> None:
         """Release everything. Idempotent."""
+
+
+# ── remembering ───────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One telephone call, as the carrier's signed webhook announced it."""
+
+    id: str
+    carrier_id: str
+    """The carrier's own id (Twilio: CallSid)."""
+    caller: str
+    """The caller's number in E.164, or "" when withheld. Never proof of identity."""
+    dialled: str
+    agent: str
+    locale: str
+
+
+class CallRecorder(Protocol):
+    """Keeps what happens in calls. Never raises and never blocks a call: what cannot be written is spooled or counted."""
+
+    def entry(self, call_id: str, entry: Entry, /) -> None:
+        """Append one final entry to the call's transcript."""
+
+    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
+        """Replace the call's stored state."""
 
 
 # ── doing ─────────────────────────────────────────────────────────────────────────

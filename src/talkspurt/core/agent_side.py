@@ -54,6 +54,7 @@ MAX_TOOLS_AT_ONCE = 8
 """More parallel calls than this in one reply is a model gone astray."""
 
 _TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
+_IN_DOUBT = '{"error":{"kind":"in_doubt","message":"It is not certain whether this was done. Someone must check."}}'
 _ONE_AT_A_TIME = (
     '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
 )
@@ -114,13 +115,22 @@ class AgentSide:
 
     def suspend(self) -> None:
         """Fall silent at once and hold what was not heard, until `resume_turn` or `drop_turn`."""
-        held: tuple[Line, ...] = ()
-        if not self.playback.silent:
-            held = tuple(Line(rest.text, rest.tag) for rest in self.playback.stop())
-            self._commands.append(StopPlayback(self.playback.epoch))
-        if self.turn is not None:
-            self.turn = replace(self.turn, held=held + self.turn.held)
-            self.suspended = True
+        if self.playback.silent:
+            self._hold(())
+        else:
+            self.lose_line()
+
+    def lose_line(self) -> None:
+        """The same, when the carrier has forgotten everything: positions and marks begin anew in any case."""
+        held = tuple(Line(rest.text, rest.tag) for rest in self.playback.stop())
+        self._commands.append(StopPlayback(self.playback.epoch))
+        self._hold(held)
+
+    def orphaned(self) -> tuple[ReplyFailed | ToolReturned, ...]:
+        """What to report of work that died with the process that did it."""
+        reply = self.turn.reply if self.turn is not None else None
+        tools = tuple(ToolReturned(name, _IN_DOUBT if t.executing else _TIMEOUT) for name, t in self.running.items())
+        return tools if reply is None else (ReplyFailed(reply, "process_lost"), *tools)
 
     def resume_turn(self, now: float) -> None:
         """Go on with the suspended turn from the word where it stopped."""
@@ -167,7 +177,7 @@ class AgentSide:
             return Progress.NONE
         waiting = turn.reply is not None or bool(turn.tools & self.running.keys())
         if not waiting and turn.asked:
-            if self.pending is not None or turn.ending:
+            if self.pending is not None or turn.ending == "agent_goodbye":
                 self.turn = turn = replace(turn, asked=False)
             elif turn.rounds >= self._settings.max_tool_rounds:
                 self._commands.append(Count("tool_rounds_exhausted"))
@@ -353,6 +363,11 @@ class AgentSide:
             return patience
         begun = stuck.since + self._settings.segment_timeout
         return max(begun, self.playback.progress_at + self.playback.unheard)
+
+    def _hold(self, lines: tuple[Line, ...]) -> None:
+        if self.turn is not None:
+            self.turn = replace(self.turn, held=lines + self.turn.held)
+            self.suspended = True
 
     def _say(self, line: Line, now: float) -> None:
         self.turn = replace(self._current, spoke=True)

@@ -112,6 +112,17 @@ class Conversation:
         return self._floor
 
     @property
+    def attachment(self) -> int:
+        """The media attachment that was opened last; 0 before the first."""
+        return self._attachment
+
+    def orphaned(self) -> tuple[Event, ...]:
+        """The facts to feed to a restored conversation: all that was under way died with its process."""
+        if self._attachment == 0 or isinstance(self._floor, Ended):
+            return ()
+        return (LineClosed(self._attachment, hung_up=False), *self._agent.orphaned())
+
+    @property
     def history(self) -> tuple[history.Entry, ...]:
         """What was said, done and heard up to now."""
         return self._agent.history()
@@ -296,7 +307,7 @@ class Conversation:
             self._end(self._floor.reason, now)
         elif not isinstance(self._floor, Lost):
             self._end_utterance()
-            self._agent.suspend()
+            self._agent.lose_line()
             self._enter(Lost(now))
 
     def _speech_started(self, event: SpeechStarted, now: float) -> None:

@@ -1,0 +1,72 @@
+"""What the runtime itself says, per locale: phrases by name, as data.
+
+A phrase is a template; its blanks are filled with the arguments of the core's `Phrase`.
+Every locale has every phrase: the tests compare them with what the core may ask for.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from talkspurt.agent.yes_no import yes_or_no
+from talkspurt.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """The language of a call."""
+
+    tag: str
+    phrases: Mapping[str, str]
+    unfinished: re.Pattern[str]
+    """Matches words that ask for more: the caller has only paused."""
+
+    def is_unfinished(self, text: str) -> bool:
+        """Whether the caller will probably go on."""
+        return self.unfinished.search(text) is not None
+
+    @property
+    def yes_or_no(self) -> Callable[[str], bool | None]:
+        """Read an answer to a yes/no question: None when it is neither clearly."""
+        return lambda text: yes_or_no(text, self.tag)
+
+
+ENGLISH = Locale(
+    tag="en-US",
+    phrases=MappingProxyType(
+        {
+            "filler": "One moment, please.",
+            "tool_filler": "Let me look that up for you.",
+            "apology": "I'm sorry, something went wrong on my side. Could you say that again?",
+            "missed": "Sorry, I didn't catch that. Could you say it again?",
+            "missed_again": "I still can't hear you well. You can also use the keypad, and press hash at the end.",
+            "still_there": "Are you still there?",
+            "line_back": "Sorry, we were cut off for a moment. Please go on.",
+            "goodbye": "Thanks for calling. Goodbye.",
+            "goodbye_silence": "I can't hear anyone, so I'll hang up now. Please call again any time. Goodbye.",
+            "goodbye_trouble": "I'm sorry, I can't help you properly right now. Please call again later. Goodbye.",
+            "goodbye_time": "I'm sorry, we have reached the longest time for one call. Please call again. Goodbye.",
+            "goodbye_shutdown": "I'm sorry, I have to end this call. Please call again in a moment. Goodbye.",
+            "goodbye_operator": "I have to end this call now. Goodbye.",
+            "goodbye_handover": "I'm putting you through now. One moment, please.",
+            "goodbye_agent": "Thanks for calling. Goodbye.",
+        }
+    ),
+    # Trailing connectives and hesitations, a dangling article or possessive, a comma; or nothing but a few digits:
+    # the shortest number that callers give as an answer, a ZIP code, has five.
+    unfinished=re.compile(
+        r"(?:[,;:-]|\b(?:and|or|but|because|so|then|the|a|an|my|your|to|of|for|is|it's|with|um+|uh+|er+|like))[\s.…]*$"
+        r"|^\W*(?:\d\W*){1,4}$",
+        re.IGNORECASE,
+    ),
+)
+
+LOCALES: Mapping[str, Locale] = MappingProxyType({"en-US": ENGLISH})
+
+
+def find_locale(tag: str) -> Locale:
+    """The locale of that BCP 47 tag. Raises `ConfigurationError` naming those there are."""
+    if tag not in LOCALES:
+        raise ConfigurationError(f"locale '{tag}' is not available; use one of: {', '.join(sorted(LOCALES))}")
+    return LOCALES[tag]

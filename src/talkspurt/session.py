@@ -1,0 +1,463 @@
+"""The shell of one call: it carries facts to the conversation and its commands to the world.
+
+It takes no decision. Every fact, from whichever port, goes through `_post`; every command
+is executed by `_execute`. What takes time runs as a task of the call's one task group and
+comes back as a fact, failures too, so that no task ever raises into the group.
+
+Per frame there is no task, queue or thread hop: audio goes synchronously from the
+transport to the shared voice activity detector and to the recognizer's stream.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from talkspurt.agent import Agent, Caller
+from talkspurt.agent.locales import Locale
+from talkspurt.clock import MediaClock
+from talkspurt.core.commands import (
+    BeginUtterance,
+    CancelReply,
+    CancelTool,
+    Command,
+    Count,
+    EndCall,
+    EndUtterance,
+    ExecuteEffect,
+    Phrase,
+    Record,
+    RequestReply,
+    RunTool,
+    Speak,
+    StopPlayback,
+    Transcribe,
+    WithdrawEffect,
+)
+from talkspurt.core.conversation import Conversation
+from talkspurt.core.events import (
+    CallerHungUp,
+    DigitPressed,
+    EndRequested,
+    Event,
+    LineClosed,
+    LineOpened,
+    PlaybackReached,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyTextReceived,
+    ReplyToolRequested,
+    SegmentFailed,
+    SegmentFinished,
+    SegmentStarted,
+    SpeechStarted,
+    SpeechStopped,
+    Transcribed,
+    TranscriptionFailed,
+)
+from talkspurt.core.settings import Settings
+from talkspurt.effects.dispatcher import ToolDispatcher
+from talkspurt.errors import TalkspurtError
+from talkspurt.media.pacing import Pacer, read_mark
+from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtTracker
+from talkspurt.ports import (
+    LINE_RATE_HZ,
+    Call,
+    CallRecorder,
+    LanguageModel,
+    Recognizer,
+    RecognizerStream,
+    ReplyRequest,
+    Synthesizer,
+    TextDelta,
+    ToolCallPart,
+    Transport,
+    VoiceActivityDetector,
+)
+from talkspurt.telemetry.metrics import count_event, observe_turn
+
+LEAD_IN: Final = 0.25
+"""Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
+EFFECT_PATIENCE: Final = 10.0
+"""How long an effect may still run after the caller has hung up."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all calls of a process share."""
+
+    recognizer: Recognizer
+    synthesizer: Synthesizer
+    voice_activity: VoiceActivityDetector
+    clock: MediaClock
+    recorder: CallRecorder
+
+
+class Session:
+    """One call. It is the `LineListener` of the call's current transport."""
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        agent: Agent,
+        model: LanguageModel,
+        locale: Locale,
+        settings: Settings,
+        caller: Caller,
+        dispatcher: ToolDispatcher,
+        services: Services,
+        minimum_voiced: float,
+        snapshot: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.call = call
+        self._agent = agent
+        self._model = model
+        self._locale = locale
+        self._caller = caller
+        self._dispatcher = dispatcher
+        self._services = services
+        self._conversation = (
+            Conversation(settings) if snapshot is None else Conversation.restore(settings, dict(snapshot))
+        )
+        self._resumed_at = 0.0 if snapshot is None else float(snapshot["now"])
+        self._tracker = TalkspurtTracker(
+            window=services.voice_activity.window, rate_hz=LINE_RATE_HZ, minimum_voiced=minimum_voiced
+        )
+        self._pacer = Pacer(LINE_RATE_HZ)
+        self._specs = dispatcher.specs()
+        self._transport: Transport | None = None
+        self.attachment = self._conversation.attachment
+        """The number of the current media attachment; a call has several, one after the other."""
+        self._received = 0
+        """Samples of the caller since the session began."""
+        self._talkspurts = 0
+        self._facts: deque[Event] = deque()
+        self._draining = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._speech: deque[Speak] = deque()
+        self._speaker: asyncio.Task[None] | None = None
+        self._replies: dict[int, asyncio.Task[None]] = {}
+        self._tools: dict[str, asyncio.Task[None]] = {}
+        self._effects: set[asyncio.Task[None]] = set()
+        self._answer_due: float | None = None
+        """The caller's last voiced sample of the turn that has no audible answer yet, for the latency metric."""
+        self.reason = ""
+        """Why the call ended."""
+        self.ended = asyncio.Event()
+
+    # ── life ──────────────────────────────────────────────────────────────────────
+
+    async def run(self, transport: Transport) -> str:
+        """Hold the conversation until it has ended; returns the end reason. Cancelling ends it at once."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._began = loop.time() - self._resumed_at
+        stream = await self._services.recognizer.open(locale=self._locale.tag, call_id=self.call.id)
+        self._stream: RecognizerStream = stream
+        self._voice = self._services.voice_activity.open(self._window_decided)
+        self._services.clock.join(self._tick)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                reader = group.create_task(self._read_transcripts(stream))
+                for fact in self._conversation.orphaned():
+                    self._post(fact)
+                self.attach(transport)
+                await self.ended.wait()
+                reader.cancel()
+                await self._wind_up()
+        finally:
+            self._services.clock.leave(self._tick)
+            self._voice.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            await stream.aclose()
+        return self.reason
+
+    def attach(self, transport: Transport) -> None:
+        """Go on over this media attachment; an earlier one is as good as lost."""
+        self.line_closed(hung_up=False)
+        self.attachment += 1
+        self._transport = transport
+        transport.listen(_Line(self, self.attachment))
+        self._post(LineOpened(self.attachment))
+
+    def request_end(self, reason: str) -> None:
+        """Ask for a polite end: "shutdown" or "operator"."""
+        self._post(EndRequested("shutdown" if reason == "shutdown" else "operator"))
+
+    def hung_up(self) -> None:
+        """The carrier reports over its webhook that the call is over."""
+        self._post(CallerHungUp())
+
+    async def _wind_up(self) -> None:
+        for task in (*self._replies.values(), *self._tools.values(), self._speaker):
+            if task is not None:
+                task.cancel()
+        if self._effects:
+            # An effect that was confirmed is finished whether or not the caller still listens.
+            await asyncio.wait(self._effects, timeout=EFFECT_PATIENCE)
+            for task in self._effects:
+                task.cancel()
+
+    # ── the line ──────────────────────────────────────────────────────────────────
+
+    def line_audio(self, pcm: bytes) -> None:
+        """The caller's next audio."""
+        self._received += len(pcm) // 2
+        self._voice.feed(pcm)
+        self._stream.feed(pcm)
+
+    def line_mark(self, name: str) -> None:
+        """The carrier has played up to one of our marks."""
+        mark = read_mark(name)
+        if mark is None:
+            count_event("foreign_mark")
+            return
+        epoch, samples = mark
+        self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
+
+    def line_digit(self, digit: str) -> None:
+        """The caller pressed a key."""
+        self._post(DigitPressed(digit))
+
+    def line_closed(self, *, hung_up: bool) -> None:
+        """The current attachment is over."""
+        if self._transport is not None:
+            self._transport = None
+            self._post(LineClosed(self.attachment, hung_up=hung_up))
+
+    def _window_decided(self, probability: float, samples: int) -> None:
+        fact = self._tracker.receive(probability, samples)
+        if fact is None:
+            return
+        # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
+        at = self._now - (self._received / LINE_RATE_HZ - fact.at)
+        if isinstance(fact, TalkspurtStarted):
+            self._talkspurts += 1
+            self._post(SpeechStarted(self._talkspurts, at))
+        else:
+            self._answer_due = at
+            self._post(SpeechStopped(self._talkspurts, at, fact.voiced))
+
+    def _tick(self, now: float) -> None:
+        transport = self._transport
+        if transport is None or self._pacer.idle:
+            return
+        for chunk in self._pacer.due(now):
+            transport.send_audio(chunk.pcm)
+            transport.send_mark(chunk.mark)
+            if self._answer_due is not None:
+                observe_turn(now - self._began - self._answer_due)
+                self._answer_due = None
+
+    # ── facts in, commands out ────────────────────────────────────────────────────
+
+    @property
+    def _now(self) -> float:
+        return self._loop.time() - self._began
+
+    def _post(self, fact: Event | None) -> None:
+        """Give the conversation a fact and execute what follows; facts that arise meanwhile wait their turn."""
+        if fact is not None:
+            self._facts.append(fact)
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            if fact is None:
+                self._take(None)
+            while self._facts:
+                self._take(self._facts.popleft())
+        finally:
+            self._draining = False
+        self._rearm()
+
+    def _take(self, fact: Event | None) -> None:
+        commands = self._conversation.receive(fact, self._now)
+        for command in commands:
+            self._execute(command)
+        if any(isinstance(command, Record) for command in commands):
+            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot())
+
+    def _rearm(self) -> None:
+        deadline = self._conversation.deadline
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(self._began + deadline, self._post, None)
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case BeginUtterance(utterance, at):
+                self._stream.begin(utterance, self._now - at + LEAD_IN)
+            case Transcribe(utterance, revision):
+                self._stream.finalize(utterance, revision)
+            case EndUtterance(utterance):
+                self._stream.end(utterance)
+            case RequestReply(reply):
+                self._replies[reply] = self._start(self._reply(command))
+            case CancelReply(reply):
+                self._cancel(self._replies.pop(reply, None))
+            case Speak():
+                self._speech.append(command)
+                if self._speaker is None or self._speaker.done():
+                    self._speaker = self._start(self._speak())
+            case StopPlayback(epoch):
+                self._stop_playback(epoch)
+            case RunTool(tool_call):
+                self._tools[tool_call] = self._start(self._run_tool(command))
+            case CancelTool(tool_call):
+                self._cancel(self._tools.pop(tool_call, None))
+            case ExecuteEffect(tool_call, proposal):
+                self._start_effect(self._execute_effect(tool_call, proposal))
+            case WithdrawEffect(proposal):
+                self._start_effect(self._dispatcher.withdraw(proposal))
+            case Record(entry):
+                self._services.recorder.entry(self.call.id, entry)
+            case Count(name):
+                count_event(name)
+            case EndCall(reason):
+                self.reason = reason
+                self.ended.set()
+
+    # ── what takes time ───────────────────────────────────────────────────────────
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._group.create_task(work)
+
+    def _start_effect(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._start(work)
+        self._effects.add(task)
+        task.add_done_callback(self._effects.discard)
+
+    def _cancel(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
+
+    async def _read_transcripts(self, stream: RecognizerStream) -> None:
+        try:
+            async for transcript in stream.transcripts():
+                if not transcript.final:
+                    continue
+                if transcript.error is None:
+                    self._post(Transcribed(transcript.utterance, transcript.revision, transcript.text))
+                else:
+                    self._post(TranscriptionFailed(transcript.utterance, transcript.revision, transcript.error))
+        except Exception:
+            # The core's own deadline notices that no transcript comes any more.
+            _log.exception("recognizer_stream_failed")
+
+    async def _reply(self, command: RequestReply) -> None:
+        reply = command.reply
+        request = ReplyRequest(
+            instructions=self._agent.prompt, history=command.history, tools=self._specs, locale=self._locale.tag
+        )
+        await self._report(self._stream_reply(reply, request), partial(ReplyFailed, reply))
+        self._replies.pop(reply, None)
+
+    async def _stream_reply(self, reply: int, request: ReplyRequest) -> None:
+        async with aclosing(self._model.reply(request)) as parts:
+            async for part in parts:
+                if isinstance(part, TextDelta):
+                    self._post(ReplyTextReceived(reply, part.text))
+                elif isinstance(part, ToolCallPart):
+                    self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
+        self._post(ReplyCompleted(reply))
+
+    async def _run_tool(self, command: RunTool) -> None:
+        # The dispatcher never raises for anything a model or tool does.
+        self._post(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
+        self._tools.pop(command.tool_call, None)
+        if self._caller.handover_target is not None:
+            self._post(EndRequested("handover"))
+
+    async def _execute_effect(self, tool_call: str, proposal: str) -> None:
+        self._post(await self._dispatcher.execute(tool_call, proposal))
+
+    async def _speak(self) -> None:
+        """Synthesize the ordered segments one after the other; the pacer decides when they are sent."""
+        while self._speech:
+            command = self._speech.popleft()
+            await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
+
+    async def _speak_segment(self, command: Speak) -> None:
+        text = self._wording(command.text)
+        started = False
+        chunks = self._services.synthesizer.synthesize(text, voice=self._agent.voice.name, locale=self._locale.tag)
+        async with aclosing(chunks) as speech:
+            async for chunk in speech:
+                if not started:
+                    started = True
+                    self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+                self._pacer.append(chunk.pcm)
+                self._tick(self._loop.time())
+        if not started:
+            self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+        self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+
+    def _stop_playback(self, epoch: int) -> None:
+        self._speech = deque(command for command in self._speech if command.epoch >= epoch)
+        self._cancel(self._speaker)
+        self._speaker = None
+        self._pacer.restart(epoch)
+        if self._transport is not None:
+            self._transport.clear()
+
+    def _wording(self, line: str | Phrase) -> str:
+        if isinstance(line, str):
+            return line
+        arguments = dict(line.arguments)
+        if line.name == "tool_filler":
+            filler = self._dispatcher.filler(arguments["tool"])
+            if filler:
+                return filler
+        return self._locale.phrases[line.name].format_map(arguments)
+
+    async def _report(self, work: Awaitable[None], failed: Callable[[str], Event]) -> None:
+        """Await `work`; whatever goes wrong becomes a fact."""
+        try:
+            await work
+        except TalkspurtError as error:
+            _log.warning("provider_failed", error=str(error), code=error.code)
+            self._post(failed(error.code))
+        except Exception:
+            _log.exception("provider_failed")
+            self._post(failed("unexpected"))
+
+
+class _Line:
+    """One attachment's `LineListener`: what an earlier attachment still says is not mistaken for the current line's."""
+
+    def __init__(self, session: Session, attachment: int) -> None:
+        self._session = session
+        self._attachment = attachment
+
+    @property
+    def _current(self) -> bool:
+        return self._session.attachment == self._attachment
+
+    def audio_received(self, pcm: bytes, /) -> None:
+        if self._current:
+            self._session.line_audio(pcm)
+
+    def digit_received(self, digit: str, /) -> None:
+        if self._current:
+            self._session.line_digit(digit)
+
+    def mark_received(self, name: str, /) -> None:
+        if self._current:
+            self._session.line_mark(name)
+
+    def line_closed(self, *, hung_up: bool) -> None:
+        if self._current:
+            self._session.line_closed(hung_up=hung_up)
