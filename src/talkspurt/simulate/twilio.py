@@ -251,7 +251,7 @@ class TwilioDouble:
             await asyncio.sleep(max(0.0, due - loop.time()))
             self.recording.worst_lateness = max(self.recording.worst_lateness, loop.time() - due)
             self._play_tick()
-        return CallEnd("carrier", f"the call reached its limit of {self._max_seconds:.0f} s", failed=True)
+        return CallEnd("carrier", f"the call reached its limit of {self._max_seconds:g} s", failed=True)
 
     def _play_tick(self) -> None:
         caller_frame = bytes(self._outgoing[:FRAME_BYTES]).ljust(FRAME_BYTES, g711.MULAW_SILENCE)
