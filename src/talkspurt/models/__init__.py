@@ -6,6 +6,7 @@ for example `anthropic:claude-sonnet-5` or `openai:gpt-5-mini`.
 
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
+from talkspurt.errors import ConfigurationError
 from talkspurt.ports import LanguageModel
 
 
@@ -19,8 +20,16 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
         from talkspurt.models.offline import OfflineModel
 
         return OfflineModel.from_config(config, agent)
-    from talkspurt.models.pydantic_ai import PydanticAIModel
-
+    try:
+        from talkspurt.models.pydantic_ai import PydanticAIModel
+    except ModuleNotFoundError as error:
+        # A missing module of our own is a fault of this package, not of the installation.
+        if (error.name or "").partition(".")[0] == "talkspurt":
+            raise
+        raise ConfigurationError(
+            f"model.name = '{config.model.name}' needs '{error.name}', which is not installed;"
+            f" run: pip install 'talkspurt[{config.model.name.partition(':')[0]}]'"
+        ) from None
     return PydanticAIModel.from_config(config)
 
 

@@ -1,0 +1,25 @@
+"""Vendors on loopback, for tests: each speaks its vendor's real wire format on 127.0.0.1.
+
+Public: use them to test an agent against a vendor's SDK without an account. A fake records
+what it was sent, answers as scripted and fails as scripted; its module says what it assumes
+about the vendor. None of them needs the vendor's SDK.
+"""
+
+from talkspurt.testing.fakes.anthropic import FakeAnthropic
+from talkspurt.testing.fakes.deepgram import FakeDeepgram
+from talkspurt.testing.fakes.elevenlabs import FakeElevenLabs
+from talkspurt.testing.fakes.loopback import RecordedRequest
+from talkspurt.testing.fakes.openai import FakeOpenAI
+from talkspurt.testing.fakes.script import Fault, ModelReply, Speech, ToolUse
+
+__all__ = [
+    "FakeAnthropic",
+    "FakeDeepgram",
+    "FakeElevenLabs",
+    "FakeOpenAI",
+    "Fault",
+    "ModelReply",
+    "RecordedRequest",
+    "Speech",
+    "ToolUse",
+]

@@ -1,0 +1,259 @@
+"""Deepgram's live transcription on loopback: the WebSocket `/v1/listen`.
+
+What it assumes about the vendor (developers.deepgram.com: "Live audio", "Finalize",
+"Audio keep alive", "Close stream", "Interim results"):
+* binary messages are audio in the `encoding` and `sample_rate` of the query; text messages are
+  `{"type": "Finalize" | "KeepAlive" | "CloseStream"}`;
+* `Results` messages carry `start` and `duration` in seconds of audio received on this socket,
+  `channel.alternatives[0]` with `transcript` and timed `words`, `is_final`, `speech_final`,
+  `from_finalize`. Interim results cover a segment from its beginning and are replaced by the
+  next; a final one closes the segment. They come about once a second of audio, silent or not;
+* `Finalize` is answered by a final result with `from_finalize: true`, but **not** when there is
+  hardly any audio left to finalize;
+* `CloseStream` is answered by the last results and a `Metadata` message, then the socket closes;
+* ten seconds without audio or `KeepAlive` close the socket (not enforced here); the key is
+  `Authorization: Token <key>`; a refusal is an HTTP status.
+
+It does not recognise speech. What it hears is scripted: every stretch of sound is the next of
+`phrases`, a word for each 0.25 s of it and the rest of them once 0.2 s of silence follow.
+`endpointing` is taken to be off.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+from picows import (
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+_WINDOW_S: Final = 0.02
+_LOUD: Final = 300.0
+"""Root mean square above which a window is sound."""
+_WORD_S: Final = 0.25
+_PAUSE_S: Final = 0.2
+_INTERIM_S: Final = 1.0
+_SEGMENT_S: Final = 5.0
+_NOTICEABLE_S: Final = 0.05
+"""Less audio than this is not worth a `from_finalize` answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    start: float
+    end: float
+
+
+class FakeDeepgram:
+    """Live transcription of a script: `async with FakeDeepgram(("hello there",)) as fake`, then use `fake.base_url`."""
+
+    def __init__(self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key") -> None:
+        self.phrases = tuple(phrases)
+        """What the stretches of sound on each socket are, in order; after the last one they are nothing."""
+        self.key = key
+        self.refuse_with: int | None = None
+        """HTTP status that refuses new sockets."""
+        self.answers_finalize = True
+        """False: `Finalize` is ignored, other results go on."""
+        self.silent = False
+        """True: nothing is sent any more, with the sockets open."""
+        self.sockets: list[FakeDeepgramSocket] = []
+        """Every socket that was accepted, closed ones too."""
+        self.refused = 0
+        self.connected = asyncio.Event()
+        """Set once a socket has been accepted."""
+        self._server: asyncio.Server | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What the vendor's SDK takes as its WebSocket URL."""
+        assert self._server is not None
+        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await ws_create_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Break all sockets, without a closing handshake."""
+        for socket in self.sockets:
+            socket.drop()
+
+    def _accept(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+        url = urlsplit(request.path.decode())
+        if url.path != "/v1/listen":
+            return None
+        query = dict(parse_qsl(url.query))
+        status = self.refuse_with
+        if str(request.headers.get("Authorization", "")) != f"Token {self.key}":
+            status = 401
+        elif query.get("encoding") != "linear16" or query.get("sample_rate") != "8000":
+            status = 400
+        if status is not None:
+            self.refused += 1
+            response = WSUpgradeResponse.create_error_response(HTTPStatus(status), b'{"err_code":"as scripted"}')
+            return WSUpgradeResponseWithListener(response, None)
+        socket = FakeDeepgramSocket(self, query)
+        self.sockets.append(socket)
+        self.connected.set()
+        return socket
+
+
+@dataclass(eq=False)
+class FakeDeepgramSocket(WSListener):
+    """One live transcription: what it received, and what it makes of it."""
+
+    fake: FakeDeepgram
+    query: dict[str, str]
+    audio: bytearray = field(default_factory=bytearray)
+    """All audio received."""
+    controls: list[str] = field(default_factory=list)
+    """Types of the text messages received, in order."""
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by each audio message; clear it to wait for the next."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._transport: WSTransport | None = None
+        self._request_id = str(uuid.uuid4())
+        self._words: list[_Word] = []
+        self._final_until = 0.0
+        self._interim_at = _INTERIM_S
+        self._examined = 0
+        self._phrases = [phrase.split() for phrase in self.fake.phrases]
+        self._phrase: list[str] | None = None
+        self._sound_s = 0.0
+        self._silence_s = 0.0
+
+    def drop(self) -> None:
+        """Break the socket, without a closing handshake."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def send_text(self, text: str) -> None:
+        """Send `text` as it is, whatever it is."""
+        if self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, text.encode())
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Remember the connection."""
+        self._transport = transport
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Say that the socket is closed."""
+        self.closed.set()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take audio or a control message."""
+        if frame.msg_type is WSMsgType.BINARY:
+            self.audio += frame.get_payload_as_bytes()
+            self._listen()
+            self.heard.set()
+        elif frame.msg_type is WSMsgType.TEXT:
+            self._obey(json.loads(frame.get_payload_as_utf8_text())["type"])
+        elif frame.msg_type is WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.disconnect()
+
+    @property
+    def _now(self) -> float:
+        return len(self.audio) / 16_000
+
+    def _obey(self, control: str) -> None:
+        self.controls.append(control)
+        if control == "Finalize" and self.fake.answers_finalize:
+            if self._now - self._final_until >= _NOTICEABLE_S:
+                self._send_results(final=True, from_finalize=True)
+        elif control == "CloseStream" and self._transport is not None:
+            self._send_results(final=True)
+            self._send(
+                {
+                    "type": "Metadata",
+                    "transaction_key": "deprecated",
+                    "request_id": self._request_id,
+                    "sha256": "0" * 64,
+                    "created": "2025-01-01T00:00:00.000Z",
+                    "duration": self._now,
+                    "channels": 1,
+                }
+            )
+            self._transport.send_close()
+            self._transport.disconnect()
+
+    def _listen(self) -> None:
+        window = int(_WINDOW_S * 16_000)
+        while len(self.audio) - self._examined >= window:
+            samples = np.frombuffer(self.audio[self._examined : self._examined + window], dtype="<i2")
+            self._examined += window
+            self._advance(loud=float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) > _LOUD)
+        if self._now >= self._interim_at:
+            self._interim_at = self._now + _INTERIM_S
+            self._send_results(final=self._now - self._final_until >= _SEGMENT_S)
+
+    def _advance(self, *, loud: bool) -> None:
+        now = self._examined / 16_000
+        if loud:
+            if self._phrase is None:
+                self._phrase = list(self._phrases.pop(0)) if self._phrases else []
+                self._sound_s = 0.0
+            self._sound_s += _WINDOW_S
+            self._silence_s = 0.0
+            if self._phrase and self._sound_s >= _WORD_S:
+                self._sound_s = 0.0
+                self._words.append(_Word(self._phrase.pop(0), now - _WORD_S, now))
+        elif self._phrase is not None:
+            self._silence_s += _WINDOW_S
+            if self._silence_s >= _PAUSE_S:
+                end = now - self._silence_s
+                self._words += [_Word(word, end - _WINDOW_S, end) for word in self._phrase]
+                self._phrase = None
+
+    def _send_results(self, *, final: bool, from_finalize: bool = False) -> None:
+        words = [word for word in self._words if word.end > self._final_until]
+        spelled = [
+            {"word": w.text.lower(), "start": w.start, "end": w.end, "confidence": 0.99, "punctuated_word": w.text}
+            for w in words
+        ]
+        alternative = {"transcript": " ".join(w.text for w in words), "confidence": 0.99, "words": spelled}
+        self._send(
+            {
+                "type": "Results",
+                "channel_index": [0, 1],
+                "duration": self._now - self._final_until,
+                "start": self._final_until,
+                "is_final": final,
+                "speech_final": False,
+                "channel": {"alternatives": [alternative]},
+                "metadata": {
+                    "request_id": self._request_id,
+                    "model_info": {"name": "fake", "version": "1", "arch": "fake"},
+                    "model_uuid": self._request_id,
+                },
+                "from_finalize": from_finalize,
+            }
+        )
+        if final:
+            self._final_until = self._now
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if not self.fake.silent:
+            self.send_text(json.dumps(message))
