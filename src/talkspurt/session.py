@@ -61,6 +61,7 @@ from talkspurt.core.events import (
     TranscriptionFailed,
 )
 from talkspurt.core.settings import Settings
+from talkspurt.core.states import Floor
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import TalkspurtError
 from talkspurt.media.pacing import Pacer, read_mark
@@ -79,7 +80,7 @@ from talkspurt.ports import (
     Transport,
     VoiceActivityDetector,
 )
-from talkspurt.telemetry.metrics import count_event, observe_turn
+from talkspurt.telemetry.metrics import ANOMALIES, TURN_LATENCY
 
 LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
@@ -121,7 +122,7 @@ class Session:
         self._agent = agent
         self._model = model
         self._locale = locale
-        self._caller = caller
+        self.caller = caller
         self._dispatcher = dispatcher
         self._services = services
         self._conversation = (
@@ -153,9 +154,14 @@ class Session:
         """Why the call ended."""
         self.ended = asyncio.Event()
 
+    @property
+    def floor(self) -> Floor:
+        """The state of the conversation, for those who watch."""
+        return self._conversation.floor
+
     # ── life ──────────────────────────────────────────────────────────────────────
 
-    async def run(self, transport: Transport) -> str:
+    async def run(self, transport: Transport, attachment: int) -> str:
         """Hold the conversation until it has ended; returns the end reason. Cancelling ends it at once."""
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -170,7 +176,7 @@ class Session:
                 reader = group.create_task(self._read_transcripts(stream))
                 for fact in self._conversation.orphaned():
                     self._post(fact)
-                self.attach(transport)
+                self.attach(transport, attachment)
                 await self.ended.wait()
                 reader.cancel()
                 await self._wind_up()
@@ -182,10 +188,10 @@ class Session:
             await stream.aclose()
         return self.reason
 
-    def attach(self, transport: Transport) -> None:
+    def attach(self, transport: Transport, attachment: int) -> None:
         """Go on over this media attachment; an earlier one is as good as lost."""
         self.line_closed(hung_up=False)
-        self.attachment += 1
+        self.attachment = attachment
         self._transport = transport
         transport.listen(_Line(self, self.attachment))
         self._post(LineOpened(self.attachment))
@@ -220,7 +226,7 @@ class Session:
         """The carrier has played up to one of our marks."""
         mark = read_mark(name)
         if mark is None:
-            count_event("foreign_mark")
+            ANOMALIES.labels("foreign_mark").inc()
             return
         epoch, samples = mark
         self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
@@ -256,7 +262,7 @@ class Session:
             transport.send_audio(chunk.pcm)
             transport.send_mark(chunk.mark)
             if self._answer_due is not None:
-                observe_turn(now - self._began - self._answer_due)
+                TURN_LATENCY.observe(now - self._began - self._answer_due)
                 self._answer_due = None
 
     # ── facts in, commands out ────────────────────────────────────────────────────
@@ -325,7 +331,7 @@ class Session:
             case Record(entry):
                 self._services.recorder.entry(self.call.id, entry)
             case Count(name):
-                count_event(name)
+                ANOMALIES.labels(name).inc()
             case EndCall(reason):
                 self.reason = reason
                 self.ended.set()
@@ -378,7 +384,7 @@ class Session:
         # The dispatcher never raises for anything a model or tool does.
         self._post(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
         self._tools.pop(command.tool_call, None)
-        if self._caller.handover_target is not None:
+        if self.caller.handover_target is not None:
             self._post(EndRequested("handover"))
 
     async def _execute_effect(self, tool_call: str, proposal: str) -> None:

@@ -94,7 +94,7 @@ class AgentSide:
 
     def open_turn(self, *lines: str | Phrase, now: float, prompting: bool = False, ending: str = "") -> None:
         """Begin a turn of stock sentences that no model is asked for."""
-        self.turn = AgentTurn(fed_at=now, prompting=prompting, ending=ending)
+        self.turn = AgentTurn(before=self.segments, fed_at=now, prompting=prompting, ending=ending)
         self.suspended = False
         for line in lines:
             self._say(Line(line), now)
@@ -105,13 +105,13 @@ class AgentSide:
         self.drop_turn()
         self.log.add(CallerSaid(text, source))
         if confirmed is None:
-            self._request(AgentTurn(), now)
+            self._request(AgentTurn(before=self.segments), now)
             return
         tool_call = f"{confirmed.tool_call}-confirmed"
         self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
         self.running[tool_call] = RunningTool(confirmed.name, confirmed.arguments, now, executing=True)
         self._commands.append(ExecuteEffect(tool_call, confirmed.proposal))
-        self.turn = AgentTurn(fed_at=now, tools=frozenset({tool_call}), asked=True)
+        self.turn = AgentTurn(before=self.segments, fed_at=now, tools=frozenset({tool_call}), asked=True)
 
     def suspend(self) -> None:
         """Fall silent at once and hold what was not heard, until `resume_turn` or `drop_turn`."""
@@ -147,7 +147,7 @@ class AgentSide:
         if self.turn.reply is not None:
             self._commands.append(CancelReply(self.turn.reply))
         if self.turn.held:
-            self.playback.interrupt_last()
+            self.playback.interrupt_last(self.turn.before)
         self.turn, self.suspended = None, False
 
     def shut_down(self) -> None:
@@ -234,7 +234,9 @@ class AgentSide:
         return self.log.history(self.playback)
 
     def record(self) -> None:
-        """Hand the entries that have become final to the store."""
+        """Hand what has become final to the store. Words just cut off are not, until it is clear by what."""
+        if self.suspended:
+            return
         self._commands.extend(Record(entry) for entry in self.log.settled(self.playback))
 
     # ── news of the model ─────────────────────────────────────────────────────────

@@ -119,9 +119,11 @@ class Playback:
         for number in list(self.open):
             self._settle(replace(self.segments[number], proven=False))
 
-    def interrupt_last(self) -> None:
-        """What was to follow the last words heard was dropped because the caller spoke."""
+    def interrupt_last(self, before: int) -> None:
+        """What was to follow the last words heard, of those ordered after `before`, was dropped: the caller spoke."""
         for segment in reversed(self.segments.values()):
+            if segment.id <= before:
+                return
             if segment.text:
                 self.segments[segment.id] = replace(segment, interrupted=True)
                 return

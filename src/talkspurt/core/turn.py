@@ -22,6 +22,8 @@ class Line:
 class AgentTurn:
     """What is known of the agent's current turn."""
 
+    before: int = 0
+    """The last segment that was ordered before this turn."""
     reply: int | None = None
     """The reply that the model is still sending."""
     fed_at: float = 0.0

@@ -1,0 +1,217 @@
+"""Connects calls with agents: holds what all calls of the process share, and the calls that are live.
+
+Opened once per process. `answer` is what the media socket calls for every attachment of a
+call; a second attachment of a live call goes to the session that is already there, and a
+call that another process had begun is taken up from its snapshot.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from talkspurt.agent import Agent, Caller
+from talkspurt.agent.loading import load_agent
+from talkspurt.agent.locales import find_locale
+from talkspurt.clock import MediaClock
+from talkspurt.config import Config
+from talkspurt.core.history import Entry
+from talkspurt.core.settings import Settings
+from talkspurt.effects.dispatcher import ToolDispatcher
+from talkspurt.errors import StoreError, TalkspurtError
+from talkspurt.models import create_model
+from talkspurt.ports import Call, LanguageModel, Transport
+from talkspurt.recognizers import create_recognizer
+from talkspurt.session import Services, Session
+from talkspurt.speech.voice_activity import SileroVoiceActivity
+from talkspurt.speech.weights import WeightStore
+from talkspurt.store.store import Store
+from talkspurt.synthesizers import create_synthesizer
+
+WARM_UP_TIMEOUT: Final = 120.0
+"""Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call went: why it ended, and the name of the place it goes to if it was handed over."""
+
+    reason: str
+    handover_target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """An agent with the model that thinks for it."""
+
+    agent: Agent
+    model: LanguageModel
+
+
+class Switchboard:
+    """All live calls of this process."""
+
+    def __init__(self, config: Config, store: Store, services: Services, desks: Mapping[str, _Desk]) -> None:
+        self._config = config
+        self._store = store
+        self._services = services
+        self._desks = desks
+        self._sessions: dict[str, Session] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config, store: Store) -> AsyncGenerator["Switchboard", None]:
+        """Load and warm everything a call needs; it is ready for calls inside the context.
+
+        Raises `ConfigurationError`, `WeightsError` or `ProviderError`.
+        """
+        agents = {name: load_agent(name, target) for name, target in config.agents.items()}
+        for entry in config.numbers:
+            find_locale(entry.locale)
+        async with AsyncExitStack() as stack:
+            recognizer = create_recognizer(config)
+            stack.push_async_callback(recognizer.aclose)
+            synthesizer = create_synthesizer(config)
+            stack.push_async_callback(synthesizer.aclose)
+            desks = {}
+            for name, agent in agents.items():
+                await stack.enter_async_context(agent.lifespan())
+                model = create_model(config, agent)
+                stack.push_async_callback(model.aclose)
+                desks[name] = _Desk(agent, model)
+            async with asyncio.timeout(WARM_UP_TIMEOUT):
+                detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
+                await recognizer.warm_up()
+                await synthesizer.warm_up()
+                for desk in desks.values():
+                    await desk.model.warm_up()
+            clock = MediaClock(detector)
+            recorder = _Recorder(store)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(clock.run()), group.create_task(recorder.run())]
+                services = Services(recognizer, synthesizer, detector, clock, recorder)
+                switchboard = cls(config, store, services, desks)
+                try:
+                    yield switchboard
+                finally:
+                    await recorder.flush()
+                    for task in tasks:
+                        task.cancel()
+
+    @property
+    def live(self) -> int:
+        """How many calls are live in this process."""
+        return len(self._sessions)
+
+    async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None) -> Outcome:
+        """Hold the call over this attachment until the call has ended."""
+        session = self._sessions.get(call.id)
+        if session is not None and not session.ended.is_set():
+            session.attach(transport, attachment)
+            await session.ended.wait()
+            return self._outcome(session)
+        session = self._begin(call, snapshot)
+        self._sessions[call.id] = session
+        try:
+            with structlog.contextvars.bound_contextvars(call_id=call.id):
+                await session.run(transport, attachment)
+        finally:
+            self._sessions.pop(call.id, None)
+        return self._outcome(session)
+
+    def hang_up(self, call_id: str) -> None:
+        """The carrier's webhook says that the call is over."""
+        session = self._sessions.get(call_id)
+        if session is not None:
+            session.hung_up()
+
+    def request_end(self, reason: str) -> None:
+        """Ask all live calls to end politely."""
+        for session in tuple(self._sessions.values()):
+            session.request_end(reason)
+
+    def _outcome(self, session: Session) -> Outcome:
+        return Outcome(session.reason, session.caller.handover_target if session.reason == "handover" else None)
+
+    def _begin(self, call: Call, snapshot: str | None) -> Session:
+        desk = self._desks[call.agent]
+        locale = find_locale(call.locale)
+        rules = self._config.conversation
+        settings = Settings(
+            greeting=desk.agent.greeting,
+            endpoint_silence=rules.endpoint_silence,
+            is_unfinished=locale.is_unfinished,
+            yes_or_no=locale.yes_or_no,
+            silence_prompt=rules.silence_prompt,
+            silence_hangup=rules.silence_hangup,
+            max_call=min(rules.max_call, desk.agent.policies.max_call_minutes * 60),
+            max_tool_rounds=desk.agent.policies.max_tool_rounds,
+        )
+        caller = Caller(
+            call_id=call.id,
+            number=call.caller,
+            locale=call.locale,
+            handover_targets=tuple(self._config.handover.targets),
+        )
+        return Session(
+            call,
+            agent=desk.agent,
+            model=desk.model,
+            locale=locale,
+            settings=settings,
+            caller=caller,
+            dispatcher=ToolDispatcher(desk.agent, caller, self._store.effects),
+            services=self._services,
+            minimum_voiced=rules.barge_in_voiced,
+            snapshot=_read_snapshot(snapshot),
+        )
+
+
+class _Recorder:
+    """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._latest: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._arrived = asyncio.Event()
+
+    def entry(self, call_id: str, entry: Entry, /) -> None:
+        self._store.turns.append(call_id, entry)
+
+    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
+        self._latest[call_id] = (snapshot["attachment"], snapshot)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits."""
+        while self._latest:
+            call_id, (attachment, snapshot) = self._latest.popitem()
+            try:
+                await self._store.calls.save_snapshot(
+                    call_id, attachment=attachment, snapshot=json.dumps(snapshot, separators=(",", ":"))
+                )
+            except TalkspurtError as error:
+                # The next turn brings a newer one.
+                _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
+
+
+def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"the call's stored state cannot be read: {error}") from None

@@ -1,0 +1,188 @@
+"""Recognizer, language model, synthesizer and voice activity with scripted answers and fixed timing.
+
+They fit the ports exactly and need no model, key or network, so that an agent's tools and
+prompts can be tried in milliseconds and a benchmark knows what its providers cost.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+
+from talkspurt.errors import ProviderError
+from talkspurt.ports import (
+    LINE_RATE_HZ,
+    ReplyPart,
+    ReplyRequest,
+    SpeechChunk,
+    TextDelta,
+    Transcript,
+)
+
+WINDOW = 256
+"""Samples per voice activity decision, as Silero's at 8 kHz."""
+LOUD = 500
+"""Sample values beyond this count as voice."""
+
+
+class LevelVoiceActivity:
+    """Voice is what is loud. For tests whose caller is a tone and whose silence is silent."""
+
+    window = WINDOW
+
+    def __init__(self) -> None:
+        self._streams: list[_LevelStream] = []
+
+    def open(self, on_window: Callable[[float, int], None], /) -> "_LevelStream":
+        stream = _LevelStream(self, on_window)
+        self._streams.append(stream)
+        return stream
+
+    def tick(self) -> None:
+        for stream in tuple(self._streams):
+            stream.decide()
+
+    def forget(self, stream: "_LevelStream") -> None:
+        if stream in self._streams:
+            self._streams.remove(stream)
+
+
+class _LevelStream:
+    def __init__(self, detector: LevelVoiceActivity, on_window: Callable[[float, int], None]) -> None:
+        self._detector = detector
+        self._on_window = on_window
+        self._pending = b""
+        self._samples = 0
+
+    def feed(self, pcm: bytes, /) -> None:
+        self._pending += pcm
+
+    def decide(self) -> None:
+        while len(self._pending) >= 2 * WINDOW:
+            window, self._pending = self._pending[: 2 * WINDOW], self._pending[2 * WINDOW :]
+            self._samples += WINDOW
+            loudest = max(abs(sample) for sample in memoryview(window).cast("h"))
+            self._on_window(1.0 if loudest > LOUD else 0.0, self._samples)
+
+    def close(self) -> None:
+        self._detector.forget(self)
+
+
+class ScriptedRecognizer:
+    """Answers the n-th utterance of a call with the n-th line, `delay` seconds after it was asked."""
+
+    def __init__(self, lines: Sequence[str], *, delay: float = 0.2) -> None:
+        self._lines = tuple(lines)
+        self._delay = delay
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def open(self, *, locale: str, call_id: str) -> "_ScriptedStream":
+        return _ScriptedStream(self._lines, self._delay)
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+
+class _ScriptedStream:
+    def __init__(self, lines: tuple[str, ...], delay: float) -> None:
+        self._lines = lines
+        self._delay = delay
+        self._first: int | None = None
+        self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue(maxsize=1000)
+        self.heard = 0
+        """Samples received."""
+
+    def feed(self, pcm: bytes, /) -> None:
+        self.heard += len(pcm) // 2
+
+    def begin(self, utterance: int, lead_in: float, /) -> None:
+        if self._first is None:
+            self._first = utterance
+
+    def finalize(self, utterance: int, revision: int, /) -> None:
+        index = utterance - (self._first or utterance)
+        text = self._lines[index] if index < len(self._lines) else ""
+        transcript = Transcript(utterance, revision, text)
+        asyncio.get_running_loop().call_later(self._delay, self._answers.put_nowait, transcript)
+
+    def end(self, utterance: int, /) -> None:
+        """Nothing is kept."""
+
+    async def transcripts(self) -> AsyncIterator[Transcript]:
+        while (transcript := await self._answers.get()) is not None:
+            yield transcript
+
+    async def aclose(self) -> None:
+        self._answers.put_nowait(None)
+
+
+Script = Callable[[ReplyRequest], Iterable[ReplyPart | Exception]]
+"""From a request to the parts of its reply; an exception in their place is raised."""
+
+
+class ScriptedModel:
+    """Replies as a function says: `first` seconds to the first part, `between` seconds from part to part."""
+
+    def __init__(self, script: Script, *, first: float = 0.15, between: float = 0.01) -> None:
+        self._script = script
+        self._first = first
+        self._between = between
+        self.requests: list[ReplyRequest] = []
+
+    @classmethod
+    def saying(cls, *replies: str, first: float = 0.15, between: float = 0.01) -> "ScriptedModel":
+        """A model that says these replies one after the other, word by word, and then the last one again."""
+        asked = 0
+
+        def script(_request: ReplyRequest) -> Iterable[ReplyPart]:
+            nonlocal asked
+            text = replies[min(asked, len(replies) - 1)]
+            asked += 1
+            return [TextDelta(f"{word} ") for word in text.split()]
+
+        return cls(script, first=first, between=between)
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+        self.requests.append(request)
+        await asyncio.sleep(self._first)
+        for part in self._script(request):
+            if isinstance(part, Exception):
+                raise part
+            yield part
+            await asyncio.sleep(self._between)
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+
+class ToneSynthesizer:
+    """Speaks a tone as long as the text: `first` seconds to the first audio, then `speed` times real time."""
+
+    def __init__(self, *, first: float = 0.08, speed: float = 20.0, letters_per_second: float = 14.0) -> None:
+        self._first = first
+        self._speed = speed
+        self._letters_per_second = letters_per_second
+        self.spoken: list[str] = []
+        self.failing = False
+        """Make every further synthesis fail."""
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+        self.spoken.append(text)
+        await asyncio.sleep(self._first)
+        if self.failing:
+            raise ProviderError("synthesizer", "tone", "told to fail")
+        left = round(len(text) / self._letters_per_second * LINE_RATE_HZ)
+        while left > 0:
+            samples = min(left, LINE_RATE_HZ // 5)
+            yield SpeechChunk(b"\x00\x04\x00\xfc" * (samples // 2) + b"\x00\x04" * (samples % 2))
+            left -= samples
+            await asyncio.sleep(samples / LINE_RATE_HZ / self._speed)
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
