@@ -1,0 +1,110 @@
+"""Turns voice probabilities into talkspurts: where the caller's voice begins and ends.
+
+It is not endpointing: a talkspurt ends after a short pause, a turn only when the conversation says
+so. It is not a recognizer: a cough may be a talkspurt.
+
+Invariants:
+* facts alternate, started first, and their times never go back;
+* a talkspurt begins with its first and ends with its last voiced sample, whatever it took to be sure;
+* `voiced` is at least the minimum and at most the time from begin to end;
+* times are seconds since the stream began, from sample counts alone: no clock.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+START_THRESHOLD: Final = 0.5
+"""Probability at which a window may begin a talkspurt: Silero's own default, its balance of misses and false alarms."""
+
+STOP_THRESHOLD: Final = 0.35
+"""Probability that still continues one: 0.15 lower, as Silero does, so that weak consonants do not chop a word."""
+
+MINIMUM_VOICED: Final = 0.096
+"""Seconds of voice before it counts: three windows of 32 ms; clicks and breaths last one or two, "no" at least four."""
+
+HANGOVER: Final = 0.1
+"""Seconds without voice that end a talkspurt. Longer than a stop consonant's closure (50–80 ms);
+short, because endpointing counts its own silence from the last voiced sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkspurtStarted:
+    """Voice began; `at` is the time of its first voiced sample."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TalkspurtStopped:
+    """Voice ceased; `at` is the time of its last voiced sample, `voiced` the seconds of voice in it."""
+
+    at: float
+    voiced: float
+
+
+class TalkspurtTracker:
+    """One caller's talkspurts. Give it every window in order; it answers with at most one fact for each."""
+
+    def __init__(
+        self,
+        *,
+        window: int,
+        rate_hz: int,
+        minimum_voiced: float = MINIMUM_VOICED,
+        hangover: float = HANGOVER,
+        start_threshold: float = START_THRESHOLD,
+        stop_threshold: float = STOP_THRESHOLD,
+    ) -> None:
+        """`window` is the samples that each probability speaks for."""
+        if not 0 <= stop_threshold <= start_threshold <= 1:
+            raise ValueError("thresholds must be 0 <= stop_threshold <= start_threshold <= 1")
+        self._window = window
+        self._rate_hz = rate_hz
+        self._minimum_voiced = round(minimum_voiced * rate_hz)
+        self._hangover = round(hangover * rate_hz)
+        self._start_threshold = start_threshold
+        self._stop_threshold = stop_threshold
+        self._active = False
+        self._first = 0
+        """First voiced sample of the talkspurt, or of what may become one."""
+        self._last = 0
+        """One past its last voiced sample."""
+        self._voiced = 0
+        """Voiced samples in it; 0 when there is not even a candidate."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a talkspurt has been announced and not yet ended."""
+        return self._active
+
+    def receive(self, probability: float, samples: int) -> TalkspurtStarted | TalkspurtStopped | None:
+        """Take the next window: its voice probability, and how many samples of the stream it ends after."""
+        if self._active:
+            return self._go_on(probability, samples)
+        self._consider(probability, samples)
+        if self._voiced == 0 or self._voiced < self._minimum_voiced:
+            return None
+        self._active = True
+        return TalkspurtStarted(self._first / self._rate_hz)
+
+    def _consider(self, probability: float, samples: int) -> None:
+        # Between the thresholds a window neither counts nor breaks: a word may begin softly.
+        if probability < self._stop_threshold:
+            self._voiced = 0
+        elif probability >= self._start_threshold:
+            if self._voiced == 0:
+                self._first = samples - self._window
+            self._voiced += self._window
+            self._last = samples
+
+    def _go_on(self, probability: float, samples: int) -> TalkspurtStopped | None:
+        if probability >= self._stop_threshold:
+            self._voiced += self._window
+            self._last = samples
+            return None
+        if samples - self._last < self._hangover:
+            return None
+        stopped = TalkspurtStopped(self._last / self._rate_hz, self._voiced / self._rate_hz)
+        self._active = False
+        self._voiced = 0
+        return stopped
