@@ -1,9 +1,10 @@
-"""Synthesizers: one vendor per file, picked by `speech.synthesizer`."""
+"""Synthesizers: one vendor per file, picked by `speech.synthesizer`, behind a cache of phrases."""
 
 from typing import Final
 
 from talkspurt.config import Config
 from talkspurt.ports import Synthesizer
+from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.vendors import Vendor, create_vendor
 
 SYNTHESIZERS: Final = {
@@ -13,9 +14,9 @@ SYNTHESIZERS: Final = {
 
 
 def create_synthesizer(config: Config) -> Synthesizer:
-    """Make the configured synthesizer; it is cold until `warm_up`.
+    """Make the configured synthesizer, with a cache of phrases before it; it is cold until `warm_up`.
 
     Raises `ConfigurationError` for an unknown name or a missing extra.
     """
     synthesizer: Synthesizer = create_vendor("speech.synthesizer", config.speech.synthesizer, SYNTHESIZERS, config)
-    return synthesizer
+    return PhraseCache(synthesizer)

@@ -1,0 +1,156 @@
+"""Remembers speech, so that the greeting and stock phrases are synthesised once.
+
+It wraps any Synthesizer and is one. Phrases are kept in memory only, the least recently used are
+forgotten first.
+
+Invariants: identical requests at the same time share one synthesis; a phrase is kept only when it
+was completed; when the last listener of an unfinished phrase leaves, its synthesis is cancelled;
+what is kept never exceeds `capacity_bytes`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, cast
+
+from talkspurt.errors import ProviderError
+from talkspurt.ports import SpeechChunk, Synthesizer
+
+CAPACITY_BYTES: Final = 16_000_000
+"""A thousand seconds of speech: some hundred phrases in several voices."""
+
+PHRASE_BYTES: Final = 480_000
+"""Thirty seconds. Longer texts are no stock phrases; they would push many of those out."""
+
+_Key = tuple[str, str, str]
+
+
+class _Phrase:
+    """Speech that is being made or complete, for any number of listeners."""
+
+    def __init__(self) -> None:
+        self.chunks: list[SpeechChunk] = []
+        self.size = 0
+        self.complete = False
+        self.error: Exception | None = None
+        self.listeners = 0
+        self.task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def add(self, chunk: SpeechChunk) -> None:
+        self.chunks.append(chunk)
+        self.size += len(chunk.pcm)
+        self._wake()
+
+    def end(self, error: Exception | None = None) -> None:
+        self.complete = error is None
+        self.error = error
+        self._wake()
+
+    async def wait(self) -> None:
+        """Return when something was added or it ended. The synthesizer bounds the wait."""
+        await self._changed.wait()
+
+    def _wake(self) -> None:
+        # A fresh event for the next change; those who wait hold the old one.
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class PhraseCache:
+    """The Synthesizer port in front of another Synthesizer."""
+
+    def __init__(self, synthesizer: Synthesizer, *, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        self._synthesizer = synthesizer
+        self._capacity = capacity_bytes
+        self._kept: OrderedDict[_Key, _Phrase] = OrderedDict()
+        self._running: dict[_Key, _Phrase] = {}
+        self._size = 0
+
+    @property
+    def synthesizer(self) -> Synthesizer:
+        """The one behind."""
+        return self._synthesizer
+
+    async def warm_up(self) -> None:
+        """Warm the synthesizer behind."""
+        await self._synthesizer.warm_up()
+
+    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+        """Stream the speech of `text`, from memory if it was said before. Raises what the synthesizer raises."""
+        key = (text, voice, locale)
+        phrase = self._kept.get(key)
+        if phrase is not None:
+            self._kept.move_to_end(key)
+            for chunk in phrase.chunks:
+                yield chunk
+            return
+        phrase = self._running.get(key) or self._start(key)
+        phrase.listeners += 1
+        try:
+            told = 0
+            while True:
+                while told < len(phrase.chunks):
+                    told += 1
+                    yield phrase.chunks[told - 1]
+                if phrase.complete:
+                    return
+                if phrase.error is not None:
+                    raise phrase.error
+                await phrase.wait()
+        finally:
+            phrase.listeners -= 1
+            if not phrase.listeners and phrase.task is not None:
+                # Forgotten at once: who asks for it now must not join a synthesis that is being cancelled.
+                self._forget(key, phrase)
+                phrase.task.cancel()
+
+    async def aclose(self) -> None:
+        """Cancel what is being made, forget all, close the synthesizer behind. Idempotent."""
+        tasks = [phrase.task for phrase in self._running.values() if phrase.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._kept.clear()
+        self._size = 0
+        await self._synthesizer.aclose()
+
+    def _start(self, key: _Key) -> _Phrase:
+        phrase = self._running[key] = _Phrase()
+        phrase.task = asyncio.create_task(self._make(key, phrase), name="phrase")
+        return phrase
+
+    async def _make(self, key: _Key, phrase: _Phrase) -> None:
+        text, voice, locale = key
+        # The port promises an iterator that can be closed; generators are all there is.
+        speech = cast(
+            "AsyncGenerator[SpeechChunk, None]", self._synthesizer.synthesize(text, voice=voice, locale=locale)
+        )
+        try:
+            async with aclosing(speech):
+                async for chunk in speech:
+                    phrase.add(chunk)
+            self._keep(key, phrase)
+            phrase.end()
+        except asyncio.CancelledError:
+            phrase.end(ProviderError("synthesizer", "cache", "was closed while speaking"))
+            raise
+        except Exception as error:
+            phrase.end(error)
+        finally:
+            self._forget(key, phrase)
+            phrase.task = None
+
+    def _forget(self, key: _Key, phrase: _Phrase) -> None:
+        if self._running.get(key) is phrase:
+            del self._running[key]
+
+    def _keep(self, key: _Key, phrase: _Phrase) -> None:
+        if phrase.size > min(PHRASE_BYTES, self._capacity):
+            return
+        self._kept[key] = phrase
+        self._size += phrase.size
+        while self._size > self._capacity:
+            _, oldest = self._kept.popitem(last=False)
+            self._size -= oldest.size
