@@ -283,6 +283,11 @@ class Session:
                 self._take(None)
             while self._facts:
                 self._take(self._facts.popleft())
+        except Exception:
+            # A bug of ours. Better to hang up, which the carrier and the caller understand, than to fall silent.
+            _log.exception("conversation_failed")
+            self.reason = self.reason or "internal_error"
+            self.ended.set()
         finally:
             self._draining = False
         self._rearm()
@@ -299,7 +304,7 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if deadline is not None:
+        if deadline is not None and not self.ended.is_set():
             self._timer = self._loop.call_at(self._began + deadline, self._post, None)
 
     def _execute(self, command: Command) -> None:
