@@ -20,7 +20,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, cast
+from typing import Any, Final, Protocol, Self
 
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import (
@@ -130,7 +130,7 @@ class PydanticAIModel:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout_at(deadline):
                     stream = await stack.enter_async_context(opening)
-                events = await stack.enter_async_context(aclosing(_events(stream)))
+                events = aiter(stream)
                 while True:
                     async with asyncio.timeout_at(deadline):
                         event = await anext(events, None)
@@ -194,13 +194,6 @@ _TOOL_ENTRIES: Final = (ToolCalled, ToolAnswered)
 
 class _Client(Protocol):
     async def close(self) -> None: ...
-
-
-async def _events(stream: StreamedResponse) -> AsyncGenerator[Any]:
-    events = cast(AsyncGenerator[Any], aiter(stream))
-    async with aclosing(events):
-        async for event in events:
-            yield event
 
 
 def _text_of(event: Any) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from starlette.applications import Starlette
@@ -70,7 +70,9 @@ class FakeChat(ABC):
             body = json.loads(await request.body())
         except ValueError:
             return self._refuse(400, "body is not JSON")
-        record = RecordedRequest(request.url.path, dict(request.query_params), dict(request.headers), body)
+        record = RecordedRequest(
+            request.url.path, dict(request.query_params), dict(request.headers), body, client=str(request.client)
+        )
         self.requests.append(record)
         self.received.set()
         if self.given_key(request.headers) != self.key:
@@ -117,7 +119,7 @@ class FakeChat(ABC):
         """An error report inside an open stream."""
 
 
-async def _paced(pieces: Iterator[bytes], reply: ModelReply) -> AsyncIterator[bytes]:
+async def _paced(pieces: Iterator[bytes], reply: ModelReply) -> AsyncGenerator[bytes]:
     pause = reply.delay
     for piece in pieces:
         if pause:

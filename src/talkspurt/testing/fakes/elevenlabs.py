@@ -16,7 +16,7 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, Final, Self
 
 import numpy as np
@@ -72,7 +72,9 @@ class FakeElevenLabs:
             body = json.loads(await request.body())
         except ValueError:
             return _refuse(400, "body is not JSON")
-        record = RecordedRequest(request.url.path, dict(request.query_params), dict(request.headers), body)
+        record = RecordedRequest(
+            request.url.path, dict(request.query_params), dict(request.headers), body, client=str(request.client)
+        )
         self.requests.append(record)
         self.received.set()
         given = request.headers.get("xi-api-key", "")
@@ -129,7 +131,7 @@ def _lines(text: str, speech: Speech) -> Iterator[bytes]:
         yield json.dumps(line).encode() + b"\n"
 
 
-async def _paced(pieces: Iterator[bytes], speech: Speech) -> AsyncIterator[bytes]:
+async def _paced(pieces: Iterator[bytes], speech: Speech) -> AsyncGenerator[bytes]:
     pause = speech.delay
     for piece in pieces:
         if pause:

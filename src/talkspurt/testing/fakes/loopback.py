@@ -6,8 +6,8 @@ timeouts are the real ones. Every wait ends when the client goes away or the ser
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -25,6 +25,8 @@ class RecordedRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    client: str = ""
+    """Address of the connection it came on."""
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client closed the connection before the answer was complete."""
 
@@ -76,7 +78,7 @@ class ScriptedStream:
 
     request: RecordedRequest
     server: Loopback
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes]
     media_type: str
     fault: Fault | None
     garbage: bytes
@@ -109,12 +111,11 @@ class ScriptedStream:
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.media_type.encode())]}
         )
-        sent = 0
-        async for piece in self.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            sent += 1
-            if self.fault is not None:
-                break
+        async with aclosing(self.pieces) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if self.fault is not None:
+                    break
         if self.fault is Fault.STALL:
             await asyncio.Event().wait()
         if self.fault is Fault.BREAK:

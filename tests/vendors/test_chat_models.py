@@ -1,0 +1,367 @@
+"""The chat models through the vendors' real SDKs, against fakes that speak their wire formats."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from talkspurt.agent.agent import Agent
+from talkspurt.config import Config, ModelConfig
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.models import create_model
+from talkspurt.models.pydantic_ai import Patience, PydanticAIModel
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, Fault, ModelReply, ToolUse
+
+KEY = "sk-canary-0123456789abcdef"
+FAKES: dict[str, tuple[type[FakeOpenAI] | type[FakeAnthropic], str]] = {
+    "openai": (FakeOpenAI, "OPENAI_API_KEY"),
+    "anthropic": (FakeAnthropic, "ANTHROPIC_API_KEY"),
+}
+TOOL = ToolSpec("look_up", "Looks things up.", {"type": "object", "properties": {"id": {"type": "string"}}})
+REQUEST = ReplyRequest("You are Sarah.", (CallerSaid("Where is my order?"),), (TOOL,))
+
+
+class Rig:
+    def __init__(self, vendor: str, fake: FakeOpenAI | FakeAnthropic) -> None:
+        self.vendor = vendor
+        self.fake = fake
+        self.model = self.connect()
+
+    def connect(self, key: str = KEY, patience: Patience | None = None) -> PydanticAIModel:
+        variable = FAKES[self.vendor][1]
+        return PydanticAIModel(
+            f"{self.vendor}:some-model",
+            base_url=self.fake.base_url,
+            environment={variable: key},
+            patience=patience or Patience(),
+        )
+
+    async def ask(self, request: ReplyRequest = REQUEST) -> list[ReplyPart]:
+        async with asyncio.timeout(20):
+            return [part async for part in self.model.reply(request)]
+
+    async def failure(self, request: ReplyRequest = REQUEST) -> ProviderError:
+        with pytest.raises(ProviderError) as caught:
+            await self.ask(request)
+        return caught.value
+
+
+@asynccontextmanager
+async def rigged(vendor: str) -> AsyncIterator[Rig]:
+    async with FAKES[vendor][0](key=KEY) as fake:
+        rig = Rig(vendor, fake)
+        try:
+            yield rig
+        finally:
+            await rig.model.aclose()
+
+
+@pytest.fixture(params=sorted(FAKES))
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rigged(cast(str, request.param)) as rig:
+        yield rig
+
+
+# ── what comes back ───────────────────────────────────────────────────────────────
+
+
+async def test_text_arrives_piece_by_piece_in_order(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("Your", " order", " is", " on", " its way.")))
+    parts = await rig.ask()
+    assert [p.text for p in parts if isinstance(p, TextDelta)] == ["Your", " order", " is", " on", " its way."]
+
+
+async def test_the_first_piece_is_passed_on_before_the_second_exists(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("One moment.", " Here."), fault=Fault.STALL))
+    async with asyncio.timeout(5), aclosing(rig.model.reply(REQUEST)) as reply:
+        assert await anext(reply) == TextDelta("One moment.")
+
+
+async def test_parallel_tool_calls_come_complete_after_the_text_and_before_the_usage(rig: Rig) -> None:
+    uses = (ToolUse("look_up", '{"id": "W2378156"}'), ToolUse("look_up", '{"id": "schön"}'), ToolUse("look_up"))
+    rig.fake.script(ModelReply(text=("Let me", " look."), tool_uses=uses))
+    parts = await rig.ask()
+    assert [type(part) for part in parts] == [TextDelta, TextDelta, ToolCallPart, ToolCallPart, ToolCallPart, Usage]
+    calls = [part for part in parts if isinstance(part, ToolCallPart)]
+    assert [json.loads(call.arguments) for call in calls] == [{"id": "W2378156"}, {"id": "schön"}, {}]
+    assert len({call.tool_call for call in calls}) == 3
+
+
+async def test_a_tool_without_arguments_gets_an_empty_object(rig: Rig) -> None:
+    rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up", ""),)))
+    parts = await rig.ask()
+    assert [part.arguments for part in parts if isinstance(part, ToolCallPart)] == ["{}"]
+
+
+async def test_malformed_arguments_are_passed_on_as_they_are(rig: Rig) -> None:
+    rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up", '{"id": '),)))
+    parts = await rig.ask()
+    assert [part.arguments for part in parts if isinstance(part, ToolCallPart)] == ['{"id": ']
+
+
+async def test_an_id_that_the_call_already_has_is_replaced(rig: Rig) -> None:
+    rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up", id="call_0"), ToolUse("look_up", id="call_0"))))
+    history = (*REQUEST.history, ToolCalled("call_0", "look_up", "{}"), ToolAnswered("call_0", "look_up", "{}"))
+    parts = await rig.ask(ReplyRequest("", history, (TOOL,)))
+    ids = [part.tool_call for part in parts if isinstance(part, ToolCallPart)]
+    assert len({"call_0", *ids}) == 3
+
+
+async def test_usage_counts_cached_tokens(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("Hi.",), usage=(1200, 34, 1000)))
+    assert (await rig.ask())[-1] == Usage(input_tokens=1200, output_tokens=34, cached_tokens=1000)
+
+
+# ── what is sent ──────────────────────────────────────────────────────────────────
+
+
+async def test_instructions_tools_and_limits_reach_the_vendor(rig: Rig) -> None:
+    await rig.ask()
+    body = rig.fake.requests[0].body
+    assert "You are Sarah." in json.dumps(body)
+    assert "look_up" in json.dumps(body["tools"])
+    assert body.get("max_tokens") == 300 or body.get("max_completion_tokens") == 300
+
+
+async def test_a_proposal_and_its_outcome_are_two_calls(rig: Rig) -> None:
+    history = (
+        AgentSaid("Hello."),
+        CallerSaid("Send it back."),
+        ToolCalled("x", "return_item", '{"id":"1"}'),
+        ToolAnswered("x", "return_item", '{"status":"needs a yes"}'),
+        AgentSaid("Shall I return it?"),
+        CallerSaid("Yes."),
+        ToolAnswered("x", "return_item", '{"status":"done"}'),
+    )
+    await rig.ask(ReplyRequest("", history, ()))
+    sent = json.dumps(rig.fake.requests[0].body["messages"])
+    assert sent.index("needs a yes") < sent.index("Shall I return it?") < sent.index('status\\":\\"done')
+
+
+async def test_an_answer_that_came_late_stands_next_to_its_call(rig: Rig) -> None:
+    history = (
+        CallerSaid("Where is it?"),
+        ToolCalled("x", "look_up", "{}"),
+        AgentSaid("One moment."),
+        CallerSaid("Sure."),
+        ToolAnswered("x", "look_up", '{"where":"Ulm"}'),
+    )
+    await rig.ask(ReplyRequest("", history, ()))
+    sent = json.dumps(rig.fake.requests[0].body["messages"])
+    assert sent.index("look_up") < sent.index("Ulm") < sent.index("One moment.") < sent.index("Sure.")
+
+
+async def test_words_that_were_cut_off_and_digits_are_marked(rig: Rig) -> None:
+    history = (AgentSaid("Your order is", interrupted=True), CallerSaid("4711", "keypad"))
+    await rig.ask(ReplyRequest("", history, ()))
+    sent = json.dumps(rig.fake.requests[0].body["messages"], ensure_ascii=False)
+    assert "Your order is—" in sent
+    assert "(on the keypad) 4711" in sent
+
+
+async def test_rounds_of_tools_stay_apart(rig: Rig) -> None:
+    history = (
+        CallerSaid("Where is it?"),
+        ToolCalled("a", "find", "{}"),
+        ToolAnswered("a", "find", "{}"),
+        ToolCalled("b", "track", "{}"),
+        ToolCalled("c", "track", "{}"),
+        ToolAnswered("c", "track", "{}"),
+        ToolAnswered("b", "track", "{}"),
+    )
+    await rig.ask(ReplyRequest("", history, ()))
+    calls = [
+        sum(block.get("type") in ("tool_use", "function") for block in message.get("tool_calls") or message["content"])
+        for message in rig.fake.requests[0].body["messages"]
+        if message["role"] == "assistant"
+    ]
+    assert calls == [1, 2]
+
+
+TEXT = st.text(max_size=12)
+IDS = st.sampled_from(["a", "b", "c d", "", "x" * 60])
+ENTRIES = st.one_of(
+    st.builds(CallerSaid, TEXT, st.sampled_from(["voice", "keypad"])),
+    st.builds(AgentSaid, TEXT, st.booleans()),
+    st.builds(
+        ToolCalled, IDS, st.sampled_from(["look_up", "odd name", ""]), st.sampled_from(['{"a":1}', "[]", "{", ""])
+    ),
+    st.builds(ToolAnswered, IDS, st.sampled_from(["look_up", "odd name", ""]), st.sampled_from(['{"b":2}', ""])),
+)
+
+
+@pytest.mark.parametrize("vendor", sorted(FAKES))
+def test_any_interleaving_of_history_is_accepted(vendor: str) -> None:
+    with asyncio.Runner() as runner:
+        context = rigged(vendor)
+        rig = runner.run(context.__aenter__())
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(st.lists(ENTRIES, max_size=14))
+        def check(history: list[Entry]) -> None:
+            rig.fake.requests.clear()
+            parts = runner.run(rig.ask(ReplyRequest("Be kind.", tuple(history), (TOOL,))))
+            assert isinstance(parts[-1], Usage)
+            sent = json.dumps(rig.fake.requests[0].body["messages"], ensure_ascii=False)
+            for entry in history:
+                if isinstance(entry, CallerSaid | AgentSaid) and entry.text.strip().isalnum():
+                    assert entry.text.strip() in sent
+
+        try:
+            check()
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+# ── how it fails ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(400, False), (404, False), (429, True), (500, True), (529, True)])
+async def test_a_refusal_is_a_provider_error(rig: Rig, status: int, retryable: bool) -> None:
+    rig.fake.script(ModelReply(status=status))
+    error = await rig.failure()
+    assert (error.port, error.vendor, error.retryable) == ("model", rig.vendor, retryable)
+    assert f"HTTP {status}" in str(error)
+    assert len(rig.fake.requests) == 1, "the SDK must not repeat by itself"
+
+
+@pytest.mark.parametrize("fault", [Fault.BREAK, Fault.CUT_SHORT, Fault.GARBAGE, Fault.REPORT])
+async def test_a_reply_that_goes_wrong_keeps_its_text_and_ends_in_a_provider_error(rig: Rig, fault: Fault) -> None:
+    rig.fake.script(ModelReply(text=("Your order", " is here."), tool_uses=(ToolUse("look_up"),), fault=fault))
+    async with asyncio.timeout(10), aclosing(rig.model.reply(REQUEST)) as reply:
+        assert await anext(reply) == TextDelta("Your order")
+        with pytest.raises(ProviderError) as caught:
+            await anext(reply)
+    assert caught.value.retryable
+
+
+async def test_a_tool_call_that_broke_off_is_never_passed_on(rig: Rig) -> None:
+    rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up"), ToolUse("look_up")), fault=Fault.CUT_SHORT))
+    error = await rig.failure()
+    assert error.retryable
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.STALL])
+async def test_silence_has_a_deadline(rig: Rig, fault: Fault) -> None:
+    rig.fake.script(ModelReply(text=("Your", " order"), fault=fault))
+    await rig.model.aclose()
+    rig.model = rig.connect(patience=Patience(connect=1, first=0.4, between=0.2))
+    error = await rig.failure()
+    assert "no output in time" in str(error)
+    assert error.retryable
+    await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
+
+
+async def test_nobody_at_the_address_is_a_provider_error(rig: Rig) -> None:
+    variable = FAKES[rig.vendor][1]
+    model = PydanticAIModel(f"{rig.vendor}:some-model", base_url="http://127.0.0.1:9", environment={variable: KEY})
+    with pytest.raises(ProviderError) as caught:
+        await model.warm_up()
+    assert caught.value.retryable
+    await model.aclose()
+
+
+async def test_the_key_is_in_no_error(rig: Rig) -> None:
+    wrong = "sk-wrong-canary-9876543210"
+    await rig.model.aclose()
+    rig.model = rig.connect(key=wrong)
+    error = await rig.failure()
+    assert not error.retryable
+    assert "401" in str(error)
+    assert wrong not in repr(error)
+    assert "canary" not in str(error)
+    assert error.__suppress_context__
+
+
+async def test_leaving_a_reply_closes_its_request(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("Your", " order"), fault=Fault.STALL))
+    async with aclosing(rig.model.reply(REQUEST)) as reply:
+        await anext(reply)
+    await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
+
+
+async def test_cancelling_the_task_closes_its_request(rig: Rig) -> None:
+    rig.fake.script(ModelReply(fault=Fault.HANG))
+    task = asyncio.create_task(rig.ask())
+    await asyncio.wait_for(rig.fake.received.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
+
+
+async def test_connections_are_used_again(rig: Rig) -> None:
+    for _ in range(3):
+        await rig.ask()
+    assert len({request.client for request in rig.fake.requests}) == 1
+
+
+# ── how it is chosen ──────────────────────────────────────────────────────────────
+
+
+AGENT = Agent(name="x", prompt="Be kind.", greeting="Hello.")
+
+
+def create(name: str) -> Any:
+    return create_model(Config(model=ModelConfig(name=name)), AGENT)
+
+
+@pytest.mark.parametrize(("vendor", "variable"), [(vendor, variable) for vendor, (_, variable) in FAKES.items()])
+def test_a_missing_key_names_its_variable(vendor: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ConfigurationError, match=variable):
+        create(f"{vendor}:some-model")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("antropic:claude", "anthropic:<model>"), ("openia:gpt", "openai:<model>"), ("ofline", "offline")],
+)
+def test_an_unknown_vendor_names_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean '{near}'"):
+        create(name)
+
+
+def test_a_vendor_without_a_model_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="write openai:<model>"):
+        create("openai:")
+
+
+@pytest.mark.parametrize("vendor", sorted(FAKES))
+def test_a_missing_sdk_names_the_extra(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, vendor, None)
+    monkeypatch.setenv(FAKES[vendor][1], KEY)
+    with pytest.raises(ConfigurationError, match=rf"pip install 'talkspurt\[{vendor}\]'"):
+        create(f"{vendor}:some-model")
+
+
+def test_missing_pydantic_ai_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "talkspurt.models.pydantic_ai", raising=False)
+    monkeypatch.setitem(sys.modules, "pydantic_ai.direct", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'talkspurt\[openai\]'"):
+        create("openai:some-model")
+
+
+def test_the_configuration_reaches_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with asyncio.Runner() as runner:
+
+        async def one_reply() -> Any:
+            async with FakeOpenAI(key=KEY) as fake:
+                config = Config(model=ModelConfig(name="openai:local", base_url=fake.base_url, max_tokens=77))
+                model = create_model(config, AGENT)
+                await model.warm_up()
+                await model.aclose()
+                return fake.requests[0].body
+
+        body = runner.run(one_reply())
+    assert body["model"] == "local"
+    assert body["max_completion_tokens"] == 77
