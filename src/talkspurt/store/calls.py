@@ -1,0 +1,146 @@
+"""Calls: who called whom, how the call stands, and where it can be taken up again.
+
+A call is live from the signed webhook on, whether or not a media socket is attached; it can be
+handed over and taken back; ended is final. Writes of a session name its attachment and are
+refused once a later attachment owns the call.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, Select, delete, func, insert, select, update
+
+from talkspurt.store.clock import Clock
+from talkspurt.store.database import ConflictError, Database
+from talkspurt.store.tables import calls, stream_tokens
+
+State = Literal["live", "handover", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it stood when it was read."""
+
+    id: str
+    carrier_call_id: str
+    caller: str
+    dialled: str
+    agent: str
+    locale: str
+    state: State
+    end_reason: str | None
+    handover_target: str | None
+    attachment: int
+    """The media attachment that owns the call; 0 before the first."""
+    failures: int
+    """Sessions of this call that broke."""
+    snapshot: str | None
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+
+
+class CallRecords:
+    """The calls table. All methods raise `StoreError`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def admit(self, *, carrier_call_id: str, caller: str, dialled: str, agent: str, locale: str) -> Call:
+        """Record a new call, or return the one that this carrier id already has: webhooks are retried."""
+        known = await self.by_carrier_id(carrier_call_id)
+        if known is not None:
+            return known
+        row = insert(calls).values(
+            id=uuid.uuid4().hex,
+            carrier_call_id=carrier_call_id,
+            caller=caller,
+            dialled=dialled,
+            agent=agent,
+            locale=locale,
+            state="live",
+            attachment=0,
+            failures=0,
+            created_at=self._clock(),
+        )
+        try:
+            async with self._database.write() as connection:
+                return _call((await connection.execute(row.returning(*calls.c))).one())
+        except ConflictError:
+            # Another process had the same webhook at the same moment.
+            known = await self.by_carrier_id(carrier_call_id)
+            if known is None:
+                raise
+            return known
+
+    async def find(self, call_id: str) -> Call | None:
+        """The call with our id."""
+        return await self._one(select(calls).where(calls.c.id == call_id))
+
+    async def by_carrier_id(self, carrier_call_id: str) -> Call | None:
+        """The call with the carrier's id."""
+        return await self._one(select(calls).where(calls.c.carrier_call_id == carrier_call_id))
+
+    async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
+        """Keep where the conversation stands; False when a later attachment owns the call or it has ended."""
+        return await self._change(
+            update(calls)
+            .where(calls.c.id == call_id, calls.c.attachment == attachment, calls.c.state != "ended")
+            .values(snapshot=snapshot)
+        )
+
+    async def hand_over(self, call_id: str, *, attachment: int, target: str) -> bool:
+        """Live → handover, by the attachment that owns the call; `target` is a name, never a number."""
+        return await self._change(
+            update(calls)
+            .where(calls.c.id == call_id, calls.c.attachment == attachment, calls.c.state == "live")
+            .values(state="handover", handover_target=target)
+        )
+
+    async def take_back(self, call_id: str) -> bool:
+        """Handover → live: the person could not be reached, the caller is ours again."""
+        return await self._change(
+            update(calls).where(calls.c.id == call_id, calls.c.state == "handover").values(state="live")
+        )
+
+    async def record_failure(self, call_id: str) -> int:
+        """Count a session that broke; returns how many of this call have."""
+        statement = (
+            update(calls).where(calls.c.id == call_id).values(failures=calls.c.failures + 1).returning(calls.c.failures)
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).scalar_one_or_none() or 0
+
+    async def end(self, call_id: str, reason: str, *, attachment: int | None = None) -> bool:
+        """End the call, once; False when it had ended, or when `attachment` is given and no longer owns it."""
+        statement = update(calls).where(calls.c.id == call_id, calls.c.state != "ended")
+        if attachment is not None:
+            statement = statement.where(calls.c.attachment == attachment)
+        statement = statement.values(state="ended", end_reason=reason[:64], ended_at=self._clock())
+        async with self._database.write() as connection:
+            if (await connection.execute(statement)).rowcount != 1:
+                return False
+            await connection.execute(delete(stream_tokens).where(stream_tokens.c.call_id == call_id))
+            return True
+
+    async def count(self, state: State) -> int:
+        """How many calls are in `state`."""
+        async with self._database.read() as connection:
+            statement = select(func.count()).select_from(calls).where(calls.c.state == state)
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def _one(self, statement: Select[Any]) -> Call | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _call(row)
+
+    async def _change(self, statement: Any) -> bool:
+        async with self._database.write() as connection:
+            return bool((await connection.execute(statement)).rowcount == 1)
+
+
+def _call(row: Row[*tuple[Any, ...]]) -> Call:
+    return Call(**row._mapping)

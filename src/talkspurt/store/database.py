@@ -1,0 +1,139 @@
+"""One database engine: bounded reads and writes, and errors that say what is wrong.
+
+Writes on SQLite wait for each other here, in a fair queue, rather than in SQLite's busy
+handler, which polls with sleeps: fifty calls that write at once would wait ten times longer.
+Between processes SQLite's own lock (`BEGIN IMMEDIATE`, busy timeout) still decides.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from talkspurt.errors import ConfigurationError, StoreError
+
+TIMEOUT: Final = 5.0
+"""Seconds that one statement may take, with waiting for a lock."""
+
+_GRACE: Final = 1.0
+"""Seconds more until a transaction is cancelled: the driver's own timeout should speak first, because a
+cancelled SQLite statement must be waited for anyway, and says less about what was wrong."""
+
+
+class ConflictError(StoreError):
+    """The write would break a uniqueness rule: somebody else was first."""
+
+
+class Database:
+    """An engine for SQLite (file) or PostgreSQL. Used through `read` and `write` only."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        """Raises `ConfigurationError` when `url` names no database that this package supports."""
+        self.url: Final = _supported(url)
+        self._timeout = timeout
+        self._engine = _engine(self.url, timeout)
+        # `writes` tells the event below which BEGIN to send.
+        self._writer = self._engine.execution_options(talkspurt_writes=True)
+        self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database. Raises `StoreError`."""
+        async with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end of the block, or not at all. Raises `StoreError`."""
+        async with self._errors(), self._turn, self._writer.begin() as connection:
+            yield connection
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE):
+                yield
+        except IntegrityError as error:
+            raise ConflictError(f"the database refused the write: {_cause(error)}") from error
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the database {self._name} cannot be used: {_cause(error)}") from error
+        except TimeoutError as error:
+            raise StoreError(f"the database {self._name} did not answer within {self._timeout + _GRACE:g} s") from error
+
+    @property
+    def _name(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+
+def _supported(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("store.url is not a database URL such as sqlite+aiosqlite:///talkspurt.db") from None
+    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
+        raise ConfigurationError(
+            f"store.url begins with '{parsed.drivername}'; use sqlite+aiosqlite or postgresql+asyncpg"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError(
+            "store.url names a database in memory, which a call cannot outlive; name a file, "
+            "such as sqlite+aiosqlite:///talkspurt.db"
+        )
+    return parsed
+
+
+def _engine(url: URL, timeout: float) -> AsyncEngine:
+    # hide_parameters: what a caller said must not reach a log through an error message.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": timeout}
+    if url.get_backend_name() != "sqlite":
+        options |= {"pool_pre_ping": True, "connect_args": {"timeout": timeout, "command_timeout": timeout}}
+    try:
+        engine = create_async_engine(url, **options)
+    except (ImportError, NoSuchModuleError):
+        raise ConfigurationError(
+            f"store.url needs the driver of '{url.drivername}': pip install 'talkspurt[postgresql]'"
+        ) from None
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, timeout))
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(timeout: float, connection: Any, _record: object) -> None:
+    # The driver's own transaction control would begin too late and without IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # FULL: a commit survives the loss of power, which an effect on the real world must.
+    for pragma in (
+        f"busy_timeout={int(timeout * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("talkspurt_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _cause(error: SQLAlchemyError | OSError) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,50 @@
+"""The store as the server opens it: one database and the records kept in it."""
+
+from typing import Final, Self
+
+from sqlalchemy import text
+
+from talkspurt.store.calls import CallRecords
+from talkspurt.store.clock import Clock, utc_now
+from talkspurt.store.database import TIMEOUT, Database
+from talkspurt.store.effects import SqlEffectLedger
+from talkspurt.store.schema import migrate
+from talkspurt.store.tokens import StreamTokens
+from talkspurt.store.turns import TurnLog
+
+
+class Store:
+    """All records of one database. Made by `open`, closed by `aclose`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self.calls: Final = CallRecords(database, clock)
+        self.tokens: Final = StreamTokens(database, clock)
+        self.turns: Final = TurnLog(database, clock)
+        self.effects: Final = SqlEffectLedger(database, clock)
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock = utc_now, statement_timeout: float = TIMEOUT) -> Self:
+        """Connect, bring the schema up to date and begin to write turns.
+
+        Raises `ConfigurationError` for a URL that cannot be right, `StoreError` when the database does not answer.
+        """
+        database = Database(url, timeout=statement_timeout)
+        try:
+            await migrate(database)
+        except BaseException:
+            await database.aclose()
+            raise
+        store = cls(database, clock)
+        store.turns.start()
+        return store
+
+    async def ping(self) -> None:
+        """Ask the database for a sign of life. Raises `StoreError`."""
+        async with self._database.read() as connection:
+            await connection.execute(text("SELECT 1 FROM calls LIMIT 1"))
+
+    async def aclose(self) -> None:
+        """Write what waits, as far as the database takes it, and close. Idempotent."""
+        await self.turns.aclose()
+        await self._database.aclose()

@@ -1,0 +1,130 @@
+"""The tables, as SQLAlchemy knows them. The migrations must lead to exactly these; a test compares."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. Refuses one without a zone; comes back in UTC even from SQLite, which keeps no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database, in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time needs its zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """From the database, in UTC."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+calls: Final = Table(
+    "calls",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("carrier_call_id", String(64), nullable=False, unique=True),
+    Column("caller", String(64), nullable=False),
+    Column("dialled", String(64), nullable=False),
+    Column("agent", String(64), nullable=False),
+    Column("locale", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("end_reason", String(64)),
+    Column("handover_target", String(64)),
+    # The number of the attachment that owns the call: the fencing number of its writes.
+    Column("attachment", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("snapshot", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    CheckConstraint("state IN ('live', 'handover', 'ended')", name="state"),
+    Index(None, "created_at"),
+)
+
+stream_tokens: Final = Table(
+    "stream_tokens",
+    metadata,
+    # Only a hash: whoever reads the database cannot open a socket.
+    Column("hash", String(64), primary_key=True),
+    Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), nullable=False),
+    Column("carrier_call_id", String(64), nullable=False),
+    Column("attachment", Integer, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("redeemed_at", UtcDateTime),
+    Index(None, "call_id"),
+)
+
+turns: Final = Table(
+    "turns",
+    metadata,
+    # Made when the turn happened, so that writing it again after a doubtful commit changes nothing.
+    Column("id", String(32), primary_key=True),
+    Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("uq_turns_call_id_n", "call_id", "n", unique=True),
+)
+
+effects: Final = Table(
+    "effects",
+    metadata,
+    Column("proposal", String(64), primary_key=True),
+    Column("call_id", String(32), nullable=False),
+    Column("tool", String(128), nullable=False),
+    Column("arguments", Text, nullable=False),
+    # SHA-256 of tool and arguments: the identity of what is done, short enough for an index.
+    Column("fingerprint", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("result", Text),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    CheckConstraint(
+        "state IN ('proposed', 'executing', 'done', 'failed', 'withdrawn', 'in_doubt')",
+        name="state",
+    ),
+    # The last line of defence: whatever the code does, one call cannot do one thing twice.
+    Index(
+        "uq_effects_once",
+        "call_id",
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("state IN ('executing', 'done', 'in_doubt')"),
+        postgresql_where=text("state IN ('executing', 'done', 'in_doubt')"),
+    ),
+)

@@ -1,0 +1,189 @@
+"""The transcript: what was said and done in a call, in order.
+
+`append` returns at once and never fails: a live call does not wait for its database. Turns wait
+in a bounded spool and one task writes them in order, again and again while the database is away.
+When the spool is full the newest turn is dropped and counted: what is kept then has no holes.
+A turn has its identity from `append` on, so writing it again after a doubtful commit is harmless.
+"""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections import deque
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Row, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.errors import StoreError
+from talkspurt.store.clock import Clock
+from talkspurt.store.database import ConflictError, Database
+from talkspurt.store.tables import turns
+from talkspurt.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+CAPACITY: Final = 10_000
+"""Turns that may wait: a hundred calls through some ten minutes without a database."""
+BATCH: Final = 200
+RETRY_DELAYS: Final = (0.1, 0.5, 2.0, 5.0)
+"""Seconds before each further attempt; the last is repeated."""
+CLOSE_TIMEOUT: Final = 5.0
+
+_KINDS: Final[dict[str, type[Entry]]] = {
+    "caller_said": CallerSaid,
+    "agent_said": AgentSaid,
+    "tool_called": ToolCalled,
+    "tool_answered": ToolAnswered,
+}
+_NAMES: Final = {entry: name for name, entry in _KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One stored entry; `n` counts from 1 within the call."""
+
+    call_id: str
+    n: int
+    entry: Entry
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    id: str
+    call_id: str
+    kind: str
+    content: str
+    at: datetime
+
+
+class TurnLog:
+    """The turns table, behind a spool."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        capacity: int = CAPACITY,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._capacity = capacity
+        self._retry_delays = retry_delays
+        self._spool: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._writer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write. Called once, on the event loop."""
+        assert self._writer is None
+        self._writer = asyncio.create_task(self._write_forever(), name="turn-log")
+
+    def append(self, call_id: str, entry: Entry) -> None:
+        """Record an entry of a call as of now. Never blocks, never raises."""
+        if len(self._spool) >= self._capacity:
+            metrics.TURNS_DROPPED.labels("spool_full").inc()
+            return
+        content = json.dumps(asdict(entry), ensure_ascii=False, separators=(",", ":"))
+        self._spool.append(_Waiting(uuid.uuid4().hex, call_id, _NAMES[type(entry)], content, self._clock()))
+        self._empty.clear()
+        self._arrived.set()
+        metrics.TURNS_WAITING.set(len(self._spool))
+
+    async def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:  # noqa: ASYNC109 - the bound is the point
+        """Wait until everything appended so far is stored; False when that took too long."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def of_call(self, call_id: str) -> tuple[Turn, ...]:
+        """A call's stored turns in order. Raises `StoreError`."""
+        statement = select(turns).where(turns.c.call_id == call_id).order_by(turns.c.n)
+        async with self._database.read() as connection:
+            return tuple(_turn(row) for row in await connection.execute(statement))
+
+    async def aclose(self) -> None:
+        """Write what waits, as far as the database takes it, and stop. Idempotent."""
+        if self._writer is None:
+            return
+        if not await self.flush():
+            log.error("turns_lost_at_shutdown", turns=len(self._spool))
+            metrics.TURNS_DROPPED.labels("shutdown").inc(len(self._spool))
+        writer, self._writer = self._writer, None
+        writer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writer
+
+    async def _write_forever(self) -> None:
+        failures = 0
+        while True:
+            await self._arrived.wait()
+            batch = tuple(self._spool)[:BATCH]
+            try:
+                await self._write(batch)
+            except StoreError as error:
+                metrics.STORE_FAILURES.labels("turns").inc()
+                if failures == 0:
+                    log.error("turns_not_stored", waiting=len(self._spool), error=str(error))
+                await asyncio.sleep(self._retry_delays[min(failures, len(self._retry_delays) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            for _ in batch:
+                self._spool.popleft()
+            metrics.TURNS_WAITING.set(len(self._spool))
+            if not self._spool:
+                self._arrived.clear()
+                self._empty.set()
+
+    async def _write(self, batch: tuple[_Waiting, ...]) -> None:
+        try:
+            async with self._database.write() as connection:
+                for turn in batch:
+                    await _insert(connection, turn)
+        except ConflictError:
+            await self._write_singly(batch)
+
+    async def _write_singly(self, batch: tuple[_Waiting, ...]) -> None:
+        """One turn the database will never take, such as one of a call that was erased, must not hold up the rest."""
+        for turn in batch:
+            try:
+                async with self._database.write() as connection:
+                    await _insert(connection, turn)
+            except ConflictError as error:
+                metrics.TURNS_DROPPED.labels("refused").inc()
+                log.error("turn_refused", call_id=turn.call_id, error=str(error))
+
+
+async def _insert(connection: AsyncConnection, turn: _Waiting) -> None:
+    stored = select(turns.c.id).where(turns.c.id == turn.id)
+    if (await connection.execute(stored)).first() is not None:
+        return
+    last = select(func.coalesce(func.max(turns.c.n), 0)).where(turns.c.call_id == turn.call_id)
+    await connection.execute(
+        insert(turns).values(
+            id=turn.id,
+            call_id=turn.call_id,
+            n=(await connection.execute(last)).scalar_one() + 1,
+            kind=turn.kind,
+            content=turn.content,
+            at=turn.at,
+        )
+    )
+
+
+def _turn(row: Row[*tuple[Any, ...]]) -> Turn:
+    return Turn(row.call_id, row.n, _KINDS[row.kind](**json.loads(row.content)), row.at)

@@ -1,0 +1,83 @@
+"""Every metric of the process, in one registry, under one word per thing (see the glossary).
+
+Labels come from closed sets or from `label`, never from what a stranger sent: one label value
+per caller would fill the memory of this process and of the one that collects.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+CALLS: Final = Counter("talkspurt_calls", "Calls admitted.", ["agent"], registry=REGISTRY)
+CALLS_REFUSED: Final = Counter(
+    "talkspurt_calls_refused", "Calls turned away, by reason.", ["reason"], registry=REGISTRY
+)
+CALLS_ENDED: Final = Counter("talkspurt_calls_ended", "Calls that ended, by end reason.", ["reason"], registry=REGISTRY)
+ACTIVE_CALLS: Final = Gauge("talkspurt_active_calls", "Calls with a media attachment now.", registry=REGISTRY)
+ATTACHMENTS: Final = Counter("talkspurt_attachments", "Media attachments accepted.", registry=REGISTRY)
+
+FRAMES_DROPPED: Final = Counter(
+    "talkspurt_frames_dropped", "Messages from the line dropped, by reason.", ["reason"], registry=REGISTRY
+)
+FRAMES_NOT_SENT: Final = Counter(
+    "talkspurt_frames_not_sent", "Messages to the line dropped, by reason.", ["reason"], registry=REGISTRY
+)
+CHUNKS: Final = Counter(
+    "talkspurt_chunks_out_of_order",
+    "Audio chunks that did not come once and in order, by what happened to them.",
+    ["kind"],
+    registry=REGISTRY,
+)
+SILENCE_FILLED: Final = Counter(
+    "talkspurt_silence_filled_seconds", "Silence put in place of missing audio.", registry=REGISTRY
+)
+FRAME_ERRORS: Final = Counter("talkspurt_frame_errors", "Exceptions while a frame was handled.", registry=REGISTRY)
+
+WEBHOOKS: Final = Counter("talkspurt_webhooks", "Webhook requests, by outcome.", ["path", "outcome"], registry=REGISTRY)
+SOCKETS_REFUSED: Final = Counter(
+    "talkspurt_sockets_refused", "Media sockets refused or closed by us, by reason.", ["reason"], registry=REGISTRY
+)
+
+TURN_LATENCY: Final = Histogram(
+    "talkspurt_turn_latency_seconds",
+    "From the caller's last voiced sample to the first sample of the reply that was played.",
+    buckets=(0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0),
+    registry=REGISTRY,
+)
+ANOMALIES: Final = Counter(
+    "talkspurt_anomalies", "Things a conversation did not expect, by name.", ["name"], registry=REGISTRY
+)
+
+TURNS_WAITING: Final = Gauge("talkspurt_turns_waiting", "Turns not yet in the database.", registry=REGISTRY)
+TURNS_DROPPED: Final = Counter("talkspurt_turns_dropped", "Turns lost, by reason.", ["reason"], registry=REGISTRY)
+STORE_FAILURES: Final = Counter(
+    "talkspurt_store_failures",
+    "Database operations that failed, by what they were for.",
+    ["purpose"],
+    registry=REGISTRY,
+)
+
+
+def label(value: str, known: Collection[str]) -> str:
+    """`value` when it is one of the `known`, else "other"."""
+    return value if value in known else "other"
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,109 @@
+"""Calls live, are handed over and end; only the attachment that owns a call may write to it."""
+
+import asyncio
+from datetime import UTC
+
+import pytest
+
+from talkspurt.errors import StoreError
+from talkspurt.store import Call, Store
+
+from .conftest import HandClock
+
+
+async def attach(store: Store, call: Call) -> Call:
+    current = await store.calls.find(call.id)
+    assert current is not None
+    attachment = await store.tokens.redeem(await store.tokens.issue(current), call.carrier_call_id)
+    assert attachment is not None
+    return attachment.call
+
+
+async def found(store: Store, call: Call) -> Call:
+    current = await store.calls.find(call.id)
+    assert current is not None
+    return current
+
+
+async def test_a_new_call_is_live_and_has_no_attachment(store: Store, call: Call, clock: HandClock) -> None:
+    assert (call.state, call.attachment, call.failures, call.snapshot) == ("live", 0, 0, None)
+    assert call.created_at == clock.now
+    assert call.created_at.tzinfo is UTC
+    assert await found(store, call) == call
+    assert await store.calls.by_carrier_id("CA1") == call
+    assert await store.calls.by_carrier_id("CA2") is None
+
+
+async def test_fifty_copies_of_one_webhook_make_one_call(store: Store) -> None:
+    admitted = await asyncio.gather(
+        *(
+            store.calls.admit(carrier_call_id="CA9", caller="", dialled="+1", agent="retail", locale="en-US")
+            for _ in range(50)
+        )
+    )
+    assert len({call.id for call in admitted}) == 1
+    assert await store.calls.count("live") == 1
+
+
+async def test_a_snapshot_is_kept_for_the_owner_only(store: Store, call: Call) -> None:
+    await attach(store, call)
+    assert await store.calls.save_snapshot(call.id, attachment=1, snapshot="one")
+    await attach(store, call)
+    assert not await store.calls.save_snapshot(call.id, attachment=1, snapshot="stale")
+    assert (await found(store, call)).snapshot == "one"
+    assert await store.calls.save_snapshot(call.id, attachment=2, snapshot="two")
+    assert (await found(store, call)).snapshot == "two"
+
+
+async def test_a_handover_can_be_taken_back(store: Store, call: Call) -> None:
+    await attach(store, call)
+    assert not await store.calls.take_back(call.id)
+    assert not await store.calls.hand_over(call.id, attachment=7, target="billing")
+    assert await store.calls.hand_over(call.id, attachment=1, target="billing")
+    assert ((await found(store, call)).state, (await found(store, call)).handover_target) == ("handover", "billing")
+    assert await store.calls.take_back(call.id)
+    assert (await found(store, call)).state == "live"
+
+
+async def test_a_call_ends_once_and_keeps_its_first_reason(store: Store, call: Call, clock: HandClock) -> None:
+    clock.advance(30)
+    assert await store.calls.end(call.id, "agent_goodbye")
+    clock.advance(30)
+    assert not await store.calls.end(call.id, "caller_hung_up")
+    ended = await found(store, call)
+    assert (ended.state, ended.end_reason) == ("ended", "agent_goodbye")
+    assert ended.ended_at is not None
+    assert (ended.ended_at - ended.created_at).total_seconds() == 30
+
+
+async def test_a_superseded_attachment_cannot_end_the_call(store: Store, call: Call) -> None:
+    await attach(store, call)
+    await attach(store, call)
+    assert not await store.calls.end(call.id, "agent_goodbye", attachment=1)
+    assert await store.calls.end(call.id, "agent_goodbye", attachment=2)
+
+
+async def test_an_ended_call_takes_no_snapshot_no_handover_and_no_new_attachment(store: Store, call: Call) -> None:
+    current = await attach(store, call)
+    token = await store.tokens.issue(current)
+    await store.calls.end(call.id, "caller_hung_up")
+    assert not await store.calls.save_snapshot(call.id, attachment=1, snapshot="late")
+    assert not await store.calls.hand_over(call.id, attachment=1, target="billing")
+    assert await store.tokens.redeem(token, call.carrier_call_id) is None
+
+
+async def test_failures_are_counted(store: Store, call: Call) -> None:
+    assert [await store.calls.record_failure(call.id) for _ in range(2)] == [1, 2]
+    assert await store.calls.record_failure("unknown") == 0
+
+
+async def test_a_failing_database_is_a_store_error_that_does_not_show_values(store: Store) -> None:
+    with pytest.raises(StoreError) as caught:
+        await store.calls.admit(
+            carrier_call_id=None,  # type: ignore[arg-type]
+            caller="+12025550177",
+            dialled="+1",
+            agent="retail",
+            locale="en-US",
+        )
+    assert "+12025550177" not in str(caught.value)

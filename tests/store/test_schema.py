@@ -1,0 +1,99 @@
+"""The migrations lead to the tables in the code, on an empty database and on a second start."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from talkspurt.errors import ConfigurationError, StoreError
+from talkspurt.store import Store
+from talkspurt.store.database import Database
+from talkspurt.store.schema import VERSION_TABLE
+from talkspurt.store.tables import metadata
+
+
+async def test_the_migrations_make_exactly_the_tables_of_the_code(url: str, store: Store) -> None:
+    def difference(connection: Connection) -> list[Any]:
+        options = {"version_table": VERSION_TABLE, "compare_type": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    database = Database(url)
+    async with database.read() as connection:
+        assert await connection.run_sync(difference) == []
+    await database.aclose()
+
+
+async def test_several_processes_may_start_at_once_and_again(url: str) -> None:
+    stores = await asyncio.gather(*(Store.open(url) for _ in range(4)))
+    for store in stores:
+        await store.ping()
+        await store.aclose()
+
+
+async def test_a_database_of_a_newer_version_is_refused_with_what_to_do(url: str, store: Store) -> None:
+    database = Database(url)
+    async with database.write() as connection:
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    await database.aclose()
+    with pytest.raises(StoreError, match="newer talkspurt"):
+        await Store.open(url)
+
+
+async def test_sqlite_commits_survive_power_loss_and_keep_references(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}")
+    async with database.read() as connection:
+        pragmas = [
+            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+    await database.aclose()
+    assert pragmas == ["wal", 2, 1, 5000]
+
+
+def test_the_tables_are_valid_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
+    statements += [str(CreateIndex(i).compile(dialect=dialect)) for t in metadata.sorted_tables for i in t.indexes]
+    assert any("TIMESTAMP WITH TIME ZONE" in statement for statement in statements)
+    assert any("WHERE state IN ('executing', 'done', 'in_doubt')" in statement for statement in statements)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("calls.db", "not a database URL"),
+        ("mysql://localhost/calls", "use sqlite"),
+        ("sqlite:///calls.db", "use sqlite"),
+        ("sqlite+aiosqlite://", "in memory"),
+        ("sqlite+aiosqlite:///:memory:", "in memory"),
+    ],
+)
+async def test_a_url_that_cannot_be_right_is_refused_with_what_to_do(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        await Store.open(url)
+
+
+async def test_a_database_that_cannot_be_opened_is_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="unable to open database file"):
+        await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'calls.db'}")
+
+
+async def test_a_database_that_is_held_by_another_is_a_store_error_in_time(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"
+    holder = Database(url)
+    async with holder.write():
+        with pytest.raises(StoreError, match="database is locked"):
+            await Store.open(url, statement_timeout=0.2)
+    await holder.aclose()
+
+
+async def test_closing_twice_is_harmless(url: str) -> None:
+    store = await Store.open(url)
+    await store.aclose()
+    await store.aclose()

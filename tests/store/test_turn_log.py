@@ -1,0 +1,123 @@
+"""Turns are kept in order, and a call never waits for them nor dies of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.errors import StoreError
+from talkspurt.store import Call, Store, TurnLog
+from talkspurt.store.database import Database
+from talkspurt.telemetry import metrics
+
+from .conftest import HandClock
+
+
+class FlakyDatabase(Database):
+    """The real database, which can be switched off."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.down = False
+        self.refusals = 0
+        self.refused = asyncio.Event()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        if self.down:
+            self.refusals += 1
+            self.refused.set()
+            raise StoreError("down")
+        async with super().write() as connection:
+            yield connection
+
+
+@pytest.fixture
+async def database(url: str, call: Call) -> AsyncIterator[FlakyDatabase]:
+    database = FlakyDatabase(url)
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+async def turns(database: FlakyDatabase, clock: HandClock) -> AsyncIterator[TurnLog]:
+    turns = TurnLog(database, clock, capacity=5, retry_delays=(0.0,))
+    turns.start()
+    yield turns
+    await turns.aclose()
+
+
+def value(counter: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(counter, labels) or 0.0
+
+
+async def test_every_kind_of_entry_comes_back_as_it_was(store: Store, call: Call, clock: HandClock) -> None:
+    entries: list[Entry] = [
+        AgentSaid("Hello, this is Sarah."),
+        CallerSaid("W 2 3 7 – “where is it?”"),
+        ToolCalled("t1", "check_order_status", '{"order":"W237"}'),
+        ToolAnswered("t1", "check_order_status", '{"status":"shipped"}'),
+        AgentSaid("It is on", interrupted=True),
+        CallerSaid("1", source="keypad"),
+    ]
+    for entry in entries:
+        store.turns.append(call.id, entry)
+        clock.advance(1)
+    assert await store.turns.flush()
+    stored = await store.turns.of_call(call.id)
+    assert [turn.entry for turn in stored] == entries
+    assert [turn.n for turn in stored] == [1, 2, 3, 4, 5, 6]
+    assert (stored[-1].at - stored[0].at).total_seconds() == 5
+
+
+async def test_turns_wait_for_the_database_and_are_written_in_order(
+    turns: TurnLog, database: FlakyDatabase, call: Call
+) -> None:
+    database.down = True
+    for number in range(3):
+        turns.append(call.id, CallerSaid(str(number)))
+    await asyncio.wait_for(database.refused.wait(), 5)
+    turns.append(call.id, CallerSaid("3"))
+    assert await turns.of_call(call.id) == ()
+    database.down = False
+    assert await turns.flush()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid(str(n)) for n in range(4)]
+
+
+async def test_a_full_spool_drops_the_newest_and_counts_it(turns: TurnLog, database: FlakyDatabase, call: Call) -> None:
+    database.down = True
+    before = value("talkspurt_turns_dropped_total", reason="spool_full")
+    for number in range(7):
+        turns.append(call.id, CallerSaid(str(number)))
+    assert value("talkspurt_turns_dropped_total", reason="spool_full") == before + 2
+    database.down = False
+    assert await turns.flush()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid(str(n)) for n in range(5)]
+
+
+async def test_a_turn_the_database_never_takes_does_not_hold_up_the_rest(turns: TurnLog, call: Call) -> None:
+    before = value("talkspurt_turns_dropped_total", reason="refused")
+    turns.append(call.id, CallerSaid("before"))
+    turns.append("no-such-call", CallerSaid("lost"))
+    turns.append(call.id, CallerSaid("after"))
+    assert await turns.flush()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("before"), CallerSaid("after")]
+    assert value("talkspurt_turns_dropped_total", reason="refused") == before + 1
+
+
+async def test_numbers_go_on_where_an_earlier_process_stopped(store: Store, turns: TurnLog, call: Call) -> None:
+    store.turns.append(call.id, CallerSaid("first"))
+    assert await store.turns.flush()
+    turns.append(call.id, CallerSaid("second"))
+    assert await turns.flush()
+    assert [turn.n for turn in await store.turns.of_call(call.id)] == [1, 2]
+
+
+async def test_flush_gives_up_and_says_so(turns: TurnLog, database: FlakyDatabase, call: Call) -> None:
+    database.down = True
+    turns.append(call.id, CallerSaid("waits"))
+    assert not await turns.flush(timeout=0)
+    database.down = False
