@@ -67,4 +67,5 @@ class SentenceEmbedder:
         feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         outputs = self._session.run(None, {name: feeds[name] for name in self._inputs})
         pooled = np.asarray(outputs[0], dtype=np.float32)[0].mean(axis=0)
-        return pooled / max(float(np.linalg.norm(pooled)), 1e-9)
+        length = max(float(np.linalg.norm(pooled)), 1e-9)
+        return np.asarray(pooled / length, dtype=np.float32)

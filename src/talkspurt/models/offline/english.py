@@ -1,0 +1,135 @@
+"""What English callers say in any conversation, whatever the trade: hello, hold on, I don't have it.
+
+These are example sentences for the classifier, and the few closed word lists that meaning vectors
+are poor at ("the second one", "both"). Another language is another module of this shape.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+HELLO: Final = "hello?"
+WAIT: Final = "wait?"
+LACKING: Final = "lacking?"
+WHERE: Final = "where?"
+"""Names of the brain's own intents; the question mark keeps them apart from an agent's."""
+
+ANYTIME: Final = frozenset({HELLO, WAIT})
+WHEN_ASKED: Final = frozenset({LACKING, WHERE})
+"""Understood only as an answer to a question."""
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    HELLO: (
+        "Hello.",
+        "Hi.",
+        "Hello, can you hear me?",
+        "Hi there.",
+        "Good morning.",
+        "Good afternoon.",
+        "Hey.",
+        "Hello, is anyone there?",
+        "Are you there?",
+        "Hi, how are you?",
+        "Good evening.",
+    ),
+    WAIT: (
+        "Hold on.",
+        "Hang on a second.",
+        "One moment, please.",
+        "Let me look for it.",
+        "Give me a minute.",
+        "Wait, I'm getting it.",
+        "Just a second, let me find it.",
+        "Let me check.",
+        "I'm looking for it now.",
+        "Bear with me while I get it.",
+        "Let me pull up the email.",
+        "Hold on, I need to get a pen.",
+    ),
+    LACKING: (
+        "I don't have it.",
+        "I don't know it.",
+        "I don't have that number.",
+        "I don't have the number with me.",
+        "I can't find it.",
+        "I lost it.",
+        "No idea.",
+        "I have no clue what it is.",
+        "I don't remember.",
+        "I forgot.",
+        "I'm not sure what it is.",
+        "I deleted the email.",
+        "I don't have that on me right now.",
+        "I never got a number.",
+        "Can we do it without that?",
+        "Is there another way?",
+        "I don't have that information.",
+    ),
+    WHERE: (
+        "Where do I find it?",
+        "Where is that number?",
+        "What does it look like?",
+        "What do you mean?",
+        "Which number do you mean?",
+        "What number is that?",
+        "Where can I see that?",
+        "How do I find the number?",
+        "What is that?",
+        "Where would it be written?",
+    ),
+}
+
+_NUMBER_WORD: Final = (
+    r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
+    r"seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|double|triple|"
+    r"[b-hj-z]|\d+|w\d+)"
+)
+_NUMBERS: Final = re.compile(rf"#?\b{_NUMBER_WORD}(?:[\s,.\-#]+(?:and[\s]+)?{_NUMBER_WORD}\b)*", re.IGNORECASE)
+_HESITATION: Final = re.compile(r"\b(?:um+|uh+|er+|erm|hmm+|like,|you know,|so,|well,|yeah so)\s*,?\s*", re.IGNORECASE)
+
+
+def gist(text: str) -> str:
+    """The words without long numbers and hesitation, which say nothing about what is wanted."""
+
+    def shorten(number: re.Match[str]) -> str:
+        return (
+            ""
+            if len(re.findall(r"[a-z0-9]+", number.group(), re.IGNORECASE)) > 2 or len(number.group()) > 4
+            else number.group()
+        )
+
+    shortened = _HESITATION.sub("", _NUMBERS.sub(shorten, text.strip()))
+    return " ".join(re.sub(r"\s+([,.?!])", r"\1", shortened).split()).strip(" ,-") or text.strip()
+
+
+_ALL: Final = re.compile(
+    r"\b(?:all|both|everything|every one|the lot|whole (?:order|thing|lot)|entire|each)\b", re.IGNORECASE
+)
+_ORDINALS: Final = {
+    "first": 0,
+    "former": 0,
+    "second": 1,
+    "latter": 1,
+    "third": 2,
+    "fourth": 3,
+    "last": -1,
+    "latest": -1,
+}
+_ANOTHER: Final = r"\b(?:another|(?:a |the |my |some )?(?:different|other|second|next|new))\s+(?:one|{nouns})\b"
+
+
+def means_all(text: str) -> bool:
+    """Whether it says "all of them", "both" or "the whole order"."""
+    return bool(_ALL.search(text)) and not re.search(r"\bnot\b|\bthat's all\b|\bthat is all\b|\ball i\b", text.lower())
+
+
+def ordinal(text: str) -> int | None:
+    """The place that "the second one" or "the last one" names; None without one."""
+    places = [_ORDINALS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _ORDINALS]
+    return places[0] if len(places) == 1 else None
+
+
+def means_another(text: str, noun: str) -> bool:
+    """Whether it says "a different order" or "another one": what was known as `noun` does not hold any more."""
+    nouns = "|".join(re.escape(part) + "s?" for part in noun.lower().split() if part not in ("number", "code"))
+    return bool(re.search(_ANOTHER.format(nouns=nouns or "one"), text.lower()))
