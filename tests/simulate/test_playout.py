@@ -102,6 +102,26 @@ def test_an_underrun_after_clear_is_no_gap() -> None:
     assert (buffer.tick().gap, buffer.tick().pause) == (0.0, 0.0)
 
 
+def test_audio_after_the_caller_acted_is_an_answer() -> None:
+    buffer = PlayoutBuffer()
+    buffer.enqueue(TONE * 2)
+    ticks(buffer, 4)
+    buffer.caller_acted()
+    buffer.enqueue(TONE)
+    tick = buffer.tick()
+    assert (tick.gap, tick.pause) == (0.0, 0.0)
+
+
+def test_a_caller_who_speaks_over_the_agent_hides_no_gap() -> None:
+    buffer = PlayoutBuffer()
+    buffer.enqueue(TONE * 2)
+    buffer.tick()
+    buffer.caller_acted()
+    ticks(buffer, 3)
+    buffer.enqueue(TONE)
+    assert round(buffer.tick().gap, 3) == 0.04
+
+
 def test_the_first_audio_of_a_call_ends_no_gap() -> None:
     buffer = PlayoutBuffer()
     ticks(buffer, 3)

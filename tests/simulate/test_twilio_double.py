@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scripted_server import ScriptedServer, Socket
 from twilio.request_validator import RequestValidator
 
@@ -16,7 +17,7 @@ from talkspurt.simulate.voices import silence
 
 TOKEN = "secret-token"
 CONNECT = '<Connect><Stream url="ws://HOST/media"><Parameter name="token" value="t1"/></Stream></Connect>'
-TONE_PCM = (np.sin(np.arange(8_000) * 0.3) * 8_000).astype(np.int16)
+TONE_PCM: NDArray[np.int16] = (np.sin(np.arange(8_000) * 0.3) * 8_000).astype(np.int16)
 TONE = encode_mulaw(TONE_PCM.tobytes())
 
 
@@ -291,7 +292,7 @@ async def test_dial_tells_its_action_how_the_second_leg_went() -> None:
 
 
 async def test_say_is_heard_on_the_line() -> None:
-    async def say(text: str) -> np.ndarray[Any, np.dtype[np.int16]]:
+    async def say(text: str) -> NDArray[np.int16]:
         assert text == "All lines are busy."
         return TONE_PCM[:800]
 
@@ -331,7 +332,7 @@ async def test_waiting_on_a_call_that_is_over_raises() -> None:
 
 
 async def test_a_call_has_a_time_limit() -> None:
-    async with ScriptedServer({"/twilio/voice": ["<Pause length='60'/>"]}) as server:
-        async with TwilioDouble(server.url, max_seconds=0.1) as line:
-            end = await ended(line)
+    documents = {"/twilio/voice": ["<Pause length='60'/>"]}
+    async with ScriptedServer(documents) as server, TwilioDouble(server.url, max_seconds=0.1) as line:
+        end = await ended(line)
     assert end == CallEnd("carrier", "the call reached its limit of 0.1 s", failed=True)

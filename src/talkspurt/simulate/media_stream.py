@@ -13,6 +13,7 @@ from typing import Final
 from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from talkspurt.errors import ProtocolError, TransportError
+from talkspurt.simulate.loudness import is_audible
 from talkspurt.simulate.messages import (
     CONNECTED,
     ClearAudio,
@@ -119,6 +120,8 @@ class MediaStream(WSListener):
         for name in tick.marks:
             self._log("mark_played", name)
             self._send_mark(name)
+        if is_audible(caller_frame):
+            self.playout.caller_acted()
         self._chunk += 1
         self._send(
             encode_media(
@@ -133,6 +136,7 @@ class MediaStream(WSListener):
 
     def press(self, digit: str) -> None:
         """Send one keypad digit."""
+        self.playout.caller_acted()
         self._send(encode_digit(stream_sid=self.stream_sid, sequence=self._next_sequence(), digit=digit))
 
     async def stop(self) -> None:

@@ -7,11 +7,11 @@ what they waited for.
 
 What counts as a gap. An underrun plays silence. It is a **gap** (audible, the agent's fault)
 when three things hold: the last 40 ms before it were audible, so that a sound was cut and not
-a pause prolonged; audio came again within one second; no `clear` lay in between. The carrier
-cannot know where replies begin and end, and this needs no such knowledge: a reply that has
-ended fades into silence first, and the answer to the caller's next turn takes longer than a
-second after a sound that was not faded out. Silence between two sentences that grew because
-the second came late is counted apart, as a **pause**.
+a pause prolonged; audio came again within one second; and neither a `clear` nor the caller
+(voice or key) came in between, for what follows these is another reply. The carrier cannot know
+where replies begin and end, and this needs no such knowledge: speech that has ended fades into
+silence first. Silence between two sentences that grew because the second came late is counted
+apart, as a **pause**.
 
 Source: Twilio's "Media Streams - WebSocket Messages" (media, mark, clear) and error 31931.
 """
@@ -56,8 +56,8 @@ class PlayoutBuffer:
         self._marks: deque[tuple[int, str]] = deque()
         self._sounding = False
         self._tail: deque[bool] = deque(maxlen=TAIL_FRAMES)
+        """Whether the last frames were audible; empty when what comes next cannot be the rest of them."""
         self._dry_ticks = 0
-        self._cut = False
 
     @property
     def queued(self) -> float:
@@ -90,15 +90,19 @@ class PlayoutBuffer:
         self._received = self._played
         self._audio.clear()
         self._tail.clear()
-        self._dry_ticks = 0
-        self._cut = False
         return dropped
+
+    def caller_acted(self) -> None:
+        """The caller spoke or pressed a key: audio after an underrun is an answer now, not the rest of a reply."""
+        if not self._audio:
+            self._tail.clear()
 
     def tick(self) -> Tick:
         """Play the next 20 ms."""
         marks = self._completed_marks()
         if not self._audio:
-            self._run_dry()
+            self._sounding = False
+            self._dry_ticks += 1
             return Tick(MULAW_SILENCE * FRAME_BYTES, marks)
         gap, pause = self._end_of_underrun()
         frame = bytes(self._audio[:FRAME_BYTES])
@@ -114,17 +118,9 @@ class PlayoutBuffer:
             completed.append(self._marks.popleft()[1])
         return tuple(completed)
 
-    def _run_dry(self) -> None:
-        if self._sounding:
-            self._cut = any(self._tail)
-            self._dry_ticks = 0
-        self._sounding = False
-        self._dry_ticks += 1
-
     def _end_of_underrun(self) -> tuple[float, float]:
-        ticks, cut = self._dry_ticks, self._cut
-        self._dry_ticks, self._cut = 0, False
-        began_with_audio = bool(self._tail)
-        if not ticks or ticks > GAP_WINDOW_TICKS or not began_with_audio:
+        """Seconds of the gap and of the pause that end with this frame; at most one is not zero."""
+        ticks, self._dry_ticks = self._dry_ticks, 0
+        if not ticks or ticks > GAP_WINDOW_TICKS or not self._tail:
             return 0.0, 0.0
-        return (ticks * 0.02, 0.0) if cut else (0.0, ticks * 0.02)
+        return (ticks * 0.02, 0.0) if any(self._tail) else (0.0, ticks * 0.02)

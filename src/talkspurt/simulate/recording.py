@@ -80,6 +80,10 @@ class CallRecording:
         """What the caller heard: int16, mono, 8 kHz, aligned with `caller`."""
         return _samples(self.agent_mulaw)
 
+    def agent_from(self, seconds: float) -> NDArray[np.int16]:
+        """What the caller heard from `seconds` on."""
+        return _samples(self.agent_mulaw[round(seconds * 8_000) :])
+
     def of(self, kind: EventKind) -> list[CallEvent]:
         """The events of one kind, in order."""
         return [event for event in self.events if event.kind == kind]

@@ -15,6 +15,8 @@ from talkspurt.simulate.loudness import WINDOW, audible_windows
 
 RATE_HZ: Final = 8_000
 WINDOWS_PER_SECOND: Final = RATE_HZ // WINDOW
+CARRIED_ON: Final = 0.5
+"""Seconds that a voice goes on beyond the caller's last sample to be an answer, and not one that was cut off."""
 SETTLED: Final = 0.3
 """Seconds of quiet after which a voice has stopped, and is not between two syllables."""
 
@@ -38,10 +40,11 @@ def measure(agent: NDArray[np.int16], *, began: float, ended: float, until: floa
     heard = audible_windows(agent[: round(until * RATE_HZ)])
     stopped = _stop(heard, began)
     quiet_from = _stop(heard, ended)
-    answered = _start(heard, ended if quiet_from is None else quiet_from)
-    if answered is None and quiet_from is not None and stopped is None:
-        # Silent when the caller began and audible when they ended: the answer came before the question was over.
-        answered = ended
+    if stopped is None and quiet_from is not None and quiet_from - ended >= CARRIED_ON:
+        # Silent when the caller began, and not to be stopped when they ended: it answered before the question was over.
+        answered: float | None = ended
+    else:
+        answered = _start(heard, ended if quiet_from is None else quiet_from)
     return Exchange(
         answered=answered,
         latency=None if answered is None else max(0.0, answered - ended),

@@ -57,6 +57,10 @@ DialOutcome = Literal["completed", "busy", "no-answer", "failed"]
 Speaker = Callable[[str], Awaitable[NDArray[np.int16]]]
 
 
+class CallEndedError(CallError):
+    """The call ended while somebody waited for something on it."""
+
+
 class TwilioDouble:
     """One call to a server that believes it is talking to Twilio. An async context manager: entering dials.
 
@@ -181,16 +185,16 @@ class TwilioDouble:
         self._hang_up.set()
 
     async def until(self, moment: float) -> None:
-        """Wait until the line's clock shows `moment`. Raises `CallError` when the call ends before."""
+        """Wait until the line's clock shows `moment`. Raises `CallEndedError` when the call ends before."""
         while self.now < moment:
             await self.next_tick()
 
     async def next_tick(self) -> None:
-        """Wait for the next 20 ms. Raises `CallError` when the call is over."""
+        """Wait for the next 20 ms. Raises `CallEndedError` when the call is over."""
         await self._tick.wait()
         if self.is_over:
             end = self.recording.end
-            raise CallError(f"the call is over: {end.reason if end else 'unknown'}")
+            raise CallEndedError(f"the call is over: {end.reason if end else 'unknown'}")
 
     async def answered(self) -> bool:
         """Wait until the call is answered (True) or has ended without (False)."""
