@@ -1,0 +1,209 @@
+"""ElevenLabs' streamed speech, through its official SDK: "Stream speech with timing".
+
+One HTTP request a segment on a pooled connection, answered by lines of PCM at the line's own
+rate with the times of the characters, from which the words' times follow. The key is
+`ELEVENLABS_API_KEY`; `speech.base_url` has an entry `elevenlabs` for an endpoint of one's own.
+
+Invariants:
+* no chunk ends in the middle of a sample, and a word is named once, when its last character came;
+* audio has deadlines of its own, for the first of it and between two pieces;
+* no error carries the vendor's words: they can quote the key or what was to be said.
+"""
+
+import asyncio
+import base64
+import binascii
+import os
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self, cast
+
+import httpx
+from elevenlabs.client import AsyncElevenLabs
+from elevenlabs.core.api_error import ApiError
+
+from talkspurt.config import Config
+from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+
+VENDOR: Final = "elevenlabs"
+KEY_VARIABLE: Final = "ELEVENLABS_API_KEY"
+DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
+"""Sarah, one of the voices that every account has."""
+MODEL: Final = "eleven_flash_v2_5"
+"""The vendor's model of lowest latency."""
+
+_VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: for the connection, the first audio, and between two pieces of it."""
+
+    connect: float = 3.0
+    first: float = 3.0
+    between: float = 3.0
+
+
+class ElevenLabsSynthesizer:
+    """A `Synthesizer` at ElevenLabs. Made once per process: its connections are reused by all calls."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        patience: Patience | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
+        key = (os.environ if environment is None else environment).get(KEY_VARIABLE, "").strip()
+        if not key:
+            raise ConfigurationError(
+                f"speech.synthesizer = '{VENDOR}' needs a key: set the environment variable {KEY_VARIABLE}"
+            )
+        self._patience = patience or Patience()
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(self._patience.first, connect=self._patience.connect))
+        self._client = AsyncElevenLabs(api_key=key, base_url=base_url, httpx_client=self._http)
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """The synthesizer for `config.speech`."""
+        return cls(base_url=config.speech.base_url.get(VENDOR))
+
+    async def warm_up(self) -> None:
+        """Speak one word: it proves key and endpoint, and leaves a connection open."""
+        async with aclosing(self.synthesize("Hello.", voice="", locale="en-US")) as speech:
+            async for _ in speech:
+                pass
+
+    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk]:
+        """Stream the speech of `text`; closing the iterator cancels the request. Raises `ProviderError`."""
+        voice = voice or DEFAULT_VOICE
+        if not _VOICE_ID.fullmatch(voice):
+            # It becomes a part of the request's path.
+            raise ProviderError("synthesizer", VENDOR, f"'{voice[:64]}' is not a voice id")
+        if not text.strip():
+            return
+        lines = self._client.text_to_speech.stream_with_timestamps(
+            voice,
+            text=text,
+            model_id=MODEL,
+            language_code=locale.partition("-")[0].lower(),
+            output_format=f"pcm_{LINE_RATE_HZ}",
+        )
+        samples, words, spoken = _WholeSamples(), _WordTimes(text), False
+        with _vendor_errors():
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self._patience.first
+            async with aclosing(cast(AsyncGenerator[Any], lines)):
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        line = await anext(lines, None)
+                    if line is None:
+                        break
+                    chunk = SpeechChunk(samples.feed(_audio_of(line)), words.feed(line.alignment))
+                    if chunk.pcm:
+                        # An empty line is a sign of life, not of speech: the deadline stands.
+                        deadline = loop.time() + self._patience.between
+                        spoken = True
+                    if chunk.pcm or chunk.words:
+                        yield chunk
+            if not spoken:
+                raise ProviderError("synthesizer", VENDOR, "sent no audio", retryable=True)
+            if words.broke_off:
+                raise ProviderError("synthesizer", VENDOR, "the speech broke off", retryable=True)
+
+    async def aclose(self) -> None:
+        """Close the connections. Idempotent."""
+        await self._http.aclose()
+
+
+class _WholeSamples:
+    """Cuts a byte stream at sample boundaries; half a sample waits for its other half."""
+
+    def __init__(self) -> None:
+        self._half = b""
+
+    def feed(self, audio: bytes) -> bytes:
+        audio = self._half + audio
+        whole = len(audio) & ~1
+        self._half = audio[whole:]
+        return audio[:whole]
+
+
+class _WordTimes:
+    """Makes words of characters with times, over lines that end anywhere."""
+
+    def __init__(self, text: str) -> None:
+        self._length = len(text.rstrip())
+        self._missing = self._length
+        """Characters of the text still to come: the last word has no space after it."""
+        self._word = ""
+        self._start = 0.0
+
+    def feed(self, alignment: Any) -> tuple[tuple[str, float], ...]:
+        """The words that `alignment` completes. Times are kept from running backwards."""
+        words: list[tuple[str, float]] = []
+        for character, start in _timed_characters(alignment):
+            self._missing -= 1
+            if character.isspace():
+                self._finish(words)
+            else:
+                if not self._word:
+                    self._start = max(self._start, start)
+                self._word += character
+            if self._missing == 0:
+                self._finish(words)
+        return tuple(words)
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether times came, but for less than half of the text.
+
+        The SDK skips lines it cannot read, and an orderly end may come early. Half, because the
+        vendor may leave symbols and tags without times, and a whole speech must never count as broken.
+        """
+        return self._length / 2 < self._missing < self._length
+
+    def _finish(self, words: list[tuple[str, float]]) -> None:
+        if self._word:
+            words.append((self._word, self._start))
+            self._word = ""
+
+
+def _timed_characters(alignment: Any) -> Sequence[tuple[str, float]]:
+    if alignment is None:
+        return ()
+    times = zip(alignment.characters, alignment.character_start_times_seconds, strict=False)
+    return [(str(character), float(start)) for character, start in times]
+
+
+def _audio_of(line: Any) -> bytes:
+    """The line's audio. The SDK checks no types: any JSON object may be here."""
+    try:
+        return base64.b64decode(line.audio_base_64, validate=True)
+    except (AttributeError, TypeError, ValueError, binascii.Error):
+        raise ProviderError("synthesizer", VENDOR, "answered with something unreadable", retryable=True) from None
+
+
+@contextmanager
+def _vendor_errors() -> Iterator[None]:
+    try:
+        yield
+    except ProviderError:
+        raise
+    except (TimeoutError, httpx.TimeoutException):
+        raise ProviderError("synthesizer", VENDOR, "no audio in time", retryable=True) from None
+    except ApiError as error:
+        status = error.status_code or 0
+        retryable = status in _RETRYABLE_STATUSES or status >= 500
+        raise ProviderError("synthesizer", VENDOR, f"HTTP {status}", retryable=retryable) from None
+    except httpx.HTTPError:
+        raise ProviderError("synthesizer", VENDOR, "the connection failed", retryable=True) from None
+    except Exception as error:  # what an SDK makes of garbage is not of a closed set
+        raise ProviderError(
+            "synthesizer", VENDOR, f"answered with something unreadable ({type(error).__name__})", retryable=True
+        ) from None
