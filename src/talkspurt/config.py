@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from talkspurt.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "TALKSPURT_"
+NOT_SETTINGS = frozenset({"TALKSPURT_CONFIG", "TALKSPURT_RETAIL_DATABASE", "TALKSPURT_SHARED_DATA"})
+"""Variables with our prefix that are no key of the configuration: the bundled agent and the tests read them."""
 VENDOR_NAMES = {
     "TWILIO_ACCOUNT_SID": ("twilio", "account_sid"),
     "TWILIO_AUTH_TOKEN": ("twilio", "auth_token"),
@@ -181,7 +183,7 @@ def load_config(path: Path | None = None, environment: dict[str, str] | None = N
         if environment.get(name):
             values.setdefault(section, {})[key] = environment[name]
     for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX) and name != "TALKSPURT_CONFIG":
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
             _set(values, name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value, name)
     try:
         return Config.model_validate(values)

@@ -1,0 +1,199 @@
+"""The shop's tables. Money is whole cents; nothing here knows of calls or callers.
+
+Invariants kept by the database itself: an order has at most one return and at most one refund
+(their primary key is the order), and an e-mail address belongs to one customer.
+"""
+
+import enum
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from sqlalchemy import JSON, DateTime, ForeignKey, String
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Status(enum.StrEnum):
+    """Where an order stands, in words that can be spoken."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    RETURN_REQUESTED = "return requested"
+    LOST = "lost in transit"
+
+
+class Row(DeclarativeBase):
+    """What all tables share."""
+
+    type_annotation_map = {dict[str, str]: JSON, datetime: DateTime(timezone=True), Status: String(32)}  # noqa: RUF012
+
+
+class Product(Row):
+    """A kind of thing the shop sells."""
+
+    __tablename__ = "products"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Variant(Row):
+    """A product in one colour, size and so on: what is actually bought."""
+
+    __tablename__ = "variants"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"), index=True)
+    options: Mapped[dict[str, str]]
+    available: Mapped[bool]
+    price_cents: Mapped[int]
+
+
+class Address(Row):
+    """A postal address; customers and orders each point to theirs."""
+
+    __tablename__ = "addresses"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    line1: Mapped[str]
+    line2: Mapped[str]
+    city: Mapped[str]
+    state: Mapped[str]
+    zip_code: Mapped[str] = mapped_column(index=True)
+    country: Mapped[str]
+
+
+class User(Row):
+    """A customer."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    first_name: Mapped[str]
+    last_name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(index=True)
+    """Both names as `facts.name_key` compares them."""
+    email: Mapped[str] = mapped_column(unique=True)
+    """In lower case."""
+    address_id: Mapped[str] = mapped_column(ForeignKey("addresses.id"))
+
+    address: Mapped[Address] = relationship(lazy="joined")
+
+
+class PaymentMethod(Row):
+    """How a customer pays: `credit_card`, `paypal` or `gift_card`."""
+
+    __tablename__ = "payment_methods"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    kind: Mapped[str]
+    brand: Mapped[str | None]
+    last_four: Mapped[str | None]
+    balance_cents: Mapped[int | None]
+    """What is left on a gift card."""
+
+
+class Order(Row):
+    """An order: W and seven digits."""
+
+    __tablename__ = "orders"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    """Higher is later."""
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    address_id: Mapped[str] = mapped_column(ForeignKey("addresses.id"))
+    status: Mapped[Status]
+    expected_on: Mapped[date | None]
+    """The day it should arrive, where that is known."""
+
+    items: Mapped[list["OrderItem"]] = relationship(lazy="selectin", order_by="OrderItem.position")
+    parcels: Mapped[list["Parcel"]] = relationship(lazy="selectin", order_by="Parcel.id")
+    payments: Mapped[list["Payment"]] = relationship(lazy="selectin", order_by="Payment.id")
+    returned: Mapped["Return | None"] = relationship(lazy="selectin")
+    refund: Mapped["Refund | None"] = relationship(lazy="selectin")
+
+
+class OrderItem(Row):
+    """One thing in an order, with the name and price it was bought at."""
+
+    __tablename__ = "order_items"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
+    position: Mapped[int]
+    variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id"))
+    name: Mapped[str]
+    options: Mapped[dict[str, str]]
+    price_cents: Mapped[int]
+
+
+class Parcel(Row):
+    """A box on its way, by its tracking number."""
+
+    __tablename__ = "parcels"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
+    tracking: Mapped[str]
+
+
+class Payment(Row):
+    """Money that came in for an order."""
+
+    __tablename__ = "payments"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
+    method_id: Mapped[str] = mapped_column(ForeignKey("payment_methods.id"))
+    amount_cents: Mapped[int]
+
+    method: Mapped[PaymentMethod] = relationship(lazy="joined")
+
+
+class Return(Row):
+    """Items of an order that the customer sends back; one per order."""
+
+    __tablename__ = "returns"
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    requested_at: Mapped[datetime]
+    received_at: Mapped[datetime | None]
+
+    items: Mapped[list["ReturnItem"]] = relationship(lazy="selectin", order_by="ReturnItem.order_item_id")
+
+
+class ReturnItem(Row):
+    """One item of a return."""
+
+    __tablename__ = "return_items"
+    order_item_id: Mapped[str] = mapped_column(ForeignKey("order_items.id"), primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("returns.order_id"), index=True)
+
+    item: Mapped[OrderItem] = relationship(lazy="joined")
+
+
+class Refund(Row):
+    """Money that went back for an order; one per order."""
+
+    __tablename__ = "refunds"
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    method_id: Mapped[str] = mapped_column(ForeignKey("payment_methods.id"))
+    amount_cents: Mapped[int]
+    issued_at: Mapped[datetime | None]
+    """Unknown for refunds from before the shop used this database."""
+
+
+class Callback(Row):
+    """Somebody wants to be called back; one per call."""
+
+    __tablename__ = "callbacks"
+    call_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str]
+    account: Mapped[str | None]
+    reason: Mapped[str]
+    requested_at: Mapped[datetime]
+
+
+async def add_rows(session: AsyncSession, rows: Iterable[Row]) -> None:
+    """Add new rows, those that others point to before those that point to them."""
+    by_table: dict[str, list[Row]] = {}
+    for row in rows:
+        by_table.setdefault(row.__tablename__, []).append(row)
+    for table in Row.metadata.sorted_tables:
+        session.add_all(by_table.get(table.name, ()))
+        await session.flush()

@@ -1,0 +1,124 @@
+"""How the shop's facts are worded: amounts, ids and sentences that a synthesizer reads well.
+
+Two audiences: tool results carry amounts as people write them ("$89.99"); sentences spoken as they
+stand say them out ("89 dollars and 99 cents"), because synthesizers read "$89.99" as "dollar
+eighty-nine point nine nine".
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from talkspurt.agent import ToolError
+from talkspurt.retail.schema import OrderItem, PaymentMethod
+
+READ_BACK_WORDS = 30
+"""Longest read-back: about ten seconds, after which callers forget how it began."""
+
+_BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "discover": "Discover"}
+
+
+def written_amount(cents: int) -> str:
+    """1234567 → "$12,345.67"."""
+    return f"${cents // 100:,}.{cents % 100:02}"
+
+
+def spoken_amount(cents: int) -> str:
+    """8999 → "89 dollars and 99 cents"."""
+    dollars, rest = divmod(cents, 100)
+    parts = []
+    if dollars or not rest:
+        parts.append(f"{dollars} dollar{'' if dollars == 1 else 's'}")
+    if rest:
+        parts.append(f"{rest} cent{'' if rest == 1 else 's'}")
+    return " and ".join(parts)
+
+
+def spelled(text: str) -> str:
+    """W2378156 → "W 2 3 7 8 1 5 6"."""
+    return " ".join(text)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def short_method(method: PaymentMethod) -> str:
+    """The kind of method: "Visa card", "PayPal account", "gift card"."""
+    if method.kind == "credit_card":
+        brand = method.brand or "credit"
+        return f"{_BRANDS.get(brand.lower(), brand)} card"
+    return {"paypal": "PayPal account", "gift_card": "gift card"}.get(method.kind, "payment method")
+
+
+def full_method(method: PaymentMethod) -> str:
+    """Like `short_method`, with a card's last four digits: "Visa ending 1 2 3 4"."""
+    if method.kind == "credit_card" and method.last_four:
+        return f"{short_method(method).removesuffix(' card')} ending {spelled(method.last_four)}"
+    return short_method(method)
+
+
+def refund_time(method: PaymentMethod) -> str:
+    """How long the money takes."""
+    return "right away" if method.kind == "gift_card" else "within 5 to 7 business days"
+
+
+def day(expected: date, today: date) -> str:
+    """A day as one says it: "today", "tomorrow" or "on Tuesday, March 3"."""
+    match (expected - today).days:
+        case 0:
+            return "today"
+        case 1:
+            return "tomorrow"
+        case _:
+            return f"on {expected:%A, %B} {expected.day}"
+
+
+def item_name(item: OrderItem) -> str:
+    """The name as it stands within a sentence: "wireless earbuds", "LED light bulb"."""
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in item.name.split())
+
+
+def return_question(
+    order_id: str, chosen: Sequence[OrderItem], everything: Sequence[OrderItem], cents: int, method: PaymentMethod
+) -> str:
+    """Ask for a yes to a return, in at most `READ_BACK_WORDS` words; says less of the items only when it must."""
+    amount = spoken_amount(cents)
+    for items in _item_phrases(chosen, everything):
+        for sentence in (
+            f"Just to confirm: I'll return {items} from order {spelled(order_id)} "
+            f"and refund {amount} to your {full_method(method)}. Shall I go ahead?",
+            f"I'll return {items} from order {spelled(order_id)} "
+            f"and refund {amount} to your {full_method(method)}. Shall I go ahead?",
+            f"I'll return {items} from order {spelled(order_id)} "
+            f"and refund {amount} to your {short_method(method)}. Shall I go ahead?",
+            f"I'll return {items} from the order ending {spelled(order_id[-4:])} "
+            f"and refund {amount} to your {short_method(method)}. Shall I go ahead?",
+        ):
+            if len(sentence.split()) <= READ_BACK_WORDS:
+                return sentence
+    raise ToolError("That return is too long to read back. A colleague can set it up.")
+
+
+def refund_question(order_id: str, cents: int, method: PaymentMethod) -> str:
+    """Ask for a yes to a refund, in at most `READ_BACK_WORDS` words."""
+    what = f"refund {spoken_amount(cents)} for order {spelled(order_id)}"
+    for sentence in (
+        f"Just to confirm: I'll {what} to your {full_method(method)}. Shall I go ahead?",
+        f"I'll {what} to your {full_method(method)}. Shall I go ahead?",
+    ):
+        if len(sentence.split()) <= READ_BACK_WORDS:
+            return sentence
+    return f"I'll {what} to your {short_method(method)}. Shall I go ahead?"
+
+
+def _item_phrases(chosen: Sequence[OrderItem], everything: Sequence[OrderItem]) -> Iterator[str]:
+    """The chosen items in words, most telling first."""
+    yield f"the {listed([item_name(item) for item in chosen])}"
+    chosen_ids = {item.id for item in chosen}
+    rest = [item_name(item) for item in everything if item.id not in chosen_ids]
+    if not rest:
+        yield f"all {len(everything)} items"
+    elif len(rest) == 1:
+        yield f"everything but the {rest[0]}"
+    yield f"{len(chosen)} of the {len(everything)} items"
