@@ -58,6 +58,7 @@ class CallerActed:
 
     number: int
     said: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class CallEnded:
     """The call is over."""
 
     end: CallEnd
+    at: float
 
 
 News = Connected | CallerActed | AgentAnswered | CallEnded
@@ -201,7 +203,7 @@ class _ScriptedCaller:
         assert end is not None
         if self._turns:
             self._close_turn(recording.seconds)
-        self._news.put_nowait(CallEnded(end))
+        self._news.put_nowait(CallEnded(end, recording.seconds))
         self._news.put_nowait(None)
         try:
             async with asyncio.timeout(TRANSCRIPTION_SECONDS):
@@ -222,11 +224,11 @@ class _ScriptedCaller:
         number, said = len(self._turns), _wording(line)
         match line:
             case Wait(seconds):
-                self._news.put_nowait(CallerActed(number, said))
+                self._news.put_nowait(CallerActed(number, said, self._line.now))
                 await self._line.until(self._line.now + seconds)
                 return
             case HangUp():
-                self._news.put_nowait(CallerActed(number, said))
+                self._news.put_nowait(CallerActed(number, said, self._line.now))
                 self._line.hang_up()
                 await self._line.ended()
                 return
@@ -236,7 +238,7 @@ class _ScriptedCaller:
             case _:
                 await self._await_end_of_turn()
                 self._close_turn(self._line.now)
-        self._news.put_nowait(CallerActed(number, said))
+        self._news.put_nowait(CallerActed(number, said, self._line.now))
         if isinstance(line, PressKeys):
             began = ended = self._line.now
             self._line.press(line.digits)

@@ -153,9 +153,9 @@ class TwilioDouble:
         return self._ended.is_set()
 
     @property
-    def speaking(self) -> bool:
-        """Whether audio of the caller is still to be sent."""
-        return bool(self._outgoing)
+    def unsent(self) -> float:
+        """Seconds of the caller's audio that are still to be sent."""
+        return len(self._outgoing) / 8_000
 
     @property
     def playing(self) -> bool:

@@ -1,7 +1,7 @@
 """A caller's voice: text, WAV files and silence become 8 kHz samples.
 
 Text is spoken by Debian's `flite`, which has voices unlike the agent's. It is given to the
-program on standard input and never as an argument: text may begin with a dash.
+program in a file and never as an argument: text may begin with a dash.
 """
 
 import asyncio
@@ -36,15 +36,17 @@ async def speak(text: str, voice: str = "slt") -> NDArray[np.int16]:
     if program is None:
         raise ConfigurationError("the simulated caller needs flite: sudo apt-get install -y flite")
     with tempfile.TemporaryDirectory(prefix="talkspurt-") as folder:
-        # flite goes back to the header when it is done, so its output cannot be a pipe.
-        path = Path(folder) / "speech.wav"
+        # Files, not pipes: flite opens its input by name, which a socket for standard input does not
+        # allow (uvloop makes one), and goes back to the header of its output when it is done.
+        path, text_path = Path(folder) / "speech.wav", Path(folder) / "text"
+        text_path.write_text(text, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
-            program, "-voice", voice, "-f", "/dev/stdin", "-o", str(path),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            program, "-voice", voice, "-f", str(text_path), "-o", str(path),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(FLITE_SECONDS):
-                _, complaint = await process.communicate(text.encode())
+                _, complaint = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -1,0 +1,5 @@
+"""`python -m talkspurt` is the command `talkspurt`."""
+
+from talkspurt.cli import main
+
+main()

@@ -1,0 +1,317 @@
+"""The command line: `talkspurt serve`, `call`, `models` and `config`.
+
+Reads options, runs one thing, prints. It decides nothing about calls. Errors that are somebody's
+to mend end in one clear line on standard error and exit status 2; a call that failed exits with 1.
+"""
+
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from cyclopts import App, Parameter, Token
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from sqlalchemy.engine import make_url
+
+from talkspurt.config import Config, load_config
+from talkspurt.errors import ConfigurationError, TalkspurtError
+from talkspurt.simulate.lines import HangUp, Interrupt, Line, PlayWav, PressKeys, Say, Wait
+from talkspurt.speech.weights import DEFAULT_GROUP, PullStep, WeightStore
+
+app = App(
+    name="talkspurt",
+    help="A voice agent that answers a company's phone.",
+    version=lambda: f"talkspurt {version('talkspurt')}",
+    help_format="markdown",
+)
+models = App(name="models", help="The model store: local weights with pinned hashes.")
+config_commands = App(name="config", help="The configuration.")
+app.command(models)
+app.command(config_commands)
+
+
+def main() -> None:
+    """Run the command line; the entry point `talkspurt`."""
+    try:
+        app()
+    except TalkspurtError as error:
+        print(f"talkspurt: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; Python would complain once more while exiting.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+# ── serve ─────────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    public_url: str | None = None,
+    development: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Answer calls until told to stop.
+
+    Parameters
+    ----------
+    host
+        Address to listen on; default: the configuration's.
+    port
+        Port to listen on; default: the configuration's.
+    public_url
+        Origin by which the carrier reaches this server, e.g. https://voice.example.com.
+    development
+        Accept unsigned webhooks and sockets. Only for a server that nobody else can reach.
+
+    """
+    from talkspurt.server.serve import serve as run_server
+
+    options = {"host": host, "port": port, "public_url": public_url, "development": development or None}
+    overrides = {f"TALKSPURT_SERVER__{key.upper()}": str(value) for key, value in options.items() if value is not None}
+    config = load_config(environment={**os.environ, **overrides})
+    _show_addresses(config)
+    _run(run_server(config))
+
+
+def _show_addresses(config: Config) -> None:
+    server = config.server
+    print(f"talkspurt listens on http://{server.host}:{server.port}")
+    if server.public_url is None:
+        print("no public URL is configured: give the origin that Twilio is to dial with --public-url https://…")
+    origin = server.public_url or "https://<your public host>"
+    print("In the Twilio console, under the phone number's Voice configuration, set")
+    print(f"  A call comes in:      Webhook  {origin}/twilio/voice   HTTP POST")
+    print(f"  Call status changes:           {origin}/twilio/status  HTTP POST")
+    if server.development:
+        print("development mode: unsigned requests are accepted; never expose this server", file=sys.stderr)
+    elif config.twilio.auth_token is None:
+        print("TWILIO_AUTH_TOKEN is not set: every call will be refused", file=sys.stderr)
+    sys.stdout.flush()
+
+
+# ── call ──────────────────────────────────────────────────────────────────────────
+
+
+def _read_script(_type: type, tokens: Sequence[Token]) -> list[Line]:
+    """Lines in the order in which their options were given."""
+    return [_read_line(token.keyword or "", token.value) for token in tokens]
+
+
+def _read_line(option: str, value: str) -> Line:
+    match option:
+        case "--wav":
+            return PlayWav(Path(value))
+        case "--keys":
+            if not value or not set(value) <= set("0123456789*#"):
+                raise ValueError("--keys takes digits, * and #")
+            return PressKeys(value)
+        case "--wait":
+            return Wait(_seconds(option, value))
+        case "--interrupt":
+            after, colon, text = value.partition(":")
+            if not colon or not text.strip():
+                raise ValueError("--interrupt takes SECONDS:TEXT, e.g. --interrupt '1.5:no, wait'")
+            return Interrupt(text.strip(), _seconds(option, after))
+    return Say(value)
+
+
+def _seconds(option: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise ValueError(f"{option} takes seconds, not {value!r}") from None
+    if not 0 <= seconds <= 3_600:
+        raise ValueError(f"{option} takes between 0 and 3600 seconds")
+    return seconds
+
+
+@app.command
+def call(
+    *,
+    script: Annotated[
+        list[Line] | None,
+        Parameter(
+            name=["--say", "--wav", "--keys", "--wait", "--interrupt"],
+            converter=_read_script,
+            n_tokens=1,
+            metavar="VALUE",
+            allow_leading_hyphen=True,
+            negative=(),
+        ),
+    ] = None,
+    scenario: Literal["order-enquiry"] | None = None,
+    microphone: Annotated[bool, Parameter(negative=())] = False,
+    url: str = "http://127.0.0.1:8080",
+    serve: Annotated[bool, Parameter(negative=())] = False,
+    voice: Literal["slt", "rms"] = "slt",
+    from_: Annotated[str, Parameter(name="--from")] = "+14155550100",
+    to: str = "+18005550199",
+    public_url: str | None = None,
+    hang_up: Annotated[bool, Parameter(negative=())] = False,
+    calls: int = 1,
+    transcribe: bool | None = None,
+    out: Path = Path("build/call.wav"),
+) -> None:
+    """Call a server the way Twilio does, and hold a conversation with it.
+
+    The lines are said in the order given, each when the agent has finished its turn. With
+    TWILIO_AUTH_TOKEN in the environment everything is signed as Twilio signs it. Exits with 1
+    when the call failed: no greeting, no answer to a turn, a refused socket, a gap in the
+    agent's voice.
+
+    Parameters
+    ----------
+    script
+        What the caller does: --say TEXT, --wav FILE, --keys DIGITS, --wait SECONDS (in silence),
+        --interrupt SECONDS:TEXT (into the agent's turn, that long after it began).
+    scenario
+        A ready-made script. order-enquiry: ask the bundled shop where an order is (needs --serve).
+    microphone
+        Speak yourself, until either side hangs up (Ctrl-C). Use a headset.
+    url
+        The server's origin.
+    serve
+        Start a server for this call, with temporary databases, and stop it afterwards.
+    voice
+        Who speaks the text.
+    from_
+        The caller's number.
+    to
+        The number dialled.
+    public_url
+        The origin the server is configured with, when it differs from the address dialled here.
+    hang_up
+        Hang up after the last answer, and do not wait for the agent's goodbye.
+    calls
+        Hold this many calls at once.
+    transcribe
+        Write down what the agent says, from the audio; default: for a single call.
+    out
+        Stereo WAV file: left the caller, right the agent. Several calls are numbered.
+
+    """
+    lines = [*(script or []), *([HangUp()] if hang_up else [])]
+    if calls < 1:
+        raise ConfigurationError("--calls must be at least 1")
+    if scenario is not None and (not serve or lines):
+        raise ConfigurationError(
+            f"--scenario {scenario} has its own lines and needs its own shop: add --serve, drop lines"
+        )
+    if microphone and (lines or scenario or calls > 1):
+        raise ConfigurationError("--microphone is one call with you as the caller: drop the lines and --calls")
+    if not (lines or scenario or microphone):
+        raise ConfigurationError("nothing to say: give --say, --wav, --keys, --scenario or --microphone")
+
+    from talkspurt.simulate.campaign import Campaign, run_campaign
+
+    campaign = Campaign(
+        lines=tuple(lines),
+        scenario=scenario,
+        microphone=microphone,
+        url=url,
+        own_server=serve,
+        voice=voice,
+        calls=calls,
+        transcribe=calls == 1 if transcribe is None else transcribe,
+        out=out,
+        line_options={
+            "auth_token": os.environ.get("TWILIO_AUTH_TOKEN") or None,
+            "public_url": public_url,
+            "from_number": from_,
+            "to_number": to,
+        },
+    )
+    if not _run(run_campaign(campaign, load_config(), Console())):
+        sys.exit(1)
+
+
+# ── models ────────────────────────────────────────────────────────────────────────
+
+
+@models.command(name="list")
+def list_models() -> None:
+    """Show every known model and whether it is here."""
+    _show_statuses(_weight_store().status())
+
+
+@models.command
+def verify(*names: str) -> None:
+    """Hash every file of the models (default: all that are here, and what offline calls need)."""
+    statuses = _weight_store().verify(names)
+    _show_statuses(statuses)
+    if any(status.state != "ready" for status in statuses):
+        sys.exit(1)
+
+
+@models.command
+def pull(*names: str) -> None:
+    """Fetch models that are missing or damaged (default: what offline calls need)."""
+    console = Console()
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
+    ) as progress:
+        tasks: dict[tuple[str, str], Any] = {}
+
+        def show(step: PullStep) -> None:
+            what = f"{step.weights}: {step.file}" if step.file else f"{step.weights}: preparing"
+            key = (step.weights, step.file)
+            if key not in tasks:
+                tasks[key] = progress.add_task(what)
+                if not console.is_terminal:
+                    console.print(f"{what} ({step.source})", highlight=False)
+            progress.update(tasks[key], completed=step.done, total=step.total)
+
+        pulled = _weight_store().pull(names or (DEFAULT_GROUP,), show)
+    print(f"fetched {', '.join(pulled)}" if pulled else "everything is here")
+
+
+def _weight_store() -> WeightStore:
+    return WeightStore.from_config(load_config())
+
+
+def _show_statuses(statuses: Sequence[Any]) -> None:
+    table = Table("model", "for", "licence", "size", "state", box=None)
+    colours = {"ready": "green", "missing": "yellow", "damaged": "red"}
+    for status in statuses:
+        state = f"[{colours[status.state]}]{status.state}[/]" + (
+            f" ({escape(status.problem)})" if status.problem else ""
+        )
+        table.add_row(status.name, status.purpose, status.licence, f"{status.size / 1e6:.1f} MB", state)
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+# ── config ────────────────────────────────────────────────────────────────────────
+
+
+@config_commands.command
+def check() -> None:
+    """Read the configuration and print the effective values as TOML, with secrets masked."""
+    config = load_config()
+    print(tomli_w.dumps(_effective(config)), end="")
+
+
+def _effective(config: Config) -> dict[str, Any]:
+    values: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    values["store"]["url"] = make_url(config.store.url).render_as_string(hide_password=True)
+    return values
+
+
+def _run(main_coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run on uvloop where there is one."""
+    if sys.platform == "win32":
+        import asyncio
+
+        return asyncio.run(main_coroutine)
+    import uvloop
+
+    return uvloop.run(main_coroutine)
