@@ -5,10 +5,12 @@ must be known before it can be done (`Slot`), how a caller is verified (`Verific
 wording of it all (`Phrases`). It holds no code: everything a trade has of its own is in these values.
 
 Templates. Wordings have blanks, filled from what is known about the call (slots) and from a tool's
-result: `{eta}`, `{error.message}`, `{items.name}` (a list when `items` is one). A blank may say how it is
-spoken: `{order_id:spell}` letter by letter, `{items.name:list}` "a, b and c", `{total:money}`
-"12 dollars and 5 cents". Of several wordings, those with a blank that cannot be filled are
-passed over, and of the rest the one that says most (fills most blanks) is spoken.
+result: `{eta}`, `{error.message}`, `{orders.0.status}`, `{items.name}` (a list when `items` is one). A blank
+may say how it is spoken: `{order_id:spell}` letter by letter, `{order_id:ending}` its last four,
+`{items.name:list}` "a, b and c", `{total:money}` "12 dollars and 5 cents", `{orders:count}` "2 orders",
+`{email:email}` "ann dot li at example dot com". Of several wordings the first whose blanks can all be
+filled is spoken, so put the one that says most first. Wordings with the same blanks are variety: they
+are taken in turn, never at random.
 
 Replies are heard, not read: keep each under about twenty words.
 """
@@ -21,7 +23,7 @@ from typing import Any, Literal
 from talkspurt.errors import ConfigurationError
 
 Wordings = str | tuple[str, ...]
-"""One template or several; equally good ones are taken in turn, never at random."""
+"""One template or several."""
 
 SlotKind = Literal["identifier", "zip", "email", "person", "choice", "free"]
 """How a value is recognised in what the caller says:
@@ -159,7 +161,7 @@ class Phrases:
     )
     """`{abilities}` lists a few intents by title."""
     clarify: Wordings = "Just to be sure: do you want to {first}, or {second}?"
-    anything_else: Wordings = ("Anything else I can help with?", "Is there anything else?")
+    anything_else: Wordings = ("Anything else?", "Is there anything else?")
     go_on: Wordings = "Of course. What can I do for you?"
     take_your_time: Wordings = "Sure, take your time."
     ask_choice: Wordings = ("You have {choices}. Which one?",)

@@ -3,9 +3,11 @@
 The tools it names are in `talkspurt.retail.tools`; the shape is explained in `talkspurt.agent.dialogue`.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Options, Outcome, Phrases, Resolver, Slot, Verification
+from talkspurt.agent.small_talk import CAPABILITIES, GOODBYE, OUT_OF_SCOPE, REPEAT, THANKS
 
 _SLOTS: Final = (
     Slot(
@@ -18,9 +20,7 @@ _SLOTS: Final = (
         keypad="Let's try the keypad: please type the digits of your order number, then press hash.",
         help="It's in your confirmation email: a W and seven digits.",
         resolver=Resolver("find_order", read_back="I found order {value:spell}. Is that the one?"),
-        options=Options(
-            "get_account_info", items="orders", value="order_id", label="{order_id:spell}, which is {status}"
-        ),
+        options=Options("get_account_info", items="orders", value="order_id", label="{order_id:ending}, {status}"),
     ),
     Slot(
         "zip_code",
@@ -94,6 +94,8 @@ _ORDER_STATUS: Final = Intent(
         "I need an update on something I bought online.",
         "My tracking hasn't moved in days.",
         "Where are the shoes I ordered?",
+        "Why don't I have my things yet?",
+        "The lamp still hasn't shown up.",
     ),
     outcomes=(
         Outcome(
@@ -189,7 +191,7 @@ _RETURN: Final = Intent(
     outcomes=(
         Outcome(
             (
-                "All set: your return of {items:list} is requested, and you'll get {refund:money} back.",
+                "All set: your return of {items:list} is requested. You'll get {refund:money}.",
                 "All set: your return of {items:list} is requested.",
                 "All set: your return is requested.",
             )
@@ -301,8 +303,9 @@ _ACCOUNT: Final = Intent(
         ),
         Outcome(
             (
-                "I have you as {name}, email {email:email}, with {orders:count} on your account.",
-                "I have you as {name}, email {email:email}.",
+                "I have you as {name}, at {address}, with {orders:count}.",
+                "I have you as {name}, with {orders:count}.",
+                "I have you as {name}.",
             )
         ),
     ),
@@ -350,145 +353,18 @@ _PERSON: Final = Intent(
 )
 
 _SMALL_TALK: Final = (
-    Intent(
-        "goodbye",
-        act="goodbye",
-        say=("Thank you for calling. Have a lovely day, goodbye!", "You're all set. Take care, and goodbye!"),
-        examples=(
-            "Goodbye.",
-            "Bye.",
-            "Bye bye now.",
-            "That's all, thanks.",
-            "That's everything, goodbye.",
-            "No, that's all I needed.",
-            "Nothing else, thank you, bye.",
-            "Have a nice day.",
-            "See you later.",
-            "I'm all set, thank you.",
-            "We're done here.",
-            "I have to go now.",
-            "Talk to you later.",
-            "You can hang up now.",
-            "Okay, that will be all.",
-            "I'm going to hang up.",
-            "Thanks for your help, bye.",
-            "Take care.",
-            "That was all I wanted to know.",
-            "No more questions from me.",
-            "Good night.",
-            "I think that's it for today.",
-            "Have a good one.",
-            "Alright, that's it, bye.",
-            "I don't need anything else.",
-        ),
-    ),
-    Intent(
-        "thanks",
-        say=("You're very welcome!", "My pleasure!", "Happy to help!"),
-        examples=(
-            "Thank you.",
-            "Thanks.",
-            "Thanks a lot.",
-            "Thank you so much.",
-            "I appreciate it.",
-            "That's very kind of you.",
-            "Great, thank you.",
-            "Perfect, thanks.",
-            "Thanks for your help.",
-            "You've been very helpful.",
-            "Much appreciated.",
-            "That was really helpful.",
-            "Awesome, thanks so much.",
-            "Cheers.",
-            "You're the best.",
-            "Oh wonderful, thanks.",
-            "I'm very grateful.",
-            "That's great, thank you very much.",
-            "Thanks, that helps.",
-            "Good job, thank you.",
-            "Nice, I appreciate your help.",
-            "You're a lifesaver.",
-        ),
-    ),
-    Intent(
-        "repeat",
-        act="repeat",
-        examples=(
-            "Can you repeat that?",
-            "What did you say?",
-            "Sorry, what?",
-            "Say that again, please.",
-            "I didn't hear you.",
-            "Pardon?",
-            "Come again?",
-            "What was that?",
-            "I didn't catch that.",
-            "Could you say that one more time?",
-            "Excuse me?",
-            "Huh?",
-            "I missed what you said.",
-            "Once more, please.",
-            "Repeat, please.",
-            "Can you speak up?",
-            "You broke up, say it again.",
-            "Would you mind repeating that?",
-            "Sorry, I couldn't understand you.",
-            "Slower, please, I didn't get it.",
-            "I didn't get the last part.",
-            "What was the last thing you said?",
-            "The line is bad, I couldn't hear that.",
-        ),
-    ),
-    Intent(
-        "capabilities",
-        say="I can check an order, set up a return or a refund, or look at your account.",
-        examples=(
-            "What can you do?",
-            "What can you help me with?",
-            "How can you help me?",
-            "What are my options?",
-            "What kind of questions can I ask?",
-            "What services do you offer on this line?",
-            "Who are you?",
-            "Who am I speaking to?",
-            "What is this number for?",
-            "What is it that you do?",
-            "Tell me what you're able to do.",
-            "What sort of things do you handle?",
-            "I'm not sure what you can help with.",
-            "What things can I ask you?",
-            "Give me the menu.",
-            "What are the choices?",
-            "How does this work?",
-            "Can you help me?",
-            "What are you capable of?",
-            "Are you a robot?",
-            "What's your name?",
-            "Which problems can you solve?",
-        ),
-    ),
-    Intent(
-        "out_of_scope",
+    GOODBYE,
+    THANKS,
+    REPEAT,
+    replace(CAPABILITIES, say="I can check an order, set up a return or a refund, or look at your account."),
+    replace(
+        OUT_OF_SCOPE,
         say=(
             "I'm sorry, I don't know about that. I can help with orders, returns, refunds, or your account.",
             "I'm afraid that's beyond me. I can look into orders, returns, refunds, or your account.",
         ),
         examples=(
-            "What's the weather like today?",
-            "Tell me a joke.",
-            "Who won the game last night?",
-            "What time is it?",
-            "Can you order me a pizza?",
-            "What's the capital of France?",
-            "Play some music.",
-            "How tall is Mount Everest?",
-            "I want to book a flight to Boston.",
-            "What do you think about politics?",
-            "Can you recommend a good movie?",
-            "How do I cook rice?",
-            "I need a doctor's appointment.",
-            "Are you hiring?",
-            "I want to apply for a job.",
+            *OUT_OF_SCOPE.examples,
             "What are your store hours?",
             "Where is your nearest store?",
             "Do you sell televisions?",
@@ -503,29 +379,12 @@ _SMALL_TALK: Final = (
             "Your website doesn't load on my phone.",
             "How do I set up my new camera?",
             "Does the vacuum come with a warranty?",
-            "I want to sell you advertising.",
-            "What's the meaning of life?",
-            "Do you love me?",
-            "How old are you?",
-            "Sing me a song.",
-            "What's two plus two?",
-            "Call my mother.",
-            "Set an alarm for seven.",
-            "My car won't start.",
-            "I'd like to reserve a table for two.",
-            "What's the stock price of your company?",
-            "Translate hello into Spanish.",
-            "Who is the president?",
-            "Do you ship to Mars?",
+            "I need a doctor's appointment.",
             "Is the coffee maker dishwasher safe?",
-            "I lost my cat.",
-            "What's my horoscope?",
-            "I need help with my taxes.",
-            "Unsubscribe me from your newsletter.",
-            "I think I dialed the wrong number.",
-            "Can you explain quantum physics?",
-            "Who founded your company?",
+            "Do you ship to Mars?",
             "I'd like to place a new order for a bicycle.",
+            "Unsubscribe me from your newsletter.",
+            "I'd like to reserve a table for two.",
         ),
     ),
 )
@@ -544,7 +403,7 @@ DIALOGUE: Final = Dialogue(
         hello="Hi, this is Sarah! How can I help you today?",
         offer_person="Would you like me to get a colleague for you?",
         ask_many="That order has {choices}. Which would you like to return?",
-        ask_choice="I see {choices}. Which one is it?",
+        ask_choice="I see orders ending in {choices}. Which one is it?",
     ),
 )
 """The bundled agent's dialogue."""

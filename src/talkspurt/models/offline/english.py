@@ -12,10 +12,11 @@ HELLO: Final = "hello?"
 WAIT: Final = "wait?"
 LACKING: Final = "lacking?"
 WHERE: Final = "where?"
+TELLS: Final = "tells?"
 """Names of the brain's own intents; the question mark keeps them apart from an agent's."""
 
 ANYTIME: Final = frozenset({HELLO, WAIT})
-WHEN_ASKED: Final = frozenset({LACKING, WHERE})
+WHEN_ASKED: Final = frozenset({LACKING, WHERE, TELLS})
 """Understood only as an answer to a question."""
 
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -77,7 +78,37 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "What is that?",
         "Where would it be written?",
     ),
+    TELLS: (
+        "It's this one.",
+        "Sure, it's the following.",
+        "Yes, I have it here.",
+        "Okay, here it is.",
+        "I think it is this.",
+        "I believe that's the one.",
+        "I found it, it's this.",
+    ),
 }
+
+ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
+    LACKING: (
+        "I don't have my {noun}.",
+        "I don't have the {noun} with me.",
+        "I don't know the {noun}.",
+        "I can't find the {noun}.",
+        "I forgot my {noun}.",
+    ),
+    TELLS: (
+        "My {noun} is this.",
+        "The {noun} is the following.",
+        "That's my {noun}.",
+        "Sure, my {noun} is here.",
+        "I have the {noun} right here.",
+        "The {noun}, that would be this.",
+        "For {noun} this.",
+    ),
+    WHERE: ("Where do I find the {noun}?", "What is the {noun}?", "Which {noun} do you mean?"),
+}
+"""The same about one of the agent's own facts."""
 
 _NUMBER_WORD: Final = (
     r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"

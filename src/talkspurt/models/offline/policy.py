@@ -38,8 +38,6 @@ READ_BACKS: Final = 2
 """Times an effect is read back before it is dropped."""
 REFUSALS: Final = 2
 """Failed verifications until a person is offered."""
-LISTED: Final = 4
-"""Choices that can be heard in one sentence; more are asked for openly."""
 
 _Value = TypeVar("_Value")
 Move = tuple[Standing, Act]
@@ -63,7 +61,7 @@ class Policy:
         question = standing.question
         noted = self._note(standing, heard)
         news = noted.facts != standing.facts or noted.heard != standing.heard
-        if self._wants(heard, "repeat") and not news:
+        if self._wants(heard, "repeat") and not news and heard.agrees is None and not isinstance(question, GoAhead):
             return self._repeat(standing)
         match question:
             case GoAhead():
@@ -130,8 +128,8 @@ class Policy:
             words = joined if not heard.typed and read(slot, joined) and not read(slot, heard.text) else heard.text
             return self._advance(replace(standing, heard={**standing.heard, name: words}, question=Nothing()))
         if news:
-            begun = clear is not None and changed and clear.name in self._titled
-            return self._begin(standing, heard, clear.name) if begun and clear else self._advance(standing)
+            wish = heard.leader(self._titled)
+            return self._begin(standing, heard, wish) if wish else self._advance(standing)
         best = heard.best
         if best and best.name == WAIT:
             return self._speak(standing, self._say(standing, self._phrases.take_your_time))
@@ -373,7 +371,7 @@ class Policy:
         for name in intent.slots:
             if not self._filled(standing, name):
                 return self._fill(standing, self._dialogue.slot(name))
-        values = {**standing.facts, "said": standing.opening, "topic": self._title(standing.before)}
+        values = {**standing.facts, "said": standing.opening, "topic": self._title(standing.before) or "not said"}
         templates = intent.arguments or {fact: f"{{{fact}}}" for fact in self._facts_of(intent.slots)}
         arguments = {name: evaluate(template, values) for name, template in templates.items()}
         call = Call("task", intent.tool, {name: value for name, value in arguments.items() if value is not None})
@@ -410,14 +408,10 @@ class Policy:
         return self._speak(replace(standing, question=ForSlot(slot.name)), self._question(standing, slot))
 
     def _question(self, standing: Standing, slot: Slot) -> str:
-        """How a slot is asked for, with the choices when there are few."""
+        """How a slot is asked for, with what there is to choose from."""
         options = standing.options.get(slot.name, ())
         labels = list(dict.fromkeys(option.label for option in options))
-        if (
-            not labels
-            or len(labels) > LISTED
-            or (slot.options and slot.kind != "choice" and slot.name not in standing.lacking)
-        ):
+        if not labels or (slot.kind != "choice" and slot.name not in standing.lacking):
             return self._say(standing, slot.ask)
         wording = self._phrases.ask_many if slot.many else self._phrases.ask_choice
         return self._say(standing, wording, choices=enumeration(labels))
@@ -492,10 +486,7 @@ class Policy:
         return self._speak(asked, sentences(text, self._say(standing, self._phrases.anything_else)))
 
     def _repeat(self, standing: Standing) -> Move:
-        """Say the last words again. The runtime's own question is asked by proposing again."""
-        if isinstance(standing.question, GoAhead):
-            call = standing.question.call
-            return replace(standing, calling=call), Act(call=call)
+        """Say the last words again."""
         return self._speak(standing, standing.said or self._say(standing, self._phrases.hello))
 
     # ── when it does not go on ────────────────────────────────────────────────────

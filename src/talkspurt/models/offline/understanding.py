@@ -13,10 +13,14 @@ from talkspurt.agent.dialogue import Dialogue
 from talkspurt.agent.yes_no import yes_or_no
 from talkspurt.models.offline.classify import Guess, IntentClassifier
 from talkspurt.models.offline.embedding import SentenceEmbedder
-from talkspurt.models.offline.english import ANYTIME, EXAMPLES, WHEN_ASKED, gist
+from talkspurt.models.offline.english import ABOUT, ANYTIME, EXAMPLES, WHEN_ASKED, gist
 
-CLEAR: Final = -0.05
-"""A score above this is acted upon even when the caller was asked something else."""
+CLEAR: Final = -0.3
+"""A score above this is acted upon even when the caller was asked something else …"""
+CLEAR_MARGIN: Final = 0.2
+"""… if it is this much above the next: together right for 98 % of our own trial sentences, and met by 79 %."""
+PLAIN: Final = 0.0
+"""A turn that scores below this may have one sentence that says it plainly."""
 SURE: Final = -0.55
 """A score below this is not acted upon at all."""
 ALIKE: Final = 0.33
@@ -46,9 +50,16 @@ class Understood:
     def clear(self) -> Guess | None:
         """The likeliest intent, if there is no doubt about it."""
         guess = self.best
-        if guess is None or guess.score < CLEAR or self.guesses[0].score - self._second < MARGIN:
+        if guess is None or guess.score < CLEAR or self.guesses[0].score - self._second < CLEAR_MARGIN:
             return None
         return guess
+
+    def leader(self, names: Collection[str]) -> str:
+        """The likeliest intent when it is one of `names` and no other comes near; "" without one."""
+        best = self.best
+        if best is None or best.name not in names or best.score < CLEAR:
+            return ""
+        return best.name if best.score - self._second > MARGIN else ""
 
     @property
     def _second(self) -> float:
@@ -74,7 +85,12 @@ class Comprehension:
             for intent in dialogue.intents
         }
         self._tasks = frozenset(intent.name for intent in dialogue.intents if intent.tool or intent.title)
-        self._classifier = IntentClassifier({**examples, **EXAMPLES}, embedder.embed)
+        nouns = [slot.spoken() for slot in dialogue.slots]
+        general = {
+            name: (*sentences, *(template.format(noun=noun) for template in ABOUT.get(name, ()) for noun in nouns))
+            for name, sentences in EXAMPLES.items()
+        }
+        self._classifier = IntentClassifier({**examples, **general}, embedder.embed)
         self._always = frozenset(examples) | ANYTIME
 
     def understand(self, text: str, *, typed: bool = False, asked: bool = False, locale: str = "en-US") -> Understood:
@@ -85,10 +101,10 @@ class Comprehension:
         allowed = self._always | (WHEN_ASKED if asked else frozenset())
         guesses = self._rank(gist(words), allowed)
         best = guesses[0]
-        if best.name not in self._tasks or best.score < CLEAR:
+        if best.name not in self._tasks or best.score < PLAIN:
             parts = [part for part in re.split(r"(?<=[.?!;])\s+|,?\s+\b(?:and|but|so|because)\b\s+", words) if part]
             readings = [self._rank(gist(part), allowed) for part in parts if len(part.split()) > 1]
-            readings = [reading for reading in readings if reading[0].name in self._tasks and reading[0].score > 0.0]
+            readings = [reading for reading in readings if reading[0].name in self._tasks and reading[0].score > PLAIN]
             guesses = max([guesses, *readings[:4]], key=self._weight) if readings else guesses
         topics = {name: self._topic(guess) for guess in guesses if self._topics.get(name := guess.name)}
         return Understood(words, agrees=yes_or_no(words, locale), guesses=guesses, topics=topics)

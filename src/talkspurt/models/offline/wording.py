@@ -16,13 +16,15 @@ _LISTED: Final = 3
 
 
 def word(wordings: Wordings, values: Mapping[str, Any], turn: int = 0) -> str:
-    """The wording that says most with `values`; equally good ones in turn. "" when none can be filled."""
+    """The first wording that `values` can fill; "" when there is none.
+
+    Others with the same blanks say the same in other words: they are taken in turn.
+    """
     filled = [(text, blanks) for text, blanks in (_fill(each, values) for each in _each(wordings)) if text]
     if not filled:
         return ""
-    most = max(blanks for _, blanks in filled)
-    best = [text for text, blanks in filled if blanks == most]
-    return best[turn % len(best)]
+    same = [text for text, blanks in filled if blanks == filled[0][1]]
+    return same[turn % len(same)]
 
 
 def evaluate(template: str, values: Mapping[str, Any]) -> Any:
@@ -90,19 +92,19 @@ def _each(wordings: Wordings) -> tuple[str, ...]:
     return (wordings,) if isinstance(wordings, str) else wordings
 
 
-def _fill(template: str, values: Mapping[str, Any]) -> tuple[str, int]:
-    """The filled template and how many blanks it had; ("", 0) when one has no value."""
-    blanks = 0
+def _fill(template: str, values: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """The filled template and the blanks it had; ("", none) when one has no value."""
+    blanks = set()
     filled = []
     end = 0
     for blank in _BLANK.finditer(template):
         said = _say(look_up(values, blank.group(1)), blank.group(2) or "plain", blank.group(1))
         if not said:
-            return "", 0
+            return "", frozenset()
         filled += [template[end : blank.start()], said]
         end = blank.end()
-        blanks += 1
-    return "".join([*filled, template[end:]]), blanks
+        blanks.add(blank.group(1))
+    return "".join([*filled, template[end:]]), frozenset(blanks)
 
 
 def _say(value: Any, form: str, path: str) -> str:
@@ -143,6 +145,7 @@ def _groups(run: str) -> list[str]:
 _FORMS: Final[Mapping[str, Callable[[Any, str], str]]] = {
     "plain": _plain,
     "list": _plain,
+    "ending": lambda value, _path: spell(str(value)[-4:]),
     "spell": lambda value, _path: spell(str(value)),
     "money": lambda value, _path: money(value),
     "count": _count,
