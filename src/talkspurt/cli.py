@@ -36,10 +36,10 @@ app.command(models)
 app.command(config_commands)
 
 
-def main() -> None:
-    """Run the command line; the entry point `talkspurt`."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (default: this process's); the entry point `talkspurt`."""
     try:
-        app()
+        app(sys.argv[1:] if arguments is None else arguments)
     except TalkspurtError as error:
         print(f"talkspurt: {error}", file=sys.stderr)
         sys.exit(2)
@@ -74,11 +74,11 @@ def serve(
         Accept unsigned webhooks and sockets. Only for a server that nobody else can reach.
 
     """
-    from talkspurt.server.serve import serve as run_server
-
     options = {"host": host, "port": port, "public_url": public_url, "development": development or None}
     overrides = {f"TALKSPURT_SERVER__{key.upper()}": str(value) for key, value in options.items() if value is not None}
     config = load_config(environment={**os.environ, **overrides})
+    from talkspurt.server.serve import serve as run_server
+
     _show_addresses(config)
     _run(run_server(config))
 

@@ -16,7 +16,7 @@ from talkspurt.simulate.caller import Transcribe, converse, render
 from talkspurt.simulate.child_server import child_server
 from talkspurt.simulate.display import Conversation, show_report, show_reports
 from talkspurt.simulate.lines import Line
-from talkspurt.simulate.microphone import microphone
+from talkspurt.simulate.microphone import load_sound, microphone
 from talkspurt.simulate.order_enquiry import order_enquiry
 from talkspurt.simulate.report import CallReport
 from talkspurt.simulate.twilio import TwilioDouble
@@ -59,12 +59,12 @@ async def run_campaign(campaign: Campaign, config: Config, console: Console) -> 
             with console.status("starting a server…"):
                 log = campaign.out.parent / "server.log"
                 url = await stack.enter_async_context(child_server(folder, log))
+        if campaign.microphone:
+            return await _speak_yourself(url, options, campaign.out, console)
         transcribe = None
         if campaign.transcribe:
             with console.status("loading the recognizer that writes the call down…"):
                 transcribe = await stack.enter_async_context(_witness(config))
-        if campaign.microphone:
-            return await _speak_yourself(url, options, campaign.out, console)
         if campaign.calls == 1:
             report = await converse(url, lines, clips, transcribe=transcribe, observe=Conversation(console), **options)
             report.recording.write_wav(campaign.out)
@@ -97,9 +97,10 @@ async def _witness(config: Config) -> AsyncIterator[Transcribe]:
 
 
 async def _speak_yourself(url: str, options: dict[str, Any], out: Path, console: Console) -> bool:
+    sound = load_sound()
     async with TwilioDouble(url, max_seconds=3_600.0, **options) as line:
         if await line.answered():
-            async with microphone(line):
+            async with microphone(line, sound):
                 console.print("the call is answered; speak, and press Ctrl-C to hang up")
                 try:
                     await line.ended()

@@ -7,6 +7,7 @@ import asyncio
 import queue
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -21,9 +22,8 @@ MOST_BEHIND: Final = 0.2
 MOST_FRAMES: Final = 50
 
 
-@asynccontextmanager
-async def microphone(line: TwilioDouble) -> AsyncIterator[None]:
-    """Speak and listen on `line` inside the context. Raises `ConfigurationError` without a sound device."""
+def load_sound() -> ModuleType:
+    """The sound library. Raises `ConfigurationError` when it is not installed."""
     try:
         import sounddevice
     except (ImportError, OSError) as error:
@@ -31,6 +31,13 @@ async def microphone(line: TwilioDouble) -> AsyncIterator[None]:
             f"the microphone cannot be used ({error}); run: pip install 'talkspurt[microphone]' "
             "and sudo apt-get install -y libportaudio2"
         ) from None
+    library: ModuleType = sounddevice
+    return library
+
+
+@asynccontextmanager
+async def microphone(line: TwilioDouble, sound: ModuleType) -> AsyncIterator[None]:
+    """Speak and listen on `line` inside the context. Raises `ConfigurationError` without a sound device."""
     loop = asyncio.get_running_loop()
     heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
@@ -50,10 +57,10 @@ async def microphone(line: TwilioDouble) -> AsyncIterator[None]:
             heard.put(frame)
 
     try:
-        stream = sounddevice.RawStream(
+        stream = sound.RawStream(
             samplerate=8_000, blocksize=FRAME_SAMPLES, channels=1, dtype="int16", callback=exchange
         )
-    except sounddevice.PortAudioError as error:
+    except sound.PortAudioError as error:
         raise ConfigurationError(f"no microphone or loudspeaker: {error}") from None
     line.listener = listen
     with stream:

@@ -1,0 +1,145 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from talkspurt import cli
+from talkspurt.simulate.lines import Interrupt, PlayWav, PressKeys, Say, Wait
+
+
+def run(*arguments: str) -> int:
+    """Run the command line in this process; returns its exit status."""
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration but the defaults, and a working directory of one's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("TALKSPURT_CONFIG", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("talkspurt 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["call"], "nothing to say"),
+        (["call", "--say", "hi", "--calls", "0"], "--calls must be at least 1"),
+        (["call", "--scenario", "order-enquiry"], "add --serve"),
+        (["call", "--scenario", "order-enquiry", "--serve", "--say", "hi"], "drop lines"),
+        (["call", "--microphone", "--say", "hi"], "with you as the caller"),
+        (["call", "--wav", "missing.wav"], "cannot read missing.wav"),
+        (["serve", "--port", "99999"], "server.port"),
+        (["serve", "--public-url", "voice.example.com/path"], "origin such as"),
+        (["models", "pull", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_mistakes_are_one_clear_line_on_standard_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert run(*arguments) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("talkspurt: ")
+    assert complaint in output.err
+    assert "Traceback" not in output.err + output.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["call", "--keys", "12x"], "digits"),
+        (["call", "--keys", ""], "digits"),
+        (["call", "--wait", "soon"], "seconds"),
+        (["call", "--wait", "-1"], "between 0"),
+        (["call", "--wait", "nan"], "between 0"),
+        (["call", "--interrupt", "no wait"], "SECONDS:TEXT"),
+        (["call", "--interrupt", "1.5:"], "SECONDS:TEXT"),
+        (["call", "--voice", "bob", "--say", "hi"], "bob"),
+        (["call", "--say"], "--say"),
+        (["cal"], "cal"),
+    ],
+)
+def test_options_that_cannot_be_read_name_the_option(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert run(*arguments) != 0
+    output = capsys.readouterr()
+    assert complaint in output.out + output.err
+    assert "Traceback" not in output.err
+
+
+def test_lines_keep_the_order_of_their_options() -> None:
+    _, bound, _ = cli.app.parse_args(
+        ["call", "--say", "-f/etc/passwd", "--keys", "12#", "--wav", "a.wav", "--interrupt", "1.5:no: wait",
+         "--wait", "2", "--say", "bye"]
+    )  # fmt: skip
+    assert bound.arguments["script"] == [
+        Say("-f/etc/passwd"), PressKeys("12#"), PlayWav(Path("a.wav")),
+        Interrupt("no: wait", 1.5), Wait(2.0), Say("bye"),
+    ]  # fmt: skip
+
+
+def test_a_call_that_reaches_nobody_exits_with_one_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("call", "--url", "http://127.0.0.1:9", "--say", "hello", "--no-transcribe") == 1
+    assert "the call failed: 11205 cannot reach http://127.0.0.1:9/twilio/voice" in capsys.readouterr().out
+
+
+def test_the_microphone_without_its_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # PortAudio is not on every machine; an import that fails is what its absence looks like.
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert run("call", "--microphone", "--url", "http://127.0.0.1:9") == 2
+    assert "talkspurt[microphone]" in capsys.readouterr().err
+
+
+def test_config_check_prints_toml_with_secrets_masked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "canary-token")
+    monkeypatch.setenv("TALKSPURT_STORE__URL", "postgresql+asyncpg://user:canary-password@db/calls")
+    monkeypatch.setenv("TALKSPURT_SERVER__PORT", "9090")
+    assert run("config", "check") == 0
+    output = capsys.readouterr().out
+    values = tomllib.loads(output)
+    assert values["server"]["port"] == 9090
+    assert values["store"]["url"] == "postgresql+asyncpg://user:***@db/calls"
+    assert values["twilio"]["auth_token"].strip("*") == ""
+    assert "canary" not in output
+
+
+def test_config_check_names_the_nearest_key(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("talkspurt.toml").write_text("[server]\nprot = 1\n")
+    assert run("config", "check") == 2
+    assert "did you mean 'port'" in capsys.readouterr().err
+
+
+def test_models_list_shows_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TALKSPURT_SPEECH__WEIGHTS_DIR", str(tmp_path / "weights"))
+    assert run("models", "list") == 0
+    assert "missing" in capsys.readouterr().out
+    assert run("models", "verify", "silero-vad") == 1
+
+
+def test_the_module_runs_as_the_command() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "talkspurt", "call"], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("talkspurt: nothing to say")
+    assert "Traceback" not in finished.stderr
