@@ -1,1 +1,1 @@
-"""placeholder docstring: owner fills."""
+"""The lines a call can come in on. Each module turns one carrier's messages into `ports.Transport`."""
