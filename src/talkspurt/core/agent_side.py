@@ -53,8 +53,15 @@ END_CALL = "end_call"
 MAX_TOOLS_AT_ONCE = 8
 """More parallel calls than this in one reply is a model gone astray."""
 
+AGENT_GOODBYE = "agent_goodbye"
+"""The end reason of a call that the model ended by `END_CALL`."""
+
+_ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
+"""Endings that the model knows of: when it says something, no stock sentence has to announce them."""
+
 _TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
 _IN_DOUBT = '{"error":{"kind":"in_doubt","message":"It is not certain whether this was done. Someone must check."}}'
+_CANCELLED = '{"error":{"kind":"cancelled","message":"The call ended before the tool answered."}}'
 _ONE_AT_A_TIME = (
     '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
 )
@@ -101,7 +108,7 @@ class AgentSide:
 
     def answer(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
         """Begin a turn that answers the caller; a turn before it is dropped."""
-        confirmed = self._take_confirmed(text)
+        confirmed = self._take_confirmed(text, source)
         self.drop_turn()
         self.log.add(CallerSaid(text, source))
         if confirmed is None:
@@ -138,7 +145,7 @@ class AgentSide:
         held, self.suspended = self.turn.held, False
         self.turn = replace(self.turn, held=(), fed_at=now)
         for line in held:
-            self._say(line, now)
+            self._order(line, now)
 
     def drop_turn(self) -> None:
         """Forget the turn. Its tools go on, and their answers still land in history."""
@@ -157,41 +164,34 @@ class AgentSide:
             self.pending = None
         self.suspend()
         self.drop_turn()
-        self._commands.extend(CancelTool(name) for name, tool in self.running.items() if not tool.executing)
+        for name in [name for name, tool in self.running.items() if not tool.executing]:
+            self._commands.append(CancelTool(name))
+            self._land(name, _CANCELLED)
 
-    def say(self, line: str | Phrase, now: float) -> None:
-        """Add a sentence to the current turn."""
-        self._say(Line(line), now)
+    def fill(self, phrase: Phrase, now: float) -> None:
+        """Bridge the waiting; it answers nothing."""
+        self._order(Line(phrase), now)
 
-    def end_after_turn(self, reason: str) -> None:
-        """Let the call end once the current turn has been heard."""
-        assert self.turn is not None
-        self.turn = replace(self.turn, ending=self.turn.ending or reason)
+    def end_after_turn(self, reason: str, farewell: str) -> None:
+        """Let the call end once the current turn and the stock sentence `farewell` ("" for none) have been heard.
+
+        Only the model's own goodbye gives way to another reason: the caller may talk over it, and the call goes on.
+        """
+        turn = self._current
+        if turn.ending in ("", AGENT_GOODBYE):
+            # What was said before cannot have announced the end, unless the model is still at it.
+            spoke = turn.spoke and self._waiting
+            self.turn = replace(turn, ending=reason, farewell=farewell, spoke=spoke)
 
     # ── what the conversation asks ────────────────────────────────────────────────
 
     def step(self, now: float) -> Progress:
         """Ask for the next round when its tools have answered, and say how far the turn is."""
-        turn = self.turn
-        if turn is None or self.suspended:
+        if self.turn is None or self.suspended:
             return Progress.NONE
-        waiting = turn.reply is not None or bool(turn.tools & self.running.keys())
-        if not waiting and turn.asked:
-            if self.pending is not None or turn.ending == "agent_goodbye":
-                self.turn = turn = replace(turn, asked=False)
-            elif turn.rounds >= self._settings.max_tool_rounds:
-                self._commands.append(Count("tool_rounds_exhausted"))
-                self.turn = turn = replace(turn, asked=False)
-                self._fail(now)
-            else:
-                self._request(replace(turn, rounds=turn.rounds + 1, attempts=0), now)
-                waiting = True
-        elif not waiting and not turn.spoke and turn.ending:
-            self._say(Line(Phrase("goodbye")), now)
-        elif not waiting and not turn.spoke:
-            self._commands.append(Count("empty_reply"))
-            self._fail(now)
-        if not waiting and self.playback.silent:
+        if not self._waiting:
+            self._round_over(now)
+        if not self._waiting and self.playback.silent:
             return Progress.FINISHED
         return Progress.AUDIBLE if self._audible else Progress.PREPARING
 
@@ -215,29 +215,26 @@ class AgentSide:
         """Act on the watchdogs that are due at `now`."""
         for name, tool in list(self.running.items()):
             if now >= tool.since + self._settings.tool_timeout:
-                self._commands += [Count("tool_overdue"), CancelTool(name)]
-                self._land(name, _TIMEOUT)
+                self._commands.append(Count("tool_overdue"))
+                if not tool.executing:
+                    self._commands.append(CancelTool(name))
+                self._land(name, _IN_DOUBT if tool.executing else _TIMEOUT)
         if self._reply_deadline is not None and now >= self._reply_deadline:
-            self._commands += [Count("reply_overdue"), CancelReply(self.replies)]
+            self._commands.append(Count("reply_overdue"))
+            self._flush(now)
+            self._commands.append(CancelReply(self.replies))
             self._retry_or_fail(now)
         if not self.playback.silent and now >= self._playback_deadline:
-            stuck = self.playback.unstarted
-            if stuck is not None and now >= stuck.since + self._settings.segment_timeout:
-                self._commands.append(Count("segment_overdue"))
-                self._segment_failed(stuck.id, now)
-            else:
-                self._commands.append(Count("marks_missing"))
-                self.playback.give_up()
+            self._unstick(now)
 
     def history(self) -> tuple[Entry, ...]:
         """What was said, done and heard."""
         return self.log.history(self.playback)
 
     def record(self) -> None:
-        """Hand what has become final to the store. Words just cut off are not, until it is clear by what."""
-        if self.suspended:
-            return
-        self._commands.extend(Record(entry) for entry in self.log.settled(self.playback))
+        """Hand what has become final to the store. A turn's last words are not: what follows may yet be cut off."""
+        tentative = self.playback.last_heard(self.turn.before) if self.turn is not None else None
+        self._commands.extend(Record(entry) for entry in self.log.settled(self.playback, tentative=tentative))
 
     # ── news of the model ─────────────────────────────────────────────────────────
 
@@ -259,7 +256,9 @@ class AgentSide:
         self._flush(now)
         turn = self._current
         if event.name == END_CALL:
-            self.turn = replace(turn, fed_at=now, ending=turn.ending or "agent_goodbye")
+            if not turn.ending:
+                turn = replace(turn, ending=AGENT_GOODBYE, farewell="goodbye")
+            self.turn = replace(turn, fed_at=now)
             return
         if event.tool_call in self.running or any(
             isinstance(place, Called) and place.call.tool_call == event.tool_call for place in self.log.places
@@ -280,7 +279,8 @@ class AgentSide:
             return
         self._flush(now)
         self.turn = replace(self._current, reply=None, fed_at=now)
-        self.failures = 0
+        if self.turn.spoke or self.turn.asked:
+            self.failures = 0
 
     def reply_failed(self, event: ReplyFailed, now: float) -> None:
         """Ask once more, unless something was said already; then apologise."""
@@ -303,6 +303,10 @@ class AgentSide:
         """Read the proposal back; it waits for the caller's yes."""
         tool = self.running.get(event.tool_call)
         turn = self.turn
+        known = self.pending is not None and self.pending.proposal == event.proposal
+        if known or self.playback.knows(event.proposal):
+            self._commands.append(Count("duplicate_proposal"))
+            return
         if tool is None or turn is None or event.tool_call not in turn.tools or self.pending is not None:
             self._commands.append(WithdrawEffect(event.proposal))
             if tool is not None:
@@ -348,6 +352,12 @@ class AgentSide:
         return self.turn
 
     @property
+    def _waiting(self) -> bool:
+        """The model or a tool of this round has not finished."""
+        turn = self._current
+        return turn.reply is not None or bool(turn.tools & self.running.keys())
+
+    @property
     def _audible(self) -> bool:
         return any(self.playback.segments[number].start is not None for number in self.playback.open)
 
@@ -363,8 +373,7 @@ class AgentSide:
         patience = self.playback.progress_at + self.playback.unheard + self._settings.playback_patience
         if stuck is None:
             return patience
-        begun = stuck.since + self._settings.segment_timeout
-        return max(begun, self.playback.progress_at + self.playback.unheard)
+        return max(patience, stuck.since + self._settings.segment_timeout)
 
     def _hold(self, lines: tuple[Line, ...]) -> None:
         if self.turn is not None:
@@ -373,12 +382,14 @@ class AgentSide:
 
     def _say(self, line: Line, now: float) -> None:
         self.turn = replace(self._current, spoke=True)
+        self._order(line, now)
+
+    def _order(self, line: Line, now: float) -> None:
         if self.suspended:
-            self.turn = replace(self.turn, held=(*self.turn.held, line))
+            self.turn = replace(self._current, held=(*self._current.held, line))
             return
         self.segments += 1
-        text = line.text if isinstance(line.text, str) else ""
-        self.playback.order(self.segments, text, now, tag=line.tag)
+        self.playback.order(self.segments, line.text, now, tag=line.tag)
         self.log.add(Spoken(self.segments))
         self._commands.append(Speak(self.segments, self.playback.epoch, line.text))
 
@@ -389,7 +400,7 @@ class AgentSide:
 
     def _request(self, turn: AgentTurn, now: float) -> None:
         self.replies += 1
-        self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False)
+        self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False, spoke=False)
         self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
 
     def _replying(self, reply: int) -> AgentTurn | None:
@@ -397,6 +408,24 @@ class AgentSide:
             return self.turn
         self._commands.append(Count("stale_reply"))
         return None
+
+    def _round_over(self, now: float) -> None:
+        """Ask for the next round if there is one; otherwise see to it that the turn does not end without a word."""
+        turn = self._current
+        if turn.asked and self.pending is None and turn.ending != AGENT_GOODBYE:
+            if turn.rounds < self._settings.max_tool_rounds:
+                self._request(replace(turn, rounds=turn.rounds + 1, attempts=0), now)
+                return
+            self._commands.append(Count("tool_rounds_exhausted"))
+            self._fail(now)
+        elif not turn.spoke and not turn.ending:
+            self._commands.append(Count("empty_reply"))
+            self._fail(now)
+        turn = replace(self._current, asked=False)
+        self.turn = turn
+        if turn.farewell and not (turn.spoke and turn.ending in _ANNOUNCED):
+            self.turn = replace(turn, farewell="")
+            self._say(Line(Phrase(turn.farewell)), now)
 
     def _retry_or_fail(self, now: float) -> None:
         turn = self._current
@@ -410,29 +439,50 @@ class AgentSide:
     def _fail(self, now: float) -> None:
         """There is no reply: say so, and after several in a row give up."""
         self.failures += 1
-        if self.failures >= self._settings.max_failures:
-            self.end_after_turn("no_reply")
-            self._say(Line(Phrase("goodbye_trouble")), now)
+        if self._current.ending:
+            self.turn = replace(self._current, spoke=False)
+        elif self.failures >= self._settings.max_failures:
+            self.end_after_turn("no_reply", "goodbye_trouble")
         else:
             self._say(Line(Phrase("apology")), now)
 
     def _segment_failed(self, segment: int, now: float) -> None:
         if not self.playback.failed(segment):
             self._commands.append(Count("stale_segment"))
+        elif self.turn is not None and not self.suspended:
+            self._nothing_heard(now)
+
+    def _unstick(self, now: float) -> None:
+        """Nothing moves on the line any more: keep what must have been played, and begin anew behind what hangs."""
+        stuck = self.playback.unstarted
+        self._commands.append(Count("marks_missing" if stuck is None else "segment_overdue"))
+        all_sent = self.playback.give_up()
+        if stuck is None and all_sent:
             return
-        if self.turn is None or self.suspended or not self.playback.silent:
+        if stuck is not None:
+            self.playback.failed(stuck.id)
+        rest = self.playback.stop()
+        # The session speaks one segment after the other: only this makes it let go of the one that hangs.
+        self._commands.append(StopPlayback(self.playback.epoch))
+        for line in rest:
+            self._order(Line(line.text, line.tag), now)
+        self._nothing_heard(now)
+
+    def _nothing_heard(self, now: float) -> None:
+        """A segment was lost: unless something follows it, apologise, and after several in a row give up."""
+        if not self.playback.silent:
             return
         self.failures += 1
-        if self.failures < self._settings.max_failures:
+        if self.failures >= self._settings.max_failures:
+            self.end_after_turn("no_speech", "")
+        elif not self._current.ending:
             self._say(Line(Phrase("apology")), now)
-        else:
-            self.end_after_turn("no_speech")
 
     def _land(self, tool_call: str, content: str) -> None:
         self.running.pop(tool_call)
         self.log.answer(tool_call, content)
 
-    def _take_confirmed(self, text: str) -> PendingEffect | None:
+    def _take_confirmed(self, text: str, source: Literal["voice", "keypad"]) -> PendingEffect | None:
         """The pending effect if this turn of the caller confirms it; otherwise it is withdrawn for good."""
         pending, self.pending = self.pending, None
         if pending is None:
@@ -443,7 +493,7 @@ class AgentSide:
             and self.playback.last_tag in (pending.proposal, pending.question_tag)
             and all(line.tag == pending.question_tag for line in held)
         )
-        if heard and self._settings.yes_or_no(text) is True:
+        if heard and source == "voice" and self._settings.yes_or_no(text) is True:
             return pending
         self._commands.append(WithdrawEffect(pending.proposal))
         return None

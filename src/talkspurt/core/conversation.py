@@ -97,6 +97,8 @@ class Conversation:
         self._now = 0.0
         self._floor: Floor = Opening(0.0)
         self._attachment = 0
+        self._talkspurt = 0
+        """The last talkspurt on this attachment; the next line may number them anew."""
         self._utterances = 0
         self._revisions = 0
         self._misses = 0
@@ -173,6 +175,7 @@ class Conversation:
             "now": self._now,
             "floor": encode(self._floor),
             "attachment": self._attachment,
+            "talkspurt": self._talkspurt,
             "utterances": self._utterances,
             "revisions": self._revisions,
             "misses": self._misses,
@@ -205,6 +208,7 @@ class Conversation:
             self._now = snapshot["now"]
             self._floor = read(snapshot["floor"])
             self._attachment = snapshot["attachment"]
+            self._talkspurt = snapshot["talkspurt"]
             self._utterances = snapshot["utterances"]
             self._revisions = snapshot["revisions"]
             self._misses = snapshot["misses"]
@@ -285,21 +289,25 @@ class Conversation:
     def _line_opened(self, event: LineOpened, now: float) -> None:
         match self._floor:
             case Opening():
-                self._attachment = event.attachment
+                self._attachment, self._talkspurt = event.attachment, 0
                 self._agent.open_turn(self._settings.greeting, now=now)
                 self._enter(Thinking(now, filled=True))
             case Lost():
-                self._attachment = event.attachment
+                self._attachment, self._talkspurt = event.attachment, 0
                 if self._agent.turn is None:
                     self._agent.open_turn(Phrase("line_back"), now=now)
                 else:
                     self._agent.resume_turn(now)
                 self._enter(Thinking(now))
+            case _ if event.attachment > self._attachment:
+                # A half-open socket is noticed late: the caller is where the newest line is.
+                self._line_closed(LineClosed(self._attachment, hung_up=False), now)
+                self._line_opened(event, now)
             case _:
                 self._commands.append(Count("line_opened_twice"))
 
     def _line_closed(self, event: LineClosed, now: float) -> None:
-        if event.attachment != self._attachment:
+        if event.attachment != self._attachment or isinstance(self._floor, Opening | Ended):
             self._commands.append(Count("stale_line"))
         elif event.hung_up:
             self._end("caller_hung_up", now)
@@ -311,6 +319,10 @@ class Conversation:
             self._enter(Lost(now))
 
     def _speech_started(self, event: SpeechStarted, now: float) -> None:
+        if event.talkspurt <= self._talkspurt:
+            self._commands.append(Count("stale_talkspurt"))
+            return
+        self._talkspurt = event.talkspurt
         match self._floor:
             case Listening() | Thinking() | Speaking():
                 if self._ending_for_good:
@@ -321,8 +333,9 @@ class Conversation:
                 self._enter(Hearing(self._utterances, now, event.talkspurt))
             case Endpointing(utterance, since, _, voiced, _):
                 self._enter(Hearing(utterance, since, event.talkspurt, voiced))
-            case Hearing():
+            case Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
+                self._enter(replace(floor, talkspurt=event.talkspurt))
             case Typing() | Opening() | Closing() | Lost() | Ended():
                 return
 
@@ -361,7 +374,7 @@ class Conversation:
     def _end_requested(self, event: EndRequested, now: float) -> None:
         match self._floor:
             case Thinking() | Speaking():
-                self._agent.end_after_turn(event.reason)
+                self._agent.end_after_turn(event.reason, f"goodbye_{event.reason}")
             case Closing() | Ended():
                 return
             case _:
@@ -459,20 +472,22 @@ class Conversation:
 
     def _no_words(self, floor: Endpointing, now: float) -> None:
         """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear."""
-        self._end_utterance()
         self._commands.append(Count("utterance_without_words"))
-        if self._agent.turn is not None:
-            self._agent.resume_turn(now)
-            self._enter(Thinking(now))
-        elif floor.voiced < self._settings.min_miss_voiced:
-            self._enter(Listening(now))
-        else:
+        missed = self._agent.turn is None and floor.voiced >= self._settings.min_miss_voiced
+        if missed:
             self._misses += 1
             if self._misses >= self._settings.max_misses:
                 self._close("not_understood", now, Phrase("goodbye_trouble"))
-            else:
-                self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
-                self._enter(Thinking(now, filled=True))
+                return
+        self._end_utterance()
+        if missed:
+            self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
+            self._enter(Thinking(now, filled=True))
+        elif self._agent.turn is not None:
+            self._agent.resume_turn(now)
+            self._enter(Thinking(now))
+        else:
+            self._enter(Listening(now))
 
     def _typed(self, digits: Digits, now: float) -> None:
         self._enter(Typing(digits))
@@ -484,6 +499,7 @@ class Conversation:
             self._agent.resume_turn(now)
             self._enter(Thinking(now))
         else:
+            self._quiet_since = now
             self._enter(Listening(now))
 
     def _end_utterance(self) -> None:
@@ -519,6 +535,7 @@ class Conversation:
             return
         if not turn.prompting:
             self._quiet_since = now
+            self._prompted = False
         self._enter(Listening(now))
 
     def _fill(self, floor: Thinking, now: float) -> None:
@@ -526,7 +543,7 @@ class Conversation:
         if self._agent.playback.silent:
             turn = self._agent.turn
             tool = next((t.name for id_, t in self._agent.running.items() if turn and id_ in turn.tools), None)
-            self._agent.say(Phrase("tool_filler", (("tool", tool),)) if tool else Phrase("filler"), now)
+            self._agent.fill(Phrase("tool_filler", (("tool", tool),)) if tool else Phrase("filler"), now)
         self._enter(replace(floor, filled=True))
 
     @property
@@ -551,6 +568,7 @@ class Conversation:
         self._end_utterance()
         self._agent.shut_down()
         self._enter(Ended(now, reason))
+        self._agent.record()
         self._commands.append(EndCall(reason))
 
     def _enter(self, floor: Floor) -> None:

@@ -67,12 +67,14 @@ class Log:
                     entries.append(entry)
         return tuple(entries)
 
-    def settled(self, playback: Playback) -> tuple[Entry, ...]:
-        """Entries that are final since the last time this was asked, in order."""
+    def settled(self, playback: Playback, *, tentative: int | None = None) -> tuple[Entry, ...]:
+        """Entries that are final since the last time this was asked, in order; the segment `tentative` is not yet."""
         entries: list[Entry] = []
         while self.recorded < len(self.places):
             place = self.places[self.recorded]
-            if isinstance(place, Spoken) and not playback.segments[place.segment].settled:
+            if isinstance(place, Spoken) and (
+                place.segment == tentative or not playback.segments[place.segment].settled
+            ):
                 break
             if isinstance(place, Called) and place.content is None:
                 break

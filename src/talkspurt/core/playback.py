@@ -11,9 +11,13 @@ was given up because no mark ever came. A settled segment's `text` is what was h
 Imperfect on purpose: without word times from the synthesizer, words are laid over a
 segment's duration in proportion to their letters, and a word counts as heard once its
 middle has been played. The error is a word or less at the 160 ms between marks.
+That is no proof, and the words of a *tagged* segment have to be proven: unless all of it
+was played, all of it is unheard and has to be said again.
 """
 
 from dataclasses import dataclass, replace
+
+from talkspurt.core.commands import Phrase
 
 SPEAKING_RATE = 14.0
 """Letters per second when a segment's end is not known yet (measured on Piper joe: 13 to 15)."""
@@ -28,11 +32,15 @@ class Segment:
     epoch: int
     since: float
     """When it was ordered, for the watchdog."""
+    phrase: Phrase | None = None
+    """What was ordered, until the wording is known."""
     start: float | None = None
     end: float | None = None
     settled: bool = False
     proven: bool = False
-    """The carrier acknowledged all of what `text` holds."""
+    """The carrier acknowledged all of it."""
+    cut: bool = False
+    """It was stopped, and what was not heard of it handed back."""
     interrupted: bool = False
     """The caller spoke over its rest, and the rest was dropped."""
     tag: str = ""
@@ -43,7 +51,7 @@ class Segment:
 class Unheard:
     """Words that were cut off before they were heard."""
 
-    text: str
+    text: str | Phrase
     tag: str
 
 
@@ -57,26 +65,29 @@ class Playback:
         self.segments: dict[int, Segment] = {}
         self.open: dict[int, None] = {}
 
-    def order(self, segment: int, text: str, now: float, *, tag: str = "") -> None:
+    def order(self, segment: int, text: str | Phrase, now: float, *, tag: str = "") -> None:
         """A segment has been ordered; it will lie behind all open ones."""
         if not self.open:
             self.progress_at = now
-        self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag)
+        if isinstance(text, Phrase):
+            self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag)
+        else:
+            self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag)
         self.open[segment] = None
 
     def started(self, segment: int, epoch: int, position: float, text: str, now: float) -> bool:
         """The segment's first sample lies at `position`. False when that is news of the dead."""
         known = self._alive(segment, epoch)
-        if known is None:
+        if known is None or known.start is not None:
             return False
-        self.segments[segment] = replace(known, start=position, text=text)
+        self.segments[segment] = replace(known, start=position, text=text, phrase=None)
         self.progress_at = now
         return True
 
     def finished(self, segment: int, epoch: int, position: float, now: float) -> bool:
         """The segment's last sample lies before `position`. False when that is news of the dead."""
         known = self._alive(segment, epoch)
-        if known is None or known.start is None:
+        if known is None or known.start is None or known.end is not None:
             return False
         self.segments[segment] = replace(known, end=max(position, known.start))
         self.progress_at = now
@@ -89,16 +100,17 @@ class Playback:
         if known is None or known.settled:
             return False
         text, _rest = self._split(known)
-        self._settle(replace(known, text=text, proven=bool(text)))
+        self._settle(replace(known, text=text))
         return True
 
     def reached(self, epoch: int, position: float, now: float) -> bool:
         """The carrier has played `epoch` up to `position`. False when the mark proves nothing."""
         if epoch != self.epoch or position < self.heard:
             return False
-        self.heard = position
-        self.progress_at = now
-        self._settle_heard()
+        if position > self.heard:
+            self.heard = position
+            self.progress_at = now
+            self._settle_heard()
         return True
 
     def stop(self) -> tuple[Unheard, ...]:
@@ -107,31 +119,50 @@ class Playback:
         for number in list(self.open):
             segment = self.segments[number]
             heard, unheard = self._split(segment)
-            if unheard:
-                rest.append(Unheard(unheard, segment.tag))
-            self._settle(replace(segment, text=heard, proven=True))
+            again = segment.phrase or (segment.text if segment.tag else unheard)
+            if again:
+                rest.append(Unheard(again, segment.tag))
+            self._settle(replace(segment, text=heard, cut=True))
         self.epoch += 1
         self.heard = 0.0
         return tuple(rest)
 
-    def give_up(self) -> None:
-        """No mark came although all must have been played: keep the words, prove nothing."""
-        for number in list(self.open):
-            self._settle(replace(self.segments[number], proven=False))
+    def give_up(self) -> bool:
+        """No mark came although everything begun must have been played. Returns whether all of it was sent.
+
+        Words that were sent are kept, though nothing is proven; of what never came to its end, only the heard ones.
+        """
+        begun = [self.segments[number] for number in self.open if self.segments[number].start is not None]
+        for segment in begun:
+            self._settle(segment if segment.end is not None else replace(segment, text=self._split(segment)[0]))
+        return all(segment.end is not None for segment in begun)
+
+    def last_heard(self, before: int) -> int | None:
+        """The last segment ordered after `before` of which something was heard: whether it was interrupted is open."""
+        for segment in reversed(self.segments.values()):
+            if segment.id <= before:
+                return None
+            if segment.settled and segment.text:
+                return segment.id
+        return None
 
     def interrupt_last(self, before: int) -> None:
         """What was to follow the last words heard, of those ordered after `before`, was dropped: the caller spoke."""
-        for segment in reversed(self.segments.values()):
-            if segment.id <= before:
-                return
-            if segment.text:
-                self.segments[segment.id] = replace(segment, interrupted=True)
-                return
+        last = self.last_heard(before)
+        if last is not None:
+            self.segments[last] = replace(self.segments[last], interrupted=True)
 
     def was_proven(self, tag: str) -> bool:
-        """Whether something was said under this tag, and the carrier proved that all of it was played."""
-        tagged = [segment for segment in self.segments.values() if segment.tag == tag]
-        return bool(tagged) and all(segment.settled and segment.proven for segment in tagged)
+        """Whether something was said under this tag, and the carrier proved that all of it was played.
+
+        What was cut does not count, since it was handed back: whoever asks has to know that it was said again.
+        """
+        tagged = [segment for segment in self.segments.values() if segment.tag == tag and not segment.cut]
+        return bool(tagged) and all(segment.proven for segment in tagged)
+
+    def knows(self, tag: str) -> bool:
+        """Whether anything was ever ordered under this tag."""
+        return any(segment.tag == tag for segment in self.segments.values())
 
     @property
     def last_tag(self) -> str:

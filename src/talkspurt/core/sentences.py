@@ -19,10 +19,9 @@ def take_sentences(text: str) -> tuple[tuple[str, ...], str]:
         sentence = text[begin : match.end()].strip()
         if _TITLE.search(sentence):
             continue
-        if sentence:
-            sentences.append(sentence)
+        sentences.extend(flush(sentence))
         begin = match.end()
-    return tuple(sentences), text[begin:].lstrip() if sentences else text
+    return tuple(sentences), text[begin:].lstrip() if begin else text
 
 
 def flush(text: str) -> tuple[str, ...]:

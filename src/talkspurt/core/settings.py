@@ -55,5 +55,5 @@ class Settings:
     max_tool_rounds: int = 6
     max_failures: int = 3
     """Turns in a row without a reply before the agent gives up politely."""
-    max_misses: int = 4
+    max_misses: int = 3
     """Turns in a row without words before the agent gives up politely."""

@@ -38,11 +38,13 @@ class AgentTurn:
     attempts: int = 0
     """How often the model was asked again in this round."""
     spoke: bool = False
-    """Something was said in this turn."""
+    """Something was said in this round."""
     prompting: bool = False
     """The turn asks a silent caller whether they are there: it does not restart the silence."""
     ending: str = ""
     """Why the call ends when this turn has been heard."""
+    farewell: str = ""
+    """The stock sentence that is still to be said before that."""
     held: tuple[Line, ...] = ()
     """What is to be said once the turn goes on."""
 

@@ -1,0 +1,291 @@
+"""The rules that hold for every call, checked at every step of a `World`.
+
+It knows only events, commands and the world's own account of the line; of the conversation's inside it
+reads no more than who owns the running reply, and the ledger's account of each segment.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from talkspurt.core.commands import (
+    BeginUtterance,
+    CancelReply,
+    CancelTool,
+    Command,
+    Count,
+    EndCall,
+    EndUtterance,
+    ExecuteEffect,
+    Phrase,
+    Record,
+    RequestReply,
+    RunTool,
+    Speak,
+    StopPlayback,
+    Transcribe,
+    WithdrawEffect,
+)
+from talkspurt.core.conversation import Conversation
+from talkspurt.core.events import EffectProposed, Event, ReplyCompleted, ReplyFailed, ToolReturned
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.core.log import RUNNING
+from talkspurt.core.sentences import flush, take_sentences
+from talkspurt.core.states import Ended, Endpointing, Floor, Hearing, Speaking, Thinking
+
+if TYPE_CHECKING:
+    from call_world import World
+
+
+def joined(entries: list[Entry]) -> list[Entry]:
+    """Neighbouring words of the agent as one entry, as history tells them."""
+    whole: list[Entry] = []
+    for entry in entries:
+        last = whole[-1] if whole else None
+        if isinstance(entry, AgentSaid) and isinstance(last, AgentSaid) and not last.interrupted:
+            whole[-1] = AgentSaid(f"{last.text} {entry.text}", entry.interrupted)
+        else:
+            whole.append(entry)
+    return whole
+
+
+class Referee:
+    """Watches one call."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.counted: list[str] = []
+        self.floors: set[type[Floor]] = set()
+        self.steps: set[tuple[type[Floor], type[Floor]]] = set()
+        self.records: list[Entry] = []
+        self.replies: dict[int, str] = {}
+        self.dead_replies: set[int] = set()
+        self.speaks: dict[int, Speak] = {}
+        self.epoch = 0
+        self.utterance = 0
+        self.utterance_open = False
+        self.revision = 0
+        self.tools: dict[str, str | None] = {}
+        """The first answer of every tool that was asked for."""
+        self.executed: dict[str, str] = {}
+        """The tool call of every effect executed, by proposal."""
+        self.withdrawn: set[str] = set()
+        self.proposed: dict[str, EffectProposed] = {}
+        self.end: EndCall | None = None
+        self.gave_up = False
+        """Marks or synthesizer failed, so the ledger had to guess."""
+        self._floor: Floor = world.conversation.floor
+        self._callers = 0
+        self._now = 0.0
+
+    def before(self, event: Event | None) -> None:
+        """Take note of an event."""
+        conversation = self.world.conversation
+        self._callers = self.world.callers_turns
+        match event:
+            case ReplyCompleted(reply) | ReplyFailed(reply, _) if self.replies.get(reply) == "open":
+                self.replies[reply] = "over"
+            case ToolReturned(tool_call, content) if self.tools.get(tool_call, "") is None:
+                self.tools[tool_call] = content
+            case EffectProposed(tool_call, proposal):
+                self.proposed.setdefault(proposal, event)
+                if self.tools.get(tool_call, "") is None:
+                    # Read back or refused: the conversation decides what the model is told.
+                    self.tools[tool_call] = ""
+            case _:
+                pass
+        self._floor = conversation.floor
+
+    def after(self, event: Event | None, commands: tuple[Command, ...]) -> None:
+        """Check what followed from it."""
+        conversation = self.world.conversation
+        self.floors.add(type(conversation.floor))
+        if type(conversation.floor) is not type(self._floor):
+            self.steps.add((type(self._floor), type(conversation.floor)))
+        if self.world.callers_turns > self._callers:
+            newest = max((c.reply for c in commands if isinstance(c, RequestReply)), default=None)
+            self.dead_replies |= {reply for reply in self.replies if reply != newest}
+        for command in commands:
+            self._check(command, event)
+        self._check_state(conversation)
+
+    def _check(self, command: Command, event: Event | None) -> None:
+        assert self.end is None or isinstance(command, Count | WithdrawEffect | Record), f"{command} after the end"
+        match command:
+            case BeginUtterance(utterance):
+                assert not self.utterance_open
+                assert utterance == self.utterance + 1
+                self.utterance, self.utterance_open = utterance, True
+            case Transcribe(utterance, revision):
+                assert self.utterance_open
+                assert utterance == self.utterance
+                assert revision > self.revision
+                self.revision = revision
+            case EndUtterance(utterance):
+                assert self.utterance_open
+                assert utterance == self.utterance
+                self.utterance_open = False
+            case RequestReply(reply, history):
+                assert "open" not in self.replies.values(), "two replies at once"
+                assert reply not in self.replies
+                self.replies[reply] = "open"
+                self._check_order(history)
+            case CancelReply(reply):
+                assert self.replies[reply] == "open", f"reply {reply} is {self.replies[reply]}"
+                self.replies[reply] = "cancelled"
+            case Speak():
+                self._check_speak(command)
+            case StopPlayback(epoch):
+                assert epoch == self.epoch + 1
+                self.epoch = epoch
+            case RunTool(tool_call):
+                assert tool_call not in self.tools, "a tool ran twice"
+                self.tools[tool_call] = None
+            case CancelTool(tool_call):
+                assert self.tools[tool_call] is None
+                assert tool_call not in self.executed.values(), "a confirmed effect was cancelled"
+                self.tools[tool_call] = ""
+            case ExecuteEffect():
+                self._check_effect(command)
+            case WithdrawEffect(proposal):
+                assert proposal not in self.executed, "withdrawn after it was executed"
+                self.withdrawn.add(proposal)
+            case Record(entry):
+                self.records.append(entry)
+            case Count(name):
+                self.counted.append(name)
+                self.gave_up |= name in ("marks_missing", "segment_overdue", "segment_failed")
+            case EndCall(reason):
+                assert reason
+                self.end = command
+
+    def _check_speak(self, speak: Speak) -> None:
+        assert speak.segment == max(self.speaks, default=0) + 1
+        assert speak.epoch == self.epoch
+        assert speak.text
+        self.speaks[speak.segment] = speak
+        for word in speak.text.split() if isinstance(speak.text, str) else ():
+            origin = word.partition(".")[0]
+            if origin.startswith("r") and origin[1:].isdecimal():
+                reply = int(origin[1:])
+                assert self.replies[reply] != "cancelled", f"{word} of a cancelled reply"
+                assert reply not in self.dead_replies, f"{word} of a reply that the caller has answered"
+            if origin in self.proposed:
+                assert origin not in self.withdrawn, f"{word} of a withdrawn proposal"
+
+    def _check_effect(self, command: ExecuteEffect) -> None:
+        world, proposal = self.world, command.proposal
+        assert proposal not in self.executed, "executed twice"
+        assert proposal not in self.withdrawn
+        assert command.tool_call not in self.tools
+        sentences, rest = take_sentences(self.proposed[proposal].read_back)
+        lines = list(sentences + flush(rest))
+        details = lines[:-1] if len(lines) > 1 and lines[-1].endswith("?") else lines
+        for line in details:
+            assert any(
+                sent.text == line and sent.announced and world.reached[sent.epoch] >= sent.end - 1e-6
+                for sent in world.sent.values()
+            ), f"{line!r} was not heard"
+        last = self.speaks[max(self.speaks)].text
+        assert not isinstance(last, Phrase)
+        assert any(last in line for line in lines), "something was said after the read-back"
+        answer = [entry for entry in world.history if isinstance(entry, CallerSaid)][-1]
+        assert answer.source == "voice"
+        assert world.rules.yes_or_no(answer.text) is True
+        self.executed[proposal] = command.tool_call
+        self.tools[command.tool_call] = None
+
+    def _check_state(self, conversation: Conversation) -> None:
+        floor, deadline = conversation.floor, conversation.deadline
+        turn, suspended = conversation._agent.turn, conversation._agent.suspended
+        running = [reply for reply, state in self.replies.items() if state == "open"]
+        owned = [turn.reply] if turn is not None and turn.reply is not None else []
+        assert running == owned, "a reply without an owner"
+        if isinstance(floor, Ended):
+            assert deadline is None
+            assert self.end is not None
+            assert not self.utterance_open
+            assert turn is None
+        else:
+            assert deadline is not None
+            assert deadline >= self._now
+            assert self.end is None
+            assert self.utterance_open == isinstance(floor, Hearing | Endpointing)
+        if isinstance(floor, Thinking | Speaking):
+            assert turn is not None
+            assert not suspended
+        if suspended or turn is None:
+            assert conversation._agent.playback.silent, "speech that nobody owns"
+        self._now = max(self._now, self.world.now)
+
+    def _check_order(self, history: tuple[Entry, ...]) -> None:
+        """A language model accepts this: every call has its one answer right behind it."""
+        calls = Counter(entry.tool_call for entry in history if isinstance(entry, ToolCalled))
+        assert all(number == 1 for number in calls.values())
+        for index, entry in enumerate(history):
+            if isinstance(entry, ToolCalled):
+                answer = history[index + 1]
+                assert isinstance(answer, ToolAnswered)
+                assert (answer.tool_call, answer.name) == (entry.tool_call, entry.name)
+            elif isinstance(entry, ToolAnswered):
+                assert isinstance(history[index - 1], ToolCalled)
+
+    # ── at the end ────────────────────────────────────────────────────────────────
+
+    def close(self) -> None:
+        """Check the account of the whole call, once it has ended."""
+        world = self.world
+        history = world.history
+        assert isinstance(world.floor, Ended)
+        self._check_order(history)
+        self._check_answers(history)
+        self._check_words(history)
+        unsettled = any(answer is None for answer in self.tools.values())
+        if not unsettled:
+            assert joined(self.records) == list(history), "the store does not hold what history says"
+
+    def _check_answers(self, history: tuple[Entry, ...]) -> None:
+        for entry in history:
+            if isinstance(entry, ToolAnswered):
+                first = self.tools.get(entry.tool_call, "")
+                if first is None:
+                    assert entry.tool_call in self.executed.values(), f"{entry.tool_call} never got its answer"
+                    assert entry.content == RUNNING
+                elif first:
+                    assert entry.content == first
+                else:
+                    assert entry.content != RUNNING
+
+    def _check_words(self, history: tuple[Entry, ...]) -> None:
+        """History holds what the carrier played: exactly, and to within one word where a segment was cut."""
+        world = self.world
+        ledger = world.conversation._agent.playback.segments
+        said = " ".join(entry.text for entry in history if isinstance(entry, AgentSaid)).split()
+        assert said == [word for segment in ledger.values() for word in segment.text.split()]
+        for number, segment in ledger.items():
+            heard = segment.text.split()
+            sent = world.sent.get(number)
+            if sent is None:
+                assert not heard, f"{segment.text!r} was never sent"
+                continue
+            every = sent.text.split()
+            assert heard == every[: len(heard)], "words out of order"
+            reached = world.reached[sent.epoch]
+            played = len(" ".join(every)) * (reached - sent.start) / max(sent.length, 1e-9)
+            if sent.announced and reached >= sent.end - 1e-6:
+                assert heard == every
+            elif not sent.broken and not self.gave_up:
+                fits = sum(len(" ".join(every[:index])) <= played for index in range(1, len(every) + 1))
+                assert abs(len(heard) - fits) <= 1, f"heard {heard} of {every}, played {played} letters"
+        if not self.gave_up:
+            self._check_no_word_skipped(said)
+
+    def _check_no_word_skipped(self, said: list[str]) -> None:
+        """What was heard of a reply is how the reply begins: a false interruption loses and repeats nothing."""
+        replies: dict[str, list[str]] = {}
+        for word in said:
+            origin = word.partition(".")[0]
+            if origin.startswith("r") and origin[1:].isdecimal():
+                replies.setdefault(origin, []).append(word)
+        for origin, heard in replies.items():
+            spoken = self.world.model_said.get(int(origin[1:]), "").split()
+            assert heard == spoken[: len(heard)], f"of {spoken} the caller heard {heard}"
