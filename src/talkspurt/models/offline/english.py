@@ -86,6 +86,9 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "I think it is this.",
         "I believe that's the one.",
         "I found it, it's this.",
+        "I bought it with this one.",
+        "It was on this one.",
+        "The one from last week.",
     ),
 }
 
@@ -113,24 +116,27 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
 _NUMBER_WORD: Final = (
     r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
     r"seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|double|triple|"
-    r"[b-hj-z]|\d+|w\d+)"
+    r"[a-z]*\d\w*|[b-hj-z])"
 )
-_NUMBERS: Final = re.compile(rf"#?\b{_NUMBER_WORD}(?:[\s,.\-#]+(?:and[\s]+)?{_NUMBER_WORD}\b)*", re.IGNORECASE)
-_HESITATION: Final = re.compile(r"\b(?:um+|uh+|er+|erm|hmm+|like,|you know,|so,|well,|yeah so)\s*,?\s*", re.IGNORECASE)
+_NUMBERS: Final = re.compile(rf"#?\b{_NUMBER_WORD}\b(?:[\s,.\-#]+(?:and\s+)?{_NUMBER_WORD}\b)*", re.IGNORECASE)
+_HESITATION: Final = re.compile(
+    r"\b(?:u+m+|u+h+|er+m*|h+m+)\b[\s,.]*|\b(?:like|you know|so|well|yeah|actually|okay|oh|alright),\s*", re.IGNORECASE
+)
+_LONG_NUMBER: Final = 5
+"""Characters from which a number is an id, a code or a date, not an amount."""
 
 
 def gist(text: str) -> str:
     """The words without long numbers and hesitation, which say nothing about what is wanted."""
 
-    def shorten(number: re.Match[str]) -> str:
-        return (
-            ""
-            if len(re.findall(r"[a-z0-9]+", number.group(), re.IGNORECASE)) > 2 or len(number.group()) > 4
-            else number.group()
-        )
+    def without_long(number: re.Match[str]) -> str:
+        parts = re.findall(r"[a-z0-9]+", number.group(), re.IGNORECASE)
+        long = len(parts) > 2 or (len("".join(parts)) >= _LONG_NUMBER and parts[0][-1].isdigit())
+        return "" if long else number.group()
 
-    shortened = _HESITATION.sub("", _NUMBERS.sub(shorten, text.strip()))
-    return " ".join(re.sub(r"\s+([,.?!])", r"\1", shortened).split()).strip(" ,-") or text.strip()
+    shortened = _HESITATION.sub("", _NUMBERS.sub(without_long, text.strip()))
+    tidy = re.sub(r"[\s,.\-]*([,.?!])", r"\1", " ".join(shortened.split()))
+    return tidy.strip(" ,-.#") if re.search(r"\w", tidy) else text.strip()
 
 
 _ALL: Final = re.compile(

@@ -19,6 +19,8 @@ CLEAR: Final = -0.3
 """A score above this is acted upon even when the caller was asked something else …"""
 CLEAR_MARGIN: Final = 0.2
 """… if it is this much above the next: together right for 98 % of our own trial sentences, and met by 79 %."""
+SENTENCE: Final = 3
+"""Beside an id, fewer words than this only announce it ("order number W…")."""
 PLAIN: Final = 0.0
 """A turn that scores below this may have one sentence that says it plainly."""
 SURE: Final = -0.55
@@ -35,6 +37,8 @@ class Understood:
 
     text: str
     typed: bool = False
+    words: int = 0
+    """Words beside numbers and hesitation."""
     agrees: bool | None = None
     guesses: tuple[Guess, ...] = ()
     topics: Mapping[str, int | None] = field(default_factory=dict)
@@ -57,7 +61,7 @@ class Understood:
     def leader(self, names: Collection[str]) -> str:
         """The likeliest intent when it is one of `names` and no other comes near; "" without one."""
         best = self.best
-        if best is None or best.name not in names or best.score < CLEAR:
+        if best is None or best.name not in names or best.score < CLEAR or self.words < SENTENCE:
             return ""
         return best.name if best.score - self._second > MARGIN else ""
 
@@ -90,7 +94,10 @@ class Comprehension:
             name: (*sentences, *(template.format(noun=noun) for template in ABOUT.get(name, ()) for noun in nouns))
             for name, sentences in EXAMPLES.items()
         }
-        self._classifier = IntentClassifier({**examples, **general}, embedder.embed)
+        self._classifier = IntentClassifier(
+            {name: [gist(sentence) for sentence in sentences] for name, sentences in {**examples, **general}.items()},
+            embedder.embed,
+        )
         self._always = frozenset(examples) | ANYTIME
 
     def understand(self, text: str, *, typed: bool = False, asked: bool = False, locale: str = "en-US") -> Understood:
@@ -107,7 +114,9 @@ class Comprehension:
             readings = [reading for reading in readings if reading[0].name in self._tasks and reading[0].score > PLAIN]
             guesses = max([guesses, *readings[:4]], key=self._weight) if readings else guesses
         topics = {name: self._topic(guess) for guess in guesses if self._topics.get(name := guess.name)}
-        return Understood(words, agrees=yes_or_no(words, locale), guesses=guesses, topics=topics)
+        return Understood(
+            words, words=len(gist(words).split()), agrees=yes_or_no(words, locale), guesses=guesses, topics=topics
+        )
 
     def _weight(self, guesses: tuple[Guess, ...]) -> tuple[bool, float]:
         return guesses[0].name in self._tasks, guesses[0].score
