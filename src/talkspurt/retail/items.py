@@ -47,9 +47,6 @@ def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]
         return {next((identity for identity in by_id if identity not in taken), by_id[0])}
     if every := _ALL.match(phrase):
         return _all_but(phrase[every.end() :], every.group(), items)
-    whole = _best(phrase, items)
-    if len(whole) == 1 or not _AND.search(phrase):
-        return {_one(whole, items, taken)}
     meant: set[str] = set()
     for part in filter(_words, _AND.split(phrase)):
         meant.add(_one(_best(part, items), items, taken | meant))

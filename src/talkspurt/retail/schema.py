@@ -8,7 +8,7 @@ import enum
 from collections.abc import Iterable
 from datetime import date, datetime
 
-from sqlalchemy import JSON, DateTime, ForeignKey, String
+from sqlalchemy import JSON, DateTime, Enum, ForeignKey
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -28,7 +28,13 @@ class Status(enum.StrEnum):
 class Row(DeclarativeBase):
     """What all tables share."""
 
-    type_annotation_map = {dict[str, str]: JSON, datetime: DateTime(timezone=True), Status: String(32)}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
+        dict[str, str]: JSON,
+        datetime: DateTime(timezone=True),
+        Status: Enum(
+            Status, native_enum=False, length=32, values_callable=lambda kinds: [kind.value for kind in kinds]
+        ),
+    }
 
 
 class Product(Row):

@@ -1,0 +1,109 @@
+"""Which items a caller means, and what is said when that is not clear."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.agent import ToolError
+from talkspurt.retail.items import choose_items
+from talkspurt.retail.schema import OrderItem
+
+
+def item(position: int, name: str, variant: str, **options: str) -> OrderItem:
+    return OrderItem(
+        id=f"W1/{position}",
+        order_id="W1",
+        position=position,
+        variant_id=variant,
+        name=name,
+        options=options,
+        price_cents=100,
+    )
+
+
+MIXED = (
+    item(0, "Wireless Headphones", "v1", color="black"),
+    item(1, "Smart Watch", "v2", color="gold"),
+    item(2, "Smart Thermostat", "v3", color="white"),
+    item(3, "Vacuum Cleaner", "v4", type="robotic"),
+)
+TWINS = (
+    item(0, "T-Shirt", "v1", color="red", size="M"),
+    item(1, "T-Shirt", "v2", color="blue", size="M"),
+    item(2, "T-Shirt", "v2", color="blue", size="M"),
+)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "positions"),
+    [
+        (["headphones"], [0]),
+        (["the wireless headphone"], [0]),
+        (["Wireless Headphones"], [0]),
+        (["headphones I bought last week"], [0]),
+        (["smartwatch"], [1]),
+        (["my smart watch please"], [1]),
+        (["the gold one"], [1]),
+        (["vacuum"], [3]),
+        (["robot vacuum"], [3]),
+        (["vacum cleaner"], [3]),
+        (["v3"], [2]),
+        (["W1/2"], [2]),
+        (["headphones and the watch"], [0, 1]),
+        (["thermostat", "headphones"], [0, 2]),
+        (["headphones, thermostat and vacuum"], [0, 2, 3]),
+        (["all"], [0, 1, 2, 3]),
+        (["everything"], [0, 1, 2, 3]),
+        (["all of them"], [0, 1, 2, 3]),
+        (["the whole order"], [0, 1, 2, 3]),
+        (["everything except the smart watch"], [0, 2, 3]),
+        (["all but the watch and the vacuum"], [0, 2]),
+        (["headphones", "the headphones"], [0]),
+    ],
+)
+def test_items_are_found_as_people_name_them(spoken: list[str], positions: list[int]) -> None:
+    assert [chosen.position for chosen in choose_items(spoken, MIXED)] == positions
+
+
+@pytest.mark.parametrize(
+    ("spoken", "sentence"),
+    [
+        ([], "Which item"),
+        (["", " "], "Which item"),
+        (["blender"], "I don't see that in the order. The order has: wireless headphones, smart watch"),
+        (["smart one"], "Which one do you mean: the smart watch or the smart thermostat?"),
+        (["headphones and a blender"], "I don't see that"),
+        (["both"], "Which two"),
+        (["all the blenders"], "I don't see that"),
+        (["everything but the headphones, watch, thermostat and vacuum"], "leaves nothing"),
+        (["and, and"], "I don't see that"),
+        (["it"], "I don't see that"),
+    ],
+)
+def test_what_is_unclear_is_asked_about(spoken: list[str], sentence: str) -> None:
+    with pytest.raises(ToolError) as refusal:
+        choose_items(spoken, MIXED)
+    assert sentence in str(refusal.value)
+
+
+def test_twins_are_told_apart_by_what_differs() -> None:
+    with pytest.raises(ToolError, match="the red t-shirt or the blue t-shirt"):
+        choose_items(["t-shirt"], TWINS[:2])
+    assert choose_items(["red t-shirt"], TWINS) == [TWINS[0]]
+
+
+def test_of_two_that_are_the_same_any_one_will_do() -> None:
+    assert choose_items(["blue t-shirt"], TWINS) == [TWINS[1]]
+    assert choose_items(["blue t-shirt", "blue shirt"], TWINS) == [TWINS[1], TWINS[2]]
+    assert choose_items(["all the t-shirts"], TWINS) == list(TWINS)
+    assert choose_items(["both"], TWINS[1:]) == list(TWINS[1:])
+
+
+@given(st.lists(st.text(max_size=30), max_size=4))
+def test_whatever_is_said_chooses_items_of_the_order_or_refuses(spoken: list[str]) -> None:
+    try:
+        chosen = choose_items(spoken, MIXED)
+    except ToolError:
+        return
+    assert chosen
+    assert [each for each in MIXED if each in chosen] == chosen
