@@ -43,6 +43,10 @@ class ServerConfig(_Section):
     """Accept unsigned webhooks and sockets. Only for a server that nobody else can reach."""
     max_calls: int = Field(100, ge=1)
     """Calls at once; one more is told that all lines are busy."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses of our own reverse proxies: their `X-Forwarded-For` is believed when requests are counted."""
+    shutdown_grace: float = Field(30.0, ge=0)
+    """Seconds that running calls may take to finish after SIGTERM."""
 
     @field_validator("public_url")
     @classmethod

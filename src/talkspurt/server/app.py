@@ -1,0 +1,14 @@
+"""The HTTP application: webhooks and health. Media sockets are beside it (`upgrade`), on the same port."""
+
+from fastapi import FastAPI
+
+from talkspurt.server.health import Readiness, health_routes
+from talkspurt.server.webhooks import TwilioWebhooks
+
+
+def create_app(webhooks: TwilioWebhooks, readiness: Readiness) -> FastAPI:
+    """The application. It publishes no API description: all there is to call is Twilio's."""
+    app = FastAPI(title="talkspurt", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(webhooks.routes())
+    app.include_router(health_routes(readiness))
+    return app

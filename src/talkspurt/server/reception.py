@@ -1,0 +1,299 @@
+"""Lets calls in and writes down how they went: between the media sockets, the store and the switchboard.
+
+* `admit` gives a call a place, before its caller is told to connect;
+* `attach` takes a socket that says `start`: redeems its token, and hands the caller to the switchboard;
+* when a call has ended, its end is committed *before* its socket is closed, because the carrier asks
+  `/twilio/resume` how to go on the moment we close.
+
+A session that breaks does not end the call: it stays live in the store, the carrier comes back by
+`<Redirect>`, and the call is taken up from its snapshot, here or in another process.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import structlog
+from picows import WSCloseCode
+
+from talkspurt.errors import StoreError
+from talkspurt.ports import Call, Transport
+from talkspurt.server.media_socket import START_DEADLINE, MediaSocket
+from talkspurt.store import Attachment, Store
+from talkspurt.telemetry import metrics
+from talkspurt.transports.twilio import TwilioTransport
+from talkspurt.wire.twilio import StartBody
+
+PLACE_HELD: Final = 60.0
+"""Seconds that an admitted call may take to connect its socket: as long as its token lives."""
+FAREWELL: Final = 5.0
+"""Seconds for the agents' goodbyes when the time to shut down is over."""
+OVERTIME: Final = 300.0
+"""Seconds beyond the longest call after which a session that does not end is cut off."""
+
+END_REASONS: Final = frozenset(
+    {
+        "agent_goodbye",
+        "caller_hung_up",
+        "line_lost",
+        "handover",
+        "silence",
+        "too_long",
+        "shutdown",
+        "operator",
+        "failed",
+    }
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(Protocol):
+    """How a call went."""
+
+    @property
+    def reason(self) -> str:
+        """Why it ended: "agent_goodbye", "caller_hung_up", "handover", …; "internal_error" when the session broke."""
+
+    @property
+    def handover_target(self) -> str | None:
+        """Where the call goes to, by name, when it was handed over."""
+
+
+class Switchboard(Protocol):
+    """Who speaks with the callers."""
+
+    async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
+        """Hold the call over this attachment until the call has ended."""
+
+    def hang_up(self, call_id: str, /) -> None:
+        """The carrier says that the call is over."""
+
+    def request_end(self, reason: str, /) -> None:
+        """Ask all live calls to end politely."""
+
+
+class Reception:
+    """The calls of this process. An async context: inside it calls can be attached, once `open` was called."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_calls: int,
+        longest_call: float,
+        start_deadline: float = START_DEADLINE,
+    ) -> None:
+        """`longest_call` is in seconds."""
+        self._store = store
+        self._max_calls = max_calls
+        self._patience = longest_call + OVERTIME
+        self._start_deadline = start_deadline
+        self._switchboard: Switchboard | None = None
+        self._group = asyncio.TaskGroup()
+        self._taking_calls = False
+        self._places: dict[str, float] = {}
+        """Carrier ids of calls that were admitted but are not attached yet, with the time their place is given away."""
+        self._sockets: dict[str, MediaSocket] = {}
+        """The socket of each attached call, by the carrier's id."""
+        self._calls: dict[str, str] = {}
+        """Our ids of the calls that are with the switchboard, by the carrier's id."""
+        self._holding: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cut off what is still held."""
+        for task in self._holding:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    def open(self, switchboard: Switchboard) -> None:
+        """Take calls from now on."""
+        self._switchboard = switchboard
+        self._taking_calls = True
+
+    @property
+    def live(self) -> int:
+        """Calls with the switchboard now."""
+        return len(self._calls)
+
+    # ── letting in ────────────────────────────────────────────────────────────────
+
+    def admit(self, carrier_call_id: str) -> bool:
+        """Give a new call a place, and keep it for a while; False when all are taken or none are given."""
+        now = asyncio.get_running_loop().time()
+        self._places = {sid: until for sid, until in self._places.items() if until > now}
+        if carrier_call_id in self._places or carrier_call_id in self._calls:
+            return True
+        if not self._taking_calls or len(self._calls) + len(self._places) >= self._max_calls:
+            return False
+        self._places[carrier_call_id] = now + PLACE_HELD
+        return True
+
+    def dismiss(self, carrier_call_id: str) -> None:
+        """Give the place of a call that will not come to another."""
+        self._places.pop(carrier_call_id, None)
+
+    def new_socket(self) -> MediaSocket | None:
+        """The listener of a new media socket; None before `open`."""
+        # Not refused while draining: its call was admitted before, and a running call is to finish.
+        if self._switchboard is None:
+            return None
+        return MediaSocket(self._attach, start_deadline=self._start_deadline)
+
+    def _attach(self, start: StartBody, socket: MediaSocket, transport: TwilioTransport) -> None:
+        self._idle.clear()
+        task = self._group.create_task(self._hold(start, socket, transport))
+        self._holding.add(task)
+        task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        self._holding.discard(task)
+        if not self._holding:
+            self._idle.set()
+
+    async def _hold(self, start: StartBody, socket: MediaSocket, transport: TwilioTransport) -> None:
+        try:
+            attachment = await self._redeem(start, socket)
+            if attachment is not None:
+                with structlog.contextvars.bound_contextvars(call_id=attachment.call.id, attachment=attachment.number):
+                    await self._serve(attachment, socket, transport)
+        except Exception:
+            # Nothing may escape into the group: it would end every other call.
+            log.exception("attachment_failed")
+        finally:
+            socket.finish()
+
+    async def _redeem(self, start: StartBody, socket: MediaSocket) -> Attachment | None:
+        try:
+            attachment = await self._store.tokens.redeem(start.custom_parameters.get("token", ""), start.call_sid)
+        except StoreError as error:
+            log.error("token_not_redeemed", error=str(error))
+            metrics.STORE_FAILURES.labels("token").inc()
+            socket.refuse("store", WSCloseCode.TRY_AGAIN_LATER)
+            return None
+        if attachment is None:
+            socket.refuse("token")
+        return attachment
+
+    async def _serve(self, attachment: Attachment, socket: MediaSocket, transport: TwilioTransport) -> None:
+        call = attachment.call
+        sid = call.carrier_call_id
+        self._places.pop(sid, None)
+        before = self._sockets.pop(sid, None)
+        if before is not None:
+            # The carrier has left it, or it would not have asked for another.
+            before.finish()
+        elif attachment.number > 1 and sid not in self._calls:
+            await self._doubt_effects(call.id)
+        self._sockets[sid] = socket
+        self._calls[sid] = call.id
+        metrics.ATTACHMENTS.inc()
+        metrics.ACTIVE_CALLS.set(len(self._calls))
+        log.info("attached", agent=call.agent)
+        try:
+            await self._converse(attachment, transport)
+        finally:
+            if self._sockets.get(sid) is socket:
+                del self._sockets[sid]
+                self._calls.pop(sid, None)
+            metrics.ACTIVE_CALLS.set(len(self._calls))
+
+    async def _converse(self, attachment: Attachment, transport: TwilioTransport) -> None:
+        assert self._switchboard is not None
+        stored = attachment.call
+        call = Call(
+            id=stored.id,
+            carrier_id=stored.carrier_call_id,
+            caller=stored.caller,
+            dialled=stored.dialled,
+            agent=stored.agent,
+            locale=stored.locale,
+        )
+        try:
+            async with asyncio.timeout(self._patience):
+                outcome = await self._switchboard.answer(call, transport, attachment.number, stored.snapshot)
+        except Exception:
+            log.exception("session_failed")
+            await self._record_failure(stored.id)
+        else:
+            if outcome.reason == "internal_error":
+                await self._record_failure(stored.id)
+            else:
+                await self._conclude(attachment, outcome)
+
+    # ── writing down ──────────────────────────────────────────────────────────────
+
+    async def _conclude(self, attachment: Attachment, outcome: Outcome) -> None:
+        call, number = attachment.call, attachment.number
+        try:
+            if outcome.reason == "handover" and outcome.handover_target is not None:
+                changed = await self._store.calls.hand_over(call.id, attachment=number, target=outcome.handover_target)
+            else:
+                changed = await self._store.calls.end(call.id, outcome.reason, attachment=number)
+        except StoreError as error:
+            log.error("outcome_not_stored", reason=outcome.reason, error=str(error))
+            metrics.STORE_FAILURES.labels("outcome").inc()
+            return
+        if changed:
+            metrics.CALLS_ENDED.labels(metrics.label(outcome.reason, END_REASONS)).inc()
+            log.info("call_concluded", reason=outcome.reason, handover_target=outcome.handover_target)
+
+    async def _record_failure(self, call_id: str) -> None:
+        try:
+            await self._store.calls.record_failure(call_id)
+        except StoreError as error:
+            log.error("failure_not_stored", error=str(error))
+            metrics.STORE_FAILURES.labels("outcome").inc()
+
+    async def _doubt_effects(self, call_id: str) -> None:
+        """The call's session is gone: what it was executing may or may not have happened."""
+        try:
+            doubted = await self._store.effects.doubt_unfinished(call_id)
+        except StoreError as error:
+            log.error("effects_not_doubted", error=str(error))
+            metrics.STORE_FAILURES.labels("effects").inc()
+            return
+        if doubted:
+            log.warning("effects_in_doubt", effects=doubted)
+
+    # ── ending ────────────────────────────────────────────────────────────────────
+
+    def hang_up(self, carrier_call_id: str) -> None:
+        """The carrier says that a call is over, wherever it was."""
+        self._places.pop(carrier_call_id, None)
+        call_id = self._calls.get(carrier_call_id)
+        if call_id is not None and self._switchboard is not None:
+            self._switchboard.hang_up(call_id)
+
+    async def drain(self, grace: float) -> None:
+        """Take no new calls; let the live ones finish for `grace` seconds, then ask them to end, then cut them off."""
+        self._taking_calls = False
+        if await self._idle_within(grace):
+            return
+        log.warning("drain_asks_calls_to_end", calls=self.live)
+        if self._switchboard is not None:
+            self._switchboard.request_end("shutdown")
+        if await self._idle_within(FAREWELL):
+            return
+        # Their calls stay live in the store: the carrier asks /twilio/resume, and another process takes them up.
+        log.warning("drain_cuts_calls_off", calls=self.live)
+        for task in tuple(self._holding):
+            task.cancel()
+        await self._idle_within(FAREWELL)
+
+    async def _idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True

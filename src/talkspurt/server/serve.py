@@ -1,0 +1,223 @@
+"""Runs the server: from the first check of the configuration to the last call's end.
+
+The port is bound first and `/livez` answers at once; `/readyz` and calls wait until models and
+clients are warm. SIGTERM or SIGINT: no new calls, running calls finish for up to
+`server.shutdown_grace` seconds, then the process ends with 0. A second signal ends the process on the spot.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
+from typing import Final
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from talkspurt.config import Config
+from talkspurt.errors import ConfigurationError
+from talkspurt.server.app import create_app
+from talkspurt.server.handover import handover_numbers
+from talkspurt.server.health import Readiness
+from talkspurt.server.limits import RateLimits
+from talkspurt.server.media_socket import START_DEADLINE
+from talkspurt.server.origin import STATUS, VOICE, Origin
+from talkspurt.server.reception import Reception, Switchboard
+from talkspurt.server.signatures import Signatures
+from talkspurt.server.upgrade import Gate, upgrade_protocol
+from talkspurt.server.webhooks import TwilioWebhooks
+from talkspurt.store import Store
+
+REQUEST_DEADLINE: Final = 10.0
+"""Seconds for a new connection to say what it wants."""
+HTTP_GRACE: Final = 5
+"""Seconds for requests in flight once the calls are over."""
+
+OpenSwitchboard = Callable[[Store], AbstractAsyncContextManager[Switchboard]]
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(
+    config: Config,
+    open_switchboard: OpenSwitchboard,
+    *,
+    ready: Callable[[Origin, int], None] | None = None,
+    stop: asyncio.Event | None = None,
+    start_deadline: float = START_DEADLINE,
+) -> None:
+    """Serve calls until a signal comes or `stop` is set.
+
+    `open_switchboard` warms up everything a call needs; inside its context calls are answered.
+    `ready` is told the public origin and the bound port once calls are taken. Raises
+    `ConfigurationError`, `StoreError`, and what `open_switchboard` raises.
+    """
+    stop = stop or asyncio.Event()
+    signatures = _signatures(config)
+    limits = RateLimits(config.limits)
+    numbers = handover_numbers(config.handover)
+    with _bind(config) as listener:
+        port: int = listener.getsockname()[1]
+        origin = Origin(config.server.public_url) if config.server.public_url else _local_origin(config, port)
+        store = await Store.open(config.store.url)
+        try:
+            reception = Reception(
+                store,
+                max_calls=config.server.max_calls,
+                longest_call=config.conversation.max_call,
+                start_deadline=start_deadline,
+            )
+            readiness = Readiness(store)
+            webhooks = TwilioWebhooks(
+                config,
+                store,
+                reception,
+                origin=origin,
+                signatures=signatures,
+                limits=limits,
+                handover_numbers=numbers,
+            )
+            gate = Gate(
+                origin=origin,
+                signatures=signatures,
+                limits=limits,
+                trusted_proxies=config.server.trusted_proxies,
+                new_socket=reception.new_socket,
+            )
+            server = _HttpServer(
+                uvicorn.Config(
+                    create_app(webhooks, readiness),
+                    http=_ImpatientProtocol,
+                    ws=upgrade_protocol(gate),  # type: ignore[arg-type]
+                    lifespan="off",
+                    log_config=None,
+                    access_log=False,
+                    server_header=False,
+                    proxy_headers=False,
+                    timeout_graceful_shutdown=HTTP_GRACE,
+                ),
+                stop,
+            )
+            async with reception:
+                await _run(
+                    server,
+                    listener,
+                    reception=reception,
+                    readiness=readiness,
+                    switchboard=open_switchboard(store),
+                    stop=stop,
+                    grace=config.server.shutdown_grace,
+                    ready=lambda: _announce(origin, port, ready),
+                )
+        finally:
+            await store.aclose()
+
+
+async def _run(
+    server: "_HttpServer",
+    listener: socket.socket,
+    *,
+    reception: Reception,
+    readiness: Readiness,
+    switchboard: AbstractAsyncContextManager[Switchboard],
+    stop: asyncio.Event,
+    grace: float,
+    ready: Callable[[], None],
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        async with switchboard as opened:
+            reception.open(opened)
+            readiness.warming = False
+            ready()
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            readiness.draining = True
+            log.info("draining", calls=reception.live, grace=grace)
+            await reception.drain(grace)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+    log.info("stopped")
+
+
+def _announce(origin: Origin, port: int, ready: Callable[[Origin, int], None] | None) -> None:
+    log.info("ready", voice_webhook=origin.url(VOICE), status_webhook=origin.url(STATUS), port=port)
+    if ready is not None:
+        ready(origin, port)
+
+
+def _local_origin(config: Config, port: int) -> Origin:
+    host = config.server.host
+    return Origin.of_address("127.0.0.1" if host in ("", "0.0.0.0", "::") else host, port)  # noqa: S104 - compared only
+
+
+def _signatures(config: Config) -> Signatures:
+    if config.server.development:
+        log.warning(
+            "development_mode",
+            danger="unsigned webhooks and sockets are accepted: anyone who reaches this port can make calls",
+        )
+    elif config.server.public_url is None:
+        raise ConfigurationError(
+            "server.public_url is not set: give the https:// address that Twilio reaches this server at, "
+            "or set server.development = true for a server that nobody else can reach"
+        )
+    elif config.twilio.auth_token is None:
+        raise ConfigurationError(
+            "twilio.auth_token is not set, so every webhook would be refused: set TWILIO_AUTH_TOKEN, "
+            "or server.development = true for a server that nobody else can reach"
+        )
+    return Signatures.from_config(config)
+
+
+def _bind(config: Config) -> socket.socket:
+    host, port = config.server.host, config.server.port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port} ({error.strerror}): change server.host or server.port"
+        ) from None
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn, but a signal begins the drain instead of ending the server under its calls."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came; this runs between two bytecodes of the main thread."""
+        if self._stop.is_set():
+            # Somebody is impatient; what Python does with the signal by default is what he wants.
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+
+class _ImpatientProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with a deadline for the first request, which it lacks.
+
+    h11 rather than httptools: a call makes two to four requests, so parsing them is no cost, and
+    uvicorn brings h11 with it.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and self.transport.get_protocol() is self:
+            self.transport.close()

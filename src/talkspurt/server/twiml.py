@@ -1,0 +1,59 @@
+"""The TwiML that we answer with, built by Twilio's own SDK.
+
+A document that connects a call ends with `<Redirect>` to `/twilio/resume`: whatever ends the
+socket, the carrier then asks how to go on, so a call survives the process that held it.
+"""
+
+from typing import Final
+
+from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+
+CONTENT_TYPE: Final = "application/xml"
+
+BUSY: Final = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
+UNKNOWN_NUMBER: Final = "This number is not in service. Goodbye."
+TECHNICAL_PROBLEM: Final = "We are sorry, there is a technical problem. Please call again in a few minutes. Goodbye."
+
+_RING_SECONDS: Final = 30
+"""How long a person's phone rings before the caller comes back to us."""
+
+
+def connect(*, stream_url: str, token: str, resume_url: str) -> str:
+    """Open a media socket both ways. The token is a parameter because Twilio drops query strings."""
+    response = VoiceResponse()
+    connect = Connect()
+    connect.stream(url=stream_url).parameter(name="token", value=token)
+    response.append(connect)
+    response.redirect(resume_url, method="POST")
+    return str(response)
+
+
+def dial(*, number: str, resume_url: str) -> str:
+    """Ring a person; the caller hears the ringing, and comes back to `resume_url` when nobody answers."""
+    response = VoiceResponse()
+    dial = Dial(answer_on_bridge=True, action=resume_url, method="POST", timeout=_RING_SECONDS)
+    dial.number(number)
+    response.append(dial)
+    return str(response)
+
+
+def say_and_hang_up(text: str) -> str:
+    """Tell the caller something and end the call."""
+    response = VoiceResponse()
+    response.say(text, language="en-US")
+    response.hangup()
+    return str(response)
+
+
+def hang_up() -> str:
+    """End the call."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def reject() -> str:
+    """Refuse the call with the busy tone, unanswered and so unbilled."""
+    response = VoiceResponse()
+    response.reject(reason="busy")
+    return str(response)
