@@ -9,10 +9,11 @@ import sys
 from collections.abc import Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from cyclopts import App, Parameter, Token
+from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -23,6 +24,10 @@ from talkspurt.config import Config, load_config
 from talkspurt.errors import ConfigurationError, TalkspurtError
 from talkspurt.simulate.lines import HangUp, Interrupt, Line, PlayWav, PressKeys, Say, Wait
 from talkspurt.speech.weights import DEFAULT_GROUP, PullStep, WeightStore
+from talkspurt.telemetry.logs import configure_logging
+
+if TYPE_CHECKING:
+    from talkspurt.server.origin import Origin
 
 app = App(
     name="talkspurt",
@@ -40,13 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (default: this process's); the entry point `talkspurt`."""
     try:
         app(sys.argv[1:] if arguments is None else arguments)
-    except TalkspurtError as error:
-        print(f"talkspurt: {error}", file=sys.stderr)
+    except (TalkspurtError, ExceptionGroup) as error:
+        for line in _complaints(error):
+            print(f"talkspurt: {line}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; Python would complain once more while exiting.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _complaints(error: Exception) -> list[str]:
+    """What to say of an error, or of a group of them from tasks side by side; raises what is nobody's to mend."""
+    if not isinstance(error, ExceptionGroup):
+        return [str(error)]
+    meant, unforeseen = error.split(TalkspurtError)
+    if unforeseen is not None:
+        raise unforeseen
+    return [complaint for inner in (meant.exceptions if meant else ()) for complaint in _complaints(inner)]
 
 
 # ── serve ─────────────────────────────────────────────────────────────────────────
@@ -78,25 +94,29 @@ def serve(
     overrides = {f"TALKSPURT_SERVER__{key.upper()}": str(value) for key, value in options.items() if value is not None}
     config = load_config(environment={**os.environ, **overrides})
     from talkspurt.server.serve import serve as run_server
+    from talkspurt.server.switchboard import Switchboard
 
-    _show_addresses(config)
-    _run(run_server(config))
+    style: Literal["console", "json"] = "console" if sys.stderr.isatty() else "json"
+    configure_logging(level=config.log_level, style=style, secrets=_secrets(config))
+    _run(run_server(config, lambda store: Switchboard.open(config, store), ready=_show_addresses))
 
 
-def _show_addresses(config: Config) -> None:
-    server = config.server
-    print(f"talkspurt listens on http://{server.host}:{server.port}")
-    if server.public_url is None:
-        print("no public URL is configured: give the origin that Twilio is to dial with --public-url https://…")
-    origin = server.public_url or "https://<your public host>"
-    print("In the Twilio console, under the phone number's Voice configuration, set")
-    print(f"  A call comes in:      Webhook  {origin}/twilio/voice   HTTP POST")
-    print(f"  Call status changes:           {origin}/twilio/status  HTTP POST")
-    if server.development:
-        print("development mode: unsigned requests are accepted; never expose this server", file=sys.stderr)
-    elif config.twilio.auth_token is None:
-        print("TWILIO_AUTH_TOKEN is not set: every call will be refused", file=sys.stderr)
-    sys.stdout.flush()
+def _secrets(config: Config) -> list[str]:
+    """Every secret value of this process, for the logs to mask."""
+    sections = [section for section in vars(config).values() if isinstance(section, BaseModel)]
+    values = [value for section in sections for value in vars(section).values()]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
+    password = make_url(config.store.url).password
+    return [*secrets, *keys, *([password] if password else [])]
+
+
+def _show_addresses(origin: "Origin", port: int) -> None:
+    from talkspurt.server.origin import STATUS, VOICE
+
+    print(f"Ready for calls on port {port}. In the Twilio console, under the phone number's voice configuration, set")
+    print(f"  A call comes in:      Webhook  {origin.url(VOICE)}   HTTP POST")
+    print(f"  Call status changes:           {origin.url(STATUS)}  HTTP POST", flush=True)
 
 
 # ── call ──────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from talkspurt import cli
+from talkspurt.errors import StoreError, WeightsError
 from talkspurt.simulate.lines import Interrupt, PlayWav, PressKeys, Say, Wait
 
 
@@ -143,3 +144,24 @@ def test_the_module_runs_as_the_command() -> None:
     assert finished.returncode == 2
     assert finished.stderr.startswith("talkspurt: nothing to say")
     assert "Traceback" not in finished.stderr
+
+
+def test_errors_of_tasks_side_by_side_are_said_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("tasks", [WeightsError("no weights"), ExceptionGroup("more", [StoreError("no store")])])
+
+    monkeypatch.setattr(cli, "_weight_store", fail)
+    assert run("models", "list") == 2
+    assert capsys.readouterr().err == "talkspurt: no weights\ntalkspurt: no store\n"
+
+
+def test_an_unforeseen_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("tasks", [WeightsError("no weights"), KeyError("a bug")])
+
+    monkeypatch.setattr(cli, "_weight_store", fail)
+    with pytest.raises(ExceptionGroup) as caught:
+        run("models", "list")
+    assert caught.group_contains(KeyError)
