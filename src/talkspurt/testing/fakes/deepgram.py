@@ -15,7 +15,7 @@ What it assumes about the vendor (developers.deepgram.com: "Live audio", "Finali
   `Authorization: Token <key>`; a refusal is an HTTP status.
 
 It does not recognise speech. What it hears is scripted: every stretch of sound is the next of
-`phrases`, a word for each 0.25 s of it and the rest of them once 0.2 s of silence follow.
+`phrases`, a word for each 0.24 s of it and the rest of them once 0.2 s of silence follow.
 `endpointing` is taken to be off.
 """
 
@@ -43,8 +43,8 @@ from picows import (
 _WINDOW_S: Final = 0.02
 _LOUD: Final = 300.0
 """Root mean square above which a window is sound."""
-_WORD_S: Final = 0.25
-_PAUSE_S: Final = 0.2
+_WORD_WINDOWS: Final = 12
+_PAUSE_WINDOWS: Final = 10
 _INTERIM_S: Final = 1.0
 _SEGMENT_S: Final = 5.0
 _NOTICEABLE_S: Final = 0.05
@@ -128,9 +128,13 @@ class FakeDeepgramSocket(WSListener):
     """All audio received."""
     controls: list[str] = field(default_factory=list)
     """Types of the text messages received, in order."""
+    controlled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by each text message; clear it to wait for the next."""
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by each audio message; clear it to wait for the next."""
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    deaf: bool = False
+    """True: whatever comes, also a closing handshake, is ignored from now on."""
 
     def __post_init__(self) -> None:
         self._transport: WSTransport | None = None
@@ -141,8 +145,8 @@ class FakeDeepgramSocket(WSListener):
         self._examined = 0
         self._phrases = [phrase.split() for phrase in self.fake.phrases]
         self._phrase: list[str] | None = None
-        self._sound_s = 0.0
-        self._silence_s = 0.0
+        self._loud_windows = 0
+        self._quiet_windows = 0
 
     def drop(self) -> None:
         """Break the socket, without a closing handshake."""
@@ -164,6 +168,8 @@ class FakeDeepgramSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take audio or a control message."""
+        if self.deaf:
+            return
         if frame.msg_type is WSMsgType.BINARY:
             self.audio += frame.get_payload_as_bytes()
             self._listen()
@@ -180,6 +186,7 @@ class FakeDeepgramSocket(WSListener):
 
     def _obey(self, control: str) -> None:
         self.controls.append(control)
+        self.controlled.set()
         if control == "Finalize" and self.fake.answers_finalize:
             if self._now - self._final_until >= _NOTICEABLE_S:
                 self._send_results(final=True, from_finalize=True)
@@ -214,16 +221,15 @@ class FakeDeepgramSocket(WSListener):
         if loud:
             if self._phrase is None:
                 self._phrase = list(self._phrases.pop(0)) if self._phrases else []
-                self._sound_s = 0.0
-            self._sound_s += _WINDOW_S
-            self._silence_s = 0.0
-            if self._phrase and self._sound_s >= _WORD_S:
-                self._sound_s = 0.0
-                self._words.append(_Word(self._phrase.pop(0), now - _WORD_S, now))
+                self._loud_windows = 0
+            self._loud_windows += 1
+            self._quiet_windows = 0
+            if self._phrase and self._loud_windows % _WORD_WINDOWS == 0:
+                self._words.append(_Word(self._phrase.pop(0), now - _WORD_WINDOWS * _WINDOW_S, now))
         elif self._phrase is not None:
-            self._silence_s += _WINDOW_S
-            if self._silence_s >= _PAUSE_S:
-                end = now - self._silence_s
+            self._quiet_windows += 1
+            if self._quiet_windows == _PAUSE_WINDOWS:
+                end = now - _PAUSE_WINDOWS * _WINDOW_S
                 self._words += [_Word(word, end - _WINDOW_S, end) for word in self._phrase]
                 self._phrase = None
 
