@@ -175,6 +175,21 @@ class Sent:
         return self.start + self.length
 
 
+class WatchedConversation(Conversation):
+    """A conversation that notes every change of state, also those that do not outlast a receive."""
+
+    def __init__(self, rules: Settings) -> None:
+        super().__init__(rules)
+        self.states: set[type[Floor]] = {type(self.floor)}
+        self.ways: set[tuple[type[Floor], type[Floor]]] = set()
+
+    def _enter(self, floor: Floor) -> None:
+        if type(floor) is not type(self._floor):
+            self.ways.add((type(self._floor), type(floor)))
+        self.states.add(type(floor))
+        super()._enter(floor)
+
+
 @dataclass
 class World:
     """One call. Give it scripts, let time pass, look at what became of it."""
@@ -197,7 +212,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.now = 0.0
-        self.conversation = Conversation(self.rules)
+        self.conversation = WatchedConversation(self.rules)
         self.twin: Conversation | None = None
         self.referee = Referee(self)
         self.delivered: list[Event] = []

@@ -842,6 +842,13 @@ def test_a_line_that_closes_during_the_goodbye_ends_the_call_for_its_reason() ->
     assert call.ended == "operator"
 
 
+def test_a_new_line_during_the_goodbye_ends_the_call() -> None:
+    call = world().answered()
+    call.give(EndRequested("operator"))
+    call.dial()
+    assert call.ended == "operator"
+
+
 def test_a_line_that_closes_before_it_opened_changes_nothing() -> None:
     call = world()
     call.give(LineClosed(0, hung_up=False))

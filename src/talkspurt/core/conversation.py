@@ -302,7 +302,8 @@ class Conversation:
             case _ if event.attachment > self._attachment:
                 # A half-open socket is noticed late: the caller is where the newest line is.
                 self._line_closed(LineClosed(self._attachment, hung_up=False), now)
-                self._line_opened(event, now)
+                if isinstance(self._floor, Lost):
+                    self._line_opened(event, now)
             case _:
                 self._commands.append(Count("line_opened_twice"))
 

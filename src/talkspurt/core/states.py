@@ -1,7 +1,8 @@
 """Who has the floor: the states of a conversation, and which may follow which.
 
-`TRANSITIONS` is asserted at every change and drawn into the documentation. Every state
-but `Ended` has a deadline, so that no fault outside can make the agent mute for good.
+`TRANSITIONS` is asserted at every change and drawn into `docs/states.md`; that a state is followed
+by itself goes without saying. Every state but `Ended` has a deadline, so that no fault outside can
+make the agent mute for good.
 """
 
 from dataclasses import dataclass
@@ -96,14 +97,14 @@ _ALIVE: Final = frozenset({Closing, Lost, Ended})
 """What any live state may turn into: out of time, line lost, caller gone."""
 
 TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
-    Opening: _ALIVE | {Thinking},
+    Opening: frozenset({Thinking, Ended}),
     Listening: _ALIVE | {Hearing, Typing, Thinking},
     Hearing: _ALIVE | {Endpointing, Typing},
     Endpointing: _ALIVE | {Hearing, Typing, Thinking, Listening},
-    Typing: _ALIVE | {Typing, Thinking, Listening},
-    Thinking: _ALIVE | {Thinking, Speaking, Hearing, Typing, Listening},
+    Typing: _ALIVE | {Thinking, Listening},
+    Thinking: _ALIVE | {Speaking, Hearing, Typing, Listening},
     Speaking: _ALIVE | {Thinking, Hearing, Typing, Listening},
-    Closing: frozenset({Ended, Lost}),
-    Lost: frozenset({Thinking, Closing, Ended}),
+    Closing: frozenset({Ended}),
+    Lost: frozenset({Thinking, Ended}),
     Ended: frozenset(),
 }
