@@ -3,6 +3,8 @@
 Scores the paraphrases in `tests/data/paraphrases.tsv`, which were written apart from the agent's
 examples, and writes `build/bench/intents.json`. A sentence that is not understood counts as
 `out_of_scope`, which is what the caller would hear; of two close intents the likelier counts.
+Two authors write "I want my money back" independently: sentences that happen to be examples too are
+left out of the second figure.
 
     python benchmarks/intents.py [file.tsv]
 """
@@ -32,7 +34,7 @@ def score(comprehension: Comprehension, path: Path = PARAPHRASES) -> dict[str, A
     total: Counter[str] = Counter()
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     mistakes = []
-    clear = clear_and_right = 0
+    clear = clear_and_right = unseen = unseen_and_right = 0
     started = time.perf_counter()
     for line in path.read_text(encoding="utf-8").splitlines():
         intent, _, sentence = line.partition("\t")
@@ -45,12 +47,16 @@ def score(comprehension: Comprehension, path: Path = PARAPHRASES) -> dict[str, A
         confusion[intent][found] += 1
         clear += heard.clear is not None
         clear_and_right += heard.clear is not None and found == intent
+        unseen += not comprehension.knows(sentence)
+        unseen_and_right += not comprehension.knows(sentence) and found == intent
         if found != intent:
             mistakes.append({"sentence": sentence, "meant": intent, "understood": found})
     sentences = sum(total.values())
     return {
         "sentences": sentences,
         "accuracy": round(sum(right.values()) / sentences, 4),
+        "unseen": unseen,
+        "accuracy_unseen": round(unseen_and_right / max(unseen, 1), 4),
         "accuracy_per_intent": {intent: round(right[intent] / count, 4) for intent, count in sorted(total.items())},
         "clear": round(clear / sentences, 4),
         "accuracy_when_clear": round(clear_and_right / max(clear, 1), 4),
@@ -74,10 +80,13 @@ def main() -> int:
     print(f"{'all':18} {report['accuracy']:7.1%}  of {report['sentences']} sentences", end="")
     print(f", {report['milliseconds_per_sentence']} ms each; clear {report['clear']:.1%}", end="")
     print(f", of which right {report['accuracy_when_clear']:.1%}")
+    print(
+        f"{'unlike examples':18} {report['accuracy_unseen']:7.1%}  of {report['unseen']} sentences that are no example"
+    )
     if path == PARAPHRASES:
         REPORT.parent.mkdir(parents=True, exist_ok=True)
         REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0 if report["accuracy"] >= TARGET else 1
+    return 0 if min(report["accuracy"], report["accuracy_unseen"]) >= TARGET else 1
 
 
 if __name__ == "__main__":

@@ -13,9 +13,13 @@ from typing import Any, cast
 
 import pytest
 
+from talkspurt.agent.dialogue import Dialogue, Intent, Outcome
+from talkspurt.agent.small_talk import SMALL_TALK
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.models.offline import OfflineModel
 from talkspurt.models.pydantic_ai import PydanticAIModel
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.speech.weights import WeightStore, default_root
 from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, ModelReply, ToolUse
 
 WEATHER = ToolSpec(
@@ -62,7 +66,32 @@ async def cloud(vendor: str, fake: FakeOpenAI | FakeAnthropic, variable: str) ->
             await model.aclose()
 
 
+FORECASTER = Dialogue(
+    intents=(
+        Intent(
+            "weather",
+            ("What is the weather in Ulm?", "Will it rain today?", "How warm is it outside?"),
+            tool="get_weather",
+            arguments={"town": "Ulm"},
+            outcomes=(Outcome("It's {sky}."),),
+        ),
+        *SMALL_TALK,
+    )
+)
+
+
+@asynccontextmanager
+async def offline() -> AsyncIterator[Case]:
+    model = OfflineModel(FORECASTER, WeightStore(default_root()))
+    request = ReplyRequest("You are Sarah.", (GREETING, CallerSaid("What is the weather in Ulm?")), ())
+    try:
+        yield Case(model, request, replace(request, tools=(WEATHER,)))
+    finally:
+        await model.aclose()
+
+
 CASES: dict[str, Callable[[], AbstractAsyncContextManager[Case]]] = {
+    "offline": offline,
     "openai": lambda: cloud("openai", Weatherman(), "OPENAI_API_KEY"),
     "anthropic": lambda: cloud("anthropic", AnthropicWeatherman(), "ANTHROPIC_API_KEY"),
 }

@@ -9,20 +9,27 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
+from talkspurt.agent import Agent, Caller
 from talkspurt.agent.dialogue import Dialogue, Intent, Outcome, Slot
 from talkspurt.agent.small_talk import SMALL_TALK
 from talkspurt.agent.spoken import digits, identifiers
 from talkspurt.agent.yes_no import yes_or_no
+from talkspurt.core.events import EffectProposed
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
+from talkspurt.effects import ToolDispatcher
 from talkspurt.models.offline import OfflineModel
 from talkspurt.ports import ReplyRequest, TextDelta, ToolCallPart, ToolSpec
+from talkspurt.retail import create_agent
 from talkspurt.retail.dialogue import DIALOGUE
 from talkspurt.speech.weights import WeightStore
+from talkspurt.testing.ledger import MemoryEffectLedger
 
+TOOLS = tuple(ToolSpec(name, "", {}) for name in DIALOGUE.tools())
 MAX_WORDS = 24
 """About twenty; ids and sums are spelled out, which takes more."""
 
@@ -54,25 +61,31 @@ class Shop:
         self.refunded: list[str] = []
         self.broken: set[str] = set()
 
-    def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Run a tool, or propose its effect."""
         self.calls.append((name, arguments))
         try:
             if name in self.broken:
                 raise RefusalError("failed", "boom")
-            answer: dict[str, Any] = getattr(self, name)(**arguments)
-            return answer
+            if name not in self.effects:
+                return self._do(name, arguments)
+            self._need_verification()
+            return {"status": "confirmation_required", "read_back": self._read_back(name, arguments)}
         except RefusalError as refusal:
             return {"error": {"kind": refusal.kind, "message": str(refusal)}}
 
-    def read_back(self, name: str, arguments: dict[str, Any]) -> str:
+    async def execute(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Carry out an effect that was confirmed."""
+        return self._do(name, arguments)
+
+    def _do(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = getattr(self, name)(**arguments)
+        return answer
+
+    def _read_back(self, name: str, arguments: dict[str, Any]) -> str:
         if name == "process_return":
             return f"I'll return {' and '.join(arguments['items'])}. Shall I go ahead?"
         return f"I'll refund order {arguments['order_id']}. Shall I go ahead?"
-
-    def check(self, name: str) -> None:
-        """What the dispatcher refuses before an effect is proposed."""
-        if name in self.effects:
-            self._need_verification()
 
     def find_order(self, heard: str) -> dict[str, Any]:
         number = digits(heard)
@@ -132,12 +145,21 @@ class Shop:
             raise RefusalError("verification_required", "Verify the caller first.")
 
 
+class Desk(Protocol):
+    """Who runs the tools."""
+
+    async def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
+
+    async def execute(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
+
+
 class Line:
     """One call in text."""
 
-    def __init__(self, model: OfflineModel, shop: Any) -> None:
+    def __init__(self, model: OfflineModel, dialogue: Dialogue, desk: Desk) -> None:
         self._model = model
-        self._shop = shop
+        self._desk = desk
+        self._tools = tuple(ToolSpec(name, "", {}) for name in [*dialogue.tools(), "end_call"])
         self._ids = itertools.count(1)
         self._proposed: ToolCallPart | None = None
         self.history: list[Entry] = [AgentSaid("Thanks for calling, this is Sarah. How can I help?")]
@@ -149,10 +171,8 @@ class Line:
         self.history.append(CallerSaid(text, "keypad" if keypad else "voice"))
         proposed, self._proposed = self._proposed, None
         if proposed and yes_or_no(text) is True:
-            self._execute(proposed)
-        return await self._replies()
-
-    async def _replies(self) -> str:
+            again = replace(proposed, tool_call=f"confirmed-{next(self._ids)}")
+            self._note(again, await self._desk.execute(again.name, json.loads(again.arguments)))
         spoken = []
         for _ in range(6):
             text, call = await self._ask()
@@ -161,43 +181,24 @@ class Line:
                 assert not re.search(r"[{}]|None", text), text
                 self.history.append(AgentSaid(text))
                 spoken.append(text)
-            if call is None:
+            if call is None or call.name == "end_call":
+                self.ended = call is not None
                 return " ".join(spoken)
-            if call.name == "end_call":
-                self.ended = True
-                return " ".join(spoken)
-            arguments = json.loads(call.arguments)
-            self.history.append(ToolCalled(call.tool_call, call.name, call.arguments))
-            if call.name in self._shop.effects and self._may_propose(call):
-                read_back = self._shop.read_back(call.name, arguments)
-                self._answer(call, {"status": "confirmation_required", "read_back": read_back})
-                self.history.append(AgentSaid(read_back))
+            result = await self._desk.run(call.name, json.loads(call.arguments))
+            self._note(call, result)
+            if result.get("status") == "confirmation_required":
+                self.history.append(AgentSaid(result["read_back"]))
                 self._proposed = call
-                return " ".join([*spoken, read_back])
-            if call.name not in self._shop.effects:
-                self._answer(call, self._shop.run(call.name, arguments))
+                return " ".join([*spoken, result["read_back"]])
         raise AssertionError("more than six tool rounds in one turn")
 
-    def _may_propose(self, call: ToolCallPart) -> bool:
-        try:
-            self._shop.check(call.name)
-        except RefusalError as refusal:
-            self._answer(call, {"error": {"kind": refusal.kind, "message": str(refusal)}})
-            return False
-        return True
-
-    def _execute(self, proposed: ToolCallPart) -> None:
-        again = replace(proposed, tool_call=f"confirmed-{next(self._ids)}")
-        self.history.append(ToolCalled(again.tool_call, again.name, again.arguments))
-        self._answer(again, self._shop.run(again.name, json.loads(again.arguments)))
-
-    def _answer(self, call: ToolCallPart, result: dict[str, Any]) -> None:
+    def _note(self, call: ToolCallPart, result: dict[str, Any]) -> None:
+        self.history.append(ToolCalled(call.tool_call, call.name, call.arguments))
         self.history.append(ToolAnswered(call.tool_call, call.name, json.dumps(result)))
 
     async def _ask(self) -> tuple[str, ToolCallPart | None]:
-        request = ReplyRequest("", tuple(self.history), (ToolSpec("end_call", "Hang up.", {}),))
         text, call = "", None
-        async for part in self._model.reply(request):
+        async for part in self._model.reply(ReplyRequest("", tuple(self.history), self._tools)):
             match part:
                 case TextDelta(piece):
                     text += piece
@@ -225,7 +226,7 @@ def shop() -> Shop:
 
 @pytest.fixture
 def line(retail_model: OfflineModel, shop: Shop) -> Line:
-    return Line(retail_model, shop)
+    return Line(retail_model, DIALOGUE, shop)
 
 
 async def test_order_status_with_the_id_up_front(line: Line, shop: Shop) -> None:
@@ -325,8 +326,7 @@ async def test_return_with_an_unclear_answer_is_read_back_once_more(line: Line, 
     said = await line.say("Well, I don't know.")
     assert "haven't changed" in said
     assert shop.returned == []
-    proposals = [name for name, _ in shop.calls if name == "process_return"]
-    assert proposals == []
+    assert [name for name, _ in shop.calls].count("process_return") == 2
 
 
 async def test_a_yes_to_the_second_read_back_counts(line: Line, shop: Shop) -> None:
@@ -487,14 +487,14 @@ async def test_asks_which_of_two_things_is_meant(line: Line, shop: Shop) -> None
 async def test_goodbye_without_the_end_call_tool_just_says_it(retail_model: OfflineModel) -> None:
     parts = [part async for part in retail_model.reply(ReplyRequest("", (CallerSaid("Goodbye."),), ()))]
     assert parts
-    assert all(isinstance(part, TextDelta) for part in parts)
+    assert not any(isinstance(part, ToolCallPart) for part in parts)
 
 
 async def test_the_same_history_gets_the_same_reply(retail_model: OfflineModel) -> None:
     history = (AgentSaid("Hello."), CallerSaid("Where is my order?"))
 
     async def ask() -> str:
-        parts = [part async for part in retail_model.reply(ReplyRequest("", history, ()))]
+        parts = [part async for part in retail_model.reply(ReplyRequest("", history, TOOLS))]
         return "".join(part.text for part in parts if isinstance(part, TextDelta))
 
     assert await ask() == await ask() != ""
@@ -505,9 +505,71 @@ async def test_a_reply_that_was_dropped_leaves_no_trace(retail_model: OfflineMod
     whole = (CallerSaid("Where is my order? It's W2378156."),)
     calls = []
     for history in (split, whole):
-        parts = [part async for part in retail_model.reply(ReplyRequest("", history, ()))]
+        parts = [part async for part in retail_model.reply(ReplyRequest("", history, TOOLS))]
         calls += [json.loads(part.arguments) for part in parts if isinstance(part, ToolCallPart)]
     assert [set(call) for call in calls] == [{"heard"}, {"heard"}]
+
+
+# ── the bundled shop itself ───────────────────────────────────────────────────────
+
+
+class BundledShop:
+    """The real tools, run by the real dispatcher on a database."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.caller = Caller(call_id="call", number="+15551230000")
+        self._dispatcher = ToolDispatcher(agent, self.caller, MemoryEffectLedger())
+        self._proposal = ""
+
+    async def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        event = await self._dispatcher.run("call", name, json.dumps(arguments))
+        if isinstance(event, EffectProposed):
+            self._proposal = event.proposal
+            return {"status": "confirmation_required", "read_back": event.read_back}
+        result: dict[str, Any] = json.loads(event.content)
+        return result
+
+    async def execute(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads((await self._dispatcher.execute("call", self._proposal)).content)
+        return result
+
+
+@pytest.fixture
+async def bundled(retail_model: OfflineModel, tmp_path: Path) -> AsyncIterator[Line]:
+    agent = create_agent(f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}")
+    async with agent.lifespan():
+        yield Line(retail_model, DIALOGUE, BundledShop(agent))
+
+
+async def test_the_bundled_shop_tells_where_an_order_is(bundled: Line) -> None:
+    await bundled.say("Hi, can you tell me where order W five five four oh nine one seven is?")
+    assert "shipped" in await bundled.say("It's 60614.")
+    assert "oodbye" in await bundled.say("No, that's all. Thanks, bye.")
+
+
+async def test_the_bundled_shop_takes_a_return(bundled: Line) -> None:
+    await bundled.say("I'd like to return something, the order number is W2378156.")
+    assert "desk lamp" in await bundled.say("6 0 6 1 4")
+    assert "Shall I go ahead?" in await bundled.say("The headphones.")
+    assert "All set" in await bundled.say("Yes please.")
+    assert "already requested" in await bundled.say("I want to return the desk lamp from that order too.")
+
+
+async def test_the_bundled_shop_pays_a_refund(bundled: Line) -> None:
+    await bundled.say("I never got my money back for my cancelled order W9013362.")
+    assert "Shall I go ahead?" in await bundled.say("60614")
+    assert "Done" in await bundled.say("That's right, go ahead.")
+
+
+async def test_the_bundled_shop_knows_who_is_calling(bundled: Line) -> None:
+    await bundled.say("What's on my account?")
+    await bundled.say("I don't have an order number.")
+    assert "Maya Collins" in await bundled.say("maya dot collins at example dot com")
+    assert "18 Linden Street" in await bundled.say("And which address do you have?")
+
+
+async def test_the_bundled_shop_finds_somebody(bundled: Line) -> None:
+    assert "call you back" in await bundled.say("I'd like to speak to somebody, please.")
 
 
 # ── another trade, to see that the brain knows none ───────────────────────────────
@@ -541,9 +603,10 @@ DENTIST = Dialogue(
 
 
 class Practice:
-    effects: frozenset[str] = frozenset()
+    async def execute(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("nothing here has an effect")
 
-    def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         assert name == "find_appointment"
         return {"when": "on Monday at nine"} if arguments["last_name"] == "Li" else {"when": None}
 
@@ -551,7 +614,7 @@ class Practice:
 @pytest.fixture(scope="module")
 async def dentist(shared_store: WeightStore) -> AsyncIterator[Callable[[], Line]]:
     model = OfflineModel(DENTIST, shared_store)
-    yield lambda: Line(model, Practice())
+    yield lambda: Line(model, DENTIST, Practice())
     await model.aclose()
 
 

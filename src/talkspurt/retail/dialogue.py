@@ -107,42 +107,45 @@ _ORDER_STATUS: Final = Intent(
             about=("What's the tracking number?", "Can you give me the tracking code?"),
         ),
         Outcome(
-            "The total was {total:money}, for {items.name:list}.",
+            "The total was {total:money}, for the {items.name:list}.",
             about=("How much did my order cost?", "What was the total of the order?", "How much did I pay?"),
         ),
         Outcome(
-            "That order has {items.name:list}.",
+            "That order has the {items.name:list}.",
             about=("What's in my order?", "Which items did I order?", "What did I buy?"),
         ),
         Outcome(
             (
-                "Good news: your order with {items.name:list} was delivered.",
+                "Good news: your order with the {items.name:list} was delivered.",
                 "Good news: that order was delivered.",
             ),
             where={"status": "delivered"},
         ),
         Outcome(
             (
-                "Your order with {items.name:list} is pending. It should arrive {eta}.",
-                "Your order with {items.name:list} is pending, so it hasn't shipped yet.",
+                "Your order with the {items.name:list} is pending. It should arrive {eta}.",
+                "Your order with the {items.name:list} is pending, so it hasn't shipped yet.",
             ),
             where={"status": "pending"},
         ),
         Outcome(
             (
-                "Your order with {items.name:list} is processed and on its way. It should arrive {eta}.",
-                "Your order with {items.name:list} is processed and getting ready to ship.",
+                "Your order with the {items.name:list} is processed and on its way. It should arrive {eta}.",
+                "Your order with the {items.name:list} is processed and getting ready to ship.",
             ),
             where={"status": "processed"},
         ),
         Outcome(
             (
-                "Your order with {items.name:list} has shipped. It should arrive {eta}.",
-                "Your order with {items.name:list} has shipped and is on its way.",
+                "Your order with the {items.name:list} has shipped. It should arrive {eta}.",
+                "Your order with the {items.name:list} has shipped and is on its way.",
             ),
             where={"status": "shipped"},
         ),
-        Outcome("That order with {items.name:list} was cancelled.", where={"status": "cancelled"}),
+        Outcome("That order with the {items.name:list} was cancelled.", where={"status": "cancelled"}),
+        Outcome(
+            "I'm so sorry, that order with the {items.name:list} was lost. I can refund it.", where={"status": "lost"}
+        ),
         Outcome(
             "A return is requested for that order, and we're waiting for the item.",
             where={"status": "return requested"},
@@ -191,8 +194,8 @@ _RETURN: Final = Intent(
     outcomes=(
         Outcome(
             (
-                "All set: your return of {items:list} is requested. You'll get {refund:money}.",
-                "All set: your return of {items:list} is requested.",
+                "All set: your return of the {items:list} is requested. You'll get {refund:money}.",
+                "All set: your return of the {items:list} is requested.",
                 "All set: your return is requested.",
             )
         ),
@@ -238,7 +241,7 @@ _REFUND: Final = Intent(
     outcomes=(
         Outcome(
             (
-                "Done: {amount:money} goes back to your {method}, {when}.",
+                "Done! You'll have {amount:money} back {when}.",
                 "Done: your refund of {amount:money} is issued.",
                 "Done: your refund is issued.",
             )
@@ -303,8 +306,7 @@ _ACCOUNT: Final = Intent(
         ),
         Outcome(
             (
-                "I have you as {name}, at {address}, with {orders:count}.",
-                "I have you as {name}, with {orders:count}.",
+                "I have you as {name}, with {orders:count} on your account.",
                 "I have you as {name}.",
             )
         ),

@@ -140,7 +140,7 @@ def gist(text: str) -> str:
 
 
 _ALL: Final = re.compile(
-    r"\b(?:all|both|everything|every one|the lot|whole (?:order|thing|lot)|entire|each)\b", re.IGNORECASE
+    r"\b(?:all|both|everything|every one|the lot|whole (?:thing|lot|one)|entire|each)\b", re.IGNORECASE
 )
 _ORDINALS: Final = {
     "first": 0,
@@ -156,7 +156,7 @@ _ANOTHER: Final = r"\b(?:another|(?:a |the |my |some )?(?:different|other|second
 
 
 def means_all(text: str) -> bool:
-    """Whether it says "all of them", "both" or "the whole order"."""
+    """Whether it says "all of them", "both" or "the whole thing"."""
     return bool(_ALL.search(text)) and not re.search(r"\bnot\b|\bthat's all\b|\bthat is all\b|\ball i\b", text.lower())
 
 
@@ -167,6 +167,6 @@ def ordinal(text: str) -> int | None:
 
 
 def means_another(text: str, noun: str) -> bool:
-    """Whether it says "a different order" or "another one": what was known as `noun` does not hold any more."""
+    """Whether it says "another one" or "a different number": what was known as `noun` does not hold any more."""
     nouns = "|".join(re.escape(part) + "s?" for part in noun.lower().split() if part not in ("number", "code"))
     return bool(re.search(_ANOTHER.format(nouns=nouns or "one"), text.lower()))

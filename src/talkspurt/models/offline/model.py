@@ -7,11 +7,11 @@ is cheap: meaning vectors of sentences heard before are remembered (a memo, not 
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from talkspurt.agent.agent import Agent
 from talkspurt.agent.dialogue import Dialogue
@@ -23,14 +23,16 @@ from talkspurt.models.offline.embedding import WEIGHTS, SentenceEmbedder
 from talkspurt.models.offline.policy import Policy
 from talkspurt.models.offline.standing import Act, ForSlot, IsThatRight, Standing
 from talkspurt.models.offline.understanding import Comprehension
-from talkspurt.models.offline.wording import sentences
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.models.offline.wording import sentences, word
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
 from talkspurt.speech.weights import WeightStore
 
 DEADLINE: Final = 5.0
 """Seconds for one reply: a thousand times what it takes, so only a stuck machine meets it."""
 WARM_UP_DEADLINE: Final = 120.0
 """Seconds to load the model and embed an agent's examples."""
+
+_Result = TypeVar("_Result")
 
 
 class OfflineModel:
@@ -43,6 +45,7 @@ class OfflineModel:
         self._threads = threads
         self._policy = Policy(dialogue)
         self._comprehension: Comprehension | None = None
+        self._warming = asyncio.Lock()
         # One thread: sentences are embedded one at a time anyway, and a burst waits milliseconds.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="offline-brain")
 
@@ -63,19 +66,25 @@ class OfflineModel:
 
     async def warm_up(self) -> None:
         """Load the sentence model and embed the examples. Raises `WeightsError`."""
-        if self._comprehension is None:
-            self._comprehension = await self._run(self._load, WARM_UP_DEADLINE)
+        async with self._warming:
+            if self._comprehension is None:
+                self._comprehension = await self._run(self._load, WARM_UP_DEADLINE)
 
-    async def reply(self, request: ReplyRequest, /) -> AsyncIterator[ReplyPart]:
+    async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream the reply to the end of the history: text, then at most one tool call."""
-        await self.warm_up()
+        if self._comprehension is None:
+            await self.warm_up()
+        offered = {tool.name for tool in request.tools}
         act = await self._run(lambda: self._decide(request), DEADLINE)
+        if act.call and act.call.tool not in offered:
+            act = Act(word(self._dialogue.phrases.trouble, {}))
         for part in _sentences_of(act.text):
             yield TextDelta(part)
         if act.call:
             yield ToolCallPart(_new_id(), act.call.tool, json.dumps(act.call.arguments, sort_keys=True))
-        elif act.hang_up and any(tool.name == END_CALL for tool in request.tools):
+        elif act.hang_up and END_CALL in offered:
             yield ToolCallPart(_new_id(), END_CALL, "{}")
+        yield Usage()
 
     async def aclose(self) -> None:
         """Let the thread end. Idempotent."""
@@ -89,7 +98,7 @@ class OfflineModel:
         assert self._comprehension is not None, "reply warms up first"
         return stand(request.history, self._policy, self._comprehension, request.locale)[1]
 
-    async def _run(self, work: Any, deadline: float) -> Any:
+    async def _run(self, work: Callable[[], _Result], deadline: float) -> _Result:
         loop = asyncio.get_running_loop()
         try:
             return await asyncio.wait_for(loop.run_in_executor(self._executor, work), deadline)

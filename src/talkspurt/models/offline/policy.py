@@ -249,10 +249,18 @@ class Policy:
     # ── a tool answers ────────────────────────────────────────────────────────────
 
     def called(self, standing: Standing, tool: str, arguments: Mapping[str, Any]) -> Standing:
-        """A tool is called; by us, or by the runtime after a yes."""
+        """A tool is called; by us, by the runtime after a yes, or by another model earlier in this call."""
         if standing.calling and standing.calling.tool == tool:
             return standing
-        return replace(standing, calling=Call("task", tool, arguments))
+        verification = self._dialogue.verification
+        if verification and tool == verification.tool:
+            return replace(standing, calling=Call("verify", tool, arguments))
+        for slot in self._dialogue.slots:
+            if slot.resolver and slot.resolver.tool == tool:
+                return replace(standing, calling=Call("resolve", tool, arguments, slot.name))
+        known = {fact for slot in self._dialogue.slots for fact in slot.fills()}
+        facts = {name: value for name, value in arguments.items() if name in known and value}
+        return replace(standing, calling=Call("task", tool, arguments), facts={**standing.facts, **facts})
 
     def learn(self, standing: Standing, tool: str, result: Mapping[str, Any]) -> Move:
         """A tool has answered."""
@@ -349,7 +357,8 @@ class Policy:
         standing = replace(standing, refusals=standing.refusals + 1)
         if standing.refusals >= REFUSALS:
             return self._offer_person(replace(standing, verifying=False, refusals=0), reason)
-        way = next(way for way in verification.ways if set(self._facts_of(way)) == set(call.arguments))
+        ways = (way for way in verification.ways if set(self._facts_of(way)) == set(call.arguments))
+        way = next(ways, verification.ways[0])
         # Resolved slots exist; what was only heard is in doubt, the last one first.
         doubted = next(
             (self._dialogue.slot(name) for name in reversed(way) if not self._dialogue.slot(name).resolver), None

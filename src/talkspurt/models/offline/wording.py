@@ -108,14 +108,14 @@ def _fill(template: str, values: Mapping[str, Any]) -> tuple[str, frozenset[str]
 
 
 def _say(value: Any, form: str, path: str) -> str:
-    if value is None or value in ([], ""):
+    if value is None or value in ([], "") or isinstance(value, Mapping):
         return ""
     return _FORMS.get(form, _plain)(value, path)
 
 
 def _plain(value: Any, _path: str) -> str:
     if isinstance(value, list | tuple):
-        return enumeration([str(each) for each in value])
+        return enumeration([str(each) for each in value if not isinstance(each, Mapping | list)])
     return str(value)
 
 
