@@ -18,7 +18,7 @@ setup:
 	@scripts/setup
 
 call: setup
-	@$(BIN)/talkspurt call --serve --scenario order-enquiry $(ARGS)
+	@$(BIN)/talkspurt call --serve --scenario order-enquiry --voice rms $(ARGS)
 
 serve: setup
 	@$(BIN)/talkspurt serve $(ARGS)
