@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, cast
+from typing import Final
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk, Synthesizer
@@ -123,12 +123,8 @@ class PhraseCache:
 
     async def _make(self, key: _Key, phrase: _Phrase) -> None:
         text, voice, locale = key
-        # The port promises an iterator that can be closed; generators are all there is.
-        speech = cast(
-            "AsyncGenerator[SpeechChunk, None]", self._synthesizer.synthesize(text, voice=voice, locale=locale)
-        )
         try:
-            async with aclosing(speech):
+            async with aclosing(self._synthesizer.synthesize(text, voice=voice, locale=locale)) as speech:
                 async for chunk in speech:
                     phrase.add(chunk)
             self._keep(key, phrase)
