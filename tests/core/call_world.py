@@ -288,17 +288,8 @@ class World:
     def run(self, duration: float) -> "World":
         """Let time pass."""
         until = self.now + duration
-        while True:
-            event_at = self._events[0][0] if self._events else None
-            deadline = self.conversation.deadline
-            due = min((at for at in (event_at, deadline) if at is not None), default=None)
-            if due is None or due > until:
-                break
-            self.now = max(self.now, due)
-            if deadline is not None and deadline <= self.now:
-                self.give(None)
-            else:
-                heapq.heappop(self._events)[2]()
+        while self._step(until):
+            pass
         self.now = until
         return self
 
@@ -306,9 +297,24 @@ class World:
         """Let time pass until something holds."""
         end = self.now + patience
         while not condition(self):
-            assert self.now < end, f"still {self.floor} after {patience} s"
-            self.run(0.02)
+            assert self._step(end), f"still {self.floor} after {patience} s"
         return self
+
+    def _step(self, until: float) -> bool:
+        """Let the next thing happen, if it happens by then."""
+        deadline = self.conversation.deadline
+        due = self._events[0][0] if self._events else None
+        if deadline is not None and (due is None or deadline <= due):
+            if deadline > until:
+                return False
+            self.now = max(self.now, deadline)
+            self.give(None)
+        elif due is not None and due <= until:
+            self.now = max(self.now, due)
+            heapq.heappop(self._events)[2]()
+        else:
+            return False
+        return True
 
     def later(self, delay: float, action: Callable[[], None]) -> None:
         """Do something when its time has come."""

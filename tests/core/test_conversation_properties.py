@@ -41,7 +41,7 @@ EXPECTED = (
     *(kind.__name__ for kind in (ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
     *("reply_overdue", "tool_overdue", "transcript_overdue", "segment_overdue", "marks_missing"),
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
-    *("caller_silent", "caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
+    *("caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
 )
 
 

@@ -14,6 +14,7 @@ The agent's half lives in `AgentSide`; this file holds the floor and the caller'
 """
 
 from dataclasses import replace
+from types import NoneType
 from typing import Any, Literal, assert_never
 
 from talkspurt.core import commands, history, log, playback, turn
@@ -51,7 +52,7 @@ from talkspurt.core.events import (
     TranscriptionFailed,
 )
 from talkspurt.core.settings import Settings
-from talkspurt.core.snapshot import VERSION, Decoder, encode
+from talkspurt.core.snapshot import VERSION, Decoder, Parts, encode
 from talkspurt.core.states import (
     TRANSITIONS,
     Closing,
@@ -199,38 +200,38 @@ class Conversation:
     @classmethod
     def restore(cls, settings: Settings, snapshot: dict[str, Any]) -> "Conversation":
         """Make the conversation that `snapshot` was taken of. Raises `ValueError` when it cannot be read."""
-        if snapshot.get("version") != VERSION:
-            raise ValueError(f"snapshot version {snapshot.get('version')!r} cannot be read, only {VERSION}")
-        read = _DECODER.decode
+        parts = Parts(snapshot, _DECODER)
         self = cls(settings)
         agent = self._agent
-        try:
-            self._now = snapshot["now"]
-            self._floor = read(snapshot["floor"])
-            self._attachment = snapshot["attachment"]
-            self._talkspurt = snapshot["talkspurt"]
-            self._utterances = snapshot["utterances"]
-            self._revisions = snapshot["revisions"]
-            self._misses = snapshot["misses"]
-            self._quiet_since = snapshot["quiet_since"]
-            self._prompted = snapshot["prompted"]
-            agent.turn = read(snapshot["turn"])
-            agent.suspended = snapshot["suspended"]
-            agent.pending = read(snapshot["pending"])
-            agent.running = read(snapshot["running"])
-            agent.failures = snapshot["failures"]
-            agent.replies = snapshot["replies"]
-            agent.segments = snapshot["segments"]
-            agent.log.places = list(read(snapshot["places"]))
-            agent.log.recorded = snapshot["recorded"]
-            agent.playback.epoch = snapshot["epoch"]
-            agent.playback.heard = snapshot["heard"]
-            agent.playback.progress_at = snapshot["progress_at"]
-            segments = read(snapshot["playback"])
-            agent.playback.segments = {segment.id: segment for segment in segments}
-            agent.playback.open = {segment.id: None for segment in segments if not segment.settled}
-        except (KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"snapshot is incomplete: {error}") from None
+        self._now = parts.plain("now", float)
+        self._floor = parts.one("floor", *TRANSITIONS)
+        self._attachment = parts.plain("attachment", int)
+        self._talkspurt = parts.plain("talkspurt", int)
+        self._utterances = parts.plain("utterances", int)
+        self._revisions = parts.plain("revisions", int)
+        self._misses = parts.plain("misses", int)
+        self._quiet_since = parts.plain("quiet_since", float)
+        self._prompted = parts.plain("prompted", bool)
+        agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
+        agent.suspended = parts.plain("suspended", bool)
+        agent.pending = parts.one("pending", turn.PendingEffect, NoneType)
+        agent.running = parts.mapping("running", turn.RunningTool)
+        agent.failures = parts.plain("failures", int)
+        agent.replies = parts.plain("replies", int)
+        agent.segments = parts.plain("segments", int)
+        agent.log.places = list(parts.many("places", history.CallerSaid, log.Spoken, log.Called))
+        agent.log.recorded = parts.plain("recorded", int)
+        agent.playback.epoch = parts.plain("epoch", int)
+        agent.playback.heard = parts.plain("heard", float)
+        agent.playback.progress_at = parts.plain("progress_at", float)
+        segments = parts.many("playback", playback.Segment)
+        agent.playback.segments = {segment.id: segment for segment in segments}
+        agent.playback.open = {segment.id: None for segment in segments if not segment.settled}
+        if agent.log.recorded > len(agent.log.places):
+            raise ValueError("snapshot has recorded more than was said")
+        spoken = {place.segment for place in agent.log.places if isinstance(place, log.Spoken)}
+        if spoken != agent.playback.segments.keys():
+            raise ValueError("snapshot has places and segments that do not belong together")
         return self
 
     # ── facts ─────────────────────────────────────────────────────────────────────

@@ -5,10 +5,13 @@ version rises whenever an old snapshot could no longer be read.
 """
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 VERSION: Final = 1
+_PLAIN: Final = (int, float, str, bool)
+
+_T = TypeVar("_T")
 
 
 def encode(value: Any) -> Any:
@@ -43,6 +46,68 @@ class Decoder:
                 return frozenset(value["items"])
             if kind == "dict":
                 return {key: self.decode(item) for key, item in value["items"]}
-            return self._classes[str(kind)](**{k: self.decode(v) for k, v in value.items() if k != "~"})
+            made = self._classes[str(kind)](**{k: self.decode(v) for k, v in value.items() if k != "~"})
+            for field in dataclasses.fields(made):
+                if field.type in _PLAIN:
+                    _checked(getattr(made, field.name), field.type)
+            return made
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"snapshot holds no readable {kind!r}: {error}") from None
+
+
+class Parts:
+    """The parts of a snapshot by name. Raises `ValueError` for one that is missing or not what it must be."""
+
+    def __init__(self, snapshot: Any, decoder: Decoder) -> None:
+        if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
+            version = snapshot.get("version") if isinstance(snapshot, dict) else None
+            raise ValueError(f"snapshot version {version!r} cannot be read, only {VERSION}")
+        self._snapshot = snapshot
+        self._decoder = decoder
+
+    def plain(self, name: str, kind: type[_T]) -> _T:
+        """A number or a truth value."""
+
+        def read(value: Any) -> _T:
+            checked: _T = _checked(value, kind)
+            return checked
+
+        return self._named(name, read)
+
+    def one(self, name: str, *kinds: type) -> Any:
+        """What `encode` made of an instance of one of these classes."""
+        return self._named(name, lambda value: _checked(self._decoder.decode(value), *kinds))
+
+    def many(self, name: str, *kinds: type) -> tuple[Any, ...]:
+        """What `encode` made of a sequence of such instances."""
+
+        def read(value: Any) -> tuple[Any, ...]:
+            items: tuple[Any, ...] = _checked(self._decoder.decode(value), tuple)
+            return tuple(_checked(item, *kinds) for item in items)
+
+        return self._named(name, read)
+
+    def mapping(self, name: str, kind: type[_T]) -> dict[str, _T]:
+        """What `encode` made of a dictionary from text to such instances."""
+
+        def read(value: Any) -> dict[str, _T]:
+            items: dict[str, _T] = _checked(self._decoder.decode(value), dict)
+            return {_checked(key, str): _checked(item, kind) for key, item in items.items()}
+
+        return self._named(name, read)
+
+    def _named(self, name: str, read: Callable[[Any], _T]) -> _T:
+        if name not in self._snapshot:
+            raise ValueError(f"snapshot has no {name}")
+        try:
+            return read(self._snapshot[name])
+        except ValueError as error:
+            raise ValueError(f"snapshot cannot be read at {name}: {error}") from None
+
+
+def _checked(value: Any, *kinds: type) -> Any:
+    # JSON knows one kind of number, and a truth value is none.
+    accepted = (*kinds, int) if float in kinds else kinds
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(f"{value!r} is no {' or '.join(kind.__name__ for kind in kinds)}")
+    return value
