@@ -398,6 +398,30 @@ async def test_what_it_does_not_know_it_says(line: Line, shop: Shop, question: s
     assert shop.calls == []
 
 
+async def test_a_person_is_offered_to_who_asks_for_nothing_it_knows(line: Line, shop: Shop) -> None:
+    await line.say("Who is the president of Peru?")
+    await line.say("Tell me a joke.")
+    assert "colleague" in await line.say("What's the weather like?")
+    assert "putting you through" in await line.say("Okay, sure.")
+
+
+async def test_a_number_without_a_wish_is_kept(line: Line) -> None:
+    assert "What can I do" in await line.say("My order number is W2378156.")
+    assert "ZIP" in await line.say("I want to know where it is.")
+
+
+async def test_facts_that_were_not_asked_for_are_taken(line: Line) -> None:
+    await line.say("Where is my order?")
+    assert "email" in await line.say("I don't have the number.")
+    assert "ZIP" in await line.say("My name is Yusuf Rossi.")
+    assert "8 1 5 6" in await line.say("19122")
+
+
+@pytest.mark.parametrize("noise", ["Um.", "you", "Uh..."])
+async def test_a_stray_word_is_taken_as_misheard(line: Line, noise: str) -> None:
+    assert "say that again" in await line.say(noise)
+
+
 async def test_a_change_of_subject_in_the_middle_of_a_question(line: Line, shop: Shop) -> None:
     assert "order number" in await line.say("I'd like to return something.")
     await line.say("Actually, where is my other order, W5000001?")

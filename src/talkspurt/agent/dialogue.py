@@ -132,8 +132,9 @@ class Intent:
     say: Wordings = ()
     declined: Wordings = ()
     """Said when the caller does not confirm the tool's effect; default: `Phrases.declined`."""
-    act: Literal["answer", "repeat", "goodbye"] = "answer"
-    """`repeat` says the last words again; `goodbye` hangs up after `say`."""
+    act: Literal["answer", "repeat", "goodbye", "unknown"] = "answer"
+    """`repeat` says the last words again; `goodbye` hangs up after `say`; `unknown` collects what the agent cannot
+    help with: `say` admits it, and when that happens again and again, a person is offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,8 @@ class Phrases:
         "I'm afraid I can't help with that. I can help you {abilities}.",
     )
     """`{abilities}` lists a few intents by title."""
+    beyond: Wordings = "I'm sorry, that's beyond me."
+    """Instead of `unknown`, when a person is offered."""
     clarify: Wordings = "Just to be sure: do you want to {first}, or {second}?"
     anything_else: Wordings = ("Anything else?", "Is there anything else?")
     go_on: Wordings = "Of course. What can I do for you?"

@@ -137,8 +137,9 @@ CAPABILITIES: Final = Intent(
 
 OUT_OF_SCOPE: Final = Intent(
     "out_of_scope",
+    act="unknown",
     say=(
-        "I'm sorry, I don't know about that. I can help you {abilities}.",
+        "I'm sorry, I don't know how to help with that. I can help you {abilities}.",
         "I'm afraid that's beyond me. I can help you {abilities}.",
     ),
     examples=(

@@ -20,13 +20,13 @@ _SLOTS: Final = (
         keypad="Let's try the keypad: please type the digits of your order number, then press hash.",
         help="It's in your confirmation email: a W and seven digits.",
         resolver=Resolver("find_order", read_back="I found order {value:spell}. Is that the one?"),
-        options=Options("get_account_info", items="orders", value="order_id", label="{order_id:ending}, {status}"),
+        options=Options("get_account_info", items="orders", value="order_id", label="{order_id:ending} {status}"),
     ),
     Slot(
         "zip_code",
         "zip",
         noun="ZIP code",
-        ask="And what's the ZIP code on your account?",
+        ask="What's the ZIP code on your account?",
         retry="Sorry, could you say the ZIP code again, one digit at a time?",
         keypad="Please type your ZIP code on the keypad, then press hash.",
         help="It's the five digit postal code of your home address.",
@@ -95,6 +95,7 @@ _ORDER_STATUS: Final = Intent(
         "My tracking hasn't moved in days.",
         "Where are the shoes I ordered?",
         "Why don't I have my things yet?",
+        "Where is it now?",
         "The lamp still hasn't shown up.",
     ),
     outcomes=(
@@ -346,6 +347,10 @@ _PERSON: Final = Intent(
         "I need an actual person on the line.",
         "I'm done talking to a computer.",
         "Is anybody there who can help me?",
+        "I'd like to talk to somebody about my order.",
+        "Can I speak to a person about a refund?",
+        "I need to speak with someone about my return.",
+        "Get me somebody, then.",
     ),
     outcomes=(
         Outcome("{message}", where={"handed_over": True}, follow_up=False),
@@ -362,12 +367,15 @@ _SMALL_TALK: Final = (
     replace(
         OUT_OF_SCOPE,
         say=(
-            "I'm sorry, I don't know about that. I can help with orders, returns, refunds, or your account.",
-            "I'm afraid that's beyond me. I can look into orders, returns, refunds, or your account.",
+            "I'm sorry, I don't know about that. I can look into orders, returns, refunds, or your account.",
+            "I'm afraid I can't help with that. I can look into orders, returns, refunds, or your account.",
         ),
         examples=(
             *OUT_OF_SCOPE.examples,
             "What are your store hours?",
+            "Cancel my order, please.",
+            "I want to change the address of an order.",
+            "I'd like to exchange it for another color.",
             "Where is your nearest store?",
             "Do you sell televisions?",
             "Do you have this in a larger size in stock?",
@@ -404,7 +412,7 @@ DIALOGUE: Final = Dialogue(
     phrases=Phrases(
         hello="Hi, this is Sarah! How can I help you today?",
         offer_person="Would you like me to get a colleague for you?",
-        ask_many="That order has {choices}. Which would you like to return?",
+        ask_many="That order has the {choices}. Which would you like to return?",
         ask_choice="I see orders ending in {choices}. Which one is it?",
     ),
 )

@@ -127,7 +127,7 @@ _LONG_NUMBER: Final = 5
 
 
 def gist(text: str) -> str:
-    """The words without long numbers and hesitation, which say nothing about what is wanted."""
+    """The words without long numbers and hesitation, which say nothing about what is wanted; may be ""."""
 
     def without_long(number: re.Match[str]) -> str:
         parts = re.findall(r"[a-z0-9]+", number.group(), re.IGNORECASE)
@@ -136,7 +136,7 @@ def gist(text: str) -> str:
 
     shortened = _HESITATION.sub("", _NUMBERS.sub(without_long, text.strip()))
     tidy = re.sub(r"[\s,.\-]*([,.?!])", r"\1", " ".join(shortened.split()))
-    return tidy.strip(" ,-.#") if re.search(r"\w", tidy) else text.strip()
+    return tidy.strip(" ,-.#") if re.search(r"\w", tidy) else ""
 
 
 _ALL: Final = re.compile(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Slot, Wordings
+from talkspurt.agent.spoken import digits
 from talkspurt.models.offline.english import HELLO, LACKING, WAIT, WHERE, means_another, ordinal
 from talkspurt.models.offline.facts import choose, mentioned, read, sounds_like_digits
 from talkspurt.models.offline.standing import (
@@ -29,7 +30,7 @@ from talkspurt.models.offline.standing import (
     Standing,
     Which,
 )
-from talkspurt.models.offline.understanding import MARGIN, Understood
+from talkspurt.models.offline.understanding import MARGIN, SENTENCE, Understood
 from talkspurt.models.offline.wording import enumeration, evaluate, look_up, sentences, word
 
 TRIES: Final = 3
@@ -56,11 +57,11 @@ class Policy:
     def hear(self, standing: Standing, heard: Understood) -> Move:
         """The caller's turn is over."""
         standing = replace(standing, turn=standing.turn + 1, calling=None)
-        if not heard.typed and not any(character.isalnum() for character in heard.text):
-            return self._unheard(standing)
         question = standing.question
         noted = self._note(standing, heard)
         news = noted.facts != standing.facts or noted.heard != standing.heard
+        if not heard.typed and not heard.words and heard.agrees is None and not digits(heard.text):
+            return self._unheard(standing)
         if self._wants(heard, "repeat") and not news and heard.agrees is None and not isinstance(question, GoAhead):
             return self._repeat(standing)
         match question:
@@ -95,8 +96,13 @@ class Policy:
     def _hear_wish(self, standing: Standing, heard: Understood) -> Move:
         """The floor is open: do what is wanted, ask when unsure, say so when it is unknown."""
         best = heard.best
-        if heard.typed or best is None:
+        if heard.typed or not heard.words:
             return self._hear_number(standing, heard)
+        if heard.agrees is not None and not heard.clear and not standing.heard:
+            return self._speak(standing, self._say(standing, self._phrases.go_on))
+        if best is None:
+            announced = heard.text in standing.heard.values()
+            return self._advance(standing) if announced else self._unknown(standing, heard)
         rivals = [
             guess for guess in heard.guesses[1:] if best.score - guess.score < MARGIN and guess.name in self._titled
         ]
@@ -108,11 +114,13 @@ class Policy:
         return self._begin(standing, heard, best.name)
 
     def _hear_number(self, standing: Standing, heard: Understood) -> Move:
-        """Something without a known wish: perhaps a number for what we were doing, otherwise it is unknown."""
+        """Nothing but a number, or less: it may be for what we were doing."""
         slot = next((slot for slot in self._dialogue.slots if slot.resolver and slot.kind == "identifier"), None)
         if slot and slot.name not in standing.heard and (heard.typed or sounds_like_digits(heard.text)):
             standing = replace(standing, heard={**standing.heard, slot.name: heard.text})
-        return self._advance(standing) if standing.heard else self._unknown(standing)
+        if standing.heard or heard.agrees is not None:
+            return self._advance(standing)
+        return self._unknown(standing, heard)
 
     def _hear_answer(self, standing: Standing, heard: Understood, name: str, *, news: bool) -> Move:
         """We asked for a fact. Digits and choices are taken as answers first; other intents when they are clear."""
@@ -127,6 +135,8 @@ class Policy:
             joined = sentences(standing.missed.get(name, ""), heard.text)
             words = joined if not heard.typed and read(slot, joined) and not read(slot, heard.text) else heard.text
             return self._advance(replace(standing, heard={**standing.heard, name: words}, question=Nothing()))
+        if not answer and standing.verifying and not slot.resolver:
+            standing, news = self._volunteered(standing, slot, heard, news=news)
         if news:
             wish = heard.leader(self._titled)
             return self._begin(standing, heard, wish) if wish else self._advance(standing)
@@ -146,6 +156,15 @@ class Policy:
         if heard.agrees is False and len(heard.text.split()) <= 3:
             return self._advance(replace(standing, lacking=standing.lacking | {name}, question=Nothing()))
         return self._miss(replace(standing, missed={**standing.missed, name: heard.text}), slot)
+
+    def _volunteered(self, standing: Standing, asked: Slot, heard: Understood, *, news: bool) -> tuple[Standing, bool]:
+        """A bare ZIP code given when something else was asked to verify the caller."""
+        for slot in self._dialogue.slots:
+            if slot.kind == "zip" and slot.name != asked.name and not self._filled(standing, slot.name):
+                facts = read(slot, heard.text, typed=heard.typed)
+                if facts:
+                    return replace(standing, facts={**standing.facts, **facts}), True
+        return standing, news
 
     def _hear_read_back(self, standing: Standing, heard: Understood, question: IsThatRight) -> Move:
         """We proposed a close match."""
@@ -219,7 +238,7 @@ class Policy:
         scores = [heard.score(name) for name in pair]
         if heard.agrees is None and max(scores) > -0.9 and abs(scores[0] - scores[1]) > 0.02:
             return self._begin(open_floor, heard, pair[scores.index(max(scores))])
-        return self._unknown(open_floor)
+        return self._unknown(open_floor, heard)
 
     def _hear_more(self, standing: Standing, heard: Understood) -> Move:
         """We asked whether there is anything else."""
@@ -394,6 +413,8 @@ class Policy:
             facts = {fact: standing.facts[fact] for fact in self._facts_of(known[0])}
             return self._call(standing, Call("verify", verification.tool, facts))
         open_ways = [way for way in verification.ways if not standing.lacking & set(way)]
+        # What the caller has begun to tell is gone on with: a name given unasked calls for the ZIP, not the e-mail.
+        open_ways.sort(key=lambda way: not any(self._filled(standing, name) for name in way))
         if not open_ways:
             return self._offer_person(replace(standing, verifying=False), self._say(standing, self._phrases.stuck))
         slot = next(self._dialogue.slot(name) for name in open_ways[0] if not self._filled(standing, name))
@@ -450,6 +471,8 @@ class Policy:
                 return self._repeat(standing)
             case "goodbye":
                 return self._goodbye(standing, intent)
+            case "unknown" if not isinstance(standing.question, ForSlot):
+                return self._unknown(standing, heard)
         if not intent.tool:
             return self._answer_plainly(standing, intent)
         again = intent.name == standing.intent and isinstance(standing.question, ForSlot)
@@ -528,18 +551,20 @@ class Policy:
             return self._offer_person(standing, sorry)
         return self._speak(standing, sentences(sorry, self._say(standing, self._phrases.say_again)))
 
-    def _unknown(self, standing: Standing) -> Move:
+    def _unknown(self, standing: Standing, heard: Understood) -> Move:
         """Something that no intent is about: say so, and what can be done instead."""
         standing = replace(standing, trouble=standing.trouble + 1, question=Nothing())
-        unknown = next((intent for intent in self._dialogue.intents if intent.name == "out_of_scope"), None)
-        text = self._say(standing, unknown.say if unknown else ()) or self._say(
-            standing, self._phrases.unknown, abilities=self._abilities()
-        )
-        return (
-            self._offer_person(standing, self._say(standing, self._phrases.unheard))
-            if standing.trouble >= TRIES
-            else self._speak(standing, text)
-        )
+        unheard = self._say(standing, self._phrases.unheard)
+        if heard.words < SENTENCE and not heard.clear:
+            # A word or two that mean nothing are more likely misheard than beyond us.
+            text = sentences(unheard, self._say(standing, self._phrases.say_again))
+        else:
+            intent = next((intent for intent in self._dialogue.intents if intent.act == "unknown"), None)
+            wordings = intent.say if intent else self._phrases.unknown
+            text = self._say(standing, wordings, abilities=self._abilities())
+        if standing.trouble >= TRIES:
+            return self._offer_person(standing, self._say(standing, self._phrases.beyond))
+        return self._speak(standing, text)
 
     def _offer_person(self, standing: Standing, why: str) -> Move:
         """Nothing more can be done here: offer a person, if there is a way to one."""

@@ -110,19 +110,20 @@ class Comprehension:
     def understand(self, text: str, *, typed: bool = False, asked: bool = False, locale: str = "en-US") -> Understood:
         """One turn; `asked` when the caller was asked for a fact, which they may not have."""
         words = text.strip()
-        if typed or not re.search(r"\w", words):
-            return Understood(words, typed=typed)
+        core = gist(words)
+        if typed or not core:
+            return Understood(words, typed=typed, agrees=None if typed else yes_or_no(words, locale))
         allowed = self._always | (WHEN_ASKED if asked else frozenset())
-        guesses = self._rank(gist(words), allowed)
+        guesses = self._rank(core, allowed)
         best = guesses[0]
         if best.name not in self._tasks or best.score < PLAIN:
             parts = [part for part in re.split(r"(?<=[.?!;])\s+|,?\s+\b(?:and|but|so|because)\b\s+", words) if part]
-            readings = [self._rank(gist(part), allowed) for part in parts if len(part.split()) > 1]
+            readings = [self._rank(gist(part), allowed) for part in parts if len(gist(part).split()) > 1]
             readings = [reading for reading in readings if reading[0].name in self._tasks and reading[0].score > PLAIN]
             guesses = max([guesses, *readings[:4]], key=self._weight) if readings else guesses
         topics = {name: self._topic(guess) for guess in guesses if self._topics.get(name := guess.name)}
         return Understood(
-            words, words=len(gist(words).split()), agrees=yes_or_no(words, locale), guesses=guesses, topics=topics
+            words, words=len(core.split()), agrees=yes_or_no(words, locale), guesses=guesses, topics=topics
         )
 
     def _weight(self, guesses: tuple[Guess, ...]) -> tuple[bool, float]:
