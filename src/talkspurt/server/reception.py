@@ -113,7 +113,8 @@ class Reception:
         """Cut off what is still held."""
         for task in self._holding:
             task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        # Without the error of the block: the group would wrap it, and the operator is to see it as it is.
+        await self._group.__aexit__(None, None, None)
 
     def open(self, switchboard: Switchboard) -> None:
         """Take calls from now on."""

@@ -8,9 +8,8 @@ clients are warm. SIGTERM or SIGINT: no new calls, running calls finish for up t
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -59,7 +58,7 @@ async def serve(
     signatures = _signatures(config)
     limits = RateLimits(config.limits)
     numbers = handover_numbers(config.handover)
-    with _bind(config) as listener:
+    with _stop_on_signal(stop), _bind(config) as listener:
         port: int = listener.getsockname()[1]
         origin = Origin(config.server.public_url) if config.server.public_url else _local_origin(config, port)
         store = await Store.open(config.store.url)
@@ -98,8 +97,7 @@ async def serve(
                     server_header=False,
                     proxy_headers=False,
                     timeout_graceful_shutdown=HTTP_GRACE,
-                ),
-                stop,
+                )
             )
             async with reception:
                 await _run(
@@ -187,20 +185,36 @@ def _bind(config: Config) -> socket.socket:
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, but a signal begins the drain instead of ending the server under its calls."""
+    """uvicorn without its own signal handling, which would end the server under its calls."""
 
-    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stop = stop
-        self._loop = asyncio.get_running_loop()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_stop_on_signal`."""
+        yield
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came; this runs between two bytecodes of the main thread."""
-        if self._stop.is_set():
-            # Somebody is impatient; what Python does with the signal by default is what he wants.
-            signal.signal(sig, signal.SIG_DFL)
-            signal.raise_signal(sig)
-        self._loop.call_soon_threadsafe(self._stop.set)
+
+@contextmanager
+def _stop_on_signal(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`; a second one does what it does by default."""
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    handled: list[signal.Signals] = []
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        # Signals belong to the main thread; a server in another one is stopped by its event only.
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(wanted, received, wanted)
+            handled.append(wanted)
+    try:
+        yield
+    finally:
+        for wanted in handled:
+            loop.remove_signal_handler(wanted)
 
 
 class _ImpatientProtocol(H11Protocol):
