@@ -508,6 +508,51 @@ async def test_asks_which_of_two_things_is_meant(line: Line, shop: Shop) -> None
     assert "refund" in await line.say("19122")
 
 
+def _as_history(*entries: Entry) -> tuple[Entry, ...]:
+    """A caller who has asked for an order, whose tool call is the last thing in the history."""
+    return (AgentSaid("Hello."), CallerSaid("Where is order W2378156?"), *entries)
+
+
+async def _reply(model: OfflineModel, history: tuple[Entry, ...]) -> tuple[str, list[str]]:
+    parts = [part async for part in model.reply(ReplyRequest("", history, TOOLS))]
+    text = "".join(part.text for part in parts if isinstance(part, TextDelta))
+    return text, [part.name for part in parts if isinstance(part, ToolCallPart)]
+
+
+FOUND = (
+    ToolCalled("1", "find_order", '{"heard":"W2378156"}'),
+    ToolAnswered("1", "find_order", '{"match":"exact","order_id":"W2378156"}'),
+    ToolCalled("2", "check_order_status", '{"order_id":"W2378156"}'),
+)
+
+
+async def test_a_hello_while_a_tool_runs_does_not_lose_the_thread(retail_model: OfflineModel) -> None:
+    running = ToolAnswered("2", "check_order_status", '{"status":"running"}')
+    history = _as_history(*FOUND, running, CallerSaid("Hello?"))
+    assert await _reply(retail_model, history) == ("", ["check_order_status"])
+
+
+async def test_a_result_that_was_not_heard_is_said_after_all(retail_model: OfflineModel) -> None:
+    result = '{"order_id":"W2378156","status":"delivered","items":[{"name":"lamp"}]}'
+    history = _as_history(*FOUND, ToolAnswered("2", "check_order_status", result), CallerSaid("Hello? Are you there?"))
+    text, calls = await _reply(retail_model, history)
+    assert "lamp was delivered" in text
+    assert calls == []
+
+
+async def test_it_takes_over_in_the_middle_of_a_call_of_another_model(retail_model: OfflineModel) -> None:
+    history = _as_history(
+        ToolCalled("1", "verify_caller", '{"order_id":"W2378156","zip_code":"60614"}'),
+        ToolAnswered("1", "verify_caller", '{"verified":true,"first_name":"Maya"}'),
+        AgentSaid("Thanks, Maya. What can I do?"),
+        ToolCalled("2", "check_order_status", '{"order_id":"W2378156"}'),
+        ToolAnswered("2", "check_order_status", '{"error":{"kind":"failed","message":"m"}}'),
+        AgentSaid("One moment."),
+        CallerSaid("I'd like to return something from it."),
+    )
+    assert (await _reply(retail_model, history))[1] in (["check_order_status"], ["find_order"])
+
+
 async def test_goodbye_without_the_end_call_tool_just_says_it(retail_model: OfflineModel) -> None:
     parts = [part async for part in retail_model.reply(ReplyRequest("", (CallerSaid("Goodbye."),), ()))]
     assert parts

@@ -114,13 +114,14 @@ def stand(
     for entry in _turns(history):
         match entry:
             case CallerSaid(text, source):
+                standing = replace(standing, unsaid=act.text)
                 asked = isinstance(standing.question, ForSlot | IsThatRight)
                 heard = comprehension.understand(text, typed=source == "keypad", asked=asked, locale=locale)
                 standing, act = policy.hear(standing, heard)
             case AgentSaid(text, interrupted):
                 # What was really said counts, unless only its beginning was heard.
                 cut = interrupted and standing.said.startswith(text.rstrip(" .…,"))
-                standing = standing if cut else replace(standing, said=text)
+                standing, act = standing if cut else replace(standing, said=text), Act()
             case ToolCalled(_, name, arguments):
                 standing = policy.called(standing, name, _object(arguments))
             case ToolAnswered(_, name, content):

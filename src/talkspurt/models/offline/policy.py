@@ -39,6 +39,8 @@ READ_BACKS: Final = 2
 """Times an effect is read back before it is dropped."""
 REFUSALS: Final = 2
 """Failed verifications until a person is offered."""
+RUNNING: Final = {"status": "running"}
+"""What the history shows of a tool that has not answered yet."""
 
 _Value = TypeVar("_Value")
 Move = tuple[Standing, Act]
@@ -56,10 +58,19 @@ class Policy:
 
     def hear(self, standing: Standing, heard: Understood) -> Move:
         """The caller's turn is over."""
-        standing = replace(standing, turn=standing.turn + 1, calling=None)
+        cut_off = standing.calling is not None and isinstance(standing.question, Nothing)
+        unsaid = standing.unsaid
+        standing = replace(standing, turn=standing.turn + 1, calling=None, unsaid="")
         question = standing.question
         noted = self._note(standing, heard)
         news = noted.facts != standing.facts or noted.heard != standing.heard
+        idle = heard.agrees is None and not news and not heard.typed
+        if idle and (heard.clear is None or heard.clear.name in (HELLO, WAIT) or self._wants(heard, "repeat")):
+            # "Hello?" while a tool ran, or before its result was heard: go on where we were.
+            if unsaid and not isinstance(question, GoAhead):
+                return self._speak(standing, unsaid)
+            if cut_off and standing.intent:
+                return self._advance(standing)
         if not heard.typed and not heard.words and heard.agrees is None and not digits(heard.text):
             return self._unheard(standing)
         if self._wants(heard, "repeat") and not news and heard.agrees is None and not isinstance(question, GoAhead):
@@ -284,7 +295,7 @@ class Policy:
     def learn(self, standing: Standing, tool: str, result: Mapping[str, Any]) -> Move:
         """A tool has answered."""
         call = standing.calling
-        if call is None or call.tool != tool:
+        if call is None or call.tool != tool or result == RUNNING:
             return standing, Act()
         standing = replace(standing, calling=None)
         error = look_up(result, "error.kind")
@@ -362,7 +373,7 @@ class Policy:
             return self._more(
                 replace(standing, trouble=0), text or message or self._say(standing, self._phrases.trouble)
             )
-        if kind == "attempts_exhausted":
+        if kind in ("attempts_exhausted", "in_doubt"):
             text = text or str(look_up(result, "error.message") or "")
         return self._offer_person(
             replace(standing, verifying=False), text or self._say(standing, self._phrases.trouble)

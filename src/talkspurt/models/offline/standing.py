@@ -109,6 +109,8 @@ class Standing:
     """Turns in a row that led nowhere."""
     question: Question = field(default_factory=Nothing)
     calling: Call | None = None
+    unsaid: str = ""
+    """Words that were meant to be said before the caller's turn, of which nothing was heard."""
     said: str = ""
     """The last words in full, heard or not."""
 
