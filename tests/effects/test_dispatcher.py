@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
@@ -340,6 +341,16 @@ async def test_executing_twice_at_once_pays_once() -> None:
     assert kind(await line.execute(proposed)) == "refused"
 
 
+@pytest.mark.parametrize("state", ["executing", "done", "withdrawn", "in_doubt"])
+async def test_the_ledger_has_the_last_word_on_what_may_begin(state: Any) -> None:
+    line = Line(level=1)
+    proposed = await line.propose(payee="Ann")
+    record = line.ledger.records[proposed.proposal]
+    line.ledger.records[proposed.proposal] = replace(record, state=state)
+    assert kind(await line.execute(proposed)) == "refused"
+    assert line.bank.paid == []
+
+
 async def test_the_same_effect_again_is_answered_with_the_first_result() -> None:
     line = Line(level=1)
     await line.execute(await line.propose(payee="Ann"))
@@ -361,8 +372,8 @@ async def test_the_same_effect_proposed_twice_before_the_first_yes_happens_once(
     assert first.proposal != second.proposal
     answers = await asyncio.gather(line.execute(first), line.execute(second))
     assert line.bank.paid == ["Ann"]
-    assert answers[0] == {"status": "paid", "to": "Ann"}
-    assert sorted(line.states()) == ["done", "withdrawn"]
+    assert list(answers) == [{"status": "paid", "to": "Ann"}] * 2
+    assert line.states() == ["done", "withdrawn"]
 
 
 async def test_a_withdrawn_effect_never_happens() -> None:

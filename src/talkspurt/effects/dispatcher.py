@@ -90,6 +90,8 @@ class ToolDispatcher:
         self._outcomes: dict[tuple[str, str], str] = {}
         """Content by (tool, canonical arguments) of effects that were done or are in doubt."""
         self._executing: set[asyncio.Task[ToolReturned]] = set()
+        # One effect of a call at a time: the second of two alike then finds the first one's outcome.
+        self._turn = asyncio.Lock()
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The agent's tools and the built-in ones, as a model is told of them."""
@@ -236,24 +238,29 @@ class ToolDispatcher:
         return EffectProposed(tool_call, stored.proposal, words, content)
 
     async def _execute(self, tool_call: str, proposal: str) -> ToolReturned:
+        async with self._turn:
+            return ToolReturned(tool_call, await self._begin(proposal))
+
+    async def _begin(self, proposal: str) -> str:
+        """Begin the proposal, carry it out and record what came of it; returns the content."""
         pending = self._proposals.get(proposal)
         if pending is None:
-            return ToolReturned(tool_call, error_content("refused", NOT_OPEN))
+            return error_content("refused", NOT_OPEN)
         key = (pending.tool.name, pending.record.arguments)
         earlier = self._outcomes.get(key)
         if earlier is not None:
             # The same effect was proposed twice and the other proposal went first.
             await self.withdraw(proposal)
-            return ToolReturned(tool_call, earlier)
+            return earlier
         try:
             begun = await _bounded(self._ledger.begin(proposal))
         except Exception as error:
             _log.error("effect_not_begun", tool=pending.tool.name, **_where(error))
-            return ToolReturned(tool_call, error_content("failed", FAILED))
+            return error_content("failed", FAILED)
         if begun is None:
-            return ToolReturned(tool_call, error_content("refused", NOT_OPEN))
+            return error_content("refused", NOT_OPEN)
         self._proposals.pop(proposal, None)
-        # Until the outcome is known, a second proposal of the same thing must find it in doubt.
+        # Until the outcome is known, the same thing asked for again must find it in doubt.
         self._outcomes[key] = error_content("refused", IN_DOUBT)
         try:
             state, content = await self._carry_out(pending)
@@ -265,7 +272,7 @@ class ToolDispatcher:
         elif state == "failed":
             del self._outcomes[key]
         await self._finish(pending, state, content)
-        return ToolReturned(tool_call, content)
+        return content
 
     async def _carry_out(self, pending: _Proposal) -> tuple[Literal["done", "failed", "in_doubt"], str]:
         tool = pending.tool

@@ -3,6 +3,7 @@
 It keeps the same transitions as the stored one, and can be told to refuse the next write.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Literal
 
@@ -19,7 +20,7 @@ class MemoryEffectLedger:
 
     async def propose(self, record: EffectRecord, /) -> EffectRecord:
         """Store a proposal, or return the record of the same effect that was done before in this call."""
-        self._reach()
+        await self._reach()
         for earlier in self.records.values():
             same = (earlier.call_id, earlier.tool, earlier.arguments) == (record.call_id, record.tool, record.arguments)
             if same and earlier.state == "done":
@@ -29,7 +30,7 @@ class MemoryEffectLedger:
 
     async def begin(self, proposal: str, /) -> EffectRecord | None:
         """Move proposed to executing, once."""
-        self._reach()
+        await self._reach()
         record = self.records.get(proposal)
         if record is None or record.state != "proposed":
             return None
@@ -38,7 +39,7 @@ class MemoryEffectLedger:
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
         """Move executing to its outcome."""
-        self._reach()
+        await self._reach()
         record = self.records.get(proposal)
         if record is None or record.state != "executing":
             raise StoreError(f"effect {proposal} is not executing")
@@ -46,11 +47,13 @@ class MemoryEffectLedger:
 
     async def withdraw(self, proposal: str, /) -> None:
         """Move proposed to withdrawn; leave any other state alone."""
-        self._reach()
+        await self._reach()
         record = self.records.get(proposal)
         if record is not None and record.state == "proposed":
             self.records[proposal] = replace(record, state="withdrawn")
 
-    def _reach(self) -> None:
+    async def _reach(self) -> None:
+        # A real store lets other work of the call go on meanwhile.
+        await asyncio.sleep(0)
         if self.unreachable:
             raise StoreError("the effect ledger cannot be reached")
