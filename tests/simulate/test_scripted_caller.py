@@ -207,7 +207,7 @@ async def test_gaps_and_errors_of_the_line_fail_the_call() -> None:
         await socket.next("stop")
 
     report = await hold(stutter, [Wait(0.8)])
-    assert [failure.split()[0] for failure in report.failures] == ["31950", "1"]
+    assert [failure.split()[0] for failure in report.failures] == ["31950", "gaps"]
 
 
 async def test_the_recording_is_written_as_stereo(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_an_answer_after_the_turn_is_not_its_own() -> None:
 
 
 def test_trim_keeps_what_can_be_heard() -> None:
-    assert len(trim(track(2.0, (0.5, 0.9), (1.0, 1.2)))) == pytest.approx(0.7 * RATE, abs=160)
+    assert len(trim(track(2.0, (0.5, 0.9), (1.0, 1.2)))) == pytest.approx((0.7 + 0.2) * RATE, abs=160)
     assert len(trim(track(1.0))) == 0
 
 

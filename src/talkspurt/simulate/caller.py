@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from talkspurt.errors import CallError, ProviderError
 from talkspurt.simulate.lines import HangUp, Interrupt, Line, PlayWav, PressKeys, Say, Wait
-from talkspurt.simulate.loudness import trim
+from talkspurt.simulate.loudness import audible_edges, trim
 from talkspurt.simulate.recording import CallEnd
 from talkspurt.simulate.report import CallReport, TurnReport
 from talkspurt.simulate.turns import Exchange, measure
@@ -25,6 +25,7 @@ from talkspurt.simulate.voices import read_wav, speak
 
 RATE_HZ: Final = 8_000
 TRANSCRIPTION_SECONDS: Final = 120.0
+MOST_GAPS_NAMED: Final = 5
 MOST_NEWS: Final = 1_000
 """Far above three items a turn: a script that exceeds it fails loudly."""
 
@@ -99,7 +100,7 @@ async def run_script(
 
 
 async def render(lines: Sequence[Line], voice: str) -> list[Clip | None]:
-    """The audio of each line, without silence at its edges; None for lines that are not audible."""
+    """The audio of each line, without long silence at its ends; None for lines that are not audible."""
     return [await _clip(line, voice) for line in lines]
 
 
@@ -214,8 +215,8 @@ class _ScriptedCaller:
             self._failures.append(end.reason)
         self._failures += [error for error in recording.errors if error != end.reason]
         if recording.gaps:
-            worst = max(gap.seconds for gap in recording.gaps)
-            self._failures.append(f"{len(recording.gaps)} gaps in the agent's voice, the longest {worst:.2f} s")
+            where = ", ".join(f"{gap.seconds:.2f} s at {gap.at:.1f}" for gap in recording.gaps[:MOST_GAPS_NAMED])
+            self._failures.append(f"gaps in the agent's voice: {len(recording.gaps)} ({where})")
         return CallReport(recording, tuple(self._reports), tuple(self._failures))
 
     # ── acting ────────────────────────────────────────────────────────────────────
@@ -244,7 +245,9 @@ class _ScriptedCaller:
             self._line.press(line.digits)
         else:
             assert clip is not None
-            began, ended = self._line.speak(clip)
+            first, last = audible_edges(clip)
+            start, _ = self._line.speak(clip)
+            began, ended = start + first / RATE_HZ, start + last / RATE_HZ
         await self._line.until(ended)
         turn = _Turn(number, said, began, ended)
         if isinstance(line, Interrupt):

@@ -49,7 +49,8 @@ def show_report(console: Console, report: CallReport, wav: Path | None) -> None:
         if turn.number:
             latency = "no answer" if turn.latency is None else f"{turn.latency:.2f} s"
             table.add_row(str(turn.number), escape(turn.said), latency, _notes(turn))
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     recording, end = report.recording, report.recording.end
     facts = [f"{recording.seconds:.1f} s", f"{len(recording.gaps)} gaps", f"{len(recording.of('pause'))} pauses"]
     if end is not None:

@@ -15,6 +15,8 @@ from talkspurt.media import g711
 AUDIBLE_RMS: Final = 32_768 * 10 ** (-45 / 20)
 WINDOW: Final = 80
 """Samples by which edges of speech are located: 10 ms."""
+MARGIN: Final = 800
+"""Samples kept around what is audible where it is cut out."""
 
 
 @lru_cache(maxsize=4_096)
@@ -29,10 +31,19 @@ def audible_windows(samples: NDArray[np.int16]) -> NDArray[np.bool_]:
     return _levels(samples, WINDOW) > AUDIBLE_RMS
 
 
-def trim(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The clip without the silence before and after what can be heard; empty when nothing can."""
+def audible_edges(samples: NDArray[np.int16]) -> tuple[int, int]:
+    """Where what can be heard begins and ends, in samples; (0, 0) when nothing can."""
     heard = np.flatnonzero(audible_windows(samples))
-    return samples[int(heard[0]) * WINDOW : (int(heard[-1]) + 1) * WINDOW] if len(heard) else samples[:0]
+    return (int(heard[0]) * WINDOW, (int(heard[-1]) + 1) * WINDOW) if len(heard) else (0, 0)
+
+
+def trim(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The clip without long silence at its ends; empty when nothing can be heard.
+
+    A tenth of a second is kept: an h or an f begins and ends below what counts as audible.
+    """
+    first, last = audible_edges(samples)
+    return samples[max(0, first - MARGIN) : last + MARGIN] if last else samples[:0]
 
 
 def phrases(samples: NDArray[np.int16], *, pause: float = 0.35, longest: float = 9.0) -> list[NDArray[np.int16]]:
@@ -55,8 +66,8 @@ def phrases(samples: NDArray[np.int16], *, pause: float = 0.35, longest: float =
     return pieces
 
 
-def _with_margin(samples: NDArray[np.int16], first: int, last: int, margin: int = 10) -> NDArray[np.int16]:
-    return samples[max(0, first - margin) * WINDOW : (last + 1 + margin) * WINDOW]
+def _with_margin(samples: NDArray[np.int16], first: int, last: int) -> NDArray[np.int16]:
+    return samples[max(0, first * WINDOW - MARGIN) : (last + 1) * WINDOW + MARGIN]
 
 
 def _levels(samples: NDArray[np.int16], window: int) -> NDArray[np.float64]:

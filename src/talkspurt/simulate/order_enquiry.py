@@ -34,7 +34,7 @@ async def order_enquiry(database: Path) -> Sequence[Line]:
         raise ConfigurationError("the shop has no order on its way to ask about")
     order_id, zip_code = found
     return (
-        Say(f"Hi, where is my order? The number is {spell(order_id)}."),
+        Say(f"Hi, I'd like to know where my order is. The number is {spell(order_id)}."),
         Say(f"My zip code is {spell(zip_code)}."),
         Say("No thanks, that's all. Goodbye."),
     )

@@ -26,7 +26,7 @@ SAMPLE_FORMATS: Final = {1: "u1", 2: "<i2", 4: "<i4"}
 
 
 async def speak(text: str, voice: str = "slt") -> NDArray[np.int16]:
-    """Speak `text`; the clip begins and ends with its first and last audible sample.
+    """Speak `text`, without long silence at its ends.
 
     Raises `ConfigurationError` when flite is missing, the voice unknown or nothing can be said.
     """
