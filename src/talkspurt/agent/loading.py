@@ -1,6 +1,8 @@
 """Finds the agents that the configuration names by `module:attribute`."""
 
 import importlib
+import sys
+from pathlib import Path
 
 from talkspurt.agent.agent import Agent
 from talkspurt.errors import ConfigurationError
@@ -14,6 +16,9 @@ def load_agent(name: str, target: str) -> Agent:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise ConfigurationError(f"agents.{name}: '{target}' must have the form module:attribute")
+    # As `python -m` does: an agent lies next to the configuration that names it, and is not installed.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

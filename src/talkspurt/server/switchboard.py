@@ -24,7 +24,7 @@ from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import StoreError, TalkspurtError
 from talkspurt.models import create_model
-from talkspurt.ports import Call, LanguageModel, Transport
+from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.recognizers import create_recognizer
 from talkspurt.session import Services, Session
 from talkspurt.speech.voice_activity import SileroVoiceActivity
@@ -89,6 +89,8 @@ class Switchboard:
                 detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
                 await recognizer.warm_up()
                 await synthesizer.warm_up()
+                for entry in config.numbers:
+                    await _say_once(synthesizer, agents[entry.agent], entry.locale)
                 for desk in desks.values():
                     await desk.model.warm_up()
             clock = MediaClock(detector)
@@ -206,6 +208,12 @@ class _Recorder:
             except TalkspurtError as error:
                 # The next turn brings a newer one.
                 _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
+
+
+async def _say_once(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
+    """Speak what every call begins with, so that it comes out of the phrase cache when somebody waits for it."""
+    async for _ in synthesizer.synthesize(agent.greeting, voice=agent.voice.name, locale=locale):
+        pass
 
 
 def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:

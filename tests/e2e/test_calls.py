@@ -1,0 +1,123 @@
+"""Whole calls in real time: a spoken caller on Twilio's wire format, the real server, the real models.
+
+What the agent said is known only from the audio that was played, written down by the recognizer.
+"""
+
+import asyncio
+import re
+
+import pytest
+from e2e_server import Server
+
+from talkspurt.simulate.caller import Transcribe, run_script
+from talkspurt.simulate.lines import HangUp, Interrupt, PressKeys, Say, Wait
+from talkspurt.simulate.order_enquiry import spell
+from talkspurt.simulate.report import CallReport, Percentiles
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+
+
+def succeeded(report: CallReport) -> CallReport:
+    said = [f"{turn.said!r} -> {turn.heard!r} ({turn.latency})" for turn in report.turns]
+    assert report.ok, f"{report.failures}\n" + "\n".join(said)
+    return report
+
+
+async def test_a_caller_asks_for_an_order_and_hears_what_the_database_says(
+    server: Server, transcribe: Transcribe
+) -> None:
+    report = succeeded(
+        await run_script(
+            server.url,
+            [
+                Say(f"Hi, where is my order? The number is {spell('W5540917')}."),
+                PressKeys("60614#"),
+                Say("No thanks, that's all. Goodbye."),
+            ],
+            voice="rms",
+            transcribe=transcribe,
+        )
+    )
+    [(status,)] = server.shop("SELECT status FROM orders WHERE id = 'W5540917'")
+    assert status == "shipped"
+    heard = report.turns[2].heard or ""
+    assert re.search(r"on (its|the) way|shipped|transit", heard, re.IGNORECASE), heard
+    assert report.recording.end is not None
+    assert report.recording.end.by == "agent"
+    [(state, reason)] = server.store(
+        "SELECT state, end_reason FROM calls WHERE carrier_call_id = :sid", sid=report.recording.call_sid
+    )
+    assert (state, reason) == ("ended", "agent_goodbye")
+
+
+async def test_a_return_by_voice_changes_the_row(server: Server, transcribe: Transcribe) -> None:
+    query = "SELECT status FROM orders WHERE id = 'W2378156'"
+    assert server.shop(query) == [("delivered",)]
+    report = succeeded(
+        await run_script(
+            server.url,
+            [
+                Say("I would like to return something."),
+                PressKeys("2378156#"),
+                PressKeys("60614#"),
+                Say("The wireless headphones, please."),
+                Say("Yes, please go ahead."),
+                Say("No, that's all. Goodbye."),
+            ],
+            transcribe=transcribe,
+        )
+    )
+    assert server.shop(query) == [("return requested",)], report.heard
+    effects = server.store("SELECT tool, state FROM effects")
+    assert effects == [("process_return", "done")]
+
+
+async def test_an_interrupted_agent_is_silent_within_400_ms_of_the_callers_first_word(server: Server) -> None:
+    report = succeeded(
+        await run_script(
+            server.url,
+            [
+                Say("What can you do for me?"),
+                Interrupt("Wait, stop. I would like to speak to a person.", after=0.9),
+                HangUp(),
+            ],
+        )
+    )
+    stopped = [turn.stopped_after for turn in report.turns if turn.stopped_after is not None]
+    assert stopped, "the caller did not speak over the agent"
+    assert max(stopped) <= 0.4
+
+
+async def test_a_silent_caller_is_asked_and_then_left_politely(server: Server, transcribe: Transcribe) -> None:
+    report = await run_script(server.url, [Wait(60)], transcribe=transcribe)
+    assert report.ok, report.failures
+    assert re.search(r"still there", report.heard, re.IGNORECASE), report.heard
+    assert re.search(r"good\s?bye", report.heard, re.IGNORECASE), report.heard
+    assert report.recording.end is not None
+    assert report.recording.end.by == "agent"
+    assert 30 < report.recording.seconds < 50
+
+
+async def test_ten_calls_at_once_are_all_answered_in_time_and_without_gaps(server: Server) -> None:
+    async def one(number: int) -> CallReport:
+        await asyncio.sleep(number * 0.3)
+        return await run_script(
+            server.url,
+            [
+                Say("Hello, where is my order?"),
+                PressKeys("5540917#"),
+                PressKeys("60614#"),
+                Say("No thank you, that's all. Goodbye."),
+            ],
+            voice=("slt", "rms")[number % 2],
+            from_number=f"+1415555{number:04d}",
+        )
+
+    reports = await asyncio.gather(*(one(number) for number in range(10)))
+    for report in reports:
+        succeeded(report)
+        assert not report.recording.gaps
+    figures = Percentiles.of([latency for report in reports for latency in report.latencies])
+    assert figures is not None
+    assert figures.count >= 40
+    assert figures.p95 <= 4.0, figures
