@@ -335,8 +335,11 @@ async def test_a_final_status_ends_the_call_and_its_session(server: Running, sta
 
 async def test_a_final_status_without_a_session_tells_why(server: Running) -> None:
     await server.voice()
-    await server.status("failed")
+    before = total("talkspurt_calls_ended_total", reason="carrier_failed")
+    for _ in range(2):
+        await server.status("failed")
     assert (await stored(server)).end_reason == "carrier_failed"
+    assert total("talkspurt_calls_ended_total", reason="carrier_failed") == before + 1
 
 
 async def test_a_passing_status_changes_nothing(server: Running) -> None:

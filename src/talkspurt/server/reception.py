@@ -31,20 +31,6 @@ FAREWELL: Final = 5.0
 OVERTIME: Final = 300.0
 """Seconds beyond the longest call after which a session that does not end is cut off."""
 
-END_REASONS: Final = frozenset(
-    {
-        "agent_goodbye",
-        "caller_hung_up",
-        "line_lost",
-        "handover",
-        "silence",
-        "too_long",
-        "shutdown",
-        "operator",
-        "failed",
-    }
-)
-
 log = structlog.get_logger(__name__)
 
 
@@ -233,20 +219,28 @@ class Reception:
 
     # ── writing down ──────────────────────────────────────────────────────────────
 
+    async def end_call(self, call_id: str, reason: str, *, attachment: int | None = None) -> bool:
+        """Write down that a call is over; False when it was already, or belongs to a later attachment.
+
+        `reason` is a metric label, so from our own closed set. Raises `StoreError`.
+        """
+        ended = await self._store.calls.end(call_id, reason, attachment=attachment)
+        if ended:
+            metrics.CALLS_ENDED.labels(reason).inc()
+            log.info("call_ended", call_id=call_id, reason=reason)
+        return ended
+
     async def _conclude(self, attachment: Attachment, outcome: Outcome) -> None:
         call, number = attachment.call, attachment.number
         try:
             if outcome.reason == "handover" and outcome.handover_target is not None:
-                changed = await self._store.calls.hand_over(call.id, attachment=number, target=outcome.handover_target)
+                await self._store.calls.hand_over(call.id, attachment=number, target=outcome.handover_target)
+                log.info("call_handed_over", target=outcome.handover_target)
             else:
-                changed = await self._store.calls.end(call.id, outcome.reason, attachment=number)
+                await self.end_call(call.id, outcome.reason, attachment=number)
         except StoreError as error:
             log.error("outcome_not_stored", reason=outcome.reason, error=str(error))
             metrics.STORE_FAILURES.labels("outcome").inc()
-            return
-        if changed:
-            metrics.CALLS_ENDED.labels(metrics.label(outcome.reason, END_REASONS)).inc()
-            log.info("call_concluded", reason=outcome.reason, handover_target=outcome.handover_target)
 
     async def _record_failure(self, call_id: str) -> None:
         try:

@@ -6,6 +6,7 @@ clients are warm. SIGTERM or SIGINT: no new calls, running calls finish for up t
 """
 
 import asyncio
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -151,7 +152,11 @@ def _announce(origin: Origin, port: int, ready: Callable[[Origin, int], None] | 
 
 def _local_origin(config: Config, port: int) -> Origin:
     host = config.server.host
-    return Origin.of_address("127.0.0.1" if host in ("", "0.0.0.0", "::") else host, port)  # noqa: S104 - compared only
+    try:
+        anywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        anywhere = not host
+    return Origin.of_address("127.0.0.1" if anywhere else host, port)
 
 
 def _signatures(config: Config) -> Signatures:

@@ -131,7 +131,7 @@ class TwilioWebhooks:
         if dialled is not None and call.state == "handover":
             log.info("handover_ended", call_id=call.id, status=metrics.label(dialled, {"answered", *FINAL_STATUSES}))
             if dialled in ("completed", "answered"):
-                await self._store.calls.end(call.id, "handover")
+                await self._reception.end_call(call.id, "handover")
             else:
                 # Nobody answered. The caller is still there, and is ours again.
                 await self._store.calls.take_back(call.id)
@@ -146,8 +146,7 @@ class TwilioWebhooks:
             self._reception.hang_up(sid)
             call = await self._store.calls.by_carrier_id(sid)
             if call is not None:
-                ended = await self._store.calls.end(call.id, "handover" if call.state == "handover" else reason)
-                log.info("call_status", call_id=call.id, status=status, ended=ended)
+                await self._reception.end_call(call.id, "handover" if call.state == "handover" else reason)
         return Response(status_code=204)
 
     async def _go_on(self, call: Call) -> Response:
@@ -161,7 +160,7 @@ class TwilioWebhooks:
             await self._store.calls.take_back(call.id)
         if call.failures > MOST_FAILURES or call.attachment >= MOST_ATTACHMENTS:
             log.error("call_given_up", call_id=call.id, failures=call.failures, attachments=call.attachment)
-            await self._store.calls.end(call.id, "failed")
+            await self._reception.end_call(call.id, "failed")
             return _xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
         return await self._connect(call)
 
