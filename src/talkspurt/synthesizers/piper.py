@@ -15,7 +15,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,10 +35,16 @@ VOICES: Final = {"joe": "piper-joe"}
 """Voices by the name that agents use, and their weights."""
 DEFAULT_VOICE: Final = "joe"
 
-CHUNK_FRAMES: Final = (24, 48, 96, 192)
-"""Decoder frames (11.6 ms) per chunk, the last for all that follow. The first is 0.2 s of speech for
-0.05 s of work and the next takes 0.1 s, so that speech that has begun does not run dry on a busy
+CHUNK_FRAMES: Final = (36, 54, 96, 192)
+"""Decoder frames (11.6 ms) per chunk, the last for all that follow. The first is 0.35 s of speech for
+0.05 s of work and the next takes 0.09 s, so that speech that has begun does not run dry on a busy
 machine; 192 frames take 0.25 s, the longest that a closed iterator can still keep a thread busy."""
+
+START_SLACK: Final = 0.25
+"""Seconds that speech not yet begun gives way to speech that a caller already hears: late is better than broken."""
+
+SAFETY: Final = 2.0
+"""Speech begins once it lasts this many times as long as the next chunk will take at the pace measured so far."""
 
 MARGIN_FRAMES: Final = 24
 """Frames decoded on either side of a chunk and thrown away. The library's 48 and 40 are exact; 24 differ
@@ -62,7 +68,9 @@ _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class _Voice:
+class Voice:
+    """A loaded voice: streaming-vits' engine, and the way from text to its input."""
+
     engine: Any
     phonemizer: Phonemizer
 
@@ -70,13 +78,15 @@ class _Voice:
 class PiperSynthesizer:
     """The Synthesizer port on local Piper voices, for all calls of a process."""
 
-    def __init__(self, store: WeightStore, *, threads: int = 1, workers: int = 2) -> None:
-        """`threads` serve one inference; `workers` inferences run at once."""
+    def __init__(
+        self, store: WeightStore, *, threads: int = 1, workers: int = 2, voices: Mapping[str, Voice] | None = None
+    ) -> None:
+        """`threads` serve one inference; `workers` inferences run at once; `voices` need not be loaded any more."""
         self._store = store
         self._threads = threads
         self._pool = InferencePool(workers, "piper")
         self._loading = asyncio.Lock()
-        self._voices: dict[str, _Voice] = {}
+        self._voices: dict[str, Voice] = dict(voices or {})
 
     @classmethod
     def from_config(cls, config: Config) -> "PiperSynthesizer":
@@ -99,17 +109,23 @@ class PiperSynthesizer:
         if not locale.lower().startswith("en"):
             raise _failure(f"its voices speak English, not '{locale}'; choose another speech.synthesizer")
         speaker = await self._voice(voice or DEFAULT_VOICE)
-        due = time.monotonic()
+        due = time.monotonic() + START_SLACK
+        head = _Head()
         for piece in split_text(text):
-            speech = _speak(speaker, piece)
+            speech = speak(speaker, piece)
             while True:
+                began = time.monotonic()
                 pcm = await self._next(speech, due)
                 if pcm is None:
                     break
                 if pcm:
-                    yield SpeechChunk(pcm)
                     # The next chunk is needed when the line has played all before it.
                     due += len(pcm) / 2 / LINE_RATE_HZ
+                    pcm = head.add(pcm, time.monotonic() - began)
+                if pcm:
+                    yield SpeechChunk(pcm)
+        if rest := head.flush():
+            yield SpeechChunk(rest)
 
     async def aclose(self) -> None:
         """End the threads. Idempotent."""
@@ -124,13 +140,13 @@ class PiperSynthesizer:
         except Exception as error:
             raise _failure(str(error) or type(error).__name__, retryable=True) from error
 
-    async def _voice(self, name: str) -> _Voice:
+    async def _voice(self, name: str) -> Voice:
         weights = VOICES.get(name)
         if weights is None:
             raise _failure(f"there is no voice '{name}' (known: {', '.join(sorted(VOICES))})")
         async with self._loading:
             if name not in self._voices:
-                self._voices[name] = await asyncio.to_thread(_load, self._store, weights, self._threads)
+                self._voices[name] = await asyncio.to_thread(load_voice, self._store, weights, self._threads)
             return self._voices[name]
 
 
@@ -150,7 +166,8 @@ def split_text(text: str) -> list[str]:
     return pieces
 
 
-def _load(store: WeightStore, weights: str, threads: int) -> _Voice:
+def load_voice(store: WeightStore, weights: str, threads: int) -> Voice:
+    """Load a voice from the store; about a second, so off the event loop. Raises what `warm_up` raises."""
     folder = store.path(weights)
     model = voice_file(folder)
     settings = json.loads(model.with_suffix(".onnx.json").read_text(encoding="utf-8"))
@@ -167,16 +184,18 @@ def _load(store: WeightStore, weights: str, threads: int) -> _Voice:
         raise WeightsError(
             f"cannot load the voice {model.name}: {error}; run: talkspurt models pull {weights}"
         ) from error
-    return _Voice(engine, phonemizer)
+    return Voice(engine, phonemizer)
 
 
-def _speak(voice: _Voice, text: str) -> Iterator[bytes]:
+def speak(voice: Voice, text: str) -> Iterator[bytes]:
     """PCM16 at the line's rate, chunk by chunk; runs on pool threads, one step at a time."""
     engine = voice.engine
     ids = voice.phonemizer.ids(text)
     if not ids:
         return
     latent, mask, speaker = engine.frontend(np.array([ids], dtype=np.int64))
+    # A step of its own: its time says nothing of how fast chunks will come.
+    yield b""
     line = _LineAudio(engine.sample_rate)
     begin, index, frames = 0, 0, latent.shape[2]
     while begin < frames:
@@ -184,6 +203,40 @@ def _speak(voice: _Voice, text: str) -> Iterator[bytes]:
         samples = engine.decode_chunk(latent, mask, speaker, begin, end)
         yield line.add(samples, last=end == frames)
         begin, index = end, index + 1
+
+
+class _Head:
+    """The beginning of speech, held back until it lasts longer than the rest can keep it waiting.
+
+    On an idle machine that is the first chunk; on a busy one speech begins later, but does not break off.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._seconds = 0.0
+        self._chunks = 0
+        self._flowing = False
+
+    def add(self, pcm: bytes, spent: float) -> bytes:
+        """Take a chunk that took `spent` seconds; returns what may be played now."""
+        if self._flowing:
+            return pcm
+        self._held.append(pcm)
+        self._seconds += len(pcm) / 2 / LINE_RATE_HZ
+        self._chunks += 1
+        self._flowing = self._seconds >= SAFETY * spent * _work(self._chunks) / _work(self._chunks - 1)
+        return self.flush() if self._flowing else b""
+
+    def flush(self) -> bytes:
+        """Return what is held, whatever it is."""
+        held, self._held = b"".join(self._held), []
+        return held
+
+
+def _work(chunk: int) -> int:
+    """Frames that are decoded for the chunk with that index, margins included: what its time is proportional to."""
+    margins = 1 if chunk == 0 else 2
+    return CHUNK_FRAMES[min(chunk, len(CHUNK_FRAMES) - 1)] + margins * MARGIN_FRAMES
 
 
 class _LineAudio:
