@@ -1,11 +1,16 @@
 """What tests of several packages share. Tests of one package keep their fixtures to themselves."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from talkspurt.recognizers.whisper import Transcriber
 from talkspurt.speech.weights import WeightStore, default_root
+from talkspurt.synthesizers import piper
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -27,3 +32,40 @@ def weight_store() -> WeightStore:
     if unready:
         pytest.fail(f"weights {', '.join(unready)} are not ready; run: talkspurt models pull", pytrace=False)
     return store
+
+
+@pytest.fixture(scope="session")
+def joe(weight_store: WeightStore) -> piper.Voice:
+    """The local voice, loaded once for all tests that use it."""
+    return piper.load_voice(weight_store, "piper-joe", 1)
+
+
+@pytest.fixture(scope="session")
+def transcriber(weight_store: WeightStore) -> Transcriber:
+    """Whisper, loaded once for all tests that use it."""
+    return Transcriber(weight_store, threads=1, workers=2)
+
+
+@pytest.fixture(scope="session")
+def spoken(joe: piper.Voice) -> Callable[[str], bytes]:
+    """Speech by the local voice: text to PCM16 at the line's rate, the same bytes for the same text in every run."""
+    steady = piper.Voice(_SteadyEngine(joe.engine), joe.phonemizer)
+
+    @cache
+    def speak(text: str) -> bytes:
+        return b"".join(piper.speak(steady, text))
+
+    return speak
+
+
+class _SteadyEngine:
+    """A voice's engine without its noise, which makes every rendering of a text a little different."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def frontend(self, ids: Any) -> Any:
+        return self._engine.frontend(ids, scales=self._engine.scales(noise=0.0, noise_w=0.0))

@@ -48,14 +48,21 @@ STREAM_WAITING: Final = 8
 class WhisperRecognizer:
     """The Recognizer port on local Whisper, for all calls of a process."""
 
-    def __init__(self, store: WeightStore, *, threads: int = 1, workers: int = 2) -> None:
-        """`threads` serve one inference; `workers` inferences run at once."""
+    def __init__(
+        self,
+        store: WeightStore,
+        *,
+        threads: int = 1,
+        workers: int = 2,
+        transcriber: "Transcriber | None" = None,
+    ) -> None:
+        """`threads` serve one inference, `workers` inferences run at once; a `transcriber` is not loaded again."""
         self._store = store
         self._threads = threads
         self._workers = workers
         self._pool = InferencePool(workers, "whisper")
         self._loading = asyncio.Lock()
-        self._transcriber: Transcriber | None = None
+        self._transcriber = transcriber
         self._streams: set[WhisperStream] = set()
         self._waiting = 0
 

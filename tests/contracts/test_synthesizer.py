@@ -1,0 +1,121 @@
+"""What every `Synthesizer` owes its callers, run on each of them.
+
+To join, add an entry to `CASES`: a context that gives the synthesizer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import cast
+
+import numpy as np
+import pytest
+
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
+from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
+from talkspurt.synthesizers.piper import PiperSynthesizer
+from talkspurt.testing.fakes import FakeElevenLabs
+
+TEXT = "Your order has been shipped, and it will arrive on Tuesday."
+LONG = "It comes with the next delivery on Monday morning. " * 8
+
+
+@asynccontextmanager
+async def piper(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    voices = {"joe": request.getfixturevalue("joe")}
+    yield PiperSynthesizer(request.getfixturevalue("weight_store"), voices=voices)
+
+
+@asynccontextmanager
+async def cached(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with piper(request) as synthesizer:
+        yield PhraseCache(synthesizer)
+
+
+@asynccontextmanager
+async def elevenlabs(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with FakeElevenLabs(key="key") as fake:
+        yield ElevenLabsSynthesizer(base_url=fake.base_url, environment={"ELEVENLABS_API_KEY": "key"})
+
+
+CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Synthesizer]]] = {
+    "piper": piper,
+    "cached piper": cached,
+    "elevenlabs": elevenlabs,
+}
+
+
+@pytest.fixture(params=sorted(CASES))
+async def synthesizer(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with CASES[cast(str, request.param)](request) as synthesizer:
+        yield synthesizer
+        await synthesizer.aclose()
+
+
+async def speak(synthesizer: Synthesizer, text: str) -> list[SpeechChunk]:
+    async with asyncio.timeout(30):
+        return [chunk async for chunk in synthesizer.synthesize(text, voice="", locale="en-US")]
+
+
+def sound(chunks: list[SpeechChunk]) -> np.ndarray:
+    return np.frombuffer(b"".join(chunk.pcm for chunk in chunks), dtype="<i2")
+
+
+async def test_speech_comes_in_chunks_of_whole_samples(synthesizer: Synthesizer) -> None:
+    chunks = await speak(synthesizer, TEXT)
+    assert len(chunks) > 1
+    assert all(chunk.pcm and len(chunk.pcm) % 2 == 0 for chunk in chunks)
+
+
+async def test_speech_lasts_as_long_as_people_take(synthesizer: Synthesizer) -> None:
+    seconds = len(sound(await speak(synthesizer, TEXT))) / LINE_RATE_HZ
+    assert len(TEXT) / 25 < seconds < len(TEXT) / 8
+
+
+async def test_speech_is_loud_enough_and_never_clipped(synthesizer: Synthesizer) -> None:
+    peak = np.abs(sound(await speak(synthesizer, TEXT)).astype(int)).max()
+    assert 4_000 < peak < 32_767
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n"])
+async def test_nothing_to_say_is_no_speech_and_no_error(synthesizer: Synthesizer, text: str) -> None:
+    assert await speak(synthesizer, text) == []
+
+
+async def test_word_times_rise_and_lie_within_the_speech(synthesizer: Synthesizer) -> None:
+    chunks = await speak(synthesizer, TEXT)
+    times = [start for chunk in chunks for _, start in chunk.words]
+    assert times == sorted(times)
+    assert all(0 <= start <= len(sound(chunks)) / LINE_RATE_HZ for start in times)
+
+
+async def test_a_closed_generator_ends_and_the_next_segment_is_whole(synthesizer: Synthesizer) -> None:
+    async with aclosing(synthesizer.synthesize(LONG, voice="", locale="en-US")) as speech:
+        async for chunk in speech:
+            assert chunk.pcm
+            break
+    assert len(sound(await speak(synthesizer, TEXT))) > LINE_RATE_HZ
+
+
+async def test_a_cancelled_listener_leaves_the_next_segment_whole(synthesizer: Synthesizer) -> None:
+    task = asyncio.create_task(speak(synthesizer, LONG))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(sound(await speak(synthesizer, TEXT))) > LINE_RATE_HZ
+
+
+async def test_segments_at_once_are_each_whole(synthesizer: Synthesizer) -> None:
+    texts = ["Hello.", TEXT, "One moment, please."]
+    together = await asyncio.gather(*(speak(synthesizer, text) for text in texts))
+    lengths = [len(sound(chunks)) for chunks in together]
+    assert lengths[0] < lengths[2] < lengths[1]
+
+
+async def test_warming_up_and_closing_twice_is_harmless(synthesizer: Synthesizer) -> None:
+    async with asyncio.timeout(30):
+        await synthesizer.warm_up()
+        await synthesizer.aclose()
+        await synthesizer.aclose()

@@ -1,0 +1,95 @@
+"""What is Silero's own, beyond the contract of every detector."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from talkspurt.errors import WeightsError
+from talkspurt.speech.voice_activity import BACKLOG, WINDOW, SileroVoiceActivity
+from talkspurt.speech.weights import WeightStore
+
+
+@pytest.fixture
+def detector(weight_store: WeightStore) -> SileroVoiceActivity:
+    return SileroVoiceActivity(weight_store.path("silero-vad", "silero_vad.onnx"))
+
+
+def test_slots_are_used_again(detector: SileroVoiceActivity) -> None:
+    first = [detector.open(lambda _p, _s: None) for _ in range(50)]
+    slots = {stream.slot for stream in first}
+    assert len(slots) == 50
+    for stream in first:
+        stream.close()
+    assert {detector.open(lambda _p, _s: None).slot for _ in range(50)} <= set(range(64))
+
+
+def test_a_stream_that_is_not_collected_drops_its_oldest_and_counts_it(detector: SileroVoiceActivity) -> None:
+    covered: list[int] = []
+    stream = detector.open(lambda _probability, samples: covered.append(samples))
+    windows = BACKLOG // WINDOW + 10
+    for _ in range(windows):
+        stream.feed(bytes(2 * WINDOW))
+    detector.tick()
+    assert covered == [WINDOW * number for number in range(11, windows + 1)]
+
+
+def test_a_listener_that_fails_costs_nobody_else_a_window(detector: SileroVoiceActivity) -> None:
+    told: list[int] = []
+
+    def fail(_probability: float, _samples: int) -> None:
+        raise RuntimeError("a fault of one call")
+
+    streams = [detector.open(fail), detector.open(lambda _p, samples: told.append(samples)), detector.open(fail)]
+    for stream in streams:
+        stream.feed(bytes(2 * WINDOW))
+    detector.tick()
+    assert told == [WINDOW]
+
+
+def test_a_listener_may_close_any_stream(detector: SileroVoiceActivity) -> None:
+    told: list[int] = []
+    streams = [detector.open(lambda _p, _s: hang_up()) for _ in range(5)]
+
+    def hang_up() -> None:
+        told.append(1)
+        for stream in streams:
+            stream.close()
+
+    for stream in streams:
+        stream.feed(bytes(4 * WINDOW))
+    detector.tick()
+    assert told == [1]
+
+
+def test_a_batch_judges_as_single_streams_do(detector: SileroVoiceActivity, spoken: Callable[[str], bytes]) -> None:
+    texts = ("Hello there.", "Where is my order?", "No, thank you.")
+    alone: list[list[float]] = []
+    together: list[list[float]] = [[] for _ in texts]
+    for text in texts:
+        probabilities: list[float] = []
+        stream = detector.open(lambda probability, _s, to=probabilities: to.append(probability))  # type: ignore[misc]
+        for start in range(0, len(spoken(text)), 320):
+            stream.feed(spoken(text)[start : start + 320])
+            detector.tick()
+        stream.close()
+        alone.append(probabilities)
+    streams = [detector.open(lambda probability, _s, to=to: to.append(probability)) for to in together]  # type: ignore[misc]
+    for start in range(0, 60_000, 320):
+        for stream, text in zip(streams, texts, strict=True):
+            stream.feed(spoken(text)[start : start + 320])
+        detector.tick()
+    for one, batched in zip(alone, together, strict=True):
+        assert len(one) > 10
+        assert batched == pytest.approx(one, abs=1e-4)
+
+
+def test_a_model_that_is_none_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "silero_vad.onnx").write_bytes(b"not a model")
+    with pytest.raises(WeightsError, match="run: talkspurt models verify"):
+        SileroVoiceActivity(tmp_path / "silero_vad.onnx")
+
+
+async def test_loading_leaves_no_stream_behind(weight_store: WeightStore) -> None:
+    detector = await SileroVoiceActivity.load(weight_store)
+    assert detector.open(lambda _p, _s: None).slot == 0
