@@ -94,6 +94,7 @@ class Referee:
         """Check what followed from it."""
         conversation = self.world.conversation
         if self.world.callers_turns > self._callers:
+            self._check_caller()
             newest = max((c.reply for c in commands if isinstance(c, RequestReply)), default=None)
             self.dead_replies |= {reply for reply in self.replies if reply != newest}
         for command in commands:
@@ -164,6 +165,13 @@ class Referee:
                 assert reply not in self.dead_replies, f"{word} of a reply that the caller has answered"
             if origin in self.proposed:
                 assert origin not in self.withdrawn, f"{word} of a withdrawn proposal"
+
+    def _check_caller(self) -> None:
+        """The caller is taken at all their words: those of the newest transcript that was asked for."""
+        words = next(entry for entry in reversed(self.world.history) if isinstance(entry, CallerSaid))
+        assert words.text
+        if words.source == "voice":
+            assert words.text == self.world.recognised[self.utterance, self.revision]
 
     def _check_effect(self, command: ExecuteEffect) -> None:
         world, proposal = self.world, command.proposal

@@ -228,6 +228,8 @@ class World:
         self.utterance_words: list[str] = []
         self.model_said: dict[int, str] = {}
         """The text of every reply that reached the conversation while somebody waited for it."""
+        self.recognised: dict[tuple[int, int], str] = {}
+        """What the recognizer answered, by utterance and revision."""
         self.tool_calls = count(1)
         self.proposals = count(1)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -447,6 +449,7 @@ class World:
         if answer is None:
             return
         delay, text = answer
+        self.recognised[utterance, revision] = (text or "").strip()
         event = (
             TranscriptionFailed(utterance, revision, "lost") if text is None else Transcribed(utterance, revision, text)
         )
