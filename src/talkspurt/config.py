@@ -182,7 +182,8 @@ def load_config(path: Path | None = None, environment: dict[str, str] | None = N
     """
     environment = dict(os.environ) if environment is None else environment
     named = path or (Path(environment["TALKSPURT_CONFIG"]) if environment.get("TALKSPURT_CONFIG") else None)
-    values = _read_toml(named) if named else (_read_toml(Path("talkspurt.toml")) if Path("talkspurt.toml").exists() else {})
+    local = Path("talkspurt.toml")
+    values = _read_toml(named) if named else _read_toml(local) if local.exists() else {}
     for name, (section, key) in VENDOR_NAMES.items():
         if environment.get(name):
             values.setdefault(section, {})[key] = environment[name]

@@ -112,7 +112,7 @@ class RecognizerStream(Protocol):
         """Words from `lead_in` seconds ago on belong to `utterance`."""
 
     def finalize(self, utterance: int, revision: int, /) -> None:
-        """Ask for one final `Transcript` of the utterance up to now. May be asked again, later, with a higher revision."""
+        """Ask for one final `Transcript` of the utterance up to now; perhaps again later, with a higher revision."""
 
     def end(self, utterance: int, /) -> None:
         """The utterance is over; forget its audio. Answers still to come may be dropped."""
@@ -245,7 +245,7 @@ class Call:
 
 
 class CallRecorder(Protocol):
-    """Keeps what happens in calls. Never raises and never blocks a call: what cannot be written is spooled or counted."""
+    """Keeps what happens in calls. It never raises and never blocks: what cannot be written is spooled or counted."""
 
     def entry(self, call_id: str, entry: Entry, /) -> None:
         """Append one final entry to the call's transcript."""
@@ -279,10 +279,10 @@ class EffectLedger(Protocol):
         """Store a new proposal; returns the earlier record if this call already did the same thing with success."""
 
     async def begin(self, proposal: str, /) -> EffectRecord | None:
-        """proposed → executing, once: None when the proposal is not (any more) in state proposed."""
+        """Move proposed to executing, once: None when the proposal is not (any more) in state proposed."""
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
-        """executing → its outcome."""
+        """Move executing to its outcome."""
 
     async def withdraw(self, proposal: str, /) -> None:
-        """proposed → withdrawn; any other state is left alone."""
+        """Move proposed to withdrawn; any other state is left alone."""
