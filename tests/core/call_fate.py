@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from random import Random
 
-from call_world import (
+from core.call_world import (
     HANGOVER,
     Asks,
     Fails,
@@ -21,7 +21,6 @@ from call_world import (
     settings,
     words,
 )
-
 from talkspurt.core.commands import ExecuteEffect, RunTool, Speak
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
@@ -33,7 +32,7 @@ from talkspurt.core.events import (
     SpeechStarted,
     ToolReturned,
 )
-from talkspurt.core.states import Closing, Ended, Lost, Opening
+from talkspurt.core.states import Closing, Ended, Lost, Opening, Speaking
 
 RULES = settings(max_call=90.0, max_digits=4)
 PATIENCE = RULES.closing_timeout + RULES.lost_line_patience
@@ -140,6 +139,20 @@ class Fate:
         if self.alive:
             self.answer()
 
+    def cut_in(self) -> None:
+        """Speak, or cough, into what the agent says."""
+        world = self.world
+        if world.speaking_since is not None:
+            return
+        for _ in range(40):
+            if isinstance(world.floor, Speaking | Ended):
+                break
+            world.run(0.1)
+        world.run(self.chance.choice([0.2, 0.8, 1.6, 2.4]))
+        if self.alive:
+            world.says(self.chance.choice(["yes", "", ""]), 0.3)
+            world.run(1.0)
+
     def press(self) -> None:
         self.world.types(self.chance.choice(["1", "5#", "12#", "*", "#", "x", "12345"]), pause=0.2)
 
@@ -207,6 +220,7 @@ class Fate:
         *([speak] * 3),
         *([answer] * 4),
         *([agree] * 6),
+        *([cut_in] * 3),
         press,
         line,
         move,

@@ -33,7 +33,7 @@ from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.states import Ended, Endpointing, Hearing, Speaking, Thinking
 
 if TYPE_CHECKING:
-    from call_world import World
+    from core.call_world import World
 
 
 def joined(entries: list[Entry]) -> list[Entry]:

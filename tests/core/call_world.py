@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from call_referee import Referee
-
+from core.call_referee import Referee
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,

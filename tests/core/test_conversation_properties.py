@@ -4,11 +4,11 @@ from collections import Counter
 from random import Random
 
 import hypothesis.strategies as st
-from call_fate import RULES, Fate
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from core.call_fate import RULES, Fate
 from talkspurt.agent.locales import ENGLISH
 from talkspurt.core.commands import CancelReply, CancelTool, ExecuteEffect, StopPlayback, WithdrawEffect
 from talkspurt.core.conversation import Conversation
@@ -108,6 +108,11 @@ class AnyCall(RuleBasedStateMachine):
     @rule()
     def agree(self) -> None:
         self.fate.agree()
+
+    @precondition(lambda self: self.fate.alive)
+    @rule()
+    def cut_in(self) -> None:
+        self.fate.cut_in()
 
     @rule()
     def press(self) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 
 import pytest
-from call_world import Asks, Fails, Proposes, Returns, Says, Stalls, Voices, World, settings, words
 
+from core.call_world import Asks, Fails, Proposes, Returns, Says, Stalls, Voices, World, settings, words
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from call_world import Asks, Says, World, settings
 
+from core.call_world import Asks, Says, World, settings
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.digits import Digits
 from talkspurt.core.events import EffectProposed

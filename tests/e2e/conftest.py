@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from e2e_server import Server, running_server
 
+from e2e.e2e_server import Server, running_server
 from talkspurt.config import load_config
 from talkspurt.recognizers import create_recognizer
 from talkspurt.simulate.caller import Transcribe

@@ -7,8 +7,8 @@ import asyncio
 import re
 
 import pytest
-from e2e_server import Server
 
+from e2e.e2e_server import Server
 from talkspurt.simulate.caller import Transcribe, run_script
 from talkspurt.simulate.lines import HangUp, Interrupt, PressKeys, Say, Wait
 from talkspurt.simulate.order_enquiry import spell

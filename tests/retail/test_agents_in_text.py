@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from text_call import TextCall
 
+from retail.text_call import TextCall
 from talkspurt.agent import Agent
 from talkspurt.agent.loading import load_agent
 from talkspurt.config import Config

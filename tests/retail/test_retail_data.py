@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from rapidfuzz.distance import OSA
-from shop_line import Line
 from sqlalchemy import func, select, text, update
 
+from retail.shop_line import Line
 from talkspurt.errors import ConfigurationError
 from talkspurt.retail.importer import import_shop, read_shop
 from talkspurt.retail.schema import Order, OrderItem, Payment, Product, Refund, Row, Status, User

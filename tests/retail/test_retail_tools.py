@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shop_line import Line
 from sqlalchemy import func, select, text, update
 
+from retail.shop_line import Line
 from talkspurt.agent import Caller
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher

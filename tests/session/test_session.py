@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from line import VirtualLine
 
+from session.line import VirtualLine
 from talkspurt import Agent, Caller, tool
 from talkspurt.agent.locales import find_locale
 from talkspurt.clock import MediaClock

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted_server import ScriptedServer, Socket
 
+from simulate.scripted_server import ScriptedServer, Socket
 from talkspurt.media.g711 import encode_mulaw
 from talkspurt.simulate.caller import (
     AgentAnswered,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted_server import ScriptedServer, Socket
 from twilio.request_validator import RequestValidator
 
+from simulate.scripted_server import ScriptedServer, Socket
 from talkspurt.errors import CallError
 from talkspurt.media.g711 import encode_mulaw
 from talkspurt.simulate.recording import CallEnd

@@ -1,0 +1,61 @@
+"""The same server with other agents and other providers: nothing but the configuration differs."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.e2e_server import running_server
+from talkspurt.simulate.caller import Transcribe, run_script
+from talkspurt.simulate.lines import HangUp, Say
+from talkspurt.testing.fakes import FakeAnthropic, FakeDeepgram, FakeElevenLabs, FakeOpenAI, ModelReply
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+async def test_the_dentist_of_the_examples_answers_the_telephone(tmp_path: Path, transcribe: Transcribe) -> None:
+    configuration = (EXAMPLES / "dentist.toml").read_text(encoding="utf-8")
+    async with running_server(tmp_path, configuration=configuration, PYTHONPATH=str(EXAMPLES)) as server:
+        report = await run_script(
+            server.url,
+            [
+                Say("I would like to book an appointment."),
+                Say("On Monday, please."),
+                Say("At two o'clock."),
+                Say("Yes, please."),
+                Say("No, that is all. Goodbye."),
+            ],
+            voice="rms",
+            transcribe=transcribe,
+        )
+        assert report.ok, (report.failures, report.turns)
+        assert "booked" in report.heard.lower(), report.heard
+        assert server.store("SELECT tool, state FROM effects") == [("book", "done")]
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp_path: Path, vendor: str) -> None:
+    chat: FakeOpenAI | FakeAnthropic = FakeOpenAI() if vendor == "openai" else FakeAnthropic()
+    async with chat, FakeDeepgram(["where is my order please"]) as deepgram, FakeElevenLabs() as elevenlabs:
+        chat.script(ModelReply(("Your order is on its way. ", "Anything else?")))
+        configuration = f"""
+            [model]
+            name = "{vendor}:test-model"
+            base_url = "{chat.base_url}"
+            [speech]
+            recognizer = "deepgram"
+            synthesizer = "elevenlabs"
+            [speech.base_url]
+            deepgram = "{deepgram.base_url}"
+            elevenlabs = "{elevenlabs.base_url}"
+        """
+        keys = {f"{vendor.upper()}_API_KEY": chat.key, "DEEPGRAM_API_KEY": deepgram.key}
+        keys["ELEVENLABS_API_KEY"] = elevenlabs.key
+        async with running_server(tmp_path, configuration=configuration, **keys) as server:
+            report = await run_script(server.url, [Say("Where is my order, please?"), HangUp()])
+            said = server.store("SELECT kind, content FROM turns ORDER BY n")
+        assert report.turns[1].latency is not None, report.failures
+        assert ("caller_said", '{"text":"where is my order please","source":"voice"}') in said
+        assert any(kind == "agent_said" and "on its way" in str(content) for kind, content in said)
+        assert [key for key in keys.values() if key in (tmp_path / "server.log").read_text()] == []
