@@ -76,8 +76,9 @@ async def test_a_closed_generator_starts_no_further_chunk(
     async with aclosing(synthesizer.synthesize(text, voice="", locale="en-US")) as speech:
         async for _ in speech:
             break
+    begun = decoded
     await speak(synthesizer, "...")
-    assert decoded == 1
+    assert 0 < begun == decoded
 
 
 async def test_the_event_loop_goes_on_while_speech_is_made(synthesizer: PiperSynthesizer) -> None:

@@ -293,7 +293,9 @@ TOKENS_SPARE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
+class Decoded:
+    """What the model says: the words, its no-speech probability, the mean log probability of the words."""
+
     text: str
     no_speech: float
     score: float
@@ -338,7 +340,7 @@ class Transcriber:
         margin = int(TRIM_MARGIN * LINE_RATE_HZ)
         samples = np.frombuffer(pcm, dtype="<i2")[max(0, begin - margin) : end + margin]
         decoded = self._decode(np.divide(samples, 32768, dtype=np.float32))
-        return decoded.text if _credible(decoded, voiced) else ""
+        return decoded.text if credible(decoded, voiced) else ""
 
     def _token(self, name: str) -> int:
         token: int | None = self._tokenizer.token_to_id(name)
@@ -365,7 +367,7 @@ class Transcriber:
             return 0.0, 0, 0
         return len(ends) * window / LINE_RATE_HZ, ends[0] - window, ends[-1]
 
-    def _decode(self, line: NDArray[np.float32]) -> _Decoded:
+    def _decode(self, line: NDArray[np.float32]) -> Decoded:
         samples = soxr.resample(line, LINE_RATE_HZ, WHISPER_RATE_HZ)
         seconds = len(samples) / WHISPER_RATE_HZ
         padded = np.zeros(int(min(max(CONTEXT, seconds + 0.5), UTTERANCE) * WHISPER_RATE_HZ), dtype=np.float32)
@@ -389,10 +391,11 @@ class Transcriber:
                     break
             elif token < self._end:
                 words.append(token)
-        return _Decoded(self._tokenizer.decode(words).strip(), result.no_speech_prob, result.scores[0])
+        return Decoded(self._tokenizer.decode(words).strip(), result.no_speech_prob, result.scores[0])
 
 
-def _credible(decoded: _Decoded, voiced: float) -> bool:
+def credible(decoded: Decoded, voiced: float) -> bool:
+    """Whether the words can have been said in `voiced` seconds of voice."""
     if decoded.no_speech > NO_SPEECH:
         return False
     if decoded.no_speech > UNLIKELY_NO_SPEECH and decoded.score < UNLIKELY_SCORE:
