@@ -277,11 +277,11 @@ def test_a_turn_of_the_agent_restarts_the_silence_and_its_prompt() -> None:
     assert call.phrases == ["still_there", "line_back", "still_there"]
 
 
-def test_an_empty_keypad_entry_restarts_the_silence() -> None:
+@pytest.mark.parametrize("keys", ["#", "*", "12*#"])
+def test_keys_that_come_to_nothing_are_asked_again(keys: str) -> None:
     call = world().answered()
-    call.run(9.0).types("*").run(3.0)
-    assert isinstance(call.floor, Listening)
-    assert call.phrases == []
+    call.run(9.0).types(keys).listens()
+    assert call.phrases == ["missed"]
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────

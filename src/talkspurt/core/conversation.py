@@ -501,8 +501,9 @@ class Conversation:
             self._agent.resume_turn(now)
             self._enter(Thinking(now))
         else:
-            self._quiet_since = now
-            self._enter(Listening(now))
+            # Keys that came to nothing: a caller who presses hash waits for an answer.
+            self._agent.open_turn(Phrase("missed"), now=now)
+            self._enter(Thinking(now, filled=True))
 
     def _end_utterance(self) -> None:
         match self._floor:

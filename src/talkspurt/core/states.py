@@ -101,7 +101,7 @@ TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
     Listening: _ALIVE | {Hearing, Typing, Thinking},
     Hearing: _ALIVE | {Endpointing, Typing},
     Endpointing: _ALIVE | {Hearing, Typing, Thinking, Listening},
-    Typing: _ALIVE | {Thinking, Listening},
+    Typing: _ALIVE | {Thinking},
     Thinking: _ALIVE | {Speaking, Hearing, Typing, Listening},
     Speaking: _ALIVE | {Thinking, Hearing, Typing, Listening},
     Closing: frozenset({Ended}),
