@@ -166,7 +166,9 @@ class SileroVoiceActivity:
         batch = self._input[:count]
         batch[:, :CONTEXT] = self._context[slots]
         np.multiply(windows, np.float32(1 / 32768), out=batch[:, CONTEXT:])
-        output, state = self._session.run(None, {"input": batch, "state": self._state[:, slots], "sr": self._rate})
+        # `take` gives the rows side by side; plain indexing a view-like order that the runtime has to copy.
+        state = np.take(self._state, slots, axis=1)
+        output, state = self._session.run(None, {"input": batch, "state": state, "sr": self._rate})
         self._state[:, slots] = state
         self._context[slots] = batch[:, -CONTEXT:]
         for stream, probability, covered in zip(ready, output[:, 0].tolist(), samples, strict=True):
