@@ -6,7 +6,7 @@ import pytest
 
 from e2e.e2e_server import running_server
 from talkspurt.simulate.caller import Transcribe, run_script
-from talkspurt.simulate.lines import HangUp, Say
+from talkspurt.simulate.lines import HangUp, Say, Wait
 from talkspurt.testing.fakes import FakeAnthropic, FakeDeepgram, FakeElevenLabs, FakeOpenAI, ModelReply
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
@@ -53,9 +53,9 @@ async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp
         keys = {f"{vendor.upper()}_API_KEY": chat.key, "DEEPGRAM_API_KEY": deepgram.key}
         keys["ELEVENLABS_API_KEY"] = elevenlabs.key
         async with running_server(tmp_path, configuration=configuration, **keys) as server:
-            report = await run_script(server.url, [Say("Where is my order, please?"), HangUp()])
+            report = await run_script(server.url, [Say("Where is my order, please?"), Wait(5), HangUp()])
             said = server.store("SELECT kind, content FROM turns ORDER BY n")
         assert report.turns[1].latency is not None, report.failures
         assert ("caller_said", '{"text":"where is my order please","source":"voice"}') in said
-        assert any(kind == "agent_said" and "on its way" in str(content) for kind, content in said)
+        assert any(kind == "agent_said" and "on its way" in str(content) for kind, content in said), said
         assert [key for key in keys.values() if key in (tmp_path / "server.log").read_text()] == []

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rapidfuzz import fuzz
+
 from talkspurt.agent.dialogue import Slot
 from talkspurt.agent.spoken import digits, email_address, identifiers, person_name, zip_code
 from talkspurt.models.offline.english import means_all, ordinal
@@ -12,6 +14,10 @@ from talkspurt.models.offline.standing import Option
 
 _SAME_WORD: Final = 0.75
 """Likeness of two spellings (difflib) from which one may be a mishearing of the other."""
+_CLOSE: Final = 60
+_MARGIN: Final = 15
+"""Likeness (rapidfuzz partial ratio) of a whole misheard answer to an option, and its lead over the next: on answers
+of simulated callers through Whisper tiny.en, mishearings reach 61 with a lead of 21, other answers 57 with one of 4."""
 _SMALL_WORDS: Final = frozenset(
     ("the", "a", "an", "of", "and", "or", "my", "for", "with", "one", "it", "that", "this", "to")
 )
@@ -91,7 +97,18 @@ def choose(text: str, options: Sequence[Option], *, many: bool = False, strict: 
     if len(by_number) == 1:
         return by_number
     place = ordinal(text)
-    return [values[place]] if place is not None and -len(values) <= place < len(values) else []
+    if place is not None and -len(values) <= place < len(values):
+        return [values[place]]
+    return _sounding(said, values)
+
+
+def _sounding(said: Sequence[str], values: Sequence[str]) -> list[str]:
+    """The one option that misheard words come clearly closest to ("wider little head zone": wireless headphones)."""
+    heard = "".join(word for word in said if word not in _SMALL_WORDS)
+    scores = [fuzz.partial_ratio(re.sub(r"[^a-z0-9]", "", value.lower()), heard) for value in values]
+    best = max(scores, default=0.0)
+    rivals = [score for score in scores if score > best - _MARGIN]
+    return [values[scores.index(best)]] if best >= _CLOSE and len(rivals) == 1 else []
 
 
 def _named(said: Sequence[str], option: Option) -> float:
