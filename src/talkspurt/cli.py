@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
-from sqlalchemy.engine import make_url
 
 from talkspurt.config import Config, load_config
 from talkspurt.errors import ConfigurationError, TalkspurtError
@@ -103,11 +102,13 @@ def serve(
 
 def _secrets(config: Config) -> list[str]:
     """Every secret value of this process, for the logs to mask."""
+    from talkspurt.store.database import database_url
+
     sections = [section for section in vars(config).values() if isinstance(section, BaseModel)]
     values = [value for section in sections for value in vars(section).values()]
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
-    password = make_url(config.store.url).password
+    password = database_url(config.store.url).password
     return [*secrets, *keys, *([password] if password else [])]
 
 
@@ -321,8 +322,10 @@ def check() -> None:
 
 
 def _effective(config: Config) -> dict[str, Any]:
+    from talkspurt.store.database import database_url
+
     values: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
-    values["store"]["url"] = make_url(config.store.url).render_as_string(hide_password=True)
+    values["store"]["url"] = database_url(config.store.url).render_as_string(hide_password=True)
     return values
 
 

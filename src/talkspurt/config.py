@@ -186,7 +186,7 @@ def load_config(path: Path | None = None, environment: dict[str, str] | None = N
     values = _read_toml(named) if named else _read_toml(local) if local.exists() else {}
     for name, (section, key) in VENDOR_NAMES.items():
         if environment.get(name):
-            values.setdefault(section, {})[key] = environment[name]
+            _set(values, [section, key], environment[name], name)
     for name, value in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
             _set(values, name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value, name)

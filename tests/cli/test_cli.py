@@ -122,6 +122,32 @@ def test_config_check_prints_toml_with_secrets_masked(
     assert "canary" not in output
 
 
+@pytest.mark.parametrize("arguments", [["config", "check"], ["serve", "--development", "--port", "0"]])
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"TALKSPURT_STORE__URL": "nonsense"}, "store.url is not a database URL"),
+        ({"TALKSPURT_STORE__URL": "mysql://db/calls"}, "store.url begins with 'mysql'"),
+        ({"TALKSPURT_CONFIG": "flat.toml", "TWILIO_AUTH_TOKEN": "canary"}, "'twilio' is a single value"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    complaint: str,
+    arguments: list[str],
+) -> None:
+    Path("flat.toml").write_text("twilio = 3\n")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("talkspurt: ")
+    assert complaint in error
+    assert "canary" not in error
+
+
 def test_config_check_names_the_nearest_key(capsys: pytest.CaptureFixture[str]) -> None:
     Path("talkspurt.toml").write_text("[server]\nprot = 1\n")
     assert run("config", "check") == 2

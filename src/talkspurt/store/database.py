@@ -30,12 +30,30 @@ class ConflictError(StoreError):
     """The write would break a uniqueness rule: somebody else was first."""
 
 
+def database_url(url: str) -> URL:
+    """Read `store.url`. Raises `ConfigurationError` when it names no database that this package supports."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("store.url is not a database URL such as sqlite+aiosqlite:///talkspurt.db") from None
+    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
+        raise ConfigurationError(
+            f"store.url begins with '{parsed.drivername}'; use sqlite+aiosqlite or postgresql+asyncpg"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError(
+            "store.url names a database in memory, which a call cannot outlive; name a file, "
+            "such as sqlite+aiosqlite:///talkspurt.db"
+        )
+    return parsed
+
+
 class Database:
     """An engine for SQLite (file) or PostgreSQL. Used through `read` and `write` only."""
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         """Raises `ConfigurationError` when `url` names no database that this package supports."""
-        self.url: Final = _supported(url)
+        self.url: Final = database_url(url)
         self._timeout = timeout
         self._engine = _engine(self.url, timeout)
         # `writes` tells the event below which BEGIN to send.
@@ -78,23 +96,6 @@ class Database:
     @property
     def _name(self) -> str:
         return self.url.render_as_string(hide_password=True)
-
-
-def _supported(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError("store.url is not a database URL such as sqlite+aiosqlite:///talkspurt.db") from None
-    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
-        raise ConfigurationError(
-            f"store.url begins with '{parsed.drivername}'; use sqlite+aiosqlite or postgresql+asyncpg"
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigurationError(
-            "store.url names a database in memory, which a call cannot outlive; name a file, "
-            "such as sqlite+aiosqlite:///talkspurt.db"
-        )
-    return parsed
 
 
 def _engine(url: URL, timeout: float) -> AsyncEngine:
