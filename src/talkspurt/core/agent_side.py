@@ -412,6 +412,9 @@ class AgentSide:
     def _round_over(self, now: float) -> None:
         """Ask for the next round if there is one; otherwise see to it that the turn does not end without a word."""
         turn = self._current
+        if self.pending is not None and turn.ending == AGENT_GOODBYE:
+            # The model said goodbye behind a question that is still to be answered.
+            turn = self.turn = replace(turn, ending="", farewell="")
         if turn.asked and self.pending is None and turn.ending != AGENT_GOODBYE:
             if turn.rounds < self._settings.max_tool_rounds:
                 self._request(replace(turn, rounds=turn.rounds + 1, attempts=0), now)
