@@ -43,6 +43,7 @@ from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
+    EffectProposed,
     EndRequested,
     Event,
     LineClosed,
@@ -57,11 +58,12 @@ from talkspurt.core.events import (
     SegmentStarted,
     SpeechStarted,
     SpeechStopped,
+    ToolReturned,
     Transcribed,
     TranscriptionFailed,
 )
 from talkspurt.core.settings import Settings
-from talkspurt.core.states import Floor
+from talkspurt.core.states import Ended, Floor
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import TalkspurtError
 from talkspurt.media.pacing import Pacer, read_mark
@@ -129,11 +131,12 @@ class Session:
             Conversation(settings) if snapshot is None else Conversation.restore(settings, dict(snapshot))
         )
         self._resumed_at = 0.0 if snapshot is None else float(snapshot["now"])
-        self._tracker = TalkspurtTracker(
-            window=services.voice_activity.window, rate_hz=LINE_RATE_HZ, minimum_voiced=minimum_voiced
-        )
+        self._minimum_voiced = minimum_voiced
         self._pacer = Pacer(LINE_RATE_HZ)
+        self._pacer.restart(self._conversation.epoch)
         self._specs = dispatcher.specs()
+        self._opened = False
+        """Whether the ports are open: only then can a line be listened to."""
         self._transport: Transport | None = None
         self.attachment = self._conversation.attachment
         """The number of the current media attachment; a call has several, one after the other."""
@@ -163,9 +166,16 @@ class Session:
 
     async def run(self, transport: Transport, attachment: int) -> str:
         """Hold the conversation until it has ended; returns the end reason. Cancelling ends it at once."""
+        floor = self._conversation.floor
+        if isinstance(floor, Ended):
+            # The process before this one ended the call, and died before anyone was told.
+            self.reason = floor.reason
+            self.ended.set()
+            return self.reason
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._began = loop.time() - self._resumed_at
+        self.attach(transport, attachment)
         stream = await self._services.recognizer.open(locale=self._locale.tag, call_id=self.call.id)
         self._stream: RecognizerStream = stream
         self._voice = self._services.voice_activity.open(self._window_decided)
@@ -176,7 +186,8 @@ class Session:
                 reader = group.create_task(self._read_transcripts(stream))
                 for fact in self._conversation.orphaned():
                     self._post(fact)
-                self.attach(transport, attachment)
+                self._opened = True
+                self._listen()
                 await self.ended.wait()
                 reader.cancel()
                 await self._wind_up()
@@ -190,11 +201,12 @@ class Session:
 
     def attach(self, transport: Transport, attachment: int) -> None:
         """Go on over this media attachment; an earlier one is as good as lost."""
-        self.line_closed(hung_up=False)
+        if self._opened:
+            self.line_closed(hung_up=False)
         self.attachment = attachment
         self._transport = transport
-        transport.listen(_Line(self, self.attachment))
-        self._post(LineOpened(self.attachment))
+        if self._opened:
+            self._listen()
 
     def request_end(self, reason: str) -> None:
         """Ask for a polite end: "shutdown" or "operator"."""
@@ -203,6 +215,18 @@ class Session:
     def hung_up(self) -> None:
         """The carrier reports over its webhook that the call is over."""
         self._post(CallerHungUp())
+
+    def _listen(self) -> None:
+        """Take the current line into use; what an earlier one said last is forgotten with it."""
+        transport = self._transport
+        assert transport is not None
+        # A caller who was cut off in the middle of a word begins anew, and is not taken for still speaking.
+        self._tracker = TalkspurtTracker(
+            window=self._services.voice_activity.window, rate_hz=LINE_RATE_HZ, minimum_voiced=self._minimum_voiced
+        )
+        # In this order: a line that was lost meanwhile says so as soon as it is listened to.
+        self._post(LineOpened(self.attachment))
+        transport.listen(_Line(self, self.attachment))
 
     async def _wind_up(self) -> None:
         for task in (*self._replies.values(), *self._tools.values(), self._speaker):
@@ -229,6 +253,10 @@ class Session:
             ANOMALIES.labels("foreign_mark").inc()
             return
         epoch, samples = mark
+        if epoch == self._pacer.epoch and samples > self._pacer.sent:
+            # Audio that was never sent was never heard: an effect may hang on it.
+            ANOMALIES.labels("mark_beyond_sent").inc()
+            return
         self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
 
     def line_digit(self, digit: str) -> None:
@@ -387,17 +415,21 @@ class Session:
 
     async def _run_tool(self, command: RunTool) -> None:
         # The dispatcher never raises for anything a model or tool does.
-        self._post(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
+        self._tool_returned(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
         self._tools.pop(command.tool_call, None)
+
+    async def _execute_effect(self, tool_call: str, proposal: str) -> None:
+        self._tool_returned(await self._dispatcher.execute(tool_call, proposal))
+
+    def _tool_returned(self, fact: ToolReturned | EffectProposed) -> None:
+        self._post(fact)
         if self.caller.handover_target is not None:
             self._post(EndRequested("handover"))
 
-    async def _execute_effect(self, tool_call: str, proposal: str) -> None:
-        self._post(await self._dispatcher.execute(tool_call, proposal))
-
     async def _speak(self) -> None:
         """Synthesize the ordered segments one after the other; the pacer decides when they are sent."""
-        while self._speech:
+        # Any fact may stop playback, and with it this task, which then lives until it next waits.
+        while self._speech and self._speaker is asyncio.current_task():
             command = self._speech.popleft()
             await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
 
@@ -410,6 +442,8 @@ class Session:
                 if not started:
                     started = True
                     self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+                if command.epoch != self._pacer.epoch:
+                    return
                 self._pacer.append(chunk.pcm)
                 self._tick(self._loop.time())
         if not started:

@@ -1,135 +1,17 @@
 """The session carries facts and commands faithfully: one call on a virtual line and a virtual clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from session.line import VirtualLine
-from talkspurt import Agent, Caller, tool
-from talkspurt.agent.locales import find_locale
-from talkspurt.clock import MediaClock
-from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
-from talkspurt.core.settings import Settings
-from talkspurt.effects.dispatcher import ToolDispatcher
+from session.stage import cancelled_orders, on_virtual_time, stage
+from talkspurt import Caller, tool
+from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError
-from talkspurt.ports import Call, ReplyPart, ReplyRequest, TextDelta, ToolCallPart
-from talkspurt.session import Services, Session
-from talkspurt.testing.ledger import MemoryEffectLedger
-from talkspurt.testing.providers import LevelVoiceActivity, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.testing.providers import ScriptedModel
 from talkspurt.testing.virtual_time import run_virtual
-
-
-@dataclass
-class Recorder:
-    """Remembers what a session records."""
-
-    entries: list[Entry] = field(default_factory=list)
-    snapshots: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def entry(self, call_id: str, entry: Entry, /) -> None:
-        self.entries.append(entry)
-
-    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
-        self.snapshots.append(snapshot)
-
-
-def cancelled_orders() -> tuple[list[str], Any]:
-    done: list[str] = []
-
-    async def word(caller: Caller, order_id: str) -> str:
-        return f"I will cancel order {order_id}. Shall I go ahead?"
-
-    @tool(effect=True, read_back=word)
-    async def cancel_order(caller: Caller, order_id: str) -> dict[str, str]:
-        """Cancel an order.
-
-        order_id: The order.
-        """
-        done.append(order_id)
-        return {"status": "cancelled", "order_id": order_id}
-
-    return done, cancel_order
-
-
-@dataclass
-class Stage:
-    """A session with everything around it."""
-
-    session: Session
-    line: VirtualLine
-    recorder: Recorder
-    synthesizer: ToneSynthesizer
-    model: ScriptedModel
-    task: asyncio.Task[str]
-    ledger: MemoryEffectLedger
-
-    async def until(self, happened: Callable[[], bool], within: float = 60.0) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within
-        while not happened():
-            assert loop.time() < end, f"not within {within} s; floor {self.session.floor}"
-            await asyncio.sleep(0.02)
-
-    async def listening(self) -> None:
-        await self.until(lambda: type(self.session.floor).__name__ == "Listening")
-
-    async def says(self, seconds: float = 1.0) -> None:
-        """The caller speaks one utterance once the agent listens."""
-        await self.listening()
-        self.line.speak(seconds)
-        await asyncio.sleep(seconds + 0.3)
-
-
-@asynccontextmanager
-async def stage(
-    model: ScriptedModel,
-    heard: Iterable[str] = (),
-    *,
-    tools: tuple[Any, ...] = (),
-    settings: Settings | None = None,
-    snapshot: Mapping[str, Any] | None = None,
-    ledger: MemoryEffectLedger | None = None,
-) -> AsyncIterator[Stage]:
-    detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(), ToneSynthesizer()
-    clock = MediaClock(detector)
-    agent = Agent(name="test", prompt="Be kind.", greeting="Hello there.", tools=tools)
-    caller = Caller(call_id="c1", number="+15550100")
-    ledger = ledger or MemoryEffectLedger()
-    locale = find_locale("en-US")
-    session = Session(
-        Call("c1", "CA1", "+15550100", "+15550199", "test", "en-US"),
-        agent=agent,
-        model=model,
-        locale=locale,
-        settings=settings or Settings(greeting=agent.greeting, yes_or_no=locale.yes_or_no),
-        caller=caller,
-        dispatcher=ToolDispatcher(agent, caller, ledger),
-        services=Services(ScriptedRecognizer(tuple(heard)), synthesizer, detector, clock, recorder),
-        minimum_voiced=0.096,
-        snapshot=snapshot,
-    )
-    line = VirtualLine()
-    helpers = [asyncio.create_task(clock.run()), asyncio.create_task(line.run())]
-    task = asyncio.create_task(session.run(line, 1 if snapshot is None else 2))
-    try:
-        yield Stage(session, line, recorder, synthesizer, model, task, ledger)
-    finally:
-        for running in (*helpers, task):
-            running.cancel()
-        await asyncio.gather(*helpers, task, return_exceptions=True)
-
-
-def on_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    def run(**fixtures: Any) -> None:
-        run_virtual(test(**fixtures))
-
-    run.__name__ = test.__name__
-    run.__doc__ = test.__doc__
-    return run
 
 
 @on_virtual_time

@@ -119,6 +119,11 @@ class Conversation:
         """The media attachment that was opened last; 0 before the first."""
         return self._attachment
 
+    @property
+    def epoch(self) -> int:
+        """The playback epoch; audio and marks of any other prove nothing."""
+        return self._agent.playback.epoch
+
     def orphaned(self) -> tuple[Event, ...]:
         """The facts to feed to a restored conversation: all that was under way died with its process."""
         if self._attachment == 0 or isinstance(self._floor, Ended):

@@ -42,6 +42,16 @@ class Pacer:
         return self._appended / self._rate
 
     @property
+    def epoch(self) -> int:
+        """The playback epoch that is being sent."""
+        return self._epoch
+
+    @property
+    def sent(self) -> int:
+        """Samples of the epoch that were sent: no mark can lie beyond them."""
+        return self._sent
+
+    @property
     def idle(self) -> bool:
         """Nothing waits to be sent."""
         return not self._queue
