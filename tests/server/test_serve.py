@@ -59,7 +59,6 @@ async def test_without_its_database_the_server_is_alive_but_not_ready(
 
 
 async def test_while_warming_up_it_is_alive_but_neither_ready_nor_answering(tmp_path: Path) -> None:
-    config = settings(tmp_path, server={"port": 0})
     warm, warming = asyncio.Event(), asyncio.Event()
     ports: list[int] = []
     stop = asyncio.Event()
@@ -70,6 +69,9 @@ async def test_while_warming_up_it_is_alive_but_neither_ready_nor_answering(tmp_
         await warm.wait()
         yield EchoSwitchboard()
 
+    before = await Store.open(settings(tmp_path).store.url)
+    await before.calls.admit(carrier_call_id="CA-before", caller="", dialled="", agent="retail", locale="en-US")
+    await before.aclose()
     # The port is only told when ready, so the test chooses it.
     port = _free_port()
     config = settings(tmp_path, server={"port": port})
@@ -83,12 +85,15 @@ async def test_while_warming_up_it_is_alive_but_neither_ready_nor_answering(tmp_
         assert (await http.get("/livez")).status_code == 200
         server = Running(port, Origin("https://voice.example.com"), EchoSwitchboard(), None, stop, task, http)  # type: ignore[arg-type]
         assert (await server.voice()).verbs == ["Say", "Hangup"]
+        # A call of the process before this one is kept, and not sent to a socket that would be refused.
+        assert (await server.resume("CA-before")).verbs == ["Pause", "Redirect"]
         assert ports == []
         warm.set()
         while not ports:  # noqa: ASYNC110 - readiness is what is polled for, as a load balancer does
             await asyncio.sleep(0)
         assert (await http.get("/readyz")).status_code == 200
         assert (await server.voice("CA2")).verbs == ["Connect", "Redirect"]
+        assert (await server.resume("CA-before")).verbs == ["Connect", "Redirect"]
     stop.set()
     await asyncio.wait_for(task, PATIENCE)
 
@@ -191,6 +196,19 @@ async def test_a_client_that_connects_and_says_nothing_is_sent_away(
 ) -> None:
     monkeypatch.setattr("talkspurt.server.serve.REQUEST_DEADLINE", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\n")
+    assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_client_that_stops_within_a_second_request_is_sent_away(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.server.serve.REQUEST_DEADLINE", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readuntil(b"ok\n"), PATIENCE)).startswith(b"HTTP/1.1 200")
     writer.write(b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\n")
     assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
     writer.close()

@@ -129,10 +129,15 @@ class Reception:
         """Give the place of a call that will not come to another."""
         self._places.pop(carrier_call_id, None)
 
+    @property
+    def takes_sockets(self) -> bool:
+        """Whether callers can be connected: from `open` on."""
+        # While draining, too: the call was admitted before, and a running call is to finish.
+        return self._switchboard is not None
+
     def new_socket(self) -> MediaSocket | None:
         """The listener of a new media socket; None before `open`."""
-        # Not refused while draining: its call was admitted before, and a running call is to finish.
-        if self._switchboard is None:
+        if not self.takes_sockets:
             return None
         return MediaSocket(self._attach, start_deadline=self._start_deadline)
 

@@ -32,7 +32,7 @@ from talkspurt.server.webhooks import TwilioWebhooks
 from talkspurt.store import Store
 
 REQUEST_DEADLINE: Final = 10.0
-"""Seconds for a new connection to say what it wants."""
+"""Seconds for a connection to say what it wants, at first and after each answer."""
 HTTP_GRACE: Final = 5
 """Seconds for requests in flight once the calls are over."""
 
@@ -130,9 +130,10 @@ async def _run(
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         async with switchboard as opened:
-            reception.open(opened)
-            readiness.warming = False
-            ready()
+            if not stop.is_set():  # the signal may have come while we warmed up
+                reception.open(opened)
+                readiness.warming = False
+                ready()
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             readiness.draining = True
             log.info("draining", calls=reception.live, grace=grace)
@@ -223,7 +224,7 @@ def _stop_on_signal(stop: asyncio.Event) -> Iterator[None]:
 
 
 class _ImpatientProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with a deadline for the first request, which it lacks.
+    """uvicorn's HTTP protocol with a deadline for each request to begin and be read, which it lacks.
 
     h11 rather than httptools: a call makes two to four requests, so parsing them is no cost, and
     uvicorn brings h11 with it.
@@ -231,12 +232,23 @@ class _ImpatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
+        self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        # uvicorn's own patience between requests ends with the first byte of the next one.
+        self._deadline.cancel()
+        if not self.transport.is_closing():
+            self._expect_request()
+        super().on_response_complete()
+
+    def _expect_request(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
+
     def _give_up(self) -> None:
-        if self.cycle is None and self.transport.get_protocol() is self:
+        waiting = self.cycle is None or self.cycle.response_complete
+        if waiting and self.transport.get_protocol() is self:
             self.transport.close()

@@ -37,6 +37,14 @@ def dial(*, number: str, resume_url: str) -> str:
     return str(response)
 
 
+def ask_again(*, resume_url: str) -> str:
+    """Keep the caller for a second, then come back to `resume_url`."""
+    response = VoiceResponse()
+    response.pause(length=1)
+    response.redirect(resume_url, method="POST")
+    return str(response)
+
+
 def say_and_hang_up(text: str) -> str:
     """Tell the caller something and end the call."""
     response = VoiceResponse()

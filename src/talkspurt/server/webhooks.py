@@ -162,6 +162,10 @@ class TwilioWebhooks:
             log.error("call_given_up", call_id=call.id, failures=call.failures, attachments=call.attachment)
             await self._reception.end_call(call.id, "failed")
             return _xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
+        if not self._reception.takes_sockets:
+            # A call that outlived a restart. Its socket would be refused while we warm up, and a refused socket
+            # brings the carrier back at once, until it gives the call up.
+            return _xml(twiml.ask_again(resume_url=self._origin.url(RESUME)))
         return await self._connect(call)
 
     async def _connect(self, call: Call) -> Response:
