@@ -25,3 +25,31 @@ ITEMS = [Option("wireless headphones", "wireless headphones"), Option("desk lamp
 )
 def test_a_misheard_choice_is_taken_only_when_nothing_else_is_near(heard: str, chosen: list[str]) -> None:
     assert choose(heard, ITEMS) == chosen
+
+
+THREE = [*ITEMS, Option("tea kettle", "tea kettle")]
+
+
+@pytest.mark.parametrize(
+    ("heard", "chosen"),
+    [
+        ("Everything except the lamp.", ["wireless headphones", "tea kettle"]),
+        ("Everything but the desk lamp, please.", ["wireless headphones", "tea kettle"]),
+        ("All of them but the lamp and the headphones.", ["tea kettle"]),
+        ("The headphones, not the lamp.", ["wireless headphones"]),
+        ("Not the lamp, the kettle.", ["tea kettle"]),
+        ("It's not the lamp, it's the kettle.", ["tea kettle"]),
+        ("I don’t want to return the lamp, just the kettle.", ["tea kettle"]),
+        ("Not the lamp.", []),
+        ("The lamp but also the kettle.", ["desk lamp", "tea kettle"]),
+        ("I'm not sure, the lamp.", ["desk lamp"]),
+        ("All of it.", ["wireless headphones", "desk lamp", "tea kettle"]),
+    ],
+)
+def test_what_is_ruled_out_is_never_chosen(heard: str, chosen: list[str]) -> None:
+    assert choose(heard, THREE, many=True) == chosen
+
+
+def test_of_two_not_the_one_is_the_other_as_an_answer_only() -> None:
+    assert choose("Not the lamp.", ITEMS, many=True) == ["wireless headphones"]
+    assert choose("No, not the lamp.", ITEMS, many=True, strict=True) == []

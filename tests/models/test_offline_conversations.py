@@ -346,6 +346,19 @@ async def test_the_choice_may_change_at_the_last_moment(line: Line, shop: Shop) 
     assert shop.returned == [["Mechanical Keyboard"]]
 
 
+async def test_another_wish_about_another_order_while_confirming(line: Line, shop: Shop) -> None:
+    await line.say("I'd like to return the keyboard from order W2378156.")
+    assert "Shall I go ahead?" in await line.say("19122")
+    assert "tea kettle" in (await line.say("Hmm, actually never mind, where is my order W5000001?")).lower()
+    assert shop.returned == []
+
+
+async def test_a_corrected_zip_is_no_request_to_repeat(line: Line) -> None:
+    await line.say("Where is my order W2378156?")
+    assert "doesn't match" in await line.say("My zip is 19123.")
+    assert "delivered" in await line.say("Oh sorry, 19122.")
+
+
 async def test_refund(line: Line, shop: Shop) -> None:
     await line.say("I want my money back.")
     await line.say("W2378156")

@@ -160,6 +160,20 @@ def means_all(text: str) -> bool:
     return bool(_ALL.search(text)) and not re.search(r"\bnot\b|\bthat's all\b|\bthat is all\b|\ball i\b", text.lower())
 
 
+_RULED_OUT: Final = re.compile(
+    r"\b(?:except(?: for)?|apart from|other than|but not|(?:(?<=everything )|(?<=all )|(?<=them ))but"
+    r"|not(?= (?:the|my|that|those)\b)|(?:don't|do not) (?:want|mean)(?: to \w+)?)\b"
+    r"((?:(?!\b(?:but|it's|just|only)\b)[^.,;!?])*)",
+    re.IGNORECASE,
+)
+
+
+def ruled_out(text: str) -> tuple[str, str]:
+    """What is said apart from exceptions, and the exceptions: "all but the lamp" → ("all", "the lamp")."""
+    apart = " ".join(match.group(1).strip() for match in _RULED_OUT.finditer(text.replace("’", "'")))
+    return (_RULED_OUT.sub("", text.replace("’", "'")), apart) if apart else (text, "")
+
+
 def ordinal(text: str) -> int | None:
     """The place that "the second one" or "the last one" names; None without one."""
     places = [_ORDINALS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _ORDINALS]

@@ -9,7 +9,7 @@ from rapidfuzz import fuzz
 
 from talkspurt.agent.dialogue import Slot
 from talkspurt.agent.spoken import digits, email_address, identifiers, person_name, zip_code
-from talkspurt.models.offline.english import means_all, ordinal
+from talkspurt.models.offline.english import means_all, ordinal, ruled_out
 from talkspurt.models.offline.standing import Option
 
 _SAME_WORD: Final = 0.75
@@ -81,6 +81,9 @@ def choose(text: str, options: Sequence[Option], *, many: bool = False, strict: 
     `strict` for words that were not an answer: only names count.
     """
     values = list(dict.fromkeys(option.value for option in options))
+    wanted, unwanted = ruled_out(text)
+    if unwanted and (out := choose(unwanted, options, many=True, strict=True)):
+        return _chosen_without(out, wanted, options, many=many, strict=strict)
     if many and means_all(text):
         return values
     said = re.findall(r"[a-z0-9]+", text.lower())
@@ -100,6 +103,18 @@ def choose(text: str, options: Sequence[Option], *, many: bool = False, strict: 
     if place is not None and -len(values) <= place < len(values):
         return [values[place]]
     return _sounding(said, values)
+
+
+def _chosen_without(
+    out: Sequence[str], wanted: str, options: Sequence[Option], *, many: bool, strict: bool
+) -> list[str]:
+    """The choice when `out` was ruled out: what is named beside it, or what it leaves."""
+    left = [option for option in options if option.value not in out]
+    if many and means_all(wanted):
+        return list(dict.fromkeys(option.value for option in left))
+    named = choose(wanted, left, many=many, strict=True)
+    # Of two things "not the one" is the other, but only as an answer: later it takes back what was chosen.
+    return named or ([left[0].value] if len({option.value for option in left}) == 1 and not strict else [])
 
 
 def _sounding(said: Sequence[str], values: Sequence[str]) -> list[str]:

@@ -64,7 +64,9 @@ class Policy:
         question = standing.question
         noted = self._note(standing, heard)
         news = noted.facts != standing.facts or noted.heard != standing.heard
-        idle = heard.agrees is None and not news and not heard.typed
+        # "Sorry, six oh six one four" corrects a number; "sorry?" asks for the last words again.
+        empty = heard.agrees is None and not news and not sounds_like_digits(heard.text)
+        idle = empty and not heard.typed
         if idle and (heard.clear is None or heard.clear.name in (HELLO, WAIT) or self._wants(heard, "repeat")):
             # "Hello?" while a tool ran, or before its result was heard: go on where we were.
             if unsaid and not isinstance(question, GoAhead):
@@ -73,7 +75,7 @@ class Policy:
                 return self._advance(standing)
         if not heard.typed and not heard.words and heard.agrees is None and not digits(heard.text):
             return self._unheard(standing)
-        if self._wants(heard, "repeat") and not news and heard.agrees is None and not isinstance(question, GoAhead):
+        if self._wants(heard, "repeat") and empty and not isinstance(question, GoAhead):
             return self._repeat(standing)
         match question:
             case GoAhead():
@@ -204,6 +206,10 @@ class Policy:
             return self._hear_wish(open_floor, heard)
         if heard.agrees is True:
             return replace(standing, calling=question.call), Act(call=question.call)
+        wish = heard.leader(self._titled) if standing.heard else ""
+        if wish not in ("", intent.name):
+            # "Never mind, where is number A 1 2": the number belongs to the new wish.
+            return self._begin(open_floor, heard, wish)
         changed = self._correct(open_floor, intent, heard)
         if changed is not open_floor or standing.heard:
             return self._advance(changed)
