@@ -403,7 +403,16 @@ async def test_a_person_in_the_middle_of_a_question(line: Line, shop: Shop) -> N
     assert "colleague" in await line.say("I want to speak to a representative.")
 
 
-@pytest.mark.parametrize("question", ["What's the weather like in Paris?", "Who won the world cup?", "Tell me a joke."])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What's the weather like in Paris?",
+        "Who won the world cup?",
+        "Tell me a joke.",
+        "What's the return policy?",
+        "How much is the shipping?",
+    ],
+)
 async def test_what_it_does_not_know_it_says(line: Line, shop: Shop, question: str) -> None:
     said = await line.say(question)
     assert "order" in said
@@ -468,6 +477,13 @@ async def test_half_a_number_and_then_the_other_half(line: Line) -> None:
     await line.say("Where is my order?")
     await line.say("W two three seven")
     assert "ZIP" in await line.say("eight one five six")
+
+
+async def test_a_number_that_was_whole_but_unknown_has_no_other_half(line: Line, shop: Shop) -> None:
+    await line.say("Where is my order?")
+    await line.say("W nine nine nine nine nine nine nine, or was it W one one one one one one one")
+    await line.say("six oh six one four")
+    assert shop.calls[-1] == ("find_order", {"heard": "six oh six one four"})
 
 
 async def test_a_wrong_zip_is_asked_again_and_then_a_person_is_offered(line: Line, shop: Shop) -> None:

@@ -373,6 +373,9 @@ _SMALL_TALK: Final = (
         examples=(
             *OUT_OF_SCOPE.examples,
             "What are your store hours?",
+            "What's your return policy?",
+            "How many days do I have to return something?",
+            "How much does shipping cost?",
             "Cancel my order, please.",
             "I want to change the address of an order.",
             "I'd like to exchange it for another color.",

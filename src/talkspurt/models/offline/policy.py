@@ -145,8 +145,10 @@ class Policy:
         if answer and not (loose and changed and clear is not None and clear.likeness > 0.6 and slot.kind != "choice"):
             return self._advance(self._answered(standing, slot, answer))
         if slot.resolver and (heard.typed or (sounds_like_digits(heard.text) and not changed)):
-            joined = sentences(standing.missed.get(name, ""), heard.text)
-            words = joined if not heard.typed and read(slot, joined) and not read(slot, heard.text) else heard.text
+            missed = standing.missed.get(name, "")
+            joined = sentences(missed, heard.text)
+            halves = read(slot, joined) and not read(slot, missed) and not read(slot, heard.text)
+            words = joined if halves and not heard.typed else heard.text
             return self._advance(replace(standing, heard={**standing.heard, name: words}, question=Nothing()))
         if not answer and standing.verifying and not slot.resolver:
             standing, news = self._volunteered(standing, slot, heard, news=news)
