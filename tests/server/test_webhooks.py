@@ -85,6 +85,15 @@ async def test_requests_are_limited_per_address_before_their_signature_is_looked
         assert (await server.post("/twilio/voice", VOICE, headers=proxied)).status_code == 200
 
 
+async def test_a_stranger_cannot_choose_the_address_he_is_counted_by(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, limits={"requests_per_address": "2/minute"})) as server:
+        for number, status in enumerate((403, 403, 429)):
+            # What he wrote, and behind it the header of a proxy that does not join the two.
+            headers = [("X-Forwarded-For", f"198.51.100.{number}"), ("X-Forwarded-For", "203.0.113.9")]
+            response = await server.http.post("/twilio/voice", data=VOICE, headers=headers)
+            assert response.status_code == status
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

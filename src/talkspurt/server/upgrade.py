@@ -57,8 +57,7 @@ class Gate:
 
     async def admit_address(self, peer: str, head: bytes) -> bool:
         """Count a handshake, before anything in it is believed."""
-        forwarded = _FORWARDED.search(head)
-        forwarded_for = forwarded.group(1).decode("latin-1") if forwarded else None
+        forwarded_for = [value.decode("latin-1") for value in _FORWARDED.findall(head)]
         return await self._limits.admit_request(client_address(peer, forwarded_for, self._trusted_proxies))
 
     def open(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:

@@ -206,7 +206,7 @@ class TwilioWebhooks:
     async def _authentic_fields(self, request: Request, path: str) -> Fields:
         """The POST fields, once Twilio is known to have sent them. Raises `_RefusedError`."""
         peer = request.client.host if request.client else ""
-        forwarded_for = request.headers.get("x-forwarded-for")
+        forwarded_for = request.headers.getlist("x-forwarded-for")
         address = client_address(peer, forwarded_for, self._config.server.trusted_proxies)
         if not await self._limits.admit_request(address):
             raise _RefusedError(429, "rate")
