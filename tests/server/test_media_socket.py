@@ -10,7 +10,7 @@ from twilio.request_validator import RequestValidator
 
 from talkspurt.server.media_socket import BURST, MAX_MESSAGE_BYTES
 
-from .conftest import OTHER_TOKEN, PUBLIC, Running, media_message, running, settings, start_message, total
+from .conftest import OTHER_TOKEN, PATIENCE, PUBLIC, Running, media_message, running, settings, start_message, total
 
 BURST_OF_PINGS = BURST + 10
 
@@ -103,6 +103,20 @@ async def test_handshakes_are_limited_per_address_before_their_signature_is_look
         assert await status_of(server.dial()) == 429
 
 
+async def test_a_stranger_cannot_choose_the_address_his_handshakes_are_counted_by(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, limits={"requests_per_address": "2/minute"})) as server:
+        for number, status in enumerate((b"403", b"403", b"429")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(
+                b"GET /twilio/media HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                b"X-Forwarded-For: 198.51.100.%d\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n" % number
+            )
+            assert (await asyncio.wait_for(reader.readline(), PATIENCE)).split()[1] == status
+            writer.close()
+            await writer.wait_closed()
+
+
 # ── start and its token ───────────────────────────────────────────────────────────
 
 
@@ -175,6 +189,14 @@ async def test_another_codec_is_refused_and_the_token_stays_good(
     assert await socket.closed() == 1003
     assert dropped("wrong_codec") == before + 1
     await server.connect(twiml)
+
+
+async def test_another_codec_in_a_repeated_start_does_not_end_the_call(server: Running) -> None:
+    twiml = await server.voice()
+    socket, _ = await server.connect(twiml)
+    socket.start(twiml.token, "CA1", encoding="audio/x-l16")
+    socket.media(1)
+    await socket.echo()
 
 
 async def test_audio_that_comes_while_the_token_is_looked_up_is_not_lost(server: Running) -> None:

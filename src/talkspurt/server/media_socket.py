@@ -115,7 +115,7 @@ class MediaSocket(WSListener):
                 self._take_unusual(transport, frame)
         except ProtocolError as error:
             metrics.FRAMES_DROPPED.labels(error.reason).inc()
-            if error.reason == "wrong_codec":
+            if error.reason == "wrong_codec" and self._transport is None:
                 self.refuse("wrong_codec", WSCloseCode.UNSUPPORTED_DATA)
         except Exception:
             metrics.FRAME_ERRORS.inc()
