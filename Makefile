@@ -9,7 +9,7 @@ ARGS ?=
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
 	@echo "make serve   start the server, and say which address to give Twilio"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests, whole calls in real time among them"
 	@echo "make lint    ruff, mypy, import-linter, bandit"
 	@echo "make audit   look for published vulnerabilities in the locked packages"
 	@echo "make bench-recognition | bench-intents   reproduce the published figures"

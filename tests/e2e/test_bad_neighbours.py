@@ -11,7 +11,7 @@ from e2e.e2e_server import Server
 from talkspurt.simulate.caller import run_script
 from talkspurt.simulate.lines import HangUp, PressKeys, Say
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 
 class _Rude(WSListener):

@@ -1,5 +1,6 @@
 """The same server with other agents and other providers: nothing but the configuration differs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from talkspurt.simulate.caller import Transcribe, run_script
 from talkspurt.simulate.lines import HangUp, Say, Wait
 from talkspurt.testing.fakes import FakeAnthropic, FakeDeepgram, FakeElevenLabs, FakeOpenAI, ModelReply
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -30,15 +31,16 @@ async def test_the_dentist_of_the_examples_answers_the_telephone(tmp_path: Path,
             transcribe=transcribe,
         )
         assert report.ok, (report.failures, report.turns)
-        assert "booked" in report.heard.lower(), report.heard
+        # The witness is a small model too: of "you're booked for Monday at two o'clock" it gets the time right.
+        assert re.search(r"Monday at (2|two) o'clock", report.heard.split("go ahead")[-1]), report.heard
         assert server.store("SELECT tool, state FROM effects") == [("book", "done")]
 
 
 @pytest.mark.parametrize("vendor", ["openai", "anthropic"])
 async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp_path: Path, vendor: str) -> None:
-    chat: FakeOpenAI | FakeAnthropic = FakeOpenAI() if vendor == "openai" else FakeAnthropic()
+    reply = ModelReply(("Your order is on its way. ", "Anything else?"))
+    chat: FakeOpenAI | FakeAnthropic = (FakeOpenAI if vendor == "openai" else FakeAnthropic)(otherwise=reply)
     async with chat, FakeDeepgram(["where is my order please"]) as deepgram, FakeElevenLabs() as elevenlabs:
-        chat.script(ModelReply(("Your order is on its way. ", "Anything else?")))
         configuration = f"""
             [model]
             name = "{vendor}:test-model"
