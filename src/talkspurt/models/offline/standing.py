@@ -4,8 +4,12 @@ Nothing of it outlives a request; two requests with the same history stand at th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from talkspurt.agent.dialogue import Slot
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +126,36 @@ class Act:
     text: str = ""
     call: Call | None = None
     hang_up: bool = False
+
+
+Move = tuple[Standing, Act]
+
+
+def learned(standing: Standing, slot: Slot, facts: Mapping[str, Any]) -> Standing:
+    """These facts of the slot are known, and nothing is in doubt about it any more."""
+    return replace(
+        standing,
+        facts={**standing.facts, **facts},
+        heard=without(standing.heard, slot.name),
+        missed=without(standing.missed, slot.name),
+        misses=without(standing.misses, slot.name),
+        lacking=standing.lacking - {slot.name},
+        trouble=0,
+    )
+
+
+def forget(standing: Standing, slot: Slot) -> Standing:
+    """Nothing is known of this slot any more, nor of choices, which may hang on it."""
+    return replace(
+        standing,
+        facts={name: value for name, value in standing.facts.items() if name not in slot.fills()},
+        lacking=standing.lacking - {slot.name},
+        options={
+            name: options for name, options in standing.options.items() if name == slot.name and slot.kind != "choice"
+        },
+    )
+
+
+def without(mapping: Mapping[str, _Value], name: str) -> dict[str, _Value]:
+    """A copy that lacks one entry."""
+    return {key: value for key, value in mapping.items() if key != name}
