@@ -276,7 +276,10 @@ class EffectLedger(Protocol):
     """
 
     async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a new proposal; returns the earlier record if this call already did the same thing with success."""
+        """Store a new proposal; returns the earlier record if this call already did the same thing, or may have.
+
+        Such a record is done, executing or in doubt; what failed or was withdrawn may be proposed again.
+        """
 
     async def begin(self, proposal: str, /) -> EffectRecord | None:
         """Move proposed to executing, once: None when the proposal is not (any more) in state proposed."""

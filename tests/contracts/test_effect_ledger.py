@@ -50,6 +50,17 @@ async def test_what_was_done_is_not_proposed_again(ledger: EffectLedger) -> None
     assert await ledger.begin("p2") is None
 
 
+async def test_what_may_have_been_done_is_not_proposed_again(ledger: EffectLedger) -> None:
+    await ledger.propose(refund("p1"))
+    await ledger.begin("p1")
+    again = await ledger.propose(refund("p2"))
+    assert (again.proposal, again.state) == ("p1", "executing")
+    await ledger.finish("p1", state="in_doubt", result="{}")
+    again = await ledger.propose(refund("p2"))
+    assert (again.proposal, again.state) == ("p1", "in_doubt")
+    assert await ledger.begin("p2") is None
+
+
 @pytest.mark.parametrize(
     "other", [refund("p2", amount=6), refund("p2", call_id="another"), refund("p2", tool="process_return")]
 )

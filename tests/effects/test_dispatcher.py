@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from talkspurt.agent import Agent, Caller, Policies, ToolError, tool
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
+from talkspurt.effects.dispatcher import IN_DOUBT
 from talkspurt.errors import StoreError
 from talkspurt.testing.ledger import MemoryEffectLedger
 
@@ -364,6 +365,17 @@ async def test_the_same_effect_is_recognised_by_a_worker_that_took_over_the_call
     line.tools = ToolDispatcher(line.agent, line.caller, line.ledger)
     assert await line.run("pay", payee="Ann") == {"status": "paid", "to": "Ann"}
     assert line.bank.paid == ["Ann"]
+
+
+@pytest.mark.parametrize("state", ["executing", "in_doubt"])
+async def test_what_a_lost_worker_had_begun_is_not_asked_for_again(state: Any) -> None:
+    line = Line(level=1)
+    proposed = await line.propose(payee="Ann")
+    line.ledger.records[proposed.proposal] = replace(line.ledger.records[proposed.proposal], state=state)
+    line.tools = ToolDispatcher(line.agent, line.caller, line.ledger)
+    answer = await line.run("pay", payee="Ann")
+    assert answer["error"] == {"kind": "refused", "message": IN_DOUBT}
+    assert list(line.ledger.records) == [proposed.proposal]
 
 
 async def test_the_same_effect_proposed_twice_before_the_first_yes_happens_once() -> None:

@@ -233,6 +233,9 @@ class ToolDispatcher:
             raise _NotDoneError("failed", FAILED) from None
         if stored.state == "done":
             return ToolReturned(tool_call, stored.result or result_content({"status": "done"}))
+        if stored.state != "proposed":
+            # A worker that is gone had begun it. Asking the caller again would promise what cannot be kept.
+            raise _NotDoneError("refused", IN_DOUBT)
         self._proposals[stored.proposal] = _Proposal(tool, arguments, stored, account)
         content = result_content({"status": "confirmation_required", "read_back": words})
         return EffectProposed(tool_call, stored.proposal, words, content)

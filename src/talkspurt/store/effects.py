@@ -37,16 +37,16 @@ class SqlEffectLedger:
         self._clock = clock
 
     async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a new proposal; returns the earlier record if this call already did the same thing with success."""
+        """Store a new proposal; returns the earlier record if this call already did the same thing, or may have."""
         now = self._clock()
         fingerprint = _fingerprint(record)
         async with self._database.write() as connection:
-            done = select(*_RECORD).where(
+            begun = select(*_RECORD).where(
                 effects.c.call_id == record.call_id,
                 effects.c.fingerprint == fingerprint,
-                effects.c.state == "done",
+                effects.c.state.in_(("executing", "done", "in_doubt")),
             )
-            earlier = (await connection.execute(done)).first()
+            earlier = (await connection.execute(begun)).first()
             if earlier is None:
                 same = select(*_RECORD).where(effects.c.proposal == record.proposal)
                 earlier = (await connection.execute(same)).first()

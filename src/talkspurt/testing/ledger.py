@@ -19,11 +19,11 @@ class MemoryEffectLedger:
         self.unreachable = False
 
     async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a proposal, or return the record of the same effect that was done before in this call."""
+        """Store a proposal, or return the record of the same effect that this call did before, or may have done."""
         await self._reach()
         for earlier in self.records.values():
             same = (earlier.call_id, earlier.tool, earlier.arguments) == (record.call_id, record.tool, record.arguments)
-            if same and earlier.state == "done":
+            if same and earlier.state in ("executing", "done", "in_doubt"):
                 return earlier
         self.records[record.proposal] = record
         return record
