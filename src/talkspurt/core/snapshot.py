@@ -6,6 +6,7 @@ version rises whenever an old snapshot could no longer be read.
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Final, TypeVar
 
 VERSION: Final = 1
@@ -16,9 +17,14 @@ _T = TypeVar("_T")
 
 def encode(value: Any) -> Any:
     """Turn dataclasses, tuples, sets and dictionaries with integer keys into JSON values."""
+    # First, because nearly all values are plain: a call's whole state is written several times a turn.
+    if value is None or type(value) in _PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"~": type(value).__name__, **fields}
+        encoded = {"~": type(value).__name__}
+        for name in _names(type(value)):
+            encoded[name] = encode(getattr(value, name))
+        return encoded
     if isinstance(value, frozenset):
         return {"~": "frozenset", "items": sorted(value)}
     if isinstance(value, tuple | list):
@@ -26,6 +32,11 @@ def encode(value: Any) -> Any:
     if isinstance(value, dict):
         return {"~": "dict", "items": [[key, encode(item)] for key, item in value.items()]}
     return value
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 class Decoder:
