@@ -59,9 +59,10 @@ async def test_a_failed_effect_may_be_tried_again(store: Store) -> None:
 
 async def test_an_effect_in_doubt_blocks_a_second_attempt(store: Store) -> None:
     await store.effects.propose(refund("p1"))
+    await store.effects.propose(refund("p2"))
     await store.effects.begin("p1")
+    # Proposed while the first was, so that only the index stands between it and a second execution.
     assert await store.effects.doubt_unfinished("call") == 1
-    assert (await store.effects.propose(refund("p2"))).proposal == "p2"
     assert await store.effects.begin("p2") is None
 
 
