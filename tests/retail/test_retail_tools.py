@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -475,6 +476,10 @@ async def test_a_database_that_cannot_be_opened_says_what_to_do(tmp_path: Path) 
     with pytest.raises(StoreError, match="TALKSPURT_RETAIL_DATABASE"):
         async with agent.lifespan():
             pytest.fail("opened")
+    # After a failed connect the driver does not wait for its thread, which then finds the test's loop closed.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 5)
 
 
 @pytest.mark.parametrize("url", ["retail.db", "mysql+nothing://x/y", "oracle://"])
