@@ -79,9 +79,15 @@ async def test_a_url_that_cannot_be_right_is_refused_with_what_to_do(url: str, m
         await Store.open(url)
 
 
-async def test_a_database_that_cannot_be_opened_is_a_store_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="unable to open database file"):
+async def test_a_file_in_no_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no folder .*missing; create it"):
         await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'calls.db'}")
+
+
+async def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "calls.db").write_text("a letter " * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}")
 
 
 async def test_a_database_that_is_held_by_another_is_a_store_error_in_time(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event
@@ -54,6 +55,7 @@ class Database:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         """Raises `ConfigurationError` when `url` names no database that this package supports."""
         self.url: Final = database_url(url)
+        _check_folder(self.url)
         self._timeout = timeout
         self._engine = _engine(self.url, timeout)
         # `writes` tells the event below which BEGIN to send.
@@ -96,6 +98,15 @@ class Database:
     @property
     def _name(self) -> str:
         return self.url.render_as_string(hide_password=True)
+
+
+def _check_folder(url: URL) -> None:
+    # SQLite would only say that it cannot open the file; and aiosqlite leaves a thread behind that may complain later.
+    if url.get_backend_name() != "sqlite" or url.database is None or url.database.startswith("file:"):
+        return
+    folder = Path(url.database).absolute().parent
+    if not folder.is_dir():
+        raise ConfigurationError(f"store.url: there is no folder {folder}; create it, or name another file")
 
 
 def _engine(url: URL, timeout: float) -> AsyncEngine:
