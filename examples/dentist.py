@@ -1,6 +1,6 @@
 """A dentist's front desk: an agent of one's own, with nothing left out.
 
-Run it from the repository: TALKSPURT_CONFIG=examples/dentist.toml PYTHONPATH=examples talkspurt serve
+Run it from the repository: TALKSPURT_CONFIG=examples/dentist.toml talkspurt serve
 """
 
 from talkspurt.agent import Agent, ToolError, tool

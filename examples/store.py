@@ -1,6 +1,6 @@
 """The bundled retail agent under another name and voice, on a database of one's own.
 
-Run it from the repository: TALKSPURT_CONFIG=examples/store.toml PYTHONPATH=examples talkspurt serve
+Run it from the repository: TALKSPURT_CONFIG=examples/store.toml talkspurt serve
 """
 
 from dataclasses import replace

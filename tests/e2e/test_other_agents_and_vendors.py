@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 async def test_the_dentist_of_the_examples_answers_the_telephone(tmp_path: Path, transcribe: Transcribe) -> None:
     configuration = (EXAMPLES / "dentist.toml").read_text(encoding="utf-8")
-    async with running_server(tmp_path, configuration=configuration, PYTHONPATH=str(EXAMPLES)) as server:
+    async with running_server(tmp_path, configuration=configuration) as server:
         report = await run_script(
             server.url,
             [

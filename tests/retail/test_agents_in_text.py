@@ -98,6 +98,19 @@ async def test_the_account_and_a_person(url: str, sarah: OfflineModel) -> None:
         assert "call you back" in await call.say("Let me talk to a real person.")
 
 
+async def test_the_bakery_of_twenty_lines_tells_its_hours(
+    weight_store: WeightStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = example("bakery", monkeypatch)
+    assert agent.dialogue is not None
+    model = OfflineModel(agent.dialogue, weight_store)
+    async with answered(agent, model) as call:
+        assert "Saturday" in await call.say("Hi, when are you open?")
+        assert "nine to noon" in await call.say("On Sunday.")
+        assert "eight to four" in await call.say("And can I come by on Saturday?")
+    await model.aclose()
+
+
 async def test_the_dentist_books_what_is_free(weight_store: WeightStore, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = example("dentist", monkeypatch)
     assert agent.dialogue is not None

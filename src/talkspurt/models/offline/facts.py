@@ -59,7 +59,10 @@ def _typed_identifier(slot: Slot, text: str) -> dict[str, Any]:
 
 
 def mentioned(slot: Slot, text: str) -> dict[str, Any]:
-    """The facts that stand out in any sentence, asked for or not: ids, addresses, a ZIP code called one."""
+    """The facts that stand out in any sentence, asked for or not: ids, addresses, a ZIP code called one, a choice."""
+    if slot.kind == "choice" and slot.choices:
+        chosen = choose(text, [Option(choice, choice) for choice in slot.choices], many=slot.many, strict=True)
+        return {slot.name: chosen if slot.many else chosen[0]} if chosen else {}
     if slot.kind in ("identifier", "email"):
         return read(slot, text)
     if slot.kind == "zip":

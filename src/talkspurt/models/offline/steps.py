@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Slot, Wordings
 from talkspurt.models.offline.english import WAIT, means_another
+from talkspurt.models.offline.facts import mentioned
 from talkspurt.models.offline.standing import (
     Act,
     AnythingElse,
@@ -121,7 +122,8 @@ class Steps:
         for slot in map(self._dialogue.slot, intent.slots):
             if slot.name in standing.heard:
                 continue
-            stale = slot.kind == "choice" and intent.name != self._dialogue.person
+            named = bool(mentioned(slot, heard.text))
+            stale = slot.kind == "choice" and intent.name != self._dialogue.person and not named
             if stale or (slot.kind == "identifier" and means_another(heard.text, slot.spoken())):
                 standing = forget(standing, slot)
         topic = heard.topics.get(name)
