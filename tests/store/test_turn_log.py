@@ -58,6 +58,7 @@ async def test_every_kind_of_entry_comes_back_as_it_was(store: Store, call: Call
     entries: list[Entry] = [
         AgentSaid("Hello, this is Sarah."),
         CallerSaid("W 2 3 7 – “where is it?”"),
+        AgentSaid("half of an emoji: \ud83d"),
         ToolCalled("t1", "check_order_status", '{"order":"W237"}'),
         ToolAnswered("t1", "check_order_status", '{"status":"shipped"}'),
         AgentSaid("It is on", interrupted=True),
@@ -69,8 +70,8 @@ async def test_every_kind_of_entry_comes_back_as_it_was(store: Store, call: Call
     assert await store.turns.flush()
     stored = await store.turns.of_call(call.id)
     assert [turn.entry for turn in stored] == entries
-    assert [turn.n for turn in stored] == [1, 2, 3, 4, 5, 6]
-    assert (stored[-1].at - stored[0].at).total_seconds() == 5
+    assert [turn.n for turn in stored] == [1, 2, 3, 4, 5, 6, 7]
+    assert (stored[-1].at - stored[0].at).total_seconds() == 6
 
 
 async def test_turns_wait_for_the_database_and_are_written_in_order(

@@ -94,7 +94,8 @@ class TurnLog:
         if len(self._spool) >= self._capacity:
             metrics.TURNS_DROPPED.labels("spool_full").inc()
             return
-        content = json.dumps(asdict(entry), ensure_ascii=False, separators=(",", ":"))
+        # ASCII, because a model's text may hold half a surrogate pair, which no database takes as it is.
+        content = json.dumps(asdict(entry), separators=(",", ":"))
         self._spool.append(_Waiting(uuid.uuid4().hex, call_id, _NAMES[type(entry)], content, self._clock()))
         self._empty.clear()
         self._arrived.set()
