@@ -182,6 +182,7 @@ class _Recorder:
         self._store = store
         self._latest: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._arrived = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def entry(self, call_id: str, entry: Entry, /) -> None:
         self._store.turns.append(call_id, entry)
@@ -198,16 +199,17 @@ class _Recorder:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits."""
-        while self._latest:
-            call_id, (attachment, snapshot) = self._latest.popitem()
-            try:
-                await self._store.calls.save_snapshot(
-                    call_id, attachment=attachment, snapshot=json.dumps(snapshot, separators=(",", ":"))
-                )
-            except TalkspurtError as error:
-                # The next turn brings a newer one.
-                _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
+        """Write what waits, behind what is being written: at the end `run` is cancelled right after this."""
+        async with self._writing:
+            while self._latest:
+                call_id, (attachment, snapshot) = self._latest.popitem()
+                try:
+                    await self._store.calls.save_snapshot(
+                        call_id, attachment=attachment, snapshot=json.dumps(snapshot, separators=(",", ":"))
+                    )
+                except TalkspurtError as error:
+                    # The next turn brings a newer one.
+                    _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
 
 
 async def _say_once(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
