@@ -22,7 +22,7 @@ from talkspurt.config import Config
 from talkspurt.core.history import Entry
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
-from talkspurt.errors import StoreError, TalkspurtError
+from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
 from talkspurt.models import create_model
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.recognizers import create_recognizer
@@ -85,14 +85,20 @@ class Switchboard:
                 model = create_model(config, agent)
                 stack.push_async_callback(model.aclose)
                 desks[name] = _Desk(agent, model)
-            async with asyncio.timeout(WARM_UP_TIMEOUT):
-                detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
-                await recognizer.warm_up()
-                await synthesizer.warm_up()
-                for entry in config.numbers:
-                    await _say_once(synthesizer, agents[entry.agent], entry.locale)
-                for desk in desks.values():
-                    await desk.model.warm_up()
+            try:
+                async with asyncio.timeout(WARM_UP_TIMEOUT):
+                    detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
+                    await recognizer.warm_up()
+                    await synthesizer.warm_up()
+                    for entry in config.numbers:
+                        await _say_once(synthesizer, agents[entry.agent], entry.locale)
+                    for desk in desks.values():
+                        await desk.model.warm_up()
+            except TimeoutError:
+                raise ConfigurationError(
+                    f"models and vendors were not warm within {WARM_UP_TIMEOUT:.0f} s: this machine is too busy, or a "
+                    "vendor does not answer; talkspurt config check shows which are configured"
+                ) from None
             clock = MediaClock(detector)
             recorder = _Recorder(store)
             async with asyncio.TaskGroup() as group:
