@@ -5,6 +5,7 @@ to mend end in one clear line on standard error and exit status 2; a call that f
 """
 
 import os
+import re
 import sys
 from collections.abc import Coroutine, Sequence
 from importlib.metadata import version
@@ -108,8 +109,10 @@ def _secrets(config: Config) -> list[str]:
     values = [value for section in sections for value in vars(section).values()]
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
+    # Whatever an agent's own database or proxy is called, its password stands in a URL.
+    passwords = [match for value in os.environ.values() for match in re.findall(r"://[^/\s:@]*:([^@/\s]+)@", value)]
     password = database_url(config.store.url).password
-    return [*secrets, *keys, *([password] if password else [])]
+    return [*secrets, *keys, *passwords, *([password] if password else [])]
 
 
 def _show_addresses(origin: "Origin", port: int) -> None:

@@ -59,6 +59,15 @@ class ServerConfig(_Section):
             raise ValueError("must be an origin such as https://voice.example.com, with no path")
         return value
 
+    @model_validator(mode="after")
+    def _public_means_tls(self) -> Self:
+        if self.public_url is not None and self.public_url.startswith("http://") and not self.development:
+            raise ValueError(
+                "public_url must begin with https://: Twilio opens its media socket over TLS only "
+                "(http:// is for development = true)"
+            )
+        return self
+
 
 class TwilioConfig(_Section):
     """The Twilio account. Without an auth token every webhook is refused (unless in development)."""

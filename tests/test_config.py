@@ -1,0 +1,78 @@
+"""The configuration: read once, from the strongest source, and refused with a sentence that says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from talkspurt.config import load_config
+from talkspurt.errors import ConfigurationError
+
+
+def refused(*, toml: str = "", folder: Path | None = None, **environment: str) -> str:
+    path = None
+    if folder is not None:
+        path = folder / "talkspurt.toml"
+        path.write_text(toml, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path, environment)
+    return str(caught.value)
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "talkspurt.toml"
+    file.write_text('[server]\nport = 1000\nhost = "0.0.0.0"\n', encoding="utf-8")
+    config = load_config(file, {"TALKSPURT_SERVER__PORT": "2000"})
+    assert (config.server.port, config.server.host, config.server.max_calls) == (2000, "0.0.0.0", 100)
+
+
+def test_the_vendors_own_variable_sets_the_token_and_the_token_is_not_shown() -> None:
+    config = load_config(environment={"TWILIO_AUTH_TOKEN": "canary"})
+    assert config.twilio.auth_token is not None
+    assert config.twilio.auth_token.get_secret_value() == "canary"
+    assert "canary" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        ("[sever]\nport = 1", "sever: unknown key; did you mean 'server'?"),
+        ("[server]\nprot = 1", "server.prot: unknown key; did you mean 'port'?"),
+        ('[[numbers]]\nnumber = "*"\nagnet = "retail"', "numbers.0.agnet: unknown key; did you mean 'agent'?"),
+        ('[[numbers]]\nnumber = "*"\nagent = "nobody"', "names agent 'nobody'"),
+        ('[server]\npublic_url = "voice.example.com"', "must be an origin such as https://voice.example.com"),
+        ('[server]\npublic_url = "https://voice.example.com/twilio"', "must be an origin"),
+        ('[server]\npublic_url = "http://voice.example.com"', "must begin with https://"),
+        ("[conversation]\nsilence_prompt = 40", "silence_hangup must be longer"),
+        ("[server\n", "is not valid TOML"),
+    ],
+)
+def test_every_mistake_is_named_with_what_to_do(tmp_path: Path, toml: str, expected: str) -> None:
+    assert expected in refused(toml=toml, folder=tmp_path)
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    message = refused(toml="[server]\nport = 70000\nhots = 1", folder=tmp_path)
+    assert "server.port" in message
+    assert "server.hots" in message
+
+
+def test_a_variable_that_is_no_setting_is_refused_by_its_name() -> None:
+    assert "server.prot" in refused(TALKSPURT_SERVER__PROT="1")
+
+
+def test_a_missing_file_is_named() -> None:
+    assert "cannot read the configuration file" in refused(TALKSPURT_CONFIG="/nowhere/talkspurt.toml")
+
+
+def test_the_dialled_number_chooses_and_the_wildcard_is_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "talkspurt.toml"
+    file.write_text(
+        '[agents]\na = "x:y"\nb = "x:z"\n'
+        '[[numbers]]\nnumber = "*"\nagent = "a"\n[[numbers]]\nnumber = "+15550100"\nagent = "b"\n',
+        encoding="utf-8",
+    )
+    config = load_config(file, {})
+    dialled, other = config.number("+15550100"), config.number("+15550199")
+    assert dialled is not None
+    assert other is not None
+    assert (dialled.agent, other.agent) == ("b", "a")
