@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -93,12 +94,19 @@ def serve(
     options = {"host": host, "port": port, "public_url": public_url, "development": development or None}
     overrides = {f"TALKSPURT_SERVER__{key.upper()}": str(value) for key, value in options.items() if value is not None}
     config = load_config(environment={**os.environ, **overrides})
+    from talkspurt.server.serve import missing_settings
     from talkspurt.server.serve import serve as run_server
     from talkspurt.server.switchboard import Switchboard
 
     style: Literal["console", "json"] = "console" if sys.stderr.isatty() else "json"
     configure_logging(level=config.log_level, style=style, secrets=_secrets(config))
-    _run(run_server(config, lambda store: Switchboard.open(config, store), ready=_show_addresses))
+    missing = missing_settings(config)
+    for setting in missing:
+        print(f"Every call is refused until this is set: {setting}", file=sys.stderr)
+    if missing:
+        print("To try the server on this machine only, add --development.", file=sys.stderr)
+    ready = partial(_show_addresses, refusing=bool(missing))
+    _run(run_server(config, lambda store: Switchboard.open(config, store), ready=ready))
 
 
 def _secrets(config: Config) -> list[str]:
@@ -115,12 +123,15 @@ def _secrets(config: Config) -> list[str]:
     return [*secrets, *keys, *passwords, *([password] if password else [])]
 
 
-def _show_addresses(origin: "Origin", port: int) -> None:
+def _show_addresses(origin: "Origin", port: int, *, refusing: bool) -> None:
     from talkspurt.server.origin import STATUS, VOICE
 
-    print(f"Ready for calls on port {port}. In the Twilio console, under the phone number's voice configuration, set")
-    print(f"  A call comes in:      Webhook  {origin.url(VOICE)}   HTTP POST")
-    print(f"  Call status changes:           {origin.url(STATUS)}  HTTP POST", flush=True)
+    def address(path: str) -> str:
+        return f"https://<your public host>{path}" if refusing else origin.url(path)
+
+    print(f"Listening on port {port}. In the Twilio console, under the phone number's voice configuration, set")
+    print(f"  A call comes in:      Webhook  {address(VOICE)}   HTTP POST")
+    print(f"  Call status changes:           {address(STATUS)}  HTTP POST", flush=True)
 
 
 # ── call ──────────────────────────────────────────────────────────────────────────

@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from twilio.request_validator import RequestValidator
 
 from talkspurt.errors import ConfigurationError, StoreError, WeightsError
 from talkspurt.server.origin import Origin
-from talkspurt.server.serve import serve
+from talkspurt.server.serve import missing_settings, serve
 from talkspurt.store import Store
 from talkspurt.telemetry.logs import configure_logging
 
@@ -157,11 +158,25 @@ async def test_development_is_announced_loudly(tmp_path: Path) -> None:
     assert "unsigned" in warning["danger"]
 
 
+@pytest.mark.parametrize("missing", [{"server": {"public_url": None}}, {"twilio": {"auth_token": None}}])
+async def test_without_what_signatures_need_the_server_starts_and_refuses_every_call(
+    tmp_path: Path, missing: dict[str, Any]
+) -> None:
+    config = settings(tmp_path, **missing)
+    assert missing_settings(config)
+    async with running(config) as server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["unconfigured"])
+        form = {"CallSid": "CA1", "From": "+14155550100", "To": "+18005550199"}
+        url = f"http://127.0.0.1:{server.port}/twilio/voice"
+        signature = RequestValidator(TOKEN).compute_signature(url, form)
+        answer = await client.post("/twilio/voice", data=form, headers={"X-Twilio-Signature": signature})
+        assert answer.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"server": {"public_url": None}}, "server.public_url is not set"),
-        ({"twilio": {"auth_token": None}}, "TWILIO_AUTH_TOKEN"),
         ({"limits": {"requests_per_address": "many"}}, "600/minute"),
         ({"handover": {"targets": {"billing": "911"}}}, "E.164"),
         ({"store": {"url": "mysql://x"}}, "store.url"),
@@ -222,7 +237,7 @@ SCRIPT = """
 import asyncio, sys
 from contextlib import asynccontextmanager
 from talkspurt.config import Config
-from talkspurt.server.serve import serve
+from talkspurt.server.serve import missing_settings, serve
 from talkspurt.telemetry.logs import configure_logging
 import uvloop
 

@@ -27,10 +27,12 @@ class Readiness:
     store: Store
     warming: bool = True
     draining: bool = False
+    unconfigured: bool = False
+    """Every call would be refused, because what its signature is checked with is not set."""
 
     async def reasons(self) -> list[str]:
         """Empty when the process may be given calls."""
-        reasons = [name for name in ("warming", "draining") if getattr(self, name)]
+        reasons = [name for name in ("unconfigured", "warming", "draining") if getattr(self, name)]
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 await self.store.ping()

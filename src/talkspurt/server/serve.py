@@ -70,7 +70,7 @@ async def serve(
                 longest_call=config.conversation.max_call,
                 start_deadline=start_deadline,
             )
-            readiness = Readiness(store)
+            readiness = Readiness(store, unconfigured=bool(missing_settings(config)))
             webhooks = TwilioWebhooks(
                 config,
                 store,
@@ -160,22 +160,29 @@ def _local_origin(config: Config, port: int) -> Origin:
     return Origin.of_address("127.0.0.1" if anywhere else host, port)
 
 
+def missing_settings(config: Config) -> tuple[str, ...]:
+    """What has to be set before a carrier's call can be let in, as sentences; empty when nothing is missing."""
+    if config.server.development:
+        return ()
+    missing = []
+    if config.server.public_url is None:
+        missing.append("server.public_url, the https:// address that Twilio reaches this server at (--public-url)")
+    if config.twilio.auth_token is None:
+        missing.append("twilio.auth_token, which signs Twilio's requests (TWILIO_AUTH_TOKEN)")
+    return tuple(missing)
+
+
 def _signatures(config: Config) -> Signatures:
     if config.server.development:
         log.warning(
             "development_mode",
             danger="unsigned webhooks and sockets are accepted: anyone who reaches this port can make calls",
         )
-    elif config.server.public_url is None:
-        raise ConfigurationError(
-            "server.public_url is not set: give the https:// address that Twilio reaches this server at, "
-            "or set server.development = true for a server that nobody else can reach"
-        )
-    elif config.twilio.auth_token is None:
-        raise ConfigurationError(
-            "twilio.auth_token is not set, so every webhook would be refused: set TWILIO_AUTH_TOKEN, "
-            "or server.development = true for a server that nobody else can reach"
-        )
+    missing = missing_settings(config)
+    if missing:
+        # Fail closed: no request is let in, whoever signed it, and /readyz says why.
+        log.error("calls_refused_until_configured", missing=missing)
+        return Signatures(())
     return Signatures.from_config(config)
 
 
