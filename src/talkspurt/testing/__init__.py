@@ -1,1 +1,5 @@
-"""placeholder docstring: owner fills."""
+"""Public doubles for trying and testing agents: they need no account, no key and, but for the fakes, no network.
+
+`providers` are scripted recognizers, models and synthesizers with fixed timing; `virtual_time` is an event loop
+whose clock jumps; `ledger` keeps effects in memory; `fakes` speak vendors' real wire formats on loopback.
+"""
