@@ -13,7 +13,7 @@ from talkspurt.clock import MediaClock
 from talkspurt.core.history import Entry
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
-from talkspurt.ports import Call, Recognizer
+from talkspurt.ports import Call, Recognizer, Synthesizer
 from talkspurt.session import Services, Session
 from talkspurt.testing.ledger import MemoryEffectLedger
 from talkspurt.testing.providers import LevelVoiceActivity, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
@@ -92,6 +92,7 @@ async def stage(
     ledger: MemoryEffectLedger | None = None,
     recognizer: Recognizer | None = None,
     synthesizer: ToneSynthesizer | None = None,
+    speaker: Synthesizer | None = None,
     line: VirtualLine | None = None,
 ) -> AsyncIterator[Stage]:
     detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(), synthesizer or ToneSynthesizer()
@@ -108,7 +109,9 @@ async def stage(
         settings=settings or Settings(greeting=agent.greeting, yes_or_no=locale.yes_or_no),
         caller=caller,
         dispatcher=ToolDispatcher(agent, caller, ledger),
-        services=Services(recognizer or ScriptedRecognizer(tuple(heard)), synthesizer, detector, clock, recorder),
+        services=Services(
+            recognizer or ScriptedRecognizer(tuple(heard)), speaker or synthesizer, detector, clock, recorder
+        ),
         minimum_voiced=0.096,
         snapshot=snapshot,
     )
