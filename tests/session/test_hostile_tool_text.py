@@ -1,4 +1,4 @@
-"""Text that comes out of a tool is spoken, whatever a command line would make of it: in real time, by the real voice."""
+"""Text that comes out of a tool is spoken, whatever a command line would make of it. In real time, with Piper."""
 
 import json
 from collections.abc import Iterator
