@@ -23,8 +23,6 @@ class MediaClock:
     def __init__(self, detector: VoiceActivityDetector) -> None:
         self._detector = detector
         self._calls: set[Callable[[float], None]] = set()
-        self.lateness = 0.0
-        """Seconds by which the last tick was late: the event loop's lag."""
 
     def join(self, tick: Callable[[float], None]) -> None:
         """Call `tick(now)` from the next tick on; `now` is the event loop's time."""
@@ -40,7 +38,6 @@ class MediaClock:
         due = loop.time()
         while True:
             now = loop.time()
-            self.lateness = max(0.0, now - due)
             if self._calls:
                 self._tick(now)
             due = max(due + TICK, loop.time() - TICK)
