@@ -137,6 +137,23 @@ class Recognizer(Protocol):
         """Release everything. Idempotent."""
 
 
+class TurnDetector(Protocol):
+    """Tells from the sound of a voice whether its turn is over. It may shorten a wait, never end a turn alone."""
+
+    async def warm_up(self) -> None:
+        """Load the model and judge once, so that the first call is not slower."""
+
+    async def finished(self, pcm: bytes, /) -> float:
+        """The probability (0..1) that the caller has finished, from their last seconds up to the pause.
+
+        `pcm` ends with the silence heard so far; anything before the last eight seconds is not looked at.
+        Raises `ProviderError`.
+        """
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
+
+
 # ── thinking ──────────────────────────────────────────────────────────────────────
 
 
@@ -205,7 +222,11 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpeechChunk:
-    """The next audio of a segment; `words` are `(word, start second within the segment)` where the vendor has them."""
+    """The next audio of a segment.
+
+    `words` are `(word, start second within the segment)` where the vendor has them: the whitespace-separated words of
+    the text, each once and in order, possibly ahead of their audio.
+    """
 
     pcm: bytes
     words: tuple[tuple[str, float], ...] = field(default=())

@@ -1,0 +1,82 @@
+"""What the core asks of a language: a closed set of questions, answered per locale outside the core.
+
+The core holds no words. It knows *kinds* of answers a question may expect, and asks the
+`Language` whether what was heard so far is a whole one.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Protocol
+
+Kind = Literal["anything", "yes_no", "identifier", "email", "zip", "phone", "amount", "name"]
+"""What the agent's question asks for.
+
+`identifier` letters and digits that match `Expectation.pattern`; `zip` a US ZIP code; `phone` a national number of
+ten digits; `amount` a sum of money; `name` a person's name; `anything` free speech.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the caller is expected to say next."""
+
+    kind: Kind = "anything"
+    pattern: str = ""
+    """Regular expression of an `identifier`, in capital letters and digits."""
+
+
+ANYTHING = Expectation()
+
+
+class Completeness(Enum):
+    """How whole the words heard so far are, as an answer to what was asked."""
+
+    COMPLETE = "complete"
+    """All that was asked for is there, and nothing asks for more."""
+    OPEN = "open"
+    """It may be all, or not: the words alone do not tell."""
+    UNFINISHED = "unfinished"
+    """More will come: "and", half an order number, a dangling "my"."""
+
+
+class Language(Protocol):
+    """A locale's reading of what was said. Pure, and never raises."""
+
+    def yes_or_no(self, text: str, /) -> bool | None:
+        """True a clear yes, False a clear no, None anything else."""
+
+    def expectation(self, said: str, /) -> Expectation:
+        """What the agent's words `said` ask for, read from their last question."""
+
+    def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
+        """How whole `text` is as an answer to `expectation`."""
+
+    def is_backchannel(self, text: str, /) -> bool:
+        """Whether `text` only says "I am listening" ("mm-hm", "okay", "right") and asks for nothing."""
+
+    def is_demand(self, text: str, /) -> bool:
+        """Whether `text` takes the floor however short it is: "wait", "stop", "no", "hold on", "hello?"."""
+
+
+class NoLanguage:
+    """Understands nothing: without a locale nothing is ever confirmed, complete or ignored."""
+
+    def yes_or_no(self, _text: str, /) -> bool | None:
+        """Nothing is a clear answer."""
+        return None
+
+    def expectation(self, _said: str, /) -> Expectation:
+        """Every question is an open one."""
+        return ANYTHING
+
+    def completeness(self, _text: str, _expectation: Expectation, /) -> Completeness:
+        """Nobody can tell."""
+        return Completeness.OPEN
+
+    def is_backchannel(self, _text: str, /) -> bool:
+        """All words count."""
+        return False
+
+    def is_demand(self, _text: str, /) -> bool:
+        """No word is special."""
+        return False
