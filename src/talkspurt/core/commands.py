@@ -17,6 +17,15 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Audio that was made already: that of `segment`, from its word number `word` on, `offset` seconds into it."""
+
+    segment: int
+    word: int
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
 class BeginUtterance:
     """Words from `at` on belong to `utterance`."""
 
@@ -27,6 +36,14 @@ class BeginUtterance:
 @dataclass(frozen=True, slots=True)
 class Transcribe:
     """Say what the utterance holds up to now; answered by `Transcribed` or `TranscriptionFailed`."""
+
+    utterance: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTurn:
+    """Say whether the caller sounds as if they had finished; answered by `TurnJudged`, or not at all."""
 
     utterance: int
     revision: int
@@ -55,12 +72,22 @@ class CancelReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Synthesize this text ahead: it will be spoken if the guess at the caller's turn holds."""
+
+    reply: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Speak:
     """Put a segment on the line, after those before it, in playback `epoch`."""
 
     segment: int
     epoch: int
     text: str | Phrase
+    source: Source | None = None
+    """Where the same words were spoken before; without that audio, or all of it, speak `text` anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +153,11 @@ class EndCall:
 Command = (
     BeginUtterance
     | Transcribe
+    | JudgeTurn
     | EndUtterance
     | RequestReply
     | CancelReply
+    | Prepare
     | Speak
     | StopPlayback
     | RunTool

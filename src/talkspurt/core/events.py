@@ -29,11 +29,33 @@ class CallerHungUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """What a talkspurt sounded like up to now: whose voice it may be. Measured by `talkspurt.media`."""
+
+    echo: float = 0.0
+    """Share (0..1) of its energy that is the agent's own voice coming back."""
+    likeness: float | None = None
+    """How much (0..1) it resembles the caller's voice of earlier turns; None until that is known."""
+    voicing: float = 1.0
+    """How much (0..1) it sounds like speech rather than a cough, a click or a breath."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Voice activity began; `at` is the time of its first voiced sample."""
 
     talkspurt: int
     at: float
+    voice: Voice = Voice()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechContinued:
+    """The talkspurt goes on; sent about ten times a second with what it sounds like up to now."""
+
+    talkspurt: int
+    voiced: float
+    voice: Voice = Voice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,15 @@ class SpeechStopped:
     talkspurt: int
     at: float
     voiced: float
+    voice: Voice = Voice()
+
+
+@dataclass(frozen=True, slots=True)
+class PartlyTranscribed:
+    """A streaming recognizer's guess of the utterance so far; each one replaces the one before."""
+
+    utterance: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +83,15 @@ class Transcribed:
     utterance: int
     revision: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnJudged:
+    """How much (0..1) the voice up to the `JudgeTurn` command with this revision sounds like the end of a turn."""
+
+    utterance: int
+    revision: int
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +144,17 @@ class SegmentStarted:
     epoch: int
     position: float
     text: str
+    resumed: bool = False
+    """Its audio is what the command's `source` names, not made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsPlaced:
+    """Where the first words of a segment's text begin: seconds within its audio. May come again with more words."""
+
+    segment: int
+    epoch: int
+    starts: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +219,11 @@ Event = (
     | LineClosed
     | CallerHungUp
     | SpeechStarted
+    | SpeechContinued
     | SpeechStopped
+    | PartlyTranscribed
     | Transcribed
+    | TurnJudged
     | TranscriptionFailed
     | ReplyTextReceived
     | ReplyToolRequested

@@ -7,7 +7,7 @@ suspended: what it would have said is held until it is clear whether there were 
 
 from dataclasses import dataclass, field
 
-from talkspurt.core.commands import Phrase
+from talkspurt.core.commands import Phrase, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Line:
 
     text: str | Phrase
     tag: str = ""
+    source: Source | None = None
+    """Where the same words were spoken before, as in `Speak`."""
 
 
 @dataclass(frozen=True, slots=True)
