@@ -1,20 +1,31 @@
 """Who thinks: language models behind the `LanguageModel` port, chosen by one line of configuration.
 
 `model.name` is `offline` (the deterministic brain, no account needed) or `<vendor>:<model>`,
-for example `anthropic:claude-sonnet-5` or `openai:gpt-5-mini`.
+for example `anthropic:claude-sonnet-5` or `openai:gpt-5-mini`. `custom:<module>:<attribute>` is a model
+of the user's own: a function `(config, agent) -> LanguageModel`, found as agents are.
 """
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Final
 
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.ports import LanguageModel
 
+CUSTOM: Final = "custom:"
+
 
 def create_model(config: Config, agent: Agent) -> LanguageModel:
     """The model that `config.model` names, thinking for `agent`; made once and shared by all of its calls.
 
-    Raises `ConfigurationError` for an unknown vendor, a missing key or a missing extra.
+    Raises `ConfigurationError` for an unknown vendor, a missing key or a missing extra, or when a custom model cannot
+    be made.
     """
+    if config.model.name.startswith(CUSTOM):
+        return _create_custom(config, agent)
     # Imported when chosen: each brings seconds of imports that the other deployments need not pay.
     if config.model.name == "offline":
         from talkspurt.models.offline import OfflineModel
@@ -31,6 +42,27 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
             f" run: pip install 'talkspurt[{config.model.name.partition(':')[0]}]'"
         ) from None
     return PydanticAIModel.from_config(config)
+
+
+def _create_custom(config: Config, agent: Agent) -> LanguageModel:
+    setting, target = f"model.name = '{config.model.name}'", config.model.name.removeprefix(CUSTOM)
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"{setting} must have the form custom:module:attribute")
+    # As for agents: the module lies next to the configuration that names it, and is not installed.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute, None)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{setting}: cannot import {module_name} ({error})") from error
+    if not callable(factory):
+        raise ConfigurationError(f"{setting}: {target} is no function (config, agent) that makes a LanguageModel")
+    model: LanguageModel = factory(config, agent)
+    missing = [name for name in ("warm_up", "reply", "aclose") if not callable(getattr(model, name, None))]
+    if missing:
+        raise ConfigurationError(f"{setting}: what {target} made is no LanguageModel: it has no {missing[0]}()")
+    return model
 
 
 __all__ = ["create_model"]

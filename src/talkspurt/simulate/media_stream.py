@@ -1,19 +1,19 @@
 """One media socket, from the carrier's end.
 
-Speaks the messages and keeps their order and numbers; whoever owns it calls `tick` every
-20 ms with the caller's frame and gets the agent's. It knows no clock of its own and no TwiML.
+Speaks the messages and keeps their order and numbers; whoever owns it calls `play` for the agent's
+frame and `send` with the caller's every 20 ms. It knows no clock of its own and no TwiML.
 """
 
 import asyncio
 import ssl
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from talkspurt.errors import ProtocolError, TransportError
-from talkspurt.simulate.loudness import is_audible
 from talkspurt.simulate.messages import (
     CONNECTED,
     ClearAudio,
@@ -52,6 +52,8 @@ class MediaStream(WSListener):
         self._transport: WSTransport | None = None
         self._sequence = 1
         self._chunk = 0
+        self._in_transit: deque[tuple[int, int, bytes]] = deque()
+        """Frames of the caller on their way: the tick they are due, their number and their audio."""
         self._fragments = bytearray()
         self._stopped = False
 
@@ -114,25 +116,28 @@ class MediaStream(WSListener):
             self._log("error", f"31921 the server closed the media socket: {why}")
         self.closed.set()
 
-    def tick(self, caller_frame: bytes) -> Tick:
-        """Send 20 ms of the caller and play 20 ms of the agent."""
+    def play(self) -> Tick:
+        """Play 20 ms of the agent, and return the marks that this completes."""
         tick = self.playout.tick()
         for name in tick.marks:
             self._log("mark_played", name)
             self._send_mark(name)
-        if is_audible(caller_frame):
+        return tick
+
+    def send(self, frame: bytes, *, spoke: bool, lost: bool = False, late: int = 0) -> None:
+        """Send 20 ms of the caller `late` ticks from now, or never when `lost`: its number is missing then.
+
+        Call it once per tick. `spoke` says whether the caller's own voice is in the frame. Frames never overtake
+        each other, for the socket keeps its order: those behind a late one come together with it.
+        """
+        if spoke:
             self.playout.caller_acted()
         self._chunk += 1
-        self._send(
-            encode_media(
-                stream_sid=self.stream_sid,
-                sequence=self._next_sequence(),
-                chunk=self._chunk,
-                timestamp_ms=(self._chunk - 1) * FRAME_MS,
-                audio=caller_frame,
-            )
-        )
-        return tick
+        if not lost:
+            self._in_transit.append((self._chunk + late, self._chunk, frame))
+        while self._in_transit and self._in_transit[0][0] <= self._chunk:
+            _, chunk, audio = self._in_transit.popleft()
+            self._send_media(chunk, audio)
 
     def press(self, digit: str) -> None:
         """Send one keypad digit."""
@@ -178,6 +183,17 @@ class MediaStream(WSListener):
                         self._send_mark(name)
         except ProtocolError as error:
             self._log("error", str(error))
+
+    def _send_media(self, chunk: int, audio: bytes) -> None:
+        self._send(
+            encode_media(
+                stream_sid=self.stream_sid,
+                sequence=self._next_sequence(),
+                chunk=chunk,
+                timestamp_ms=(chunk - 1) * FRAME_MS,
+                audio=audio,
+            )
+        )
 
     def _send_mark(self, name: str) -> None:
         self._send(encode_mark(stream_sid=self.stream_sid, sequence=self._next_sequence(), name=name))

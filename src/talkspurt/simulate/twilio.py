@@ -39,6 +39,7 @@ from twilio.request_validator import RequestValidator
 
 from talkspurt.errors import CallError, ProtocolError, TransportError
 from talkspurt.media import g711
+from talkspurt.simulate.channel import Carried, Channel
 from talkspurt.simulate.loudness import is_audible
 from talkspurt.simulate.media_stream import MediaStream
 from talkspurt.simulate.playout import FRAME_BYTES, PlayoutBuffer, Tick
@@ -51,6 +52,7 @@ WEBHOOK_SECONDS: Final = 15.0
 """Twilio's own limit for an answer."""
 MOST_DOCUMENTS: Final = 30
 """TwiML documents in one call: a server that redirects for ever must not keep a test busy for ever."""
+FRAME_PCM_BYTES: Final = 2 * FRAME_BYTES
 SILENT_FRAME: Final = g711.MULAW_SILENCE * FRAME_BYTES
 
 DialOutcome = Literal["completed", "busy", "no-answer", "failed"]
@@ -81,10 +83,14 @@ class TwilioDouble:
         account_sid: str = "AC" + "0" * 32,
         dial_outcome: DialOutcome = "completed",
         carrier_voice: Speaker = speak,
+        channel: Channel | None = None,
         max_seconds: float = 600.0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`url` is the server's origin; `auth_token` signs everything (None: nothing is signed)."""
+        """`url` is the server's origin; `auth_token` signs everything (None: nothing is signed).
+
+        `channel` carries the caller's voice to the carrier; None is a perfect line.
+        """
         self._origin = url.rstrip("/")
         self._public_origin = (public_url or url).rstrip("/")
         self._voice_path = voice_path
@@ -95,6 +101,7 @@ class TwilioDouble:
         self._account_sid = account_sid
         self._dial_outcome = dial_outcome
         self._carrier_voice = carrier_voice
+        self._channel = channel
         self._max_seconds = max_seconds
         self._ssl_context = ssl_context
         self.recording = CallRecording(call_sid=f"CA{uuid.uuid4().hex}")
@@ -104,6 +111,7 @@ class TwilioDouble:
             trust_env=not _is_loopback(self._origin),
         )
         self._outgoing = bytearray()
+        """What the caller is about to say, PCM16: it becomes mu-law behind the channel."""
         self._playout = PlayoutBuffer()
         """What the carrier itself says; a stream brings its own."""
         self._stream: MediaStream | None = None
@@ -155,7 +163,7 @@ class TwilioDouble:
     @property
     def unsent(self) -> float:
         """Seconds of the caller's audio that are still to be sent."""
-        return len(self._outgoing) / 8_000
+        return len(self._outgoing) / 16_000
 
     @property
     def playing(self) -> bool:
@@ -169,8 +177,8 @@ class TwilioDouble:
 
     def speak(self, samples: NDArray[np.int16]) -> tuple[float, float]:
         """Say a clip (8 kHz) after what is already being said; returns when it begins and ends on the line."""
-        begins = self.now + len(self._outgoing) / 8_000
-        self._outgoing += g711.encode_mulaw(samples.astype("<i2").tobytes())
+        begins = self.now + self.unsent
+        self._outgoing += samples.astype("<i2").tobytes()
         return begins, begins + len(samples) / 8_000
 
     def press(self, digits: str) -> None:
@@ -258,11 +266,15 @@ class TwilioDouble:
         return CallEnd("carrier", f"the call reached its limit of {self._max_seconds:g} s", failed=True)
 
     def _play_tick(self) -> None:
-        caller_frame = bytes(self._outgoing[:FRAME_BYTES]).ljust(FRAME_BYTES, g711.MULAW_SILENCE)
-        del self._outgoing[:FRAME_BYTES]
-        tick = self._stream.tick(caller_frame) if self._stream is not None else self._playout.tick()
+        pcm = bytes(self._outgoing[:FRAME_PCM_BYTES]).ljust(FRAME_PCM_BYTES, b"\0")
+        del self._outgoing[:FRAME_PCM_BYTES]
+        tick = self._stream.play() if self._stream is not None else self._playout.tick()
+        spoken = g711.encode_mulaw(pcm)
+        carried = Carried(spoken) if self._channel is None else self._channel.carry(pcm, g711.decode_mulaw(tick.frame))
+        if self._stream is not None:
+            self._stream.send(carried.frame, spoke=is_audible(spoken), lost=carried.lost, late=carried.late)
         self._note(tick)
-        self.recording.caller_mulaw += caller_frame
+        self.recording.caller_mulaw += SILENT_FRAME if carried.lost else carried.frame
         self.recording.agent_mulaw += tick.frame
         if is_audible(tick.frame):
             self._last_audible_tick = self._ticks
