@@ -370,7 +370,8 @@ def test_an_unreachable_hub_is_unavailable(tmp_path: Path) -> None:
 
 def test_the_offline_group_is_all_that_a_machine_without_accounts_needs() -> None:
     bundled = bundled_manifest()
-    assert set(bundled.groups["offline"]) == {"whisper-tiny.en", "piper-joe", "silero-vad", "minilm-l6-v2"}
+    models = {"whisper-tiny.en", "piper-joe", "silero-vad", "smart-turn-v3.2", "minilm-l6-v2"}
+    assert set(bundled.groups["offline"]) == models
     assert all(weights.licence and weights.size for weights in bundled.weights.values())
     assert all(file.wheel for weights in bundled.weights.values() for file in weights.files)
 
