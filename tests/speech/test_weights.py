@@ -206,6 +206,27 @@ def test_preparation_runs_once_after_the_files_and_is_checked_too(
     assert states(prepared)["voice"] == "missing"
 
 
+def test_a_preparation_of_an_earlier_version_is_used_until_a_pull_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old(_folder: Path, target: Path) -> None:
+        (target / "made.bin").write_bytes(b"old")
+
+    def new(_folder: Path, target: Path) -> None:
+        (target / "made.bin").write_bytes(b"new")
+
+    monkeypatch.setitem(weights_module.PREPARATIONS, "first", old)
+    monkeypatch.setitem(weights_module.PREPARATIONS, "second", new)
+    store(tmp_path, Shelf(voice=VOICE), prepare="first").pull(["voice"])
+    upgraded = store(tmp_path, Shelf(voice=VOICE), prepare="second")
+    assert upgraded.path("voice", "prepared/made.bin").read_bytes() == b"old"
+    assert states(upgraded)["voice"] == "missing"
+    assert upgraded.pull(["voice"]) == ["voice"]
+    assert upgraded.path("voice", "prepared/made.bin").read_bytes() == b"new"
+    assert states(upgraded)["voice"] == "ready"
+    assert upgraded.pull(["voice"]) == []
+
+
 # ── checking ──────────────────────────────────────────────────────────────────────
 
 

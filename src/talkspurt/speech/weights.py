@@ -37,11 +37,16 @@ LOCK_TIMEOUT: Final = 3600.0
 """Seconds to wait for another process that is pulling: longer than the slowest download."""
 
 PREPARED: Final = "prepared"
+_MADE_BY: Final = "made-by.txt"
+"""In the folder of a preparation: the name of the step that made it."""
 _CHECKED: Final = ".checked.json"
 _SPARE_BYTES: Final = 50_000_000
 
-PREPARATIONS: Final[dict[str, Callable[[Path, Path], None]]] = {"split-voice": split_voice}
-"""Steps by name: called with the folder of the files and the empty folder to fill."""
+PREPARATIONS: Final[dict[str, Callable[[Path, Path], None]]] = {"split-voice-2": split_voice}
+"""Steps by name: called with the folder of the files and the empty folder to fill.
+
+A step whose result changes gets another name, so that the next pull runs it again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class WeightStore:
     # ── fetching ──────────────────────────────────────────────────────────────────
 
     def _pull_locked(self, wanted: list[str], progress: Progress) -> list[str]:
-        unready = [name for name in wanted if self._problem(name, self._manifest.weights[name], thorough=True)]
+        unready = [name for name in wanted if self._flaw(name, self._manifest.weights[name], thorough=True)]
         if not unready:
             return []
         needed = 2 * sum(self._manifest.weights[name].size for name in unready) + _SPARE_BYTES
@@ -164,6 +169,7 @@ class WeightStore:
             fresh = scratch / f"{name}.{PREPARED}"
             fresh.mkdir()
             PREPARATIONS[weights.prepare](folder, fresh)
+            (fresh / _MADE_BY).write_text(weights.prepare, encoding="utf-8")
             shutil.rmtree(folder / PREPARED, ignore_errors=True)
             fresh.replace(folder / PREPARED)
             progress(PullStep(name, "", "preparation", 1, 1))
@@ -205,9 +211,20 @@ class WeightStore:
     def _statuses(self, names: list[str], *, thorough: bool) -> Iterator[WeightStatus]:
         for name in names:
             weights = self._manifest.weights[name]
-            problem = self._problem(name, weights, thorough=thorough)
+            problem = self._flaw(name, weights, thorough=thorough)
             state, text = problem or ("ready", "")
             yield WeightStatus(name, weights.purpose, weights.licence, weights.size, self.root / name, state, text)
+
+    def _flaw(self, name: str, weights: Weights, *, thorough: bool) -> tuple[Literal["missing", "damaged"], str] | None:
+        """What a pull would mend: a problem, or a preparation by an earlier version, which can still be used."""
+        problem = self._problem(name, weights, thorough=thorough)
+        if problem or not weights.prepare:
+            return problem
+        try:
+            made_by = (self.root / name / PREPARED / _MADE_BY).read_text(encoding="utf-8")
+        except OSError:
+            made_by = ""
+        return None if made_by == weights.prepare else ("missing", "its preparation is one of an earlier version")
 
     def _problem(
         self, name: str, weights: Weights, *, thorough: bool
