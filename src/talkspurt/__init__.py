@@ -4,6 +4,6 @@ The public names an agent is written with; everything else is reached through
 its own package. `ARCHITECTURE.md` is the map.
 """
 
-from talkspurt.agent import Agent, Caller, ToolError, Voice, tool
+from talkspurt.agent import Agent, Caller, KeypadSecret, ToolError, Voice, tool
 
-__all__ = ["Agent", "Caller", "ToolError", "Voice", "tool"]
+__all__ = ["Agent", "Caller", "KeypadSecret", "ToolError", "Voice", "tool"]

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from talkspurt.agent import Agent, Caller, Policies, Tool, ToolError, tool
+from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, Tool, ToolError, tool
 from talkspurt.errors import ConfigurationError
 
 
@@ -266,3 +266,65 @@ def test_a_call_can_only_be_handed_to_a_known_place(caller: Caller) -> None:
     caller.handover_targets = ("billing",)
     caller.hand_over("billing")
     assert caller.handover_target == "billing"
+
+
+# ── secrets that the caller keys in ───────────────────────────────────────────────
+
+
+async def check_pin(
+    caller: Caller, card: str, pin: Annotated[str, KeypadSecret("Please key in your PIN.", length=4)]
+) -> str:
+    """Check the PIN of a card."""
+    return f"{card} {len(pin)}"
+
+
+def test_a_secret_parameter_is_hidden_from_the_model_and_filled_in_by_the_runtime(caller: Caller) -> None:
+    declared = tool(check_pin)
+    assert list(declared.parameters["properties"]) == ["card"]
+    assert declared.parameters["required"] == ["card"]
+    assert declared.secret_parameter == "pin"
+    assert declared.secret is not None
+    assert (declared.secret.rules.shortest, declared.secret.rules.longest) == (4, 4)
+    keywords = declared.keywords(declared.arguments.model_validate({"card": "blue"}), caller, "0000")
+    assert keywords == {"caller": caller, "card": "blue", "pin": "0000"}
+
+
+def test_a_model_is_told_not_to_ask_for_a_secret_aloud() -> None:
+    assert tool(check_pin).description.endswith("asked to key in the pin: never ask them to say it.")
+
+
+def test_a_model_that_sends_the_secret_itself_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        tool(check_pin).arguments.model_validate({"card": "blue", "pin": "0000"})
+
+
+def secret_tool(*marks: Any, kind: type = str, **declarations: Any) -> Tool:
+    async def guess(pin: Any, code: Any = "") -> str:
+        """Guess."""
+        return ""
+
+    hints = [Annotated[kind, mark] for mark in marks]
+    guess.__annotations__ = {"pin": hints[0], "code": hints[-1] if len(hints) > 1 else str}
+    if declarations.get("effect"):
+
+        async def word(pin: str, code: str = "") -> str:
+            return "Shall I?"
+
+        declarations["read_back"] = word
+    return tool(**declarations)(guess)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: secret_tool(KeypadSecret("PIN?"), KeypadSecret("Code?")), "several secrets"),
+        (lambda: secret_tool(KeypadSecret("PIN?"), kind=int), "must be a str"),
+        (lambda: secret_tool(KeypadSecret("PIN?"), effect=True), "cannot be given to an effect"),
+        (lambda: secret_tool(KeypadSecret(" ")), "needs a prompt"),
+        (lambda: secret_tool(KeypadSecret("PIN?", length=-1)), "length must not be negative"),
+        (lambda: secret_tool(KeypadSecret("PIN?", shortest=6, longest=4)), "shortest <= longest"),
+    ],
+)
+def test_a_secret_is_checked_when_the_tool_is_declared(make: Callable[[], Tool], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        make()

@@ -2,6 +2,6 @@
 
 from talkspurt.agent.agent import Agent, Policies, Voice
 from talkspurt.agent.caller import Caller
-from talkspurt.agent.tools import Tool, ToolError, tool
+from talkspurt.agent.tools import KeypadSecret, Tool, ToolError, tool
 
-__all__ = ["Agent", "Caller", "Policies", "Tool", "ToolError", "Voice", "tool"]
+__all__ = ["Agent", "Caller", "KeypadSecret", "Policies", "Tool", "ToolError", "Voice", "tool"]

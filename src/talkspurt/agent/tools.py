@@ -3,7 +3,8 @@
 The function's annotations become the JSON Schema that the model sees and that its arguments
 are checked against; the docstring's first paragraph becomes the description, and lines of the
 form `name: text` below it describe the arguments. A parameter annotated `Caller` is filled in
-by the runtime and hidden from the model.
+by the runtime and hidden from the model; so is one marked `KeypadSecret`, with digits that the
+caller keys in and that nothing but the tool ever sees.
 
 Every mistake in a declaration is a `ConfigurationError` when the module is imported, not a
 surprise in a call.
@@ -22,9 +23,10 @@ from pydantic.errors import PydanticUserError
 
 from talkspurt.agent.caller import Caller
 from talkspurt.agent.refusal import ToolError
+from talkspurt.core.digits import EntryRules
 from talkspurt.errors import ConfigurationError
 
-__all__ = ["END_CALL", "Tool", "ToolError", "tool"]
+__all__ = ["END_CALL", "KeypadSecret", "Tool", "ToolError", "tool"]
 
 END_CALL: Final = "end_call"
 """The tool that the runtime itself adds to every agent."""
@@ -33,8 +35,34 @@ MAX_LEVEL: Final = 2
 TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 """What every language-model vendor accepts as the name of a function."""
 
+KEYED_IN: Final = " When you call it, the caller is asked to key in the {}: never ask them to say it."
+"""Told to the model of every tool with a secret, or it would ask for the digits aloud."""
+
 ToolFunction = Callable[..., Awaitable[Any]]
 ReadBack = Callable[..., Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class KeypadSecret:
+    """Marks a tool's parameter as digits that the caller keys in when the model calls the tool.
+
+        async def verify_pin(caller: Caller, pin: Annotated[str, KeypadSecret("Please key in your PIN.", length=4)])
+
+    The digits go from the keypad to the function: not to the model, the transcript, the log or the recording.
+    """
+
+    prompt: str
+    """Said to the caller before the digits are collected."""
+    length: int = 0
+    """The exact number of digits, which ends the entry at once; 0 when it varies."""
+    shortest: int = 1
+    longest: int = 32
+    """With a varying length the caller ends the entry with `#` or by a pause."""
+
+    @property
+    def rules(self) -> EntryRules:
+        """When the entry is whole."""
+        return EntryRules(shortest=self.length or self.shortest, longest=self.length or self.longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +75,16 @@ class Tool:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    """JSON Schema of the arguments, without the injected `Caller`."""
+    """JSON Schema of the arguments, without the injected `Caller` and the secret."""
     arguments: type[BaseModel]
     """Checks a model's arguments; its fields carry the parameter names as aliases."""
     function: ToolFunction
     caller_parameter: str | None = None
     """Name of the parameter that receives the `Caller`, if there is one."""
+    secret_parameter: str | None = None
+    """Name of the parameter that receives the digits of `secret`, if there is one."""
+    secret: KeypadSecret | None = None
+    """What the caller has to key in before it runs."""
     level: int = 0
     """Verification level the caller needs before it runs."""
     verifies: int = 0
@@ -80,12 +112,15 @@ class Tool:
         """Whether this is a method that still lacks its object."""
         return _is_unbound(self.function)
 
-    def keywords(self, arguments: BaseModel, caller: Caller) -> dict[str, Any]:
-        """Checked `arguments` as the function (and its read-back) take them, with the caller filled in."""
+    def keywords(self, arguments: BaseModel, caller: Caller, secret: str | None = None) -> dict[str, Any]:
+        """Checked `arguments` as the function (and its read-back) take them, with caller and secret filled in."""
         fields = type(arguments).model_fields
         keywords = {str(fields[name].alias): getattr(arguments, name) for name in fields}
         if self.caller_parameter is not None:
             keywords[self.caller_parameter] = caller
+        if self.secret_parameter is not None:
+            assert secret is not None, "the dispatcher waits for it"
+            keywords[self.secret_parameter] = secret
         return keywords
 
 
@@ -126,9 +161,12 @@ def tool(
         name = getattr(function, "__name__", repr(function))
         _check_function(name, function)
         _check_declarations(name, level=level, verifies=verifies, timeout=timeout)
-        parameters, caller_parameter = _parameters(name, function)
+        parameters, caller_parameter, secrets = _parameters(name, function)
+        secret_parameter, secret = _secret(name, secrets, effect=effect)
         _check_read_back(name, function, effect=effect, read_back=read_back)
         description, notes = _documentation(name, function, tuple(parameters))
+        if secret_parameter is not None:
+            description += KEYED_IN.format(secret_parameter)
         arguments = _arguments_model(name, parameters, notes)
         return Tool(
             name=name,
@@ -137,6 +175,8 @@ def tool(
             arguments=arguments,
             function=function,
             caller_parameter=caller_parameter,
+            secret_parameter=secret_parameter,
+            secret=secret,
             level=level,
             verifies=verifies,
             effect=effect,
@@ -189,6 +229,34 @@ def _check_read_back(name: str, function: ToolFunction, *, effect: bool, read_ba
         )
 
 
+def _secret(
+    name: str, secrets: dict[str, tuple[Any, KeypadSecret]], *, effect: bool
+) -> tuple[str | None, KeypadSecret | None]:
+    """Check the secret parameter, if there is one, and return it."""
+    if not secrets:
+        return None, None
+    if len(secrets) > 1:
+        raise ConfigurationError(f"tool '{name}' has several secrets: ask for each in a tool of its own")
+    ((parameter, (kind, secret)),) = secrets.items()
+    where = f"tool '{name}': the secret '{parameter}'"
+    if kind is not str:
+        raise ConfigurationError(f"{where} must be a str: digits may begin with 0")
+    if effect:
+        # Its digits would have to be kept until the caller has agreed, and compared with the effect's earlier ones.
+        raise ConfigurationError(
+            f"{where} cannot be given to an effect: check it in a tool with verifies=2, and give the effect level=2"
+        )
+    if not secret.prompt.strip():
+        raise ConfigurationError(f"{where} needs a prompt that asks the caller to key it in")
+    if secret.length < 0:
+        raise ConfigurationError(f"{where}: length must not be negative")
+    try:
+        _ = secret.rules
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    return parameter, secret
+
+
 def _is_unbound(function: Callable[..., Any]) -> bool:
     return next(iter(inspect.signature(function).parameters), None) == "self"
 
@@ -200,13 +268,16 @@ def _without_self(names: tuple[str, ...]) -> tuple[str, ...]:
 # ── from the function to what a model is told ─────────────────────────────────────
 
 
-def _parameters(name: str, function: ToolFunction) -> tuple[dict[str, tuple[Any, Any]], str | None]:
-    """Parameter name to (annotation, default), and the name of the parameter for the `Caller`."""
+def _parameters(
+    name: str, function: ToolFunction
+) -> tuple[dict[str, tuple[Any, Any]], str | None, dict[str, tuple[Any, KeypadSecret]]]:
+    """Parameter name to (annotation, default), the name of the parameter for the `Caller`, and the secret ones."""
     try:
         hints = inspect.get_annotations(_unwrapped(function), eval_str=True)
     except (NameError, TypeError, SyntaxError) as error:
         raise ConfigurationError(f"tool '{name}': an annotation cannot be resolved: {error}") from None
     parameters: dict[str, tuple[Any, Any]] = {}
+    secrets: dict[str, tuple[Any, KeypadSecret]] = {}
     caller_parameter = None
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name == "self" and not parameters and caller_parameter is None:
@@ -223,9 +294,13 @@ def _parameters(name: str, function: ToolFunction) -> tuple[dict[str, tuple[Any,
                 raise ConfigurationError(f"tool '{name}' takes the Caller twice")
             caller_parameter = parameter.name
             continue
+        marks = getattr(hint, "__metadata__", ())
+        if secret := next((mark for mark in marks if isinstance(mark, KeypadSecret)), None):
+            secrets[parameter.name] = (hint.__origin__, secret)
+            continue
         default = ... if parameter.default is parameter.empty else parameter.default
         parameters[parameter.name] = (hint, default)
-    return parameters, caller_parameter
+    return parameters, caller_parameter, secrets
 
 
 def _unwrapped(function: ToolFunction) -> Callable[..., Any]:

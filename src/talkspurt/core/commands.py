@@ -5,6 +5,7 @@ Commands are idempotent; failure comes back as an event with the same id.
 
 from dataclasses import dataclass, field
 
+from talkspurt.core.digits import EntryRules
 from talkspurt.core.history import Entry
 
 
@@ -88,6 +89,8 @@ class Speak:
     text: str | Phrase
     source: Source | None = None
     """Where the same words were spoken before; without that audio, or all of it, speak `text` anew."""
+    pace: float = 1.0
+    """How fast, as in the `Synthesizer` port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,28 @@ class WithdrawEffect:
 @dataclass(frozen=True, slots=True)
 class CancelTool:
     """Nobody waits for this tool any more; its result will be ignored."""
+
+    tool_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSecret:
+    """Keep the digits that come now to yourself, from nothing; answered by `SecretProgress` and `SecretEntered`."""
+
+    tool_call: str
+    rules: EntryRules
+
+
+@dataclass(frozen=True, slots=True)
+class RunWithSecret:
+    """Run the tool with the digits it waited for, which are handed over once; answered by `ToolReturned`."""
+
+    tool_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardSecret:
+    """The secret is not wanted any more: wipe its digits, and forget the tool call that asked for it."""
 
     tool_call: str
 

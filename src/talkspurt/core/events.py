@@ -7,6 +7,9 @@ alive is ignored and counted; hostile or late news never raises.
 from dataclasses import dataclass
 from typing import Literal
 
+from talkspurt.core.digits import EntryRules
+from talkspurt.core.language import Expectation
+
 
 @dataclass(frozen=True, slots=True)
 class LineOpened:
@@ -188,6 +191,8 @@ class ToolReturned:
 
     tool_call: str
     content: str
+    expects: Expectation | None = None
+    """What the caller will be asked for next, if the tool declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,31 @@ class EffectProposed:
     proposal: str
     read_back: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRequested:
+    """A tool needs a secret that only the caller may key in: `prompt` asks for it, `rules` say when it is whole."""
+
+    tool_call: str
+    prompt: str
+    rules: EntryRules
+
+
+@dataclass(frozen=True, slots=True)
+class SecretProgress:
+    """So many digits of a secret are there; which ones, the core never learns."""
+
+    tool_call: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEntered:
+    """The caller ended a secret, by the end key or by its length; `count` may still be too few."""
+
+    tool_call: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
