@@ -1,4 +1,4 @@
-"""Recognizer, language model, synthesizer and voice activity with scripted answers and fixed timing.
+"""Recognizer, language model, synthesizer, voice activity and turn detector with scripted answers and fixed timing.
 
 They fit the ports exactly and need no model, key or network, so that an agent's tools and
 prompts can be tried in milliseconds and a benchmark knows what its providers cost.
@@ -64,6 +64,30 @@ class _LevelStream:
 
     def close(self) -> None:
         self._detector.forget(self)
+
+
+class ScriptedTurnDetector:
+    """Gives the same score, or what a function makes of the audio, `delay` seconds after it was asked.
+
+    The function may raise, as a detector that is overloaded does.
+    """
+
+    def __init__(self, score: float | Callable[[bytes], float] = 1.0, *, delay: float = 0.05) -> None:
+        self._score = score
+        self._delay = delay
+        self.asked: list[int] = []
+        """Samples of every request, in order; also of those whose caller did not wait."""
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def finished(self, pcm: bytes, /) -> float:
+        self.asked.append(len(pcm) // 2)
+        await asyncio.sleep(self._delay)
+        return self._score(pcm) if callable(self._score) else self._score
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
 
 
 class ScriptedRecognizer:
