@@ -227,6 +227,7 @@ async def test_wrong_arguments_are_answered_so_that_a_model_can_repair_them(argu
 )
 async def test_no_text_of_a_model_raises(name: str, arguments: str) -> None:
     event = await Line(level=1).tools.run("t1", name, arguments)
+    assert isinstance(event, ToolReturned)
     assert isinstance(json.loads(event.content), dict)
 
 

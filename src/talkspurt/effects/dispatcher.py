@@ -9,6 +9,10 @@ A tool with an effect goes a longer way: `run` words it and writes a proposal in
 committed step and only then calls the function. An effect that ended in doubt is never tried
 again in this call; one that was done is answered with its first result.
 
+A tool with a secret is checked by `run`, which asks for the secret, and called by `run_with_secret`.
+The digits exist here only while the function runs: they are no argument that is stored, and what
+the tool says is searched for them before anyone sees it.
+
 No method raises for anything that a model, a caller, a tool or the store does. Every await on
 a tool is bounded by the tool's timeout, every await on the ledger by `LEDGER_TIMEOUT`.
 """
@@ -25,7 +29,8 @@ from pydantic import BaseModel, ValidationError
 
 from talkspurt.agent import Agent, Caller, Tool, ToolError
 from talkspurt.agent.tools import END_CALL
-from talkspurt.core.events import EffectProposed, ToolReturned
+from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned
+from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.content import (
     ErrorKind,
     UnusableResultError,
@@ -34,6 +39,7 @@ from talkspurt.effects.content import (
     message,
     result_content,
 )
+from talkspurt.effects.secrets import masked
 from talkspurt.ports import EffectLedger, EffectRecord, ToolSpec
 
 ARGUMENT_BYTES: Final = 16 * 1024
@@ -87,6 +93,8 @@ class ToolDispatcher:
         self._ledger = ledger
         self._attempts_left = agent.policies.verification_attempts
         self._proposals: dict[str, _Proposal] = {}
+        self._wanting: dict[str, tuple[Tool, BaseModel]] = {}
+        """Checked tool calls that wait for the caller's secret."""
         self._outcomes: dict[tuple[str, str], str] = {}
         """Content by (tool, canonical arguments) of effects that were done or are in doubt."""
         self._executing: set[asyncio.Task[ToolReturned]] = set()
@@ -103,8 +111,11 @@ class ToolDispatcher:
         tool = self._agent.tool(name)
         return tool.filler if tool else ""
 
-    async def run(self, tool_call: str, name: str, arguments: str) -> ToolReturned | EffectProposed:
-        """Run the tool a model asked for, or propose its effect. `arguments` is JSON text as the model sent it."""
+    async def run(self, tool_call: str, name: str, arguments: str) -> ToolReturned | EffectProposed | SecretRequested:
+        """Run the tool a model asked for, propose its effect, or ask for the secret that it needs.
+
+        `arguments` is JSON text as the model sent it.
+        """
         try:
             if name == END_CALL:
                 return ToolReturned(tool_call, result_content({"status": "ending"}))
@@ -112,9 +123,33 @@ class ToolDispatcher:
             checked = _checked_arguments(tool, arguments)
             if tool.effect:
                 return await self._propose(tool_call, tool, checked)
+            if tool.secret is not None:
+                if tool.verifies and self._attempts_left <= 0:
+                    raise _NotDoneError("attempts_exhausted", EXHAUSTED)
+                self._wanting[tool_call] = (tool, checked)
+                return SecretRequested(tool_call, message(tool.secret.prompt), tool.secret.rules)
             return ToolReturned(tool_call, await self._result(tool, checked))
         except _NotDoneError as reason:
             return ToolReturned(tool_call, reason.content)
+
+    async def run_with_secret(self, tool_call: str, secret: str | None) -> ToolReturned:
+        """Run the tool that waits for a secret with what the caller keyed in; None when there is nothing. Once."""
+        tool, arguments = self._wanting.pop(tool_call, (None, None))
+        if tool is None or arguments is None or not secret:
+            return ToolReturned(tool_call, NOT_ENTERED)
+        try:
+            self._permitted(tool.name)
+            content = await self._result(tool, arguments, secret)
+        except _NotDoneError as reason:
+            content = reason.content
+        safe = masked(content, secret)
+        if safe != content:
+            _log.error("secret_in_tool_result", tool=tool.name)
+        return ToolReturned(tool_call, safe)
+
+    def forget_secret(self, tool_call: str) -> None:
+        """Nobody will key in what this tool call waits for."""
+        self._wanting.pop(tool_call, None)
 
     async def execute(self, tool_call: str, proposal: str) -> ToolReturned:
         """Carry out a proposal that the caller heard and confirmed. At most one call ever does.
@@ -155,15 +190,15 @@ class ToolDispatcher:
             raise _NotDoneError("verification_required", UNVERIFIED)
         return tool
 
-    async def _result(self, tool: Tool, arguments: BaseModel) -> str:
+    async def _result(self, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
         if not tool.verifies:
-            return self._content(tool, await self._call(tool, tool.function, arguments))
+            return self._content(tool, await self._call(tool, tool.function, arguments, secret))
         # The attempt is taken before anything is awaited: parallel calls cannot share the last one.
         if self._attempts_left <= 0:
             raise _NotDoneError("attempts_exhausted", EXHAUSTED)
         self._attempts_left -= 1
         try:
-            result = await self._call(tool, tool.function, arguments)
+            result = await self._call(tool, tool.function, arguments, secret)
         except _NotDoneError as reason:
             refusal = reason.__cause__
             if not (isinstance(refusal, ToolError) and refusal.attempted):
@@ -181,12 +216,14 @@ class ToolDispatcher:
             _log.error("tool_result_unusable", tool=tool.name, reason=str(error))
             raise _NotDoneError("failed", FAILED) from None
 
-    async def _call(self, tool: Tool, function: Callable[..., Awaitable[Any]], arguments: BaseModel) -> Any:
+    async def _call(
+        self, tool: Tool, function: Callable[..., Awaitable[Any]], arguments: BaseModel, secret: str | None = None
+    ) -> Any:
         """Await the tool's function or read-back within its time; every way to fail becomes `_NotDoneError`."""
         timer = asyncio.timeout(tool.timeout)
         try:
             async with timer:
-                result = await function(**tool.keywords(arguments, self._caller))
+                result = await function(**tool.keywords(arguments, self._caller, secret))
         except ToolError as refusal:
             raise _NotDoneError("refused", str(refusal)) from refusal
         except asyncio.CancelledError:
