@@ -26,11 +26,11 @@ from talkspurt.core.commands import (
     WithdrawEffect,
 )
 from talkspurt.core.conversation import Conversation
-from talkspurt.core.events import EffectProposed, Event, ReplyCompleted, ReplyFailed, ToolReturned
+from talkspurt.core.events import EffectProposed, Event, ReplyCompleted, ReplyFailed, ReplyToolRequested, ToolReturned
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.log import RUNNING
 from talkspurt.core.sentences import flush, take_sentences
-from talkspurt.core.states import Ended, Endpointing, Hearing, Speaking, Thinking
+from talkspurt.core.states import Ended, Endpointing, Hearing, Speaking, Thinking, Yielding
 
 if TYPE_CHECKING:
     from core.call_world import World
@@ -69,6 +69,8 @@ class Referee:
         self.withdrawn: set[str] = set()
         self.proposed: dict[str, EffectProposed] = {}
         self.end: EndCall | None = None
+        self.guessed_tools: set[str] = set()
+        """What the model asked for in a reply that nobody has turned to yet."""
         self.gave_up = False
         """Marks or synthesizer failed, so the ledger had to guess."""
         self._callers = 0
@@ -82,6 +84,10 @@ class Referee:
                 self.replies[reply] = "over"
             case ToolReturned(tool_call, content) if self.tools.get(tool_call, "") is None:
                 self.tools[tool_call] = content
+            case ReplyToolRequested(reply, tool_call) if (
+                guess := self.world.conversation._agent.guess
+            ) is not None and guess.reply == reply:
+                self.guessed_tools.add(tool_call)
             case EffectProposed(tool_call, proposal):
                 self.proposed.setdefault(proposal, event)
                 if self.tools.get(tool_call, "") is None:
@@ -95,7 +101,12 @@ class Referee:
         conversation = self.world.conversation
         if self.world.callers_turns > self._callers:
             self._check_caller()
-            newest = max((c.reply for c in commands if isinstance(c, RequestReply)), default=None)
+            kept = Count("speculation_kept") in commands
+            newest = max(
+                (c.reply for c in commands if isinstance(c, RequestReply)), default=max(self.replies) if kept else None
+            )
+            if kept:
+                self.guessed_tools.clear()
             self.dead_replies |= {reply for reply in self.replies if reply != newest}
         for command in commands:
             self._check(command, event)
@@ -132,6 +143,7 @@ class Referee:
                 self.epoch = epoch
             case RunTool(tool_call):
                 assert tool_call not in self.tools, "a tool ran twice"
+                assert tool_call not in self.guessed_tools, "a tool of a guess ran"
                 self.tools[tool_call] = None
             case CancelTool(tool_call):
                 assert self.tools[tool_call] is None
@@ -146,6 +158,8 @@ class Referee:
                 self.records.append(entry)
             case Count(name):
                 self.counted.append(name)
+                if name == "speculation_dropped":
+                    self.dead_replies.add(max(self.replies))
                 self.gave_up |= name in ("marks_missing", "segment_overdue", "segment_failed")
             case EndCall(reason):
                 assert reason
@@ -191,7 +205,7 @@ class Referee:
         assert any(last in line for line in lines), "something was said after the read-back"
         answer = [entry for entry in world.history if isinstance(entry, CallerSaid)][-1]
         assert answer.source == "voice"
-        assert world.rules.yes_or_no(answer.text) is True
+        assert world.rules.language.yes_or_no(answer.text) is True
         self.executed[proposal] = command.tool_call
         self.tools[command.tool_call] = None
 
@@ -200,6 +214,11 @@ class Referee:
         turn, suspended = conversation._agent.turn, conversation._agent.suspended
         running = [reply for reply, state in self.replies.items() if state == "open"]
         owned = [turn.reply] if turn is not None and turn.reply is not None else []
+        guess = conversation._agent.guess
+        if guess is not None:
+            assert isinstance(floor, Endpointing), "a guess outlived the pause it was made in"
+            assert turn is None
+            owned.extend([] if guess.over else [guess.reply])
         assert running == owned, "a reply without an owner"
         if isinstance(floor, Ended):
             assert deadline is None
@@ -210,7 +229,7 @@ class Referee:
             assert deadline is not None
             assert deadline >= self._now
             assert self.end is None
-            assert self.utterance_open == isinstance(floor, Hearing | Endpointing)
+            assert self.utterance_open == isinstance(floor, Yielding | Hearing | Endpointing)
         if isinstance(floor, Thinking | Speaking):
             assert turn is not None
             assert not suspended

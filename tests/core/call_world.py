@@ -54,6 +54,7 @@ from talkspurt.core.events import (
     TranscriptionFailed,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered
+from talkspurt.core.language import ANYTHING, Completeness, Expectation
 from talkspurt.core.settings import Settings
 from talkspurt.core.states import Ended, Floor
 
@@ -64,15 +65,31 @@ HANGOVER = 0.1
 """Seconds until the voice activity detector is sure that a talkspurt is over."""
 
 
-def understood(text: str) -> bool | None:
-    """The world's locale: only one word each is clear."""
-    return {"yes": True, "no": False}.get(text)
+class WorldLanguage:
+    """The world's locale: only one word each is clear, and "and" asks for more."""
+
+    def yes_or_no(self, text: str, /) -> bool | None:
+        return {"yes": True, "no": False}.get(text)
+
+    def expectation(self, said: str, /) -> Expectation:
+        return Expectation("yes_no") if said.endswith("?") else ANYTHING
+
+    def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
+        if text.endswith(" and"):
+            return Completeness.UNFINISHED
+        whole = expectation.kind == "yes_no" and self.yes_or_no(text) is not None
+        return Completeness.COMPLETE if whole or text == "whole" else Completeness.OPEN
+
+    def is_backchannel(self, text: str, /) -> bool:
+        return text in ("mhm", "yes")
+
+    def is_demand(self, text: str, /) -> bool:
+        return text == "stop"
 
 
 def settings(**changes: Any) -> Settings:
-    """The default rules with a locale that knows "yes", "no" and that "and" asks for more."""
-    known = Settings(greeting="Hello there.", yes_or_no=understood, is_unfinished=lambda text: text.endswith(" and"))
-    return replace(known, **changes)
+    """The default rules in the world's language."""
+    return replace(Settings(greeting="Hello there.", language=WorldLanguage()), **changes)
 
 
 def words(origin: str, number: int) -> str:

@@ -1,11 +1,12 @@
 """The agent's half of the conversation: its turn, its tools, its effects, its words.
 
-It knows nothing of who has the floor. The conversation tells it to answer, to suspend and
-to go on; it tells the conversation by `step` how far its turn is.
+It knows nothing of who has the floor. The conversation tells it to guess, to answer, to suspend
+and to go on; it tells the conversation by `step` how far its turn is.
 
 Rules kept here:
 - only the playback ledger puts the agent's words into history;
 - every tool answer lands once, in the place behind its call, even when its turn is gone;
+- nothing of a guess is said, runs or enters history before the turn was taken with its words;
 - an effect is executed only when the caller's turn is a clear yes, every detail of the
   read-back was proven to be heard, and nothing was said after it.
 """
@@ -21,6 +22,7 @@ from talkspurt.core.commands import (
     Count,
     ExecuteEffect,
     Phrase,
+    Prepare,
     Record,
     RequestReply,
     RunTool,
@@ -39,16 +41,26 @@ from talkspurt.core.events import (
     SegmentFinished,
     SegmentStarted,
     ToolReturned,
+    WordsPlaced,
 )
 from talkspurt.core.history import CallerSaid, Entry, ToolCalled
+from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.settings import Settings
-from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
+from talkspurt.core.speculation import KEPT, Guess, ReplyNews
+from talkspurt.core.turn import AgentTurn, Interruptible, Line, PendingEffect, RunningTool
 
 END_CALL = "end_call"
 """The built-in tool by which a model hangs up once its goodbye has been heard."""
+
+SPEAK_SLOWER = "speak_slower"
+"""The built-in tool by which a model speaks more slowly from its next sentence on."""
+
+SLOWER = 0.85
+"""Each request for it makes the voice that much slower: a step that is heard, and not laboured."""
+SLOWEST = 0.6
 
 MAX_TOOLS_AT_ONCE = 8
 """More parallel calls than this in one reply is a model gone astray."""
@@ -61,10 +73,11 @@ _ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
 
 _TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
 _IN_DOUBT = '{"error":{"kind":"in_doubt","message":"It is not certain whether this was done. Someone must check."}}'
-_CANCELLED = '{"error":{"kind":"cancelled","message":"The call ended before the tool answered."}}'
+_CANCELLED = '{"error":{"kind":"cancelled","message":"Nobody waits for this any more."}}'
 _ONE_AT_A_TIME = (
     '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
 )
+_SLOWER = '{"status":"speaking more slowly from now on"}'
 _TOO_MANY = '{"error":{"kind":"refused","message":"Too many tools at once."}}'
 
 
@@ -93,24 +106,71 @@ class AgentSide:
         self.suspended = False
         self.running: dict[str, RunningTool] = {}
         self.pending: PendingEffect | None = None
+        self.guess: Guess | None = None
+        self.expects: Expectation | None = None
+        """What the answer of a tool said that the caller will be asked for."""
+        self.pace = 1.0
+        """How fast the agent speaks, 1 as the voice is by nature."""
         self.failures = 0
         self.replies = 0
         self.segments = 0
 
     # ── orders of the conversation ────────────────────────────────────────────────
 
-    def open_turn(self, *lines: str | Phrase, now: float, prompting: bool = False, ending: str = "") -> None:
+    def open_turn(
+        self,
+        *lines: str | Phrase,
+        now: float,
+        prompting: bool = False,
+        ending: str = "",
+        interruptible: Interruptible = "voice",
+    ) -> None:
         """Begin a turn of stock sentences that no model is asked for."""
-        self.turn = AgentTurn(before=self.segments, fed_at=now, prompting=prompting, ending=ending)
+        self.turn = AgentTurn(
+            before=self.segments, fed_at=now, prompting=prompting, ending=ending, interruptible=interruptible
+        )
         self.suspended = False
         for line in lines:
             self._say(Line(line), now)
 
+    def announce(self, announcement: str, greeting: str, now: float) -> None:
+        """Say what nothing may interrupt, and then the greeting, which may be."""
+        self.open_turn(announcement, now=now, interruptible="never")
+        self.turn = replace(self._current, followed_by=greeting)
+
+    def speculate(self, text: str) -> None:
+        """Ask for the reply to what may be the caller's turn. Not while anything else is under way."""
+        if self.guess is not None and self.guess.said == text:
+            return
+        self.drop_guess()
+        if self.turn is not None or self.pending is not None or not self._settings.speculative:
+            return
+        self.replies += 1
+        self.guess = Guess(self.replies, text)
+        history = (*self.log.history(self.playback, expecting=True), CallerSaid(text, "voice"))
+        self._commands.append(RequestReply(self.replies, history))
+
+    def drop_guess(self) -> None:
+        """The caller says something else than was guessed, or nothing."""
+        guess, self.guess = self.guess, None
+        if guess is not None:
+            self._commands.append(Count("speculation_dropped"))
+            if not guess.over:
+                self._commands.append(CancelReply(guess.reply))
+
     def answer(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
         """Begin a turn that answers the caller; a turn before it is dropped."""
         confirmed = self._take_confirmed(text, source)
+        self._cancel_tools()
         self.drop_turn()
+        self.expects = None
         self.log.add(CallerSaid(text, source))
+        guess = self.guess
+        if guess is not None and guess.said == text and source == "voice" and confirmed is None:
+            self.guess = None
+            self._adopt(guess, now)
+            return
+        self.drop_guess()
         if confirmed is None:
             self._request(AgentTurn(before=self.segments), now)
             return
@@ -129,13 +189,13 @@ class AgentSide:
 
     def lose_line(self) -> None:
         """The same, when the carrier has forgotten everything: positions and marks begin anew in any case."""
-        held = tuple(Line(rest.text, rest.tag) for rest in self.playback.stop())
+        held = tuple(Line(rest.text, rest.tag, rest.source) for rest in self.playback.stop())
         self._commands.append(StopPlayback(self.playback.epoch))
         self._hold(held)
 
     def orphaned(self) -> tuple[ReplyFailed | ToolReturned, ...]:
         """What to report of work that died with the process that did it."""
-        reply = self.turn.reply if self.turn is not None else None
+        reply = self.turn.reply if self.turn is not None else self.guess.reply if self.guess is not None else None
         tools = tuple(ToolReturned(name, _IN_DOUBT if t.executing else _TIMEOUT) for name, t in self.running.items())
         return tools if reply is None else (ReplyFailed(reply, "process_lost"), *tools)
 
@@ -162,6 +222,7 @@ class AgentSide:
         if self.pending is not None:
             self._commands.append(WithdrawEffect(self.pending.proposal))
             self.pending = None
+        self.drop_guess()
         self.suspend()
         self.drop_turn()
         for name in [name for name, tool in self.running.items() if not tool.executing]:
@@ -184,6 +245,37 @@ class AgentSide:
             self.turn = replace(turn, ending=reason, farewell=farewell, spoke=spoke)
 
     # ── what the conversation asks ────────────────────────────────────────────────
+
+    @property
+    def expectation(self) -> Expectation:
+        """What the caller was asked for last, as far as they have heard it."""
+        if self.pending is not None:
+            return Expectation("yes_no")
+        if self.expects is not None:
+            return self.expects
+        return self._settings.language.expectation(self.log.last_said(self.playback))
+
+    @property
+    def interruptible(self) -> Interruptible:
+        """What may stop the current turn. The last one cannot be stopped, unless the model meant to end the call."""
+        if self.turn is None:
+            return "voice"
+        return self.turn.interruptible if self.turn.ending in ("", AGENT_GOODBYE) else "never"
+
+    @property
+    def has_more_to_say(self) -> bool:
+        """Whether a suspended turn was cut off before its point, so that "mm-hm" can only mean "go on".
+
+        Not when the caller has heard a question to its end, or nearly: then the same word is an answer.
+        """
+        if self.turn is None or not self.suspended:
+            return False
+        if self.log.last_said(self.playback).rstrip().endswith("?"):
+            return False
+        if self._waiting:
+            return True
+        held = self.turn.held
+        return len(held) > 1 or any(isinstance(line.text, Phrase) or len(line.text.split()) > 2 for line in held)
 
     def step(self, now: float) -> Progress:
         """Ask for the next round when its tools have answered, and say how far the turn is."""
@@ -238,7 +330,27 @@ class AgentSide:
 
     # ── news of the model ─────────────────────────────────────────────────────────
 
-    def reply_text(self, event: ReplyTextReceived, now: float) -> None:
+    def reply_news(self, event: ReplyNews, now: float) -> None:
+        """What the model sent: kept while it is only a guess, otherwise dealt with at once."""
+        guess = self.guess
+        if guess is not None and guess.reply == event.reply:
+            if guess.over or len(guess.news) >= KEPT:
+                self._commands.append(Count("stale_reply"))
+                return
+            self.guess, ahead = guess.add(event)
+            self._commands.extend(Prepare(guess.reply, sentence) for sentence in ahead)
+            return
+        match event:
+            case ReplyTextReceived():
+                self._reply_text(event, now)
+            case ReplyToolRequested():
+                self._reply_tool(event, now)
+            case ReplyCompleted():
+                self._reply_completed(event, now)
+            case ReplyFailed():
+                self._reply_failed(event, now)
+
+    def _reply_text(self, event: ReplyTextReceived, now: float) -> None:
         """Say each sentence as soon as it is whole."""
         turn = self._replying(event.reply)
         if turn is None:
@@ -248,7 +360,7 @@ class AgentSide:
         for sentence in sentences:
             self._say(Line(sentence), now)
 
-    def reply_tool(self, event: ReplyToolRequested, now: float) -> None:
+    def _reply_tool(self, event: ReplyToolRequested, now: float) -> None:
         """Run a tool at once, while the model may still be talking."""
         turn = self._replying(event.reply)
         if turn is None:
@@ -266,6 +378,11 @@ class AgentSide:
             self._commands.append(Count("duplicate_tool_call"))
             return
         self.log.add(Called(ToolCalled(event.tool_call, event.name, event.arguments)))
+        if event.name == SPEAK_SLOWER:
+            self.pace = max(SLOWEST, self.pace * SLOWER)
+            self.log.answer(event.tool_call, _SLOWER)
+            self.turn = replace(turn, fed_at=now, asked=True)
+            return
         self.turn = replace(turn, fed_at=now, asked=True, tools=turn.tools | {event.tool_call})
         if len(turn.tools) >= MAX_TOOLS_AT_ONCE:
             self.log.answer(event.tool_call, _TOO_MANY)
@@ -273,7 +390,7 @@ class AgentSide:
         self.running[event.tool_call] = RunningTool(event.name, event.arguments, now)
         self._commands.append(RunTool(event.tool_call, event.name, event.arguments))
 
-    def reply_completed(self, event: ReplyCompleted, now: float) -> None:
+    def _reply_completed(self, event: ReplyCompleted, now: float) -> None:
         """Say what is left."""
         if self._replying(event.reply) is None:
             return
@@ -282,7 +399,7 @@ class AgentSide:
         if self.turn.spoke or self.turn.asked:
             self.failures = 0
 
-    def reply_failed(self, event: ReplyFailed, now: float) -> None:
+    def _reply_failed(self, event: ReplyFailed, now: float) -> None:
         """Ask once more, unless something was said already; then apologise."""
         if self._replying(event.reply) is None:
             return
@@ -297,6 +414,8 @@ class AgentSide:
         if event.tool_call not in self.running:
             self._commands.append(Count("stale_tool"))
             return
+        if event.expects is not None and self.turn is not None and event.tool_call in self.turn.tools:
+            self.expects = event.expects
         self._land(event.tool_call, event.content)
 
     def effect_proposed(self, event: EffectProposed, now: float) -> None:
@@ -327,6 +446,11 @@ class AgentSide:
     def segment_started(self, event: SegmentStarted, now: float) -> None:
         """A segment has its place on the line."""
         if not self.playback.started(event.segment, event.epoch, event.position, event.text, now):
+            self._commands.append(Count("stale_segment"))
+
+    def words_placed(self, event: WordsPlaced) -> None:
+        """The synthesizer says where the words of a segment lie."""
+        if not self.playback.placed(event.segment, event.epoch, event.starts):
             self._commands.append(Count("stale_segment"))
 
     def segment_finished(self, event: SegmentFinished, now: float) -> None:
@@ -391,7 +515,7 @@ class AgentSide:
         self.segments += 1
         self.playback.order(self.segments, line.text, now, tag=line.tag)
         self.log.add(Spoken(self.segments))
-        self._commands.append(Speak(self.segments, self.playback.epoch, line.text))
+        self._commands.append(Speak(self.segments, self.playback.epoch, line.text, line.source, self.pace))
 
     def _flush(self, now: float) -> None:
         for sentence in flush(self._current.text):
@@ -402,6 +526,23 @@ class AgentSide:
         self.replies += 1
         self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False, spoke=False)
         self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
+
+    def _adopt(self, guess: Guess, now: float) -> None:
+        """The guess holds: what was kept has just come."""
+        self._commands.append(Count("speculation_kept"))
+        self.turn = AgentTurn(before=self.segments, reply=guess.reply, fed_at=now)
+        for news in guess.news:
+            self.reply_news(news, now)
+
+    def _cancel_tools(self) -> None:
+        """Give up the suspended turn's tools that say so; all others go on."""
+        if self.turn is None:
+            return
+        for name in sorted(self.turn.tools & self.running.keys()):
+            tool = self.running[name]
+            if tool.name in self._settings.cancellable and not tool.executing:
+                self._commands.append(CancelTool(name))
+                self._land(name, _CANCELLED)
 
     def _replying(self, reply: int) -> AgentTurn | None:
         if self.turn is not None and self.turn.reply == reply:
@@ -468,7 +609,7 @@ class AgentSide:
         # The session speaks one segment after the other: only this makes it let go of the one that hangs.
         self._commands.append(StopPlayback(self.playback.epoch))
         for line in rest:
-            self._order(Line(line.text, line.tag), now)
+            self._order(Line(line.text, line.tag, line.source), now)
         self._nothing_heard(now)
 
     def _nothing_heard(self, now: float) -> None:
@@ -482,6 +623,8 @@ class AgentSide:
             self._say(Line(Phrase("apology")), now)
 
     def _land(self, tool_call: str, content: str) -> None:
+        # A reply that was guessed without this answer may be wrong.
+        self.drop_guess()
         self.running.pop(tool_call)
         self.log.answer(tool_call, content)
 
@@ -496,7 +639,7 @@ class AgentSide:
             and self.playback.last_tag in (pending.proposal, pending.question_tag)
             and all(line.tag == pending.question_tag for line in held)
         )
-        if heard and source == "voice" and self._settings.yes_or_no(text) is True:
+        if heard and source == "voice" and self._settings.language.yes_or_no(text) is True:
             return pending
         self._commands.append(WithdrawEffect(pending.proposal))
         return None

@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any, Literal, assert_never
 
-from talkspurt.core import commands, history, log, playback, turn
+from talkspurt.core import commands, events, history, log, playback, speculation, turn
 from talkspurt.core.agent_side import AgentSide, Progress
 from talkspurt.core.commands import (
     BeginUtterance,
@@ -25,10 +25,12 @@ from talkspurt.core.commands import (
     Count,
     EndCall,
     EndUtterance,
+    JudgeTurn,
     Phrase,
     Transcribe,
 )
 from talkspurt.core.digits import Digits
+from talkspurt.core.endpointing import Pace, Pause
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
@@ -37,6 +39,7 @@ from talkspurt.core.events import (
     Event,
     LineClosed,
     LineOpened,
+    PartlyTranscribed,
     PlaybackReached,
     ReplyCompleted,
     ReplyFailed,
@@ -45,12 +48,17 @@ from talkspurt.core.events import (
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
+    SpeechContinued,
     SpeechStarted,
     SpeechStopped,
     ToolReturned,
     Transcribed,
     TranscriptionFailed,
+    TurnJudged,
+    Voice,
+    WordsPlaced,
 )
+from talkspurt.core.language import Completeness, Expectation
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import VERSION, Decoder, Parts, encode
 from talkspurt.core.states import (
@@ -66,24 +74,40 @@ from talkspurt.core.states import (
     Speaking,
     Thinking,
     Typing,
+    Yielding,
 )
 
 _DECODER = Decoder(
     [
         *TRANSITIONS,
+        Completeness,
         Digits,
+        Expectation,
+        Pace,
+        Pause,
+        Voice,
         commands.Phrase,
+        commands.Source,
+        events.ReplyCompleted,
+        events.ReplyFailed,
+        events.ReplyTextReceived,
+        events.ReplyToolRequested,
         history.CallerSaid,
         history.ToolCalled,
         log.Spoken,
         log.Called,
         playback.Segment,
+        speculation.Guess,
         turn.AgentTurn,
         turn.Line,
         turn.PendingEffect,
         turn.RunningTool,
     ]
 )
+PROMPTS = ("still_there", "offer_help")
+"""What is said into the caller's silence, before the goodbye."""
+REACH_BACK = 1.0
+"""Seconds before now that the words of a voice count from which turns out to be the caller's after all."""
 _MAX_EXPIRIES = 1000
 """More deadlines than this at one instant is a rule that does not move its own deadline: a bug, not a call."""
 
@@ -105,7 +129,13 @@ class Conversation:
         self._misses = 0
         self._quiet_since = 0.0
         """Since when the caller owes us something: their silence is measured from here."""
-        self._prompted = False
+        self._prompts = 0
+        """How often that silence has been spoken into."""
+        self._pace = Pace()
+        self._dismissed = 0
+        """The talkspurt that was judged not to be for us, 0 for none."""
+        self._typed_ahead = ""
+        """Keys pressed while nothing could stop the agent."""
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -186,11 +216,17 @@ class Conversation:
             "revisions": self._revisions,
             "misses": self._misses,
             "quiet_since": self._quiet_since,
-            "prompted": self._prompted,
+            "prompts": self._prompts,
+            "pace": encode(self._pace),
+            "dismissed": self._dismissed,
+            "typed_ahead": self._typed_ahead,
             "turn": encode(agent.turn),
             "suspended": agent.suspended,
             "pending": encode(agent.pending),
             "running": encode(agent.running),
+            "guess": encode(agent.guess),
+            "expects": encode(agent.expects),
+            "speed": agent.pace,
             "failures": agent.failures,
             "replies": agent.replies,
             "segments": agent.segments,
@@ -216,11 +252,17 @@ class Conversation:
         self._revisions = parts.plain("revisions", int)
         self._misses = parts.plain("misses", int)
         self._quiet_since = parts.plain("quiet_since", float)
-        self._prompted = parts.plain("prompted", bool)
+        self._prompts = parts.plain("prompts", int)
+        self._pace = parts.one("pace", Pace)
+        self._dismissed = parts.plain("dismissed", int)
+        self._typed_ahead = parts.plain("typed_ahead", str)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
         agent.suspended = parts.plain("suspended", bool)
         agent.pending = parts.one("pending", turn.PendingEffect, NoneType)
         agent.running = parts.mapping("running", turn.RunningTool)
+        agent.guess = parts.one("guess", speculation.Guess, NoneType)
+        agent.expects = parts.one("expects", Expectation, NoneType)
+        agent.pace = parts.plain("speed", float)
         agent.failures = parts.plain("failures", int)
         agent.replies = parts.plain("replies", int)
         agent.segments = parts.plain("segments", int)
@@ -251,8 +293,14 @@ class Conversation:
                 self._end("caller_hung_up", now)
             case SpeechStarted():
                 self._speech_started(event, now)
+            case SpeechContinued():
+                self._speech_continued(event, now)
             case SpeechStopped():
                 self._speech_stopped(event, now)
+            case PartlyTranscribed():
+                self._partly_transcribed(event, now)
+            case TurnJudged():
+                self._turn_judged(event)
             case Transcribed():
                 self._transcribed(event.utterance, event.revision, event.text.strip(), now)
             case TranscriptionFailed():
@@ -262,20 +310,16 @@ class Conversation:
                 self._digit_pressed(event, now)
             case EndRequested():
                 self._end_requested(event, now)
-            case ReplyTextReceived():
-                self._agent.reply_text(event, now)
-            case ReplyToolRequested():
-                self._agent.reply_tool(event, now)
-            case ReplyCompleted():
-                self._agent.reply_completed(event, now)
-            case ReplyFailed():
-                self._agent.reply_failed(event, now)
+            case ReplyTextReceived() | ReplyToolRequested() | ReplyCompleted() | ReplyFailed():
+                self._agent.reply_news(event, now)
             case ToolReturned():
                 self._agent.tool_returned(event)
             case EffectProposed():
                 self._agent.effect_proposed(event, now)
             case SegmentStarted():
                 self._agent.segment_started(event, now)
+            case WordsPlaced():
+                self._agent.words_placed(event)
             case SegmentFinished():
                 self._agent.segment_finished(event, now)
             case SegmentFailed():
@@ -295,11 +339,14 @@ class Conversation:
     def _line_opened(self, event: LineOpened, now: float) -> None:
         match self._floor:
             case Opening():
-                self._attachment, self._talkspurt = event.attachment, 0
-                self._agent.open_turn(self._settings.greeting, now=now)
+                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, 0
+                if self._settings.announcement:
+                    self._agent.announce(self._settings.announcement, self._settings.greeting, now)
+                else:
+                    self._agent.open_turn(self._settings.greeting, now=now)
                 self._enter(Thinking(now, filled=True))
             case Lost():
-                self._attachment, self._talkspurt = event.attachment, 0
+                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, 0
                 if self._agent.turn is None:
                     self._agent.open_turn(Phrase("line_back"), now=now)
                 else:
@@ -332,45 +379,109 @@ class Conversation:
         self._talkspurt = event.talkspurt
         match self._floor:
             case Listening() | Thinking() | Speaking():
-                if self._ending_for_good:
-                    return
-                self._agent.suspend()
-                self._utterances += 1
-                self._commands.append(BeginUtterance(self._utterances, event.at))
-                self._enter(Hearing(self._utterances, now, event.talkspurt))
-            case Endpointing(utterance, since, _, voiced, _):
-                self._enter(Hearing(utterance, since, event.talkspurt, voiced))
-            case Hearing() as floor:
+                self._voice_came_up(event.talkspurt, event.at, event.voice, now)
+            case Endpointing(utterance, since, stopped_at, voiced):
+                self._pace = self._pace.paused(max(0.0, event.at - stopped_at))
+                self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice))
+            case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
             case Typing() | Opening() | Closing() | Lost() | Ended():
                 return
 
-    def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
+    def _voice_came_up(self, talkspurt: int, at: float, voice: Voice, now: float) -> None:
+        """The first step: fall silent at once, unless nothing may stop the agent or it is not the caller's voice."""
+        rules = self._settings.barge_in
+        listening = isinstance(self._floor, Listening)
+        # Side talk into silence is judged by its words as well: only an echo is certainly none.
+        foreign = rules.is_echo(voice) if listening else rules.is_foreign(voice)
+        if foreign or self._agent.interruptible != "voice":
+            if self._dismissed != talkspurt:
+                self._commands.append(Count("foreign_voice" if foreign else "voice_not_admitted"))
+            self._dismissed = talkspurt
+            return
+        self._dismissed = 0
+        self._agent.suspend()
+        self._utterances += 1
+        self._commands.append(BeginUtterance(self._utterances, at))
+        if listening:
+            self._enter(Hearing(self._utterances, now, talkspurt, voice=voice))
+        else:
+            self._enter(Yielding(self._utterances, now, talkspurt, voice=voice))
+
+    def _speech_continued(self, event: SpeechContinued, now: float) -> None:
         match self._floor:
-            case Hearing(utterance, since, talkspurt, voiced) if talkspurt == event.talkspurt:
+            case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
+                self._enter(replace(floor, voice=event.voice))
+            case Listening() | Thinking() | Speaking() if event.talkspurt == self._dismissed:
+                # It was an echo or somebody else; by now it may be the caller, or the announcement is over.
+                at = max(0.0, now - min(event.voiced, REACH_BACK))
+                self._voice_came_up(event.talkspurt, at, event.voice, now)
+            case _:
+                return
+
+    def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
+        if event.talkspurt == self._dismissed:
+            self._dismissed = 0
+        match self._floor:
+            case Yielding(talkspurt=talkspurt) as floor if (
+                talkspurt == event.talkspurt and self._settings.barge_in.is_foreign(event.voice)
+            ):
+                self._go_on("foreign_voice", floor.utterance, now)
+            case Yielding(utterance, since, talkspurt, voiced) | Hearing(utterance, since, talkspurt, voiced) if (
+                talkspurt == event.talkspurt
+            ):
                 self._quiet_since = now
-                self._ask_transcript(utterance, since, min(event.at, now), voiced + event.voiced)
+                self._ask_transcript(utterance, since, min(event.at, now), voiced + event.voiced, event.voice)
+            case _:
+                return
+
+    def _partly_transcribed(self, event: PartlyTranscribed, now: float) -> None:
+        text = event.text.strip()
+        match self._floor:
+            case Yielding(utterance, since, talkspurt, voiced, voice) if (
+                utterance == event.utterance and self._settings.language.is_demand(text)
+            ):
+                self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
+            case Endpointing(text=None) as floor if floor.utterance == event.utterance and text:
+                self._guess(text, self._settings.language.completeness(text, floor.pause.expectation))
             case _:
                 return
 
     def _transcribed(self, utterance: int, revision: int, text: str, now: float) -> None:
         match self._floor:
             case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
-                if text:
-                    self._enter(replace(floor, text=text))
-                else:
+                language = self._settings.language
+                if not text:
                     self._no_words(floor, now)
+                elif self._agent.has_more_to_say and language.is_backchannel(text):
+                    self._go_on("backchannel", utterance, now)
+                else:
+                    whole = language.completeness(text, floor.pause.expectation)
+                    self._enter(replace(floor, text=text, pause=replace(floor.pause, completeness=whole)))
+                    self._guess(text, whole)
             case _:
                 self._commands.append(Count("stale_transcript"))
+
+    def _guess(self, text: str, whole: Completeness) -> None:
+        """Let the reply be made ahead, unless the caller is sure to go on."""
+        if whole is not Completeness.UNFINISHED:
+            self._agent.speculate(text)
+
+    def _turn_judged(self, event: TurnJudged) -> None:
+        match self._floor:
+            case Endpointing() as floor if floor.utterance == event.utterance and self._revisions == event.revision:
+                self._enter(replace(floor, pause=replace(floor.pause, score=event.score)))
+            case _:
+                self._commands.append(Count("stale_judgement"))
 
     def _digit_pressed(self, event: DigitPressed, now: float) -> None:
         match self._floor:
             case Typing(digits):
                 self._typed(digits.press(event.digit, now, self._settings.max_digits), now)
-            case Listening() | Hearing() | Endpointing() | Thinking() | Speaking():
-                if self._ending_for_good:
-                    return
+            case Thinking() | Speaking() if self._agent.interruptible == "never":
+                self._typed_ahead = (self._typed_ahead + event.digit)[: self._settings.max_digits]
+            case Listening() | Yielding() | Hearing() | Endpointing() | Thinking() | Speaking():
                 self._end_utterance()
                 if not self._agent.suspended:
                     self._agent.suspend()
@@ -396,14 +507,17 @@ class Conversation:
             case Opening(since):
                 return since + rules.opening_timeout
             case Listening():
-                return self._quiet_since + (rules.silence_hangup if self._prompted else rules.silence_prompt)
+                return (
+                    self._quiet_since + (rules.silence_prompt, rules.silence_offer, rules.silence_hangup)[self._prompts]
+                )
+            case Yielding(since=since):
+                return since + rules.barge_in.patience
             case Hearing(since=since):
                 return since + rules.max_utterance
             case Endpointing(text=None, stopped_at=stopped_at):
                 return stopped_at + rules.transcript_patience
-            case Endpointing(text=text, stopped_at=stopped_at):
-                patience = rules.unfinished_silence if rules.is_unfinished(text or "") else rules.endpoint_silence
-                return stopped_at + patience
+            case Endpointing(pause=pause, stopped_at=stopped_at):
+                return stopped_at + rules.endpointing.wait(pause)
             case Typing(digits):
                 return digits.at + rules.digit_patience
             case Thinking(since, filled):
@@ -436,18 +550,26 @@ class Conversation:
         match floor:
             case Opening():
                 self._end("no_media", now)
-            case Listening() if now >= self._quiet_since + rules.silence_hangup:
+            case Listening() if self._prompts == len(PROMPTS):
                 self._close("caller_silent", now, Phrase("goodbye_silence"))
             case Listening():
-                self._prompted = True
-                self._agent.open_turn(Phrase("still_there"), now=now, prompting=True)
+                self._agent.open_turn(Phrase(PROMPTS[self._prompts]), now=now, prompting=True)
+                self._prompts += 1
                 self._enter(Thinking(now, filled=True))
-            case Hearing(utterance, since, _, voiced):
+            case Yielding(utterance, since, talkspurt, voiced, voice):
+                if rules.barge_in.is_foreign(voice):
+                    self._dismissed = talkspurt
+                    self._go_on("foreign_voice", utterance, now)
+                else:
+                    self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
+            case Hearing(utterance, since, _, voiced, voice):
                 self._commands.append(Count("utterance_too_long"))
-                self._ask_transcript(utterance, since, now, voiced + now - since)
+                self._ask_transcript(utterance, since, now, voiced + now - since, voice)
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(floor, now)
+            case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
+                self._ignore(floor, now)
             case Endpointing(text=text):
                 self._take_turn(text or "", "voice", now)
             case Typing(digits):
@@ -463,38 +585,56 @@ class Conversation:
 
     # ── the caller's half ─────────────────────────────────────────────────────────
 
-    def _ask_transcript(self, utterance: int, since: float, stopped_at: float, voiced: float) -> None:
+    def _ask_transcript(self, utterance: int, since: float, stopped_at: float, voiced: float, voice: Voice) -> None:
         self._revisions += 1
         self._commands.append(Transcribe(utterance, self._revisions))
-        self._enter(Endpointing(utterance, since, stopped_at, voiced))
+        self._commands.append(JudgeTurn(utterance, self._revisions))
+        pause = Pause(self._agent.expectation, habit=self._pace.habit)
+        self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
 
     def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
         """The caller has said something whole: it is the agent's turn."""
         self._end_utterance()
         self._misses = 0
-        self._prompted = False
+        self._prompts = 0
         self._quiet_since = now
+        self._pace = self._pace.turn_over()
         self._agent.answer(text, source, now)
         self._enter(Thinking(now))
 
+    def _go_on(self, reason: str, utterance: int, now: float) -> None:
+        """The voice was not meant to take the turn: the agent goes on from the word where it stopped."""
+        self._commands.append(Count(reason))
+        self._commands.append(EndUtterance(utterance))
+        self._agent.resume_turn(now)
+        self._enter(Thinking(now))
+
+    def _ignore(self, floor: Endpointing, now: float) -> None:
+        """Words, but not the caller's: they were not meant for us."""
+        if self._agent.turn is not None:
+            self._go_on("foreign_voice", floor.utterance, now)
+            return
+        self._commands.append(Count("foreign_voice"))
+        self._end_utterance()
+        self._enter(Listening(now))
+
     def _no_words(self, floor: Endpointing, now: float) -> None:
         """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear."""
+        if self._agent.turn is not None:
+            self._go_on("utterance_without_words", floor.utterance, now)
+            return
         self._commands.append(Count("utterance_without_words"))
-        missed = self._agent.turn is None and floor.voiced >= self._settings.min_miss_voiced
-        if missed:
-            self._misses += 1
-            if self._misses >= self._settings.max_misses:
-                self._close("not_understood", now, Phrase("goodbye_trouble"))
-                return
+        missed = floor.voiced >= self._settings.min_miss_voiced and not self._settings.barge_in.is_foreign(floor.voice)
         self._end_utterance()
-        if missed:
+        if not missed:
+            self._enter(Listening(now))
+            return
+        self._misses += 1
+        if self._misses >= self._settings.max_misses:
+            self._close("not_understood", now, Phrase("goodbye_trouble"))
+        else:
             self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
             self._enter(Thinking(now, filled=True))
-        elif self._agent.turn is not None:
-            self._agent.resume_turn(now)
-            self._enter(Thinking(now))
-        else:
-            self._enter(Listening(now))
 
     def _typed(self, digits: Digits, now: float) -> None:
         self._enter(Typing(digits))
@@ -512,7 +652,7 @@ class Conversation:
 
     def _end_utterance(self) -> None:
         match self._floor:
-            case Hearing(utterance=utterance) | Endpointing(utterance=utterance):
+            case Yielding(utterance=utterance) | Hearing(utterance=utterance) | Endpointing(utterance=utterance):
                 self._commands.append(EndUtterance(utterance))
             case _:
                 return
@@ -541,10 +681,17 @@ class Conversation:
         if turn.ending:
             self._end(turn.ending, now)
             return
-        if not turn.prompting:
-            self._quiet_since = now
-            self._prompted = False
-        self._enter(Listening(now))
+        if turn.followed_by:
+            self._agent.open_turn(turn.followed_by, now=now)
+            self._enter(Thinking(now, filled=True))
+        else:
+            if not turn.prompting:
+                self._quiet_since = now
+                self._prompts = 0
+            self._enter(Listening(now))
+        typed, self._typed_ahead = self._typed_ahead, ""
+        for digit in typed:
+            self._digit_pressed(DigitPressed(digit), now)
 
     def _fill(self, floor: Thinking, now: float) -> None:
         """Say that the agent is still there, unless something is about to be heard."""
@@ -553,12 +700,6 @@ class Conversation:
             tool = next((t.name for id_, t in self._agent.running.items() if turn and id_ in turn.tools), None)
             self._agent.fill(Phrase("tool_filler", (("tool", tool),)) if tool else Phrase("filler"), now)
         self._enter(replace(floor, filled=True))
-
-    @property
-    def _ending_for_good(self) -> bool:
-        """The current turn is the last one, and not because of what the caller said."""
-        turn = self._agent.turn
-        return turn is not None and turn.ending not in ("", "agent_goodbye")
 
     # ── endings ───────────────────────────────────────────────────────────────────
 
@@ -583,4 +724,7 @@ class Conversation:
         assert type(floor) is type(self._floor) or type(floor) in TRANSITIONS[type(self._floor)], (
             f"{type(self._floor).__name__} may not become {type(floor).__name__}"
         )
+        if isinstance(self._floor, Endpointing) and not isinstance(floor, Endpointing):
+            # Whatever was guessed has been taken up by now, or is wrong.
+            self._agent.drop_guess()
         self._floor = floor

@@ -5,7 +5,7 @@ alive is ignored and counted; hostile or late news never raises.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from talkspurt.core.digits import EntryRules
 from talkspurt.core.language import Expectation
@@ -43,13 +43,17 @@ class Voice:
     """How much (0..1) it sounds like speech rather than a cough, a click or a breath."""
 
 
+UNKNOWN_VOICE: Final = Voice()
+"""Nothing was measured: taken for the caller's."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Voice activity began; `at` is the time of its first voiced sample."""
 
     talkspurt: int
     at: float
-    voice: Voice = Voice()
+    voice: Voice = UNKNOWN_VOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class SpeechContinued:
 
     talkspurt: int
     voiced: float
-    voice: Voice = Voice()
+    voice: Voice = UNKNOWN_VOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class SpeechStopped:
     talkspurt: int
     at: float
     voiced: float
-    voice: Voice = Voice()
+    voice: Voice = UNKNOWN_VOICE
 
 
 @dataclass(frozen=True, slots=True)

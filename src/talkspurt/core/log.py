@@ -67,6 +67,16 @@ class Log:
                     entries.append(entry)
         return tuple(entries)
 
+    def last_said(self, playback: Playback) -> str:
+        """The agent's last words that were heard, up to where the caller spoke before: "" when there are none."""
+        words: list[str] = []
+        for place in reversed(self.places):
+            if isinstance(place, CallerSaid):
+                break
+            if isinstance(place, Spoken) and playback.segments[place.segment].settled:
+                words.insert(0, playback.segments[place.segment].text)
+        return " ".join(words)
+
     def settled(self, playback: Playback, *, tentative: int | None = None) -> tuple[Entry, ...]:
         """Entries that are final since the last time this was asked, in order; the segment `tentative` is not yet."""
         entries: list[Entry] = []

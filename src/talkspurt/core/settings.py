@@ -1,30 +1,29 @@
-"""The frozen rules of one conversation: timings in seconds, and the one question the core asks of language.
+"""The frozen rules of one conversation: timings in seconds, policies, and the language it is held in.
 
 Every constant has its reason beside it. Timings that users set come from `[conversation]`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-
-def _never(_text: str) -> None:
-    """Understand nothing: without a locale nothing is ever confirmed."""
+from talkspurt.core.barge_in import BargeIn
+from talkspurt.core.endpointing import Endpointing
+from talkspurt.core.language import Language, NoLanguage
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long a conversation waits for what."""
+    """How a conversation is held, and how long it waits for what."""
 
     greeting: str = "Hello."
-    endpoint_silence: float = 0.6
-    """Silence that ends the caller's turn. Pauses inside a turn are mostly shorter (Heldner and Edlund 2010: median
-    pause 0.47 s), and below half a second the cut-in rate grows quickly."""
-    unfinished_silence: float = 1.4
-    """The same after words that ask for more, such as "and" or a group of digits."""
-    is_unfinished: Callable[[str], bool] = lambda _text: False
-    """The locale's opinion on whether words ask for more."""
-    yes_or_no: Callable[[str], bool | None] = _never
-    """The locale's reading of an answer: True a clear yes, False a clear no, None anything else."""
+    announcement: str = ""
+    """Said before the greeting and never interrupted: what the law wants callers to hear."""
+    language: Language = field(default_factory=NoLanguage)
+    endpointing: Endpointing = field(default_factory=Endpointing)
+    barge_in: BargeIn = field(default_factory=BargeIn)
+    cancellable: frozenset[str] = frozenset()
+    """Tools that a barge-in cancels; all others go on, and their answers land in history."""
+    speculative: bool = True
+    """Whether the model may be asked before the caller's turn is certain to be over."""
     transcript_patience: float = 4.0
     """How long after the caller's last voice a transcript may still come before the agent says that it did not hear."""
     max_utterance: float = 30.0
@@ -32,6 +31,9 @@ class Settings:
     min_miss_voiced: float = 0.5
     """Voice without words that earns a "sorry?": shorter is a cough or a click."""
     silence_prompt: float = 10.0
+    """Silence of both sides until the agent asks whether the caller is there."""
+    silence_offer: float = 20.0
+    """Silence until it offers help."""
     silence_hangup: float = 30.0
     max_call: float = 1800.0
     filler_after: float = 1.5

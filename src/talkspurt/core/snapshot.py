@@ -6,10 +6,11 @@ version rises whenever an old snapshot could no longer be read.
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeVar
 
-VERSION: Final = 1
+VERSION: Final = 2
 _PLAIN: Final = (int, float, str, bool)
 
 _T = TypeVar("_T")
@@ -20,6 +21,8 @@ def encode(value: Any) -> Any:
     # First, because nearly all values are plain: a call's whole state is written several times a turn.
     if value is None or type(value) in _PLAIN:
         return value
+    if isinstance(value, Enum):
+        return {"~": type(value).__name__, "value": value.value}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         encoded = {"~": type(value).__name__}
         for name in _names(type(value)):
@@ -58,6 +61,8 @@ class Decoder:
             if kind == "dict":
                 return {key: self.decode(item) for key, item in value["items"]}
             made = self._classes[str(kind)](**{k: self.decode(v) for k, v in value.items() if k != "~"})
+            if isinstance(made, Enum):
+                return made
             for field in dataclasses.fields(made):
                 if field.type in _PLAIN:
                     _checked(getattr(made, field.name), field.type)

@@ -5,10 +5,12 @@ by itself goes without saying. Every state but `Ended` has a deadline, so that n
 make the agent mute for good.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from talkspurt.core.digits import Digits
+from talkspurt.core.endpointing import Pause
+from talkspurt.core.events import UNKNOWN_VOICE, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,17 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class Yielding:
+    """A voice came up in the agent's turn, which fell silent at once: does it take the turn away?"""
+
+    utterance: int
+    since: float
+    talkspurt: int
+    voiced: float = 0.0
+    voice: Voice = UNKNOWN_VOICE
+
+
+@dataclass(frozen=True, slots=True)
 class Hearing:
     """The caller speaks. A turn of the agent that they spoke into is suspended."""
 
@@ -33,6 +46,7 @@ class Hearing:
     since: float
     talkspurt: int
     voiced: float = 0.0
+    voice: Voice = UNKNOWN_VOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,8 @@ class Endpointing:
     since: float
     stopped_at: float
     voiced: float
+    voice: Voice = UNKNOWN_VOICE
+    pause: Pause = field(default_factory=Pause)
     text: str | None = None
 
 
@@ -91,7 +107,7 @@ class Ended:
     reason: str
 
 
-Floor = Opening | Listening | Hearing | Endpointing | Typing | Thinking | Speaking | Closing | Lost | Ended
+Floor = Opening | Listening | Yielding | Hearing | Endpointing | Typing | Thinking | Speaking | Closing | Lost | Ended
 
 _ALIVE: Final = frozenset({Closing, Lost, Ended})
 """What any live state may turn into: out of time, line lost, caller gone."""
@@ -99,11 +115,12 @@ _ALIVE: Final = frozenset({Closing, Lost, Ended})
 TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
     Opening: frozenset({Thinking, Ended}),
     Listening: _ALIVE | {Hearing, Typing, Thinking},
+    Yielding: _ALIVE | {Hearing, Endpointing, Typing, Thinking},
     Hearing: _ALIVE | {Endpointing, Typing},
     Endpointing: _ALIVE | {Hearing, Typing, Thinking, Listening},
     Typing: _ALIVE | {Thinking},
-    Thinking: _ALIVE | {Speaking, Hearing, Typing, Listening},
-    Speaking: _ALIVE | {Thinking, Hearing, Typing, Listening},
+    Thinking: _ALIVE | {Speaking, Yielding, Typing, Listening},
+    Speaking: _ALIVE | {Thinking, Yielding, Typing, Listening},
     Closing: frozenset({Ended}),
     Lost: frozenset({Thinking, Ended}),
     Ended: frozenset(),

@@ -6,8 +6,12 @@ suspended: what it would have said is held until it is clear whether there were 
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from talkspurt.core.commands import Phrase, Source
+
+Interruptible = Literal["voice", "keypad", "never"]
+"""What may stop a turn of the agent: the caller's voice or keys, keys only, nothing (a legal announcement)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ class AgentTurn:
     """Something was said in this round."""
     prompting: bool = False
     """The turn asks a silent caller whether they are there: it does not restart the silence."""
+    interruptible: Interruptible = "voice"
     ending: str = ""
     """Why the call ends when this turn has been heard."""
     farewell: str = ""
     """The stock sentence that is still to be said before that."""
+    followed_by: str = ""
+    """What a turn of its own says once this one has been heard."""
     held: tuple[Line, ...] = ()
     """What is to be said once the turn goes on."""
 
