@@ -1,0 +1,418 @@
+"""Which words of known texts were heard, and when: forced alignment of what the carrier double played.
+
+The witness is independent of the product: nothing here has seen its playback map, its marks or the audio it made.
+Each text is spoken afresh, and that speech is only a template, because the voice never says a text twice alike.
+
+1. The words of the template are found by Whisper's cross-attention (CTranslate2), corrected by its known lateness and
+   moved to the pause where there is one.
+2. The played audio is laid over all templates at once by dynamic programming on log-mel frames (Viterbi: at each frame
+   the template stays, goes on, or goes on twice as fast). Only at a silence may it cheaply leap: to the beginning of a
+   text that had been ordered by then, or, dearer, to any place of one. That finds replies cut in the middle of a word,
+   those that were resumed, where, and those that were never heard.
+
+A word counts as heard when at least half of it was played. `align_validation` measures how good this is;
+its figures are in `docs/turn-taking.md`.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from talkspurt.config import load_config
+from talkspurt.media.g711 import decode_mulaw, encode_mulaw
+from talkspurt.recognizers.whisper import WEIGHTS as WHISPER_WEIGHTS
+from talkspurt.recognizers.whisper import WHISPER_RATE_HZ
+from talkspurt.speech.weights import WeightStore
+from talkspurt.synthesizers.piper import DEFAULT_VOICE, VOICES, Voice, load_voice, speak
+
+Samples = NDArray[np.int16]
+Frames = NDArray[np.float32]
+
+RATE_HZ: Final = 8_000
+HOP: Final = 80
+"""Samples per frame: 10 ms, a fifth of the shortest words."""
+HOP_SECONDS: Final = HOP / RATE_HZ
+
+SILENT_RMS: Final = 32_768 * 10 ** (-52 / 20)
+"""Below what counts as audible: a weak f or th belongs to its word."""
+KEPT_SILENCE: Final = 4
+"""Frames kept of every silence on both sides: how long a pause is says nothing of which words surround it."""
+LEAP_SILENCE: Final = 6
+"""Frames of silence from which the agent may be somewhere else: clearing the line and speaking again takes longer."""
+
+LATENESS: Final = 0.08
+"""Seconds by which Whisper's attention comes late: 0.05 to the median word's beginning, and more to those that matter
+most here, the words that are cut in the middle. With it the count of heard words errs as often up as down."""
+SNAP: Final = 0.18
+"""Seconds within which a pause of the template is where the boundary between two words must be."""
+SNAP_SILENCE: Final = 5
+"""Frames of silence that divide words; a plosive's closure is shorter or no nearer than that."""
+CONTEXT: Final = 30.0
+"""Seconds Whisper was trained on; `SHORT_CONTEXT` is as good and four times faster for what fits in it."""
+SHORT_CONTEXT: Final = 10.0
+
+UNIT_DB: Final = 24.5
+"""Decibels in one band that make a distance of 1."""
+TEMPO: Final = 0.2
+"""Cost of a frame that does not go on by one. Like frames lie about 0.5 apart, unlike ones 2."""
+LEAP_TO_TEXT: Final = 8.0
+LEAP_INTO_TEXT: Final = 20.0
+"""Costs of leaping at a silence: what 50 and 130 ms of the wrong template cost, less than a word. A new reply is
+commoner than a resumed one."""
+LEAP_IN_SPEECH: Final = 40.0
+"""On top where there is no silence."""
+
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something the agent may have said, and the earliest moment at which it may have begun to."""
+
+    text: str
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text spoken afresh, with its words' places in samples."""
+
+    text: str
+    samples: Samples
+    words: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """The part of a word that was played in one stretch: `share` of it, from `begin` to `end` in call seconds."""
+
+    index: int
+    share: float
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Audio that follows one text without a leap, pauses included."""
+
+    text: int
+    begin: float
+    end: float
+    words: tuple[HeardWord, ...]
+    """Every word of which anything was played, in order."""
+    enters: int
+    """The word whose beginning lies nearest to where the stretch begins in its text: speech is taken up at words."""
+    distance: float
+    """Mean distance from the template: 0.6 at most for the right text, at least 1.3 for another one."""
+
+    @property
+    def heard(self) -> range:
+        """Indices of the words of which at least half was played."""
+        whole = [word.index for word in self.words if word.share >= 0.5]
+        return range(whole[0], whole[-1] + 1) if whole else range(0)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of `text` as they are counted: what stands between spaces and can be spoken."""
+    return [word for word in text.split() if any(character.isalnum() for character in word)]
+
+
+class Templates:
+    """Speaks texts and finds their words; keeps what it made in a folder, because both take a while."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Without `folder` templates live as long as this object."""
+        self._folder = folder
+        self._made: dict[str, Template] = {}
+
+    def of(self, text: str) -> Template:
+        """The template of `text`, one sentence after the other. Raises `WeightsError` without the models."""
+        if text not in self._made:
+            parts = [self._sentence(part) for part in _SENTENCE.split(text) if words_of(part)]
+            offsets = np.cumsum([0] + [len(part.samples) for part in parts])
+            self._made[text] = Template(
+                text,
+                np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.int16),
+                tuple(
+                    (int(offset) + begin, int(offset) + end)
+                    for offset, part in zip(offsets, parts, strict=False)
+                    for begin, end in part.words
+                ),
+            )
+        return self._made[text]
+
+    def _sentence(self, text: str) -> Template:
+        if text in self._made:
+            return self._made[text]
+        path = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz" if self._folder else None
+        if path and path.exists():
+            with np.load(path) as kept:
+                return Template(text, kept["samples"], tuple((int(b), int(e)) for b, e in kept["words"]))
+        samples = synthesize(text)
+        template = Template(text, samples, find_words(text, samples))
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, samples=template.samples, words=np.array(template.words).reshape(-1, 2))
+        return template
+
+
+def synthesize(text: str) -> Samples:
+    """Speak `text` with the agent's voice, as a line of µ-law would carry it."""
+    pcm = b"".join(speak(_voice(), text))
+    return np.frombuffer(decode_mulaw(encode_mulaw(pcm)), dtype="<i2").astype(np.int16)
+
+
+@lru_cache(maxsize=1)
+def _voice() -> Voice:
+    return load_voice(WeightStore.from_config(load_config()), VOICES[DEFAULT_VOICE], 1)
+
+
+# ── words of a template ───────────────────────────────────────────────────────────
+
+
+class WordFinder:
+    """Whisper's cross-attention as a forced aligner."""
+
+    def __init__(self) -> None:
+        """Load the model. Raises `WeightsError`."""
+        import ctranslate2
+        import tokenizers
+        from faster_whisper.feature_extractor import FeatureExtractor
+
+        folder = WeightStore.from_config(load_config()).path(WHISPER_WEIGHTS)
+        self._model: Any = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=1)
+        self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._features: Any = FeatureExtractor()
+        self._storage: Any = ctranslate2.StorageView
+        self._start: Any = self._tokenizer.token_to_id("<|startoftranscript|>")
+
+    def begins(self, words: Sequence[str], samples: Samples) -> list[float]:
+        """Second at which each word begins."""
+        seconds = len(samples) / RATE_HZ
+        context = SHORT_CONTEXT if seconds < SHORT_CONTEXT - 0.5 else CONTEXT
+        padded = np.zeros(int(context * WHISPER_RATE_HZ), dtype=np.float32)
+        wide = soxr.resample(samples.astype(np.float32) / 32_768, RATE_HZ, WHISPER_RATE_HZ)[: len(padded)]
+        padded[: len(wide)] = wide
+        frames = len(padded) // self._features.hop_length
+        features = np.ascontiguousarray(self._features(padded, padding=0)[None, :, :frames], dtype=np.float32)
+        tokens: list[int] = []
+        firsts: list[int] = []
+        for word in words:
+            firsts.append(len(tokens))
+            tokens += self._tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        result = self._model.align(
+            self._storage.from_array(features), [self._start], [tokens], len(wide) // self._features.hop_length
+        )[0]
+        begins: dict[int, float] = {}
+        for token, frame in result.alignments:
+            begins.setdefault(token, 0.02 * frame - LATENESS)
+        return [max(0.0, begins.get(first, 0.0)) for first in firsts]
+
+
+@lru_cache(maxsize=1)
+def _word_finder() -> WordFinder:
+    return WordFinder()
+
+
+def find_words(text: str, samples: Samples) -> tuple[tuple[int, int], ...]:
+    """First and last sample of each word of `text` in `samples`, which speak all of it."""
+    words = words_of(text)
+    if not words:
+        return ()
+    silent = silent_frames(samples)
+    voiced = np.flatnonzero(~silent)
+    first, last = (int(voiced[0]), int(voiced[-1]) + 1) if len(voiced) else (0, len(silent))
+    begins = [first, *(min(last, round(begin / HOP_SECONDS)) for begin in _word_finder().begins(words, samples)[1:])]
+    pauses = [run for run in _runs(silent) if run[1] - run[0] >= SNAP_SILENCE and first < run[0] and run[1] < last]
+    places: list[tuple[int, int]] = []
+    begin = first
+    for boundary in begins[1:]:
+        near = [run for run in pauses if run[0] - SNAP / HOP_SECONDS <= boundary <= run[1] + SNAP / HOP_SECONDS]
+        near = [run for run in near if run[0] > begin]
+        end, following = max(near, key=lambda run: run[1] - run[0]) if near else (boundary, boundary)
+        end = max(end, begin + 1)
+        places.append((begin, end))
+        begin = max(following, end)
+        pauses = [run for run in pauses if run[0] >= begin]
+    places.append((begin, max(last, begin + 1)))
+    return tuple((begin * HOP, end * HOP) for begin, end in places)
+
+
+def silent_frames(samples: Samples) -> NDArray[np.bool_]:
+    """For each whole frame of `samples`, whether nothing can be heard in it."""
+    blocks = samples[: len(samples) // HOP * HOP].astype(np.float64).reshape(-1, HOP)
+    silent: NDArray[np.bool_] = np.sqrt(np.mean(blocks**2, axis=1)) < SILENT_RMS
+    return silent
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `mask` is true, as half-open ranges."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
+    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+# ── laying played audio over the templates ────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Frames of a sound with its silences shortened: `at[i]` is the frame's place before that."""
+
+    frames: Frames
+    at: NDArray[np.int64]
+    after_silence: NDArray[np.bool_]
+
+
+def _track(samples: Samples) -> _Track:
+    silent = silent_frames(samples)
+    keep = np.ones(len(silent), dtype=bool)
+    after = np.zeros(len(silent), dtype=bool)
+    for begin, end in _runs(silent):
+        if begin == 0 or end == len(silent):
+            keep[begin:end] = False
+        else:
+            keep[begin + KEPT_SILENCE : end] = False
+        if end - begin >= LEAP_SILENCE and end < len(silent):
+            after[end] = True
+    at = np.flatnonzero(keep)
+    return _Track(_features(samples, len(silent))[at], at, after[at])
+
+
+@lru_cache(maxsize=1)
+def _mel() -> NDArray[np.float32]:
+    """Triangles on the mel scale, (129, 24), for 256-point spectra at 8 kHz."""
+    bands, points = 24, 256
+    edges = 700 * (
+        10 ** (np.linspace(2595 * np.log10(1 + 80 / 700), 2595 * np.log10(1 + 3800 / 700), bands + 2) / 2595) - 1
+    )
+    bins = np.arange(points // 2 + 1) * RATE_HZ / points
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins[:, None] - lower) / (centre - lower)
+    falling = (upper - bins[:, None]) / (upper - centre)
+    mel: NDArray[np.float32] = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return mel
+
+
+def _features(samples: Samples, count: int) -> Frames:
+    """Log-mel frames (count, 24), in units of `UNIT_DB`."""
+    window = 256
+    padded = np.concatenate((np.zeros((window - HOP) // 2), samples, np.zeros(window))).astype(np.float32)
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, window)[::HOP][:count]
+    power = np.abs(np.fft.rfft(blocks * np.hanning(window), axis=1)) ** 2
+    # The floor lies where µ-law's own noise does: below it there is nothing to compare.
+    decibels = 10 * np.log10(power.astype(np.float32) @ _mel() + 1e6)
+    frames: Frames = (decibels / UNIT_DB).astype(np.float32)
+    return frames
+
+
+def align(played: Samples, texts: Sequence[Text], templates: Templates) -> list[Stretch]:
+    """Every stretch of `texts` in `played`, in the order in which they were heard."""
+    chosen = [(index, text, templates.of(text.text)) for index, text in enumerate(texts) if words_of(text.text)]
+    heard = _track(played)
+    if not chosen or not len(heard.at):
+        return []
+    tracks = [_track(template.samples) for _, _, template in chosen]
+    starts = np.cumsum([0] + [len(track.at) for track in tracks])
+    not_before = np.array([text.not_before for _, text, _ in chosen]) / HOP_SECONDS
+    path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before)
+    stretches: list[Stretch] = []
+    owner = np.searchsorted(starts, path, side="right") - 1
+    leaps = np.flatnonzero((np.diff(owner) != 0) | (np.diff(path) < 0) | (np.diff(path) > 2)) + 1
+    for begin, end in zip([0, *leaps.tolist()], [*leaps.tolist(), len(path)], strict=True):
+        which = int(owner[begin])
+        index, _, template = chosen[which]
+        places = tracks[which].at[path[begin:end] - starts[which]]
+        stretches.append(
+            Stretch(
+                text=index,
+                begin=float(heard.at[begin]) * HOP_SECONDS,
+                end=float(heard.at[end - 1] + 1) * HOP_SECONDS,
+                words=_words(template, places, heard.at[begin:end]),
+                enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in template.words])),
+                distance=float(distances[begin:end].mean()),
+            )
+        )
+    return stretches
+
+
+def _words(template: Template, places: NDArray[np.int64], at: NDArray[np.int64]) -> tuple[HeardWord, ...]:
+    """The words that the template's frames `places`, heard at frames `at`, belong to."""
+    first, last = int(places[0]) * HOP, (int(places[-1]) + 1) * HOP
+    words = []
+    for index, (begin, end) in enumerate(template.words):
+        share = (min(end, last) - max(begin, first)) / (end - begin)
+        if share <= 0:
+            continue
+        inside = np.flatnonzero((places * HOP >= begin) & (places * HOP < end))
+        if not len(inside):  # a word so short that the path steps over it
+            inside = np.searchsorted(places, begin // HOP, side="left").clip(max=len(places) - 1).reshape(1)
+        words.append(
+            HeardWord(index, share, float(at[inside[0]]) * HOP_SECONDS, float(at[inside[-1]] + 1) * HOP_SECONDS)
+        )
+    return tuple(words)
+
+
+_STAY, _NEXT, _SKIP, _WITHIN, _ELSEWHERE = range(5)
+
+
+def _viterbi(
+    heard: _Track, templates: Frames, starts: NDArray[np.int64], not_before: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The cheapest path: for each heard frame its template frame, and the distances along it."""
+    frames, states, texts = len(heard.at), len(templates), len(starts) - 1
+    owner = np.repeat(np.arange(texts), np.diff(starts))
+    is_start = np.zeros(states, dtype=bool)
+    is_start[starts[:-1]] = True
+    near_start = np.roll(is_start, 1) | is_start
+    norm = (templates**2).sum(axis=1)
+    moves = np.zeros((frames, states), dtype=np.uint8)
+    leap_from = np.zeros((frames, texts), dtype=np.int64)
+    """Before each frame: the cheapest state of each text."""
+    leap_from_any = np.zeros(frames, dtype=np.int64)
+    leap_to = np.where(is_start, LEAP_TO_TEXT, 2 * LEAP_INTO_TEXT).astype(np.float32)
+    choices = np.full((5, states), np.inf, dtype=np.float32)
+    cost = np.zeros(states, dtype=np.float32)
+    for frame, (at, after_silence) in enumerate(zip(heard.at, heard.after_silence, strict=True)):
+        closed = not_before[owner] > at
+        if frame == 0:
+            cost = np.where(closed, np.inf, leap_to)
+        else:
+            leap_from[frame] = [begin + int(cost[begin:end].argmin()) for begin, end in pairwise(starts)]
+            cheapest = cost[leap_from[frame]]
+            leap_from_any[frame] = leap_from[frame][cheapest.argmin()]
+            dear = 0.0 if after_silence else LEAP_IN_SPEECH
+            choices[_STAY] = cost + TEMPO
+            choices[_NEXT, 1:] = cost[:-1]
+            choices[_NEXT, is_start] = np.inf
+            choices[_SKIP, 2:] = cost[:-2] + TEMPO
+            choices[_SKIP, near_start] = np.inf
+            choices[_WITHIN] = cheapest[owner] + (LEAP_INTO_TEXT + dear)
+            choices[_ELSEWHERE] = cheapest.min() + leap_to + dear
+            choices[_ELSEWHERE, closed] = np.inf
+            moves[frame] = choices.argmin(axis=0)
+            cost = choices.min(axis=0)
+        cost = cost + _distances(heard.frames[frame], templates, norm)
+    path = np.zeros(frames, dtype=np.int64)
+    path[-1] = cost.argmin()
+    for frame in range(frames - 1, 0, -1):
+        state, move = path[frame], moves[frame, path[frame]]
+        if move <= _SKIP:
+            path[frame - 1] = state - move
+        else:
+            path[frame - 1] = leap_from[frame, owner[state]] if move == _WITHIN else leap_from_any[frame]
+    return path, np.sqrt(((heard.frames - templates[path]) ** 2).sum(axis=1))
+
+
+def _distances(frame: NDArray[np.float32], templates: Frames, norm: NDArray[np.float32]) -> NDArray[np.float32]:
+    distances: NDArray[np.float32] = np.sqrt(np.maximum(norm + (frame**2).sum() - 2 * (templates @ frame), 0))
+    return distances
