@@ -4,12 +4,14 @@ An `Agent` is a frozen value, shared by all calls it answers; it is checked when
 that a mistake stops the server's start and never a call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from talkspurt.agent.dialogue import Dialogue
+from talkspurt.agent.expectations import AgentLanguage, compiled
 from talkspurt.agent.tools import Tool
+from talkspurt.core.language import Expectation, Language
 from talkspurt.errors import ConfigurationError
 
 
@@ -51,6 +53,10 @@ class Agent:
     policies: Policies = field(default_factory=Policies)
     dialogue: Dialogue | None = None
     """How to hold the conversation when no language model is configured (see `talkspurt.models.offline`)."""
+    expects: Mapping[str, Expectation] = field(default_factory=dict)
+    """What the caller is expected to answer when the agent's last question has these words in it (a regular expression;
+    the first that fits): `{"membership code": Expectation("identifier", r"[A-Z]{2}\\d{6}")}`. An answer is waited for
+    until it is whole. Questions about e-mail, ZIP code, phone number, name, yes or no need no statement."""
     lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     """Entered once when the server starts, left when it stops: open databases and clients here."""
 
@@ -59,6 +65,7 @@ class Agent:
             if not getattr(self, part).strip():
                 raise ConfigurationError(f"agent '{self.name}': {part} is empty")
         object.__setattr__(self, "tools", tuple(self.tools))
+        compiled(f"agent '{self.name}'", self.expects)
         seen: set[str] = set()
         for entry in self.tools:
             if not isinstance(entry, Tool):
@@ -76,3 +83,7 @@ class Agent:
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""
         return next((tool for tool in self.tools if tool.name == name), None)
+
+    def language(self, language: Language) -> Language:
+        """The locale's `language`, with what this agent states of its own questions. Make it once per agent."""
+        return AgentLanguage(language, compiled(f"agent '{self.name}'", self.expects), self.dialogue)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from talkspurt.agent.listening import English
 from talkspurt.agent.yes_no import yes_or_no
+from talkspurt.core.language import Language
 from talkspurt.errors import ConfigurationError
 
 
@@ -19,6 +21,8 @@ class Locale:
 
     tag: str
     phrases: Mapping[str, str]
+    language: Language
+    """How what is said in it is read."""
     unfinished: re.Pattern[str]
     """Matches words that ask for more: the caller has only paused."""
 
@@ -53,6 +57,7 @@ ENGLISH = Locale(
             "goodbye_agent": "Thanks for calling. Goodbye.",
         }
     ),
+    language=English(),
     # Trailing connectives and hesitations, a dangling article or possessive, a comma; or nothing but a few digits:
     # the shortest number that callers give as an answer, a ZIP code, has five.
     unfinished=re.compile(

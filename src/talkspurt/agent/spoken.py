@@ -84,6 +84,29 @@ def digits(text: str) -> str:
     return re.sub(r"\D", "", alphanumerics(text).replace("O", "0"))
 
 
+def trailing_characters(text: str) -> str:
+    """The letters and digits that `text` ends with, in capitals; "" when it ends in a word."""
+    trailing: list[str] = []
+    for atom in reversed(_atoms(text)):
+        if not atom:
+            break
+        trailing.insert(0, atom)
+    return "".join(trailing)
+
+
+def numbers(text: str) -> tuple[str, ...]:
+    """Every number in `text` by itself: "twelve fifty" → ("12", "50"), "twenty five" → ("25",)."""
+    tokens = _tokens(text)
+    found: list[str] = []
+    at = 0
+    while at < len(tokens):
+        number, after = _number(tokens, at)
+        if number:
+            found.append(number)
+        at = max(after, at + 1)
+    return tuple(found)
+
+
 def zip_code(text: str) -> str | None:
     """A five-digit US ZIP code, also from ZIP+4 and from "191-22"; None when there is none or more than one."""
     for pattern in (r"\d{5}", r"\d{9}"):
@@ -114,7 +137,8 @@ _MAIL_LEAD_INS: Final = frozenset(
         "use using be try"
     )
 )
-_TOP_DOMAINS: Final = frozenset(_words("com org net edu gov io us uk co info"))
+TOP_DOMAINS: Final = frozenset(_words("com org net edu gov io us uk co info"))
+"""Endings after which a said address is whole: others are too rare to be told from a misheard word."""
 
 
 def email_address(text: str) -> str | None:
@@ -168,7 +192,7 @@ def _domain(words: Sequence[str]) -> str:
     """A domain from the words after the @, up to and with its top-level domain."""
     read: list[str] = []
     for word in words:
-        if word in _TOP_DOMAINS and read and any(part not in (".", "-") for part in read):
+        if word in TOP_DOMAINS and read and any(part not in (".", "-") for part in read):
             if read[-1] != ".":
                 read.append(".")
             read.append(word)

@@ -22,14 +22,17 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 
 from talkspurt.agent.caller import Caller
+from talkspurt.agent.expectations import mistake_in
 from talkspurt.agent.refusal import ToolError
 from talkspurt.core.digits import EntryRules
+from talkspurt.core.language import Expectation
 from talkspurt.errors import ConfigurationError
 
-__all__ = ["END_CALL", "KeypadSecret", "Tool", "ToolError", "tool"]
+__all__ = ["END_CALL", "SPEAK_SLOWER", "KeypadSecret", "Tool", "ToolError", "tool"]
 
 END_CALL: Final = "end_call"
-"""The tool that the runtime itself adds to every agent."""
+SPEAK_SLOWER: Final = "speak_slower"
+"""The tools that the runtime itself adds to every agent; they take no arguments."""
 
 MAX_LEVEL: Final = 2
 TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -97,6 +100,8 @@ class Tool:
     """Seconds until the result is given up."""
     filler: str = ""
     """Said when the tool takes longer than a second; "" for the locale's own."""
+    expects: Expectation | None = None
+    """What the caller is expected to say once its answer has been spoken; None to read it from the words spoken."""
 
     def __get__(self, instance: object | None, owner: type | None = None) -> "Tool":
         """Bind a tool declared on a method to its object."""
@@ -137,6 +142,7 @@ def tool(
     read_back: ReadBack | None = None,
     timeout: float = 5.0,
     filler: str = "",
+    expects: Expectation | None = None,
 ) -> Callable[[ToolFunction], Tool]: ...
 
 
@@ -150,6 +156,7 @@ def tool(
     read_back: ReadBack | None = None,
     timeout: float = 5.0,
     filler: str = "",
+    expects: Expectation | None = None,
 ) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a typed async function a tool; see `Tool` for what each declaration means.
 
@@ -160,7 +167,7 @@ def tool(
     def declare(function: ToolFunction) -> Tool:
         name = getattr(function, "__name__", repr(function))
         _check_function(name, function)
-        _check_declarations(name, level=level, verifies=verifies, timeout=timeout)
+        _check_declarations(name, level=level, verifies=verifies, timeout=timeout, expects=expects)
         parameters, caller_parameter, secrets = _parameters(name, function)
         secret_parameter, secret = _secret(name, secrets, effect=effect)
         _check_read_back(name, function, effect=effect, read_back=read_back)
@@ -183,6 +190,7 @@ def tool(
             read_back=read_back,
             timeout=timeout,
             filler=filler,
+            expects=expects,
         )
 
     return declare if function is None else declare(function)
@@ -196,16 +204,18 @@ def _check_function(name: str, function: ToolFunction) -> None:
         raise ConfigurationError(f"tool '{name}' must be an async function: write 'async def {name}(...)'")
     if not TOOL_NAME.fullmatch(name):
         raise ConfigurationError(f"tool '{name}': a name has 1 to 64 letters, digits and _, and begins with a letter")
-    if name == END_CALL:
-        raise ConfigurationError(f"tool '{END_CALL}' is built in: give yours another name")
+    if name in (END_CALL, SPEAK_SLOWER):
+        raise ConfigurationError(f"tool '{name}' is built in: give yours another name")
 
 
-def _check_declarations(name: str, *, level: int, verifies: int, timeout: float) -> None:
+def _check_declarations(name: str, *, level: int, verifies: int, timeout: float, expects: Expectation | None) -> None:
     for key, value in (("level", level), ("verifies", verifies)):
         if not 0 <= value <= MAX_LEVEL:
             raise ConfigurationError(f"tool '{name}': {key} must be 0, 1 or {MAX_LEVEL}, not {value}")
     if not (timeout > 0 and math.isfinite(timeout)):
         raise ConfigurationError(f"tool '{name}': timeout must be a positive number of seconds, not {timeout}")
+    if expects is not None and (mistake := mistake_in(expects)):
+        raise ConfigurationError(f"tool '{name}' {mistake}")
 
 
 def _check_read_back(name: str, function: ToolFunction, *, effect: bool, read_back: ReadBack | None) -> None:

@@ -7,8 +7,8 @@ and a lifespan that opens the database. Nothing here uses more than the public n
 import os
 from typing import Final
 
-from talkspurt.agent import Agent
-from talkspurt.retail.dialogue import DIALOGUE
+from talkspurt.agent import Agent, Expectation
+from talkspurt.retail.dialogue import DIALOGUE, ORDER_ID
 from talkspurt.retail.shop import DATABASE_VARIABLE, DEFAULT_DATABASE, Shop
 from talkspurt.retail.tools import ServiceDesk
 
@@ -62,5 +62,6 @@ def create_agent(url: str | None = None) -> Agent:
         greeting=GREETING,
         tools=ServiceDesk(shop).tools(),
         dialogue=DIALOGUE,
+        expects={r"order (?:number|id)": Expectation("identifier", ORDER_ID)},
         lifespan=shop.opened,
     )

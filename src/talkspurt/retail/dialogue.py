@@ -9,12 +9,15 @@ from typing import Final
 from talkspurt.agent.dialogue import Dialogue, Intent, Options, Outcome, Phrases, Resolver, Slot, Verification
 from talkspurt.agent.small_talk import CAPABILITIES, GOODBYE, OUT_OF_SCOPE, REPEAT, THANKS
 
+ORDER_ID: Final = r"W\d{7}"
+"""Every order number."""
+
 _SLOTS: Final = (
     Slot(
         "order_id",
         "identifier",
         noun="order number",
-        pattern=r"W\d{7}",
+        pattern=ORDER_ID,
         ask="Could you tell me your order number, please?",
         retry="Sorry, I didn't get that. Could you say the order number one digit at a time?",
         keypad="Let's try the keypad: please type the digits of your order number, then press hash.",

@@ -1,0 +1,242 @@
+"""Whether the caller has finished, is only listening, or wants the floor: tables of what callers say.
+
+The text is as Whisper writes it: numerals, hyphens between groups, capitals, a full stop at every pause.
+"""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.agent.locales import ENGLISH
+from talkspurt.core.language import ANYTHING, Completeness, Expectation, Language
+
+LANGUAGE: Language = ENGLISH.language
+ORDER = Expectation("identifier", r"W\d{7}")
+COMPLETE, OPEN, UNFINISHED = Completeness.COMPLETE, Completeness.OPEN, Completeness.UNFINISHED
+
+ANSWERS: dict[tuple[Expectation, Completeness], str] = {
+    (ANYTHING, COMPLETE): """
+        Where is my order?|When will it arrive?|Can you repeat that?|Could you look up an order for me?|No.|No, thanks.
+        No, that's all.|That's all, thank you.|Goodbye.|Bye.|Okay, bye.|Thank you.|Thanks a lot.|Nothing else.|Hello?
+        What's the tracking number?|Is my order on its way?|Hi, where is my order?|What?|Who am I speaking to?
+        I ordered a lamp last week. Where is it now?|No, I'm good, thanks. Have a nice day.|Great, thank you so much.
+        Who are you?
+    """,
+    (ANYTHING, OPEN): """
+        |.|I want to return my lamp.|It arrived broken.|I'd like a refund.|Yes.|Yeah.|Sure.|Okay.|Hi.|Hello.
+        I don't know.|The blue one.|This one.|I'd like to return my headphones.|I'm calling about my order.
+        My order hasn't arrived.|I have a question about my order.|I don't know where it is.|I know what it was.
+        Yes, it is.|No, it wasn't.|That's what I want.|It's order W2378156.|I bought 2 lamps.|I want to log in.
+        I want to know what the status is.|my order is late?|Operator.|That's all I need|I do.|where is my order
+        It was 25 dollars.|Please hang up the phone.|I lost my order number.|Mm-hmm.|Uh-huh.|It's for my daughter.
+    """,
+    (ANYTHING, UNFINISHED): """
+        I want to return my lamp and|I would like to|I'd like to.|I want|I need|It's my|The|I have a question.
+        I've got two things.|So here's the thing.|My name is|The number is.|My order number is|Um.|Uh...|Let me see.
+        I want to return the lamp, um|I bought a lamp but|Because|W2378156, no wait|The blue one, I mean
+        My order number is W237.|It's W 2 3 7|237|2 3 7.|I ordered a lamp,|I ordered a -|Well,|So|I was wondering
+        Can you tell me|Hold on.|Just a second.|I'm calling about|Where is my|Where is|Can I ask you something.
+        My zip is 191
+        The red one, actually.|I'm looking for|it was from|We were|Because I|I have another issue.|My order number.
+        I'd like|Hi, I'm
+    """,
+    (Expectation("yes_no"), COMPLETE): """
+        Yes.|yes|Yeah.|Yep, go ahead.|No.|No, thanks.|Mm-hmm.|Mm-hm|Uh-huh.|Okay.|Sure, go ahead.|That's right.
+        Yes, please.|No, don't.|Yes, it is.|Yes, I do.|No, it's not.|I said yes.|Correct.|Absolutely.|No, sorry.
+        Please do.|Yes I am.|No, I don't.
+    """,
+    (Expectation("yes_no"), OPEN): """
+        |I guess so.|Well I don't know.|What was the question?|Right.|No, I want the keyboard instead.|The blue one.
+        Yes, cancel it.|No, it's the lamp and not the keyboard.|Yes if it's free.
+    """,
+    (Expectation("yes_no"), UNFINISHED): """
+        Yes, but|Yes and|No, wait.|No, I mean|Um.|Yes, I|No, it's|Let me think.|Yes,|Well|Hold on.|No, because
+        Yes, but only the|Yeah, um|I would like to|No, actually
+    """,
+    (ORDER, COMPLETE): """
+        W2378156|W2378156.|w2378156|W-237-8156.|It's W 237 8156.|W two three seven, eight one five six.
+        My order number is W2378156.|W-2-3-7-8-1-5-6|Sure, it's W237, 8156, please.|Double u 237 8156
+        W237, let me see, 8156|w two three seven eight one five six|It's W237-8156, thank you.
+    """,
+    (ORDER, OPEN): """
+        I don't have it with me.|I lost my email.|Where do I find it?|No.|Sure.|It's 237-8156.|What's that?
+        I don't have one.|I'd like to talk to a person.|I have two orders here
+    """,
+    (ORDER, UNFINISHED): """
+        W|W.|W237.|W 2 3 7|W-237-|W2378156, no wait|The number is|It's|237.|2 3 7 8.|Sure, it's W237, I think.|W23781567
+        My order number is W 23 78.|W two three seven|W2378156 and|Um.|Let me check.|W, um|Okay, here it is.
+        W2378156, um
+        double|Hold on.|It's the
+    """,
+    (Expectation("identifier", r"\d{4,6}"), OPEN): "1234|12345.",
+    (Expectation("identifier", r"\d{4,6}"), COMPLETE): "123456",
+    (Expectation("identifier"), OPEN): "It's AB12345.|I don't know it.",
+    (Expectation("identifier"), UNFINISHED): "AB1|It's 12",
+    (Expectation("email"), COMPLETE): """
+        john@example.com|John@example.com.|john at example dot com|It's yusuf dot rossi at example dot com.
+        j o h n at gmail dot com|John.Smith@gmail.com, thanks.|john at example dot co dot uk|john@example.co.uk
+        My email is ann underscore li 24 at mail dot example dot org.
+    """,
+    (Expectation("email"), OPEN): """
+        I don't have one.|I'm not at home right now.|What do you mean?|john at example dot co|john@example.co|Sure.|Yes.
+        john@example.de|I forgot my email.|Can I use my order number instead?
+    """,
+    (Expectation("email"), UNFINISHED): """
+        john|John Smith|John.|john dot|john dot smith|john at|john@|john at example|john at example dot|john@example
+        It's|My email is|J-O-H-N|yusuf dot rossi two four seven five|john at example dot com, no wait
+        john at mail dot example
+        john at example dot com and|okay it's j o h n|Sure, it's john dot
+    """,
+    (
+        Expectation("zip"),
+        COMPLETE,
+    ): "19122|19122.|one nine one two two|191-22|It's 19122.|1 9 1 2 2|19122-1234|1-9-1-2-2",
+    (Expectation("zip"), OPEN): "I don't know.|Where do I find it?|Which one?|I have two homes|The other one.|Sure.",
+    (
+        Expectation("zip"),
+        UNFINISHED,
+    ): "191|1|one nine one|1 9 1 2.|It's 191|my zip is|19122 1|19122, no wait|19122 and|It's",
+    (Expectation("phone"), COMPLETE): """
+        555-123-4567|5551234567|five five five, one two three, four five six seven|1-555-123-4567|+1 555 123 4567.
+        It's (555) 123-4567, thanks.
+    """,
+    (Expectation("phone"), OPEN): "I don't have a phone.|Why do you need it?|No.|The same one.",
+    (
+        Expectation("phone"),
+        UNFINISHED,
+    ): "555|555-123|555 123 4567 8|1 555 123 456|5 5 5, 1 2 3.|It's 555-1234.|my number is",
+    (Expectation("amount"), COMPLETE): """
+        $25|$25.50.|Twenty five dollars.|25 dollars|twelve fifty|12.50|It was 89 dollars and 99 cents|fifty cents
+        20 bucks
+        About twenty five dollars.
+    """,
+    (Expectation("amount"), OPEN): "Twenty five.|25|I don't remember.|One hundred fifty|two hundred",
+    (Expectation("amount"), UNFINISHED): "twenty five dollars and|it was|about|twenty, no wait|a hundred and",
+    (Expectation("name"), COMPLETE): """
+        Yusuf Rossi|Yusuf Rossi.|My name is Ann Li.|It's Ann Li|Mary Ann Smith|yusuf rossi|Ann Rossi, R-O-S-S-I
+    """,
+    (
+        Expectation("name"),
+        OPEN,
+    ): "Yusuf.|I don't know.|Hold on please|Why do you need that?|My name is Ann.|I'd rather not say",
+    (Expectation("name"), UNFINISHED): "My name is|It's|Yusuf, um|Ann Rossi, R-O|R-O-S|first name is|Ann, no wait|I'm",
+}
+
+
+def _split(table: str) -> list[str]:
+    return [case.strip() for line in table.strip().split("\n") for case in line.split("|")]
+
+
+def _cases() -> list[tuple[str, Expectation, Completeness]]:
+    return [(text, asked, whole) for (asked, whole), table in ANSWERS.items() for text in _split(table)]
+
+
+@pytest.mark.parametrize(("text", "asked", "whole"), _cases())
+def test_how_whole_an_answer_is(text: str, asked: Expectation, whole: Completeness) -> None:
+    assert LANGUAGE.completeness(text, asked) is whole
+
+
+def test_covers_every_kind_on_every_side() -> None:
+    assert len(_cases()) >= 250
+    kinds = {asked.kind for asked, _ in ANSWERS}
+    assert {(asked.kind, whole) for asked, whole in ANSWERS} == {
+        (kind, whole) for kind in kinds for whole in Completeness
+    }
+
+
+@pytest.mark.parametrize("kind", ["anything", "yes_no", "zip", "email", "phone", "amount", "name"])
+@pytest.mark.parametrize(
+    "more", [" and", " but", ", um", " and the", ", no wait", ", I mean", ", let me see", " because"]
+)
+def test_whatever_was_asked_these_words_ask_for_patience(kind: str, more: str) -> None:
+    for text in ("Yes", "19122", "john@example.com", "555-123-4567", "$25", "Yusuf Rossi", "Where is my order", "No"):
+        assert LANGUAGE.completeness(text + more, Expectation(kind)) is UNFINISHED  # type: ignore[arg-type]
+
+
+def test_half_of_the_pauses_come_after_a_whole_clause() -> None:
+    """None of these is taken for a whole turn: the caller goes on more often than one time in twenty."""
+    for clause in (
+        "I want to return my lamp.",
+        "I ordered a lamp last week.",
+        "It came broken.",
+        "I'd like to check on an order.",
+        "I'm calling about a refund.",
+        "Hi, my name is Ann Li.",
+        "I think you charged me twice.",
+        "Yes, please.",
+    ):
+        assert LANGUAGE.completeness(clause, ANYTHING) is OPEN
+
+
+LISTENING = """
+    Mm-hmm.|Mm-hm|mm hm|MMHM.|Mhm.|Mm.|Mmm...|MMMM|M-M-M|M. M. M. M. M. M.|Mm-mm.|HMM|Hmm.|Um...|Em...|H. M. H. M.
+    Um-hum.|HMMHM.|Mm-|Uh-huh.|uh huh|Uh-uh.|Okay.|OK|okay okay|Okay, okay.|Right.|right right|Yeah.|Yeah, yeah.|yep
+    I see.|Got it.|Sure.|All right.|Alright.|Oh.|Ah.|Aha.|A-ha.|Wow.|Really?|Oh, okay.|Oh I see.|Yeah, okay.|Yes.
+    Right, right, right.|Okay, got it.|you|Thank you.|Great.|Oh really|Okay, thank you|Mm-hmm, mm-hmm.|No problem.|Aaa.
+"""
+SPEAKING = """
+    |.|No.|Wait.|Stop.|What?|But|Okay, but|Yeah, but I|Actually|Hello?|Okay stop|right now|I see a problem|Yes I want
+    okay okay okay okay okay|Where is my order?|W2378156|five|O|me|hum|agent|Oh wait|the lamp|Thank you for nothing
+    Got it wrong|sure it is|huh?|him|home
+"""
+DEMANDS = """
+    Wait.|Stop.|No.|No, no.|No no no.|Hold on.|hang on a second|Excuse me.|Hello?|Sorry?|Sorry.|What?|One second.
+    1 second.|Just a moment.|Actually|actually.|But|But...|Listen.|Pardon?|Agent.|Operator|Human.|No, the other one.
+    Wait, that's wrong.|Oh wait|Okay, but|Yeah, but|Um, no|no, W2378157|Stop it.|I want to talk to a human
+    Real person please
+    Well, actually|Oh no no no|hey|No. I want the keyboard.|Give me an agent|Excuse me, can I
+"""
+NO_DEMANDS = """
+    |.|Mm-hmm.|Okay.|Right.|Yeah.|Sure.|Oh|Yes please.|no problem|No worries.|Oh no|the lamp|nobody|nothing|Thank you.
+    I bought a lamp|butter|stopped|whatever|W2378156|19122
+    somebody delivered the package and left it in the rain for days
+"""
+
+
+@pytest.mark.parametrize("text", _split(LISTENING))
+def test_a_backchannel_asks_for_nothing(text: str) -> None:
+    assert LANGUAGE.is_backchannel(text)
+    assert not LANGUAGE.is_demand(text)
+
+
+@pytest.mark.parametrize("text", _split(SPEAKING))
+def test_other_words_are_no_backchannel(text: str) -> None:
+    assert not LANGUAGE.is_backchannel(text)
+
+
+@pytest.mark.parametrize("text", _split(DEMANDS))
+def test_a_demand_takes_the_floor(text: str) -> None:
+    assert LANGUAGE.is_demand(text)
+    assert not LANGUAGE.is_backchannel(text)
+
+
+@pytest.mark.parametrize("text", _split(NO_DEMANDS))
+def test_other_words_do_not_demand_the_floor(text: str) -> None:
+    assert not LANGUAGE.is_demand(text)
+
+
+KINDS = st.sampled_from([asked for asked, _ in ANSWERS])
+PLAIN_KINDS = st.sampled_from(["anything", "yes_no", "email", "zip", "phone", "amount"])
+PIECES = st.lists(
+    st.sampled_from([*(text for text, _, _ in _cases()), "and", ",", "?", "-", "um", "W", "7"]), max_size=6
+)
+
+
+@given(st.one_of(st.text(), PIECES.map(" ".join)), KINDS)
+def test_never_raises_and_is_never_both(text: str, asked: Expectation) -> None:
+    assert LANGUAGE.completeness(text, asked) in Completeness
+    assert LANGUAGE.yes_or_no(text) in (True, False, None)
+    assert not (LANGUAGE.is_backchannel(text) and LANGUAGE.is_demand(text))
+
+
+@given(PIECES.map(" ".join), PLAIN_KINDS)
+def test_capitals_and_full_stops_prove_nothing(text: str, kind: str) -> None:
+    """Of letters said one by one the capitals count, which recognizers write for them: identifiers are apart."""
+    asked = Expectation(kind)  # type: ignore[arg-type]
+    text = re.sub(r"\W+$", "", text).lower()
+    assert LANGUAGE.completeness(text + ".", asked) is LANGUAGE.completeness(text, asked)
+    assert LANGUAGE.completeness(text.capitalize(), asked) is LANGUAGE.completeness(text, asked)
+    assert LANGUAGE.is_backchannel(text.upper() + ".") is LANGUAGE.is_backchannel(text)
+    assert LANGUAGE.is_demand(text.upper() + "?") is LANGUAGE.is_demand(text)
