@@ -6,6 +6,8 @@
 * `clean.wav`: mono, aligned with `call.wav`: the caller's own speech before the channel.
 * `call.json`: a `CallArtefact`.
 
+`build/bench/turns/run.json` (a `Run`) names the calls that belong to the last run, and what was left out.
+
 All times are call seconds (since the call was answered, the line's own clock) and exact to the sample: they come from
 where the runner put the audio, never from listening to it.
 """
@@ -31,7 +33,7 @@ Row = Literal[
     "silence",  # the caller says nothing: a reminder is due
     "both_start",  # caller and agent begin at once
     "one_word",  # one-word answers
-    "go_on",  # "go on, please": asks for the next long reply; not a row of the report
+    "go_on",  # a plain turn that only keeps the call going; not a row of the report
 ]
 
 Expectation = Literal[
@@ -170,6 +172,35 @@ class CallArtefact:
     def id(self) -> str:
         """The scenario's id, which is also the folder's name."""
         return str(self.scenario["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`run.json`: which folders are of one run. Others may lie beside them, from another one."""
+
+    quick: bool
+    stamp: str
+    """Revision and configuration; each call's own stamp adds its scenario's hash."""
+    calls: tuple[str, ...]
+    """The scenarios of this run that have artefacts."""
+    failed: tuple[str, ...]
+    """Scenarios whose call could not be placed at all, each with the reason."""
+    missing: tuple[str, ...]
+    """Scenarios that were not placed in time: run again to add them."""
+    left_out: tuple[str, ...]
+    """What was not there, such as recordings: said loudly, and replaced by synthesized speech."""
+
+
+def save_run(run: Run, folder: Path) -> None:
+    """Write `run.json`."""
+    (folder / "run.json").write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
+
+
+def load_run(folder: Path) -> Run:
+    """Read `run.json`. Raises as `load` does."""
+    raw = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    lists = {name: tuple(raw[name]) for name in ("calls", "failed", "missing", "left_out")}
+    return Run(bool(raw["quick"]), str(raw["stamp"]), **lists)
 
 
 def save(artefact: CallArtefact, folder: Path) -> None:

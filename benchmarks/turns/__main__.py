@@ -1,0 +1,16 @@
+"""`python -m benchmarks.turns`: place the calls. `QUICK=1` places a few of each row, `FRESH=1` starts anew."""
+
+import os
+import sys
+
+from benchmarks.turns.run import place_calls
+
+
+def main() -> int:
+    """Returns 1 when a call is missing, for a figure counts only from a run with nothing left out."""
+    run = place_calls(quick=os.environ.get("QUICK") == "1", fresh=os.environ.get("FRESH") == "1")
+    return 1 if run.failed or run.missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
