@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -49,23 +48,10 @@ def transcriber(weight_store: WeightStore) -> Transcriber:
 @pytest.fixture(scope="session")
 def spoken(joe: piper.Voice) -> Callable[[str], bytes]:
     """Speech by the local voice: text to PCM16 at the line's rate, the same bytes for the same text in every run."""
-    steady = piper.Voice(_SteadyEngine(joe.engine), joe.phonemizer)
+    steady = piper.Voice(joe.engine, joe.phonemizer, steady=True)
 
     @cache
     def speak(text: str) -> bytes:
         return b"".join(piper.speak(steady, text))
 
     return speak
-
-
-class _SteadyEngine:
-    """A voice's engine without its noise, which makes every rendering of a text a little different."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def frontend(self, ids: Any) -> Any:
-        return self._engine.frontend(ids, scales=self._engine.scales(noise=0.0, noise_w=0.0))

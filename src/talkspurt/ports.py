@@ -225,7 +225,7 @@ class SpeechChunk:
     """The next audio of a segment.
 
     `words` are `(word, start second within the segment)` where the vendor has them: the whitespace-separated words of
-    the text, each once and in order, possibly ahead of their audio.
+    the text, each once and in order, ahead of their audio or little behind it, if need be in a chunk without any.
     """
 
     pcm: bytes
@@ -238,8 +238,13 @@ class Synthesizer(Protocol):
     async def warm_up(self) -> None:
         """Load models or open connections, and speak once, so that the first call is not slower."""
 
-    def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+    def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of one segment. `voice` is the vendor's own name or "" for its default.
+
+        `pace` is relative to the voice's own: 0.8 speaks 0.8 times as fast, so it takes a quarter longer. Beyond what
+        the vendor can do, it does what it can.
 
         Closing the generator cancels the request. Raises `ProviderError`.
         """

@@ -16,8 +16,10 @@ from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
 from talkspurt.testing.fakes import FakeElevenLabs
+from talkspurt.testing.providers import ToneSynthesizer
 
 TEXT = "Your order has been shipped, and it will arrive on Tuesday."
+ODD = "— Of the 2 (two) items, $5.20 each, W237-b is e-mailed to x_y@example.com & co. …"
 LONG = "It comes with the next delivery on Monday morning. " * 8
 
 
@@ -39,10 +41,16 @@ async def elevenlabs(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesiz
         yield ElevenLabsSynthesizer(base_url=fake.base_url, environment={"ELEVENLABS_API_KEY": "key"})
 
 
+@asynccontextmanager
+async def tone(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    yield ToneSynthesizer()
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Synthesizer]]] = {
     "piper": piper,
     "cached piper": cached,
     "elevenlabs": elevenlabs,
+    "tone": tone,
 }
 
 
@@ -53,9 +61,9 @@ async def synthesizer(request: pytest.FixtureRequest) -> AsyncIterator[Synthesiz
         await synthesizer.aclose()
 
 
-async def speak(synthesizer: Synthesizer, text: str) -> list[SpeechChunk]:
+async def speak(synthesizer: Synthesizer, text: str, pace: float = 1.0) -> list[SpeechChunk]:
     async with asyncio.timeout(30):
-        return [chunk async for chunk in synthesizer.synthesize(text, voice="", locale="en-US")]
+        return [chunk async for chunk in synthesizer.synthesize(text, voice="", locale="en-US", pace=pace)]
 
 
 def sound(chunks: list[SpeechChunk]) -> np.ndarray:
@@ -84,11 +92,19 @@ async def test_nothing_to_say_is_no_speech_and_no_error(synthesizer: Synthesizer
     assert await speak(synthesizer, text) == []
 
 
-async def test_word_times_rise_and_lie_within_the_speech(synthesizer: Synthesizer) -> None:
-    chunks = await speak(synthesizer, TEXT)
-    times = [start for chunk in chunks for _, start in chunk.words]
+@pytest.mark.parametrize("text", [TEXT, LONG, ODD])
+async def test_every_word_has_a_time_within_the_speech_or_none_has(synthesizer: Synthesizer, text: str) -> None:
+    chunks = await speak(synthesizer, text)
+    words = [word for chunk in chunks for word in chunk.words]
+    assert not words or [word for word, _ in words] == text.split()
+    times = [start for _, start in words]
     assert times == sorted(times)
     assert all(0 <= start <= len(sound(chunks)) / LINE_RATE_HZ for start in times)
+
+
+async def test_slower_speech_is_longer(synthesizer: Synthesizer) -> None:
+    usual, slow = [len(sound(await speak(synthesizer, TEXT, pace))) for pace in (1.0, 0.8)]
+    assert 1.1 < slow / usual < 1.45
 
 
 async def test_a_closed_generator_ends_and_the_next_segment_is_whole(synthesizer: Synthesizer) -> None:

@@ -154,7 +154,9 @@ class Lagging(ToneSynthesizer):
         super().__init__()
         self.held_up = False
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         if not self.held_up:
             self.held_up = True
             await asyncio.sleep(7.9)

@@ -18,7 +18,7 @@ class Slow:
         self.chunks = chunks
         self.size = size
         self.go = asyncio.Semaphore(0)
-        self.asked: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, str, str, float]] = []
         self.closed = 0
         self.failing = False
         self.shut = 0
@@ -26,14 +26,16 @@ class Slow:
     async def warm_up(self) -> None:
         self.go.release()
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
-        self.asked.append((text, voice, locale))
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.asked.append((text, voice, locale, pace))
         try:
             for number in range(self.chunks):
                 await self.go.acquire()
                 if self.failing:
                     raise ProviderError("synthesizer", "slow", "told to fail")
-                yield SpeechChunk(bytes([number]) * self.size)
+                yield SpeechChunk(bytes([number]) * self.size, ((f"word{number}", number / 10),))
         finally:
             self.closed += 1
 
@@ -45,9 +47,11 @@ class Slow:
             self.go.release()
 
 
-async def speak(cache: PhraseCache, text: str = "Hello.", voice: str = "", locale: str = "en-US") -> bytes:
+async def speak(
+    cache: PhraseCache, text: str = "Hello.", voice: str = "", locale: str = "en-US", pace: float = 1.0
+) -> bytes:
     async with asyncio.timeout(5):
-        return b"".join([chunk.pcm async for chunk in cache.synthesize(text, voice=voice, locale=locale)])
+        return b"".join([chunk.pcm async for chunk in cache.synthesize(text, voice=voice, locale=locale, pace=pace)])
 
 
 @pytest.fixture
@@ -68,13 +72,22 @@ async def test_the_second_time_nothing_is_synthesised(slow: Slow, cache: PhraseC
     assert len(slow.asked) == 1
 
 
-async def test_text_voice_and_locale_are_told_apart(slow: Slow, cache: PhraseCache) -> None:
-    slow.release(8)
+async def test_the_words_times_are_remembered_too(slow: Slow, cache: PhraseCache) -> None:
+    slow.release(2)
+    for _ in range(2):
+        chunks = [chunk async for chunk in cache.synthesize("Hello.", voice="", locale="en-US")]
+        assert [word for chunk in chunks for word in chunk.words] == [("word0", 0.0), ("word1", 0.1)]
+    assert len(slow.asked) == 1
+
+
+async def test_text_voice_locale_and_pace_are_told_apart(slow: Slow, cache: PhraseCache) -> None:
+    slow.release(10)
     await speak(cache, "Hello.")
     await speak(cache, "Hello!")
     await speak(cache, "Hello.", voice="joe")
     await speak(cache, "Hello.", locale="en-GB")
-    assert len(set(slow.asked)) == 4
+    await speak(cache, "Hello.", pace=0.8)
+    assert len(set(slow.asked)) == 5
 
 
 async def test_identical_requests_at_once_share_one_synthesis(slow: Slow, cache: PhraseCache) -> None:
@@ -138,9 +151,9 @@ async def test_the_least_recently_used_is_forgotten_first() -> None:
     await speak(cache, "a")
     await speak(cache, "c")
     await speak(cache, "a")
-    assert [text for text, _, _ in slow.asked] == ["a", "b", "c"]
+    assert [text for text, *_ in slow.asked] == ["a", "b", "c"]
     await speak(cache, "b")
-    assert [text for text, _, _ in slow.asked] == ["a", "b", "c", "b"]
+    assert [text for text, *_ in slow.asked] == ["a", "b", "c", "b"]
 
 
 async def test_long_speech_is_not_kept() -> None:

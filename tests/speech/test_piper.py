@@ -1,6 +1,7 @@
 """What is Piper's own, beyond the contract of every synthesizer."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, ProviderError, WeightsError
-from talkspurt.ports import LINE_RATE_HZ
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.weights import WeightStore
 from talkspurt.synthesizers import create_synthesizer, piper
 from talkspurt.synthesizers.cache import PhraseCache
@@ -42,8 +43,8 @@ def test_speech_begins_within_a_few_milliseconds(spoken: Callable[[str], bytes])
 
 
 def test_chunks_join_as_if_decoded_at_once(joe: piper.Voice) -> None:
-    ids = np.array([joe.phonemizer.ids("Your order has been shipped and will arrive on Tuesday.")], dtype=np.int64)
-    latent, mask, speaker = joe.engine.frontend(ids)
+    made = joe.front_end(joe.phonemizer.ids("Your order has been shipped and will arrive on Tuesday."))
+    latent, mask, speaker = made.values, made.mask, made.speaker
     whole = joe.engine.decode_all(latent, mask, speaker)
     parts = [
         joe.engine.decode_chunk(latent, mask, speaker, begin, min(begin + 24, latent.shape[2]))
@@ -51,6 +52,64 @@ def test_chunks_join_as_if_decoded_at_once(joe: piper.Voice) -> None:
     ]
     error = np.concatenate(parts) - whole
     assert 20 * np.log10(np.sqrt((error**2).mean()) / np.sqrt((whole**2).mean())) < -60
+
+
+def word_times(voice: piper.Voice, text: str, pace: float = 1.0) -> tuple[np.ndarray, list[tuple[str, float]]]:
+    chunks = list(piper.render(voice, text, pace=pace))
+    sound = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), dtype="<i2") / 32_768
+    return sound, [word for chunk in chunks for word in chunk.words]
+
+
+@pytest.mark.parametrize("pace", [1.0, 0.8])
+def test_a_word_behind_a_pause_begins_where_the_silence_ends(joe: piper.Voice, pace: float) -> None:
+    steady = piper.Voice(joe.engine, joe.phonemizer, steady=True)
+    text = "Of the 25 items, $5 each, two are in the store, and most of them, I think, are not."
+    sound, words = word_times(steady, text, pace)
+    assert [word for word, _ in words] == text.split()
+    loud = np.sqrt((sound[: len(sound) // 40 * 40].reshape(-1, 40) ** 2).mean(axis=1)) > 10 ** (-42 / 20)
+    onsets = [at * 0.005 for at in range(12, len(loud)) if loud[at] and not loud[at - 12 : at].any()]
+    for (before, _), (_, start) in itertools.pairwise(words):
+        if before.endswith(","):
+            assert min(abs(start - onset) for onset in onsets) < 0.06
+
+
+def test_words_of_pieces_keep_their_order_and_come_behind_each_other(joe: piper.Voice) -> None:
+    words = piper.Words("one two three")
+    words.add((("one", 0.1), ("tw", 0.5)), 0.0)
+    assert words.take() == (("one", 0.1), ("two", 0.5))
+    words.add((("o", 0.0), ("three", 0.2)), 2.0)
+    assert words.take() == (("three", 2.2),)
+
+
+async def test_a_long_text_has_the_times_of_all_its_pieces(synthesizer: PiperSynthesizer) -> None:
+    text = "It comes with the next delivery. … " * 10 + "x" * (PIECE_CHARACTERS + 1)
+    chunks = [chunk async for chunk in synthesizer.synthesize(text, voice="", locale="en-US")]
+    words = [word for chunk in chunks for word in chunk.words]
+    assert [word for word, _ in words] == text.split()
+    times = [start for _, start in words]
+    assert times == sorted(times)
+    assert times[-1] > times[0] + 10
+
+
+async def test_a_front_end_without_durations_speaks_without_word_times(
+    weight_store: WeightStore, joe: piper.Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithoutDurations:
+        def __init__(self, front_end: Any) -> None:
+            self._front_end = front_end
+
+        def get_outputs(self) -> Any:
+            return self._front_end.get_outputs()[:2]
+
+        def run(self, names: list[str], given: Any) -> Any:
+            return self._front_end.run(names, given)
+
+    monkeypatch.setattr(joe.engine, "fe", WithoutDurations(joe.engine.fe))
+    synthesizer = PiperSynthesizer(weight_store, workers=1, voices={"joe": joe})
+    chunks = [chunk async for chunk in synthesizer.synthesize("Hello there. …", voice="", locale="en-US")]
+    assert sum(len(chunk.pcm) for chunk in chunks) > LINE_RATE_HZ
+    assert all(chunk.words == () for chunk in chunks)
+    await synthesizer.aclose()
 
 
 @pytest.mark.parametrize("text", ["-f/etc/passwd", "-w/tmp/x"])
@@ -63,15 +122,15 @@ async def test_a_closed_generator_starts_no_further_chunk(
     synthesizer: PiperSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = 0
-    real: Callable[..., Iterator[bytes]] = piper.speak
+    real: Callable[..., Iterator[SpeechChunk]] = piper.render
 
-    def counting(voice: piper.Voice, text: str) -> Iterator[bytes]:
+    def counting(voice: piper.Voice, text: str, *, pace: float) -> Iterator[SpeechChunk]:
         nonlocal decoded
-        for pcm in real(voice, text):
-            decoded += bool(pcm)
-            yield pcm
+        for chunk in real(voice, text, pace=pace):
+            decoded += bool(chunk.pcm)
+            yield chunk
 
-    monkeypatch.setattr(piper, "speak", counting)
+    monkeypatch.setattr(piper, "render", counting)
     text = "It comes with the next delivery on Monday morning, " * 5
     async with aclosing(synthesizer.synthesize(text, voice="", locale="en-US")) as speech:
         async for _ in speech:
@@ -109,9 +168,7 @@ async def test_what_it_cannot_speak_is_refused_with_the_reason(
 
 async def test_a_failing_engine_is_a_provider_error(weight_store: WeightStore, joe: piper.Voice) -> None:
     class Broken:
-        sample_rate = 22_050
-
-        def frontend(self, _ids: Any) -> Any:
+        def scales(self, **_noise: Any) -> Any:
             raise RuntimeError("out of memory")
 
     synthesizer = PiperSynthesizer(weight_store, voices={"joe": piper.Voice(Broken(), joe.phonemizer)})

@@ -62,6 +62,27 @@ async def test_every_word_is_named_once_with_its_time(synthesizer: ElevenLabsSyn
     )
 
 
+async def test_a_word_without_a_time_begins_where_the_next_does(synthesizer: ElevenLabsSynthesizer) -> None:
+    text = 'One <break time="1.5s" /> more, please. <end/>'
+    chunks = await speak(synthesizer, text)
+    words = [word for chunk in chunks for word in chunk.words]
+    assert [word for word, _ in words] == text.split()
+    times = [start for _, start in words]
+    more = text.index("more") * SECONDS_PER_CHARACTER
+    assert times[:5] == pytest.approx([0.0, more, more, more, more])
+    assert times[5] < times[6] < len(spoken(text)) / 2 / 8_000
+
+
+@pytest.mark.parametrize(("pace", "speed"), [(0.8, 0.8), (0.1, 0.7), (3.0, 1.2)])
+async def test_pace_is_the_vendors_speed_within_its_limits(
+    fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer, pace: float, speed: float
+) -> None:
+    async with aclosing(synthesizer.synthesize(TEXT, voice="", locale="en-US", pace=pace)) as speech:
+        sound = b"".join([chunk.pcm async for chunk in speech])
+    assert fake.requests[0].body["voice_settings"] == {"speed": speed}
+    assert sound == spoken(TEXT, speed)
+
+
 async def test_speech_without_alignment_is_speech(fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer) -> None:
     fake.script(Speech(alignment=False))
     chunks = await speak(synthesizer)
@@ -75,6 +96,7 @@ async def test_what_is_asked_of_the_vendor(fake: FakeElevenLabs, synthesizer: El
     first, second = fake.requests
     assert first.body["text"] == '-f/etc/passwd "quoted"\n'
     assert first.body["language_code"] == "en"
+    assert "voice_settings" not in first.body, "the voice keeps its own"
     assert first.path == f"/v1/text-to-speech/{DEFAULT_VOICE}/stream/with-timestamps"
     assert second.path == "/v1/text-to-speech/other123/stream/with-timestamps"
     assert first.client == second.client, "the connection is used again"

@@ -23,7 +23,7 @@ CAPACITY_BYTES: Final = 16_000_000
 PHRASE_BYTES: Final = 480_000
 """Thirty seconds. Longer texts are no stock phrases; they would push many of those out."""
 
-_Key = tuple[str, str, str]
+_Key = tuple[str, str, str, float]
 
 
 class _Phrase:
@@ -77,9 +77,11 @@ class PhraseCache:
         """Warm the synthesizer behind."""
         await self._synthesizer.warm_up()
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of `text`, from memory if it was said before. Raises what the synthesizer raises."""
-        key = (text, voice, locale)
+        key = (text, voice, locale, pace)
         phrase = self._kept.get(key)
         if phrase is not None:
             self._kept.move_to_end(key)
@@ -122,9 +124,9 @@ class PhraseCache:
         return phrase
 
     async def _make(self, key: _Key, phrase: _Phrase) -> None:
-        text, voice, locale = key
+        text, voice, locale, pace = key
         try:
-            async with aclosing(self._synthesizer.synthesize(text, voice=voice, locale=locale)) as speech:
+            async with aclosing(self._synthesizer.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
                 async for chunk in speech:
                     phrase.add(chunk)
             self._keep(key, phrase)

@@ -5,7 +5,9 @@ rate with the times of the characters, from which the words' times follow. The k
 `ELEVENLABS_API_KEY`; `speech.base_url` has an entry `elevenlabs` for an endpoint of one's own.
 
 Invariants:
-* no chunk ends in the middle of a sample, and a word is named once, when its last character came;
+* no chunk ends in the middle of a sample;
+* every word of the text is named once and in order, or none is: what the vendor leaves without a time
+  (symbols, tags) begins where the next word does;
 * audio has deadlines of its own, for the first of it and between two pieces;
 * no error carries the vendor's words: they can quote the key or what was to be said.
 """
@@ -18,11 +20,13 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final, Self, cast
 
 import httpx
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
+from elevenlabs.types import VoiceSettings
 
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, ProviderError
@@ -34,8 +38,13 @@ DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
 """Sarah, one of the voices that every account has."""
 MODEL: Final = "eleven_flash_v2_5"
 """The vendor's model of lowest latency."""
+SLOWEST: Final = 0.7
+FASTEST: Final = 1.2
+"""The vendor's limits of `speed` (elevenlabs.io/docs, "Best practices", pace)."""
 
 _VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LEFT_OUT: Final = 64
+"""Characters of the text that the vendor may leave out in one place, such as a tag."""
 _RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
 
 
@@ -79,7 +88,9 @@ class ElevenLabsSynthesizer:
             async for _ in speech:
                 pass
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk]:
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk]:
         """Stream the speech of `text`; closing the iterator cancels the request. Raises `ProviderError`."""
         voice = voice or DEFAULT_VOICE
         if not _VOICE_ID.fullmatch(voice):
@@ -93,8 +104,10 @@ class ElevenLabsSynthesizer:
             model_id=MODEL,
             language_code=locale.partition("-")[0].lower(),
             output_format=f"pcm_{LINE_RATE_HZ}",
+            # Settings replace those of the voice, so none are sent where its own will do.
+            **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
         )
-        samples, words, spoken = _WholeSamples(), _WordTimes(text), False
+        samples, words, sent = _WholeSamples(), _WordTimes(text), 0
         with _vendor_errors():
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._patience.first
@@ -108,13 +121,15 @@ class ElevenLabsSynthesizer:
                     if chunk.pcm:
                         # An empty line is a sign of life, not of speech: the deadline stands.
                         deadline = loop.time() + self._patience.between
-                        spoken = True
+                        sent += len(chunk.pcm)
                     if chunk.pcm or chunk.words:
                         yield chunk
-            if not spoken:
+            if not sent:
                 raise ProviderError("synthesizer", VENDOR, "sent no audio", retryable=True)
             if words.broke_off:
                 raise ProviderError("synthesizer", VENDOR, "the speech broke off", retryable=True)
+            if late := words.finish(sent / 2 / LINE_RATE_HZ):
+                yield SpeechChunk(b"", late)
 
     async def aclose(self) -> None:
         """Close the connections. Idempotent."""
@@ -138,40 +153,58 @@ class _WordTimes:
     """Makes words of characters with times, over lines that end anywhere."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
+        self._words = text.split()
+        starts = (not c.isspace() and (at == 0 or text[at - 1].isspace()) for at, c in enumerate(text))
+        self._begun = list(accumulate(starts, initial=0))[1:]
+        """For each character of the text: how many words have begun there."""
         self._length = len(text.rstrip())
-        self._missing = self._length
-        """Characters of the text still to come: the last word has no space after it."""
-        self._word = ""
-        self._start = 0.0
+        self._at = 0
+        """How much of the text has passed."""
+        self._named = 0
+        self._latest = 0.0
 
     def feed(self, alignment: Any) -> tuple[tuple[str, float], ...]:
-        """The words that `alignment` completes. Times are kept from running backwards."""
+        """The words that begin in `alignment`. Times are kept from running backwards."""
         words: list[tuple[str, float]] = []
         for character, start in _timed_characters(alignment):
-            self._missing -= 1
-            if character.isspace():
-                self._finish(words)
-            else:
-                if not self._word:
-                    self._start = max(self._start, start)
-                self._word += character
-            if self._missing == 0:
-                self._finish(words)
+            at = self._find(character)
+            if at is None:
+                continue
+            self._at = at + 1
+            self._latest = max(self._latest, start)
+            words += [(word, self._latest) for word in self._words[self._named : self._begun[at]]]
+            self._named = max(self._named, self._begun[at])
         return tuple(words)
+
+    def finish(self, seconds: float) -> tuple[tuple[str, float], ...]:
+        """The words that never got a time, if any did, spread over what follows in a speech of `seconds`."""
+        rest = self._words[self._named :] if self._named else []
+        self._named += len(rest)
+        step = max(0.0, seconds - self._latest) / (len(rest) + 1)
+        return tuple((word, self._latest + step * number) for number, word in enumerate(rest, start=1))
 
     @property
     def broke_off(self) -> bool:
-        """Whether times came, but for less than half of the text.
+        """Whether times came, but ended in the first half of the text.
 
         The SDK skips lines it cannot read, and an orderly end may come early. Half, because the
         vendor may leave symbols and tags without times, and a whole speech must never count as broken.
         """
-        return self._length / 2 < self._missing < self._length
+        return 0 < self._at < self._length / 2
 
-    def _finish(self, words: list[tuple[str, float]]) -> None:
-        if self._word:
-            words.append((self._word, self._start))
-            self._word = ""
+    def _find(self, character: str) -> int | None:
+        """Where in the text `character` is, which may have left something out; None when it is nothing of the text."""
+        if character.isspace():
+            # The next word's first letter says where that begins.
+            return None
+        for at in range(self._at, min(self._at + _LEFT_OUT, len(self._text))):
+            # Within the word that is being spoken, or at the beginning of one: no leap into the middle of another.
+            spoken_now = self._begun[at] <= self._named
+            begins_word = at == 0 or self._text[at - 1].isspace()
+            if self._text[at] == character and (spoken_now or begins_word):
+                return at
+        return None
 
 
 def _timed_characters(alignment: Any) -> Sequence[tuple[str, float]]:

@@ -4,6 +4,8 @@ streaming-vits runs the voice in two graphs: a front end over the whole text (so
 whole), then a decoder in chunks. Chunks grow, since each pays for its margins: the first is small
 so that speech begins soon, later ones large so that they are cheap.
 
+The front end also says how long each phoneme lasts, from which the times of the words follow.
+
 It is not a text normaliser: "#W237" must come as the words it should be spoken as.
 
 Invariants: no text reaches a command line (`phonemes.py`); the event loop is never blocked; a closed
@@ -17,17 +19,19 @@ import re
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 import soxr
+import structlog
 from numpy.typing import NDArray
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError, TalkspurtError, WeightsError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.inference_pool import InferencePool
-from talkspurt.speech.voice_split import voice_file
+from talkspurt.speech.voice_split import DURATIONS, voice_file
 from talkspurt.speech.weights import PREPARED, WeightStore
 from talkspurt.synthesizers.phonemes import Phonemizer
 
@@ -64,6 +68,11 @@ ONSET: Final = 0.01
 FADE: Final = 40
 """Samples (5 ms) of fade at both ends: enough that no step is heard, too short to swallow a consonant."""
 
+SLOWEST: Final = 0.5
+FASTEST: Final = 2.0
+"""Beyond these paces the voice is no longer understood."""
+
+_log = structlog.get_logger(__name__)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -73,6 +82,44 @@ class Voice:
 
     engine: Any
     phonemizer: Phonemizer
+    steady: bool = False
+    """Without the noise that makes each rendering of a text a little different."""
+
+    @property
+    def tells_durations(self) -> bool:
+        """Whether its front end says how long each phoneme lasts."""
+        return DURATIONS in (output.name for output in self.engine.fe.get_outputs())
+
+    def front_end(self, ids: list[int], *, pace: float = 1.0) -> "Latent":
+        """Run the front end; `pace` as in the Synthesizer port, within `SLOWEST` and `FASTEST`."""
+        noise = 0.0 if self.steady else None
+        scales = self.engine.scales(noise=noise, noise_w=noise)
+        # Noise of the voice, length, noise of the durations. Length is the inverse of pace.
+        scales[1] /= min(max(pace, SLOWEST), FASTEST)
+        offered = {
+            "input": np.array([ids], dtype=np.int64),
+            "input_lengths": np.array([len(ids)], dtype=np.int64),
+            "scales": scales,
+            "sid": np.zeros(1, dtype=np.int64),
+        }
+        front_end, seam = self.engine.fe, self.engine.meta.seam
+        wanted = {name: offered[name] for name in self.engine.meta.frontend_inputs}
+        # Not by the library's own method, which takes any third output for a speaker.
+        names = [output.name for output in front_end.get_outputs()]
+        found = dict(zip(names, front_end.run(names, wanted), strict=True))
+        frames = found[DURATIONS].reshape(-1).astype(int).tolist() if DURATIONS in found else None
+        return Latent(found[seam.z_p], found[seam.mask], found.get(seam.g), frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """What the front end makes of a text and the decoder makes sound of, frame by frame."""
+
+    values: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    speaker: NDArray[np.float32] | None
+    frames: list[int] | None
+    """How many frames each phoneme lasts; None when the front end does not say."""
 
 
 class PiperSynthesizer:
@@ -102,7 +149,9 @@ class PiperSynthesizer:
         async for _ in self.synthesize("I am ready to speak.", voice=DEFAULT_VOICE, locale="en-US"):
             pass
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of `text`; nothing when there is nothing in it to say."""
         if len(text) > MAXIMUM_CHARACTERS:
             raise _failure(f"{len(text)} characters are more than {MAXIMUM_CHARACTERS}; send one sentence at a time")
@@ -110,29 +159,35 @@ class PiperSynthesizer:
             raise _failure(f"its voices speak English, not '{locale}'; choose another speech.synthesizer")
         speaker = await self._voice(voice or DEFAULT_VOICE)
         due = time.monotonic() + START_SLACK
-        head = _Head()
+        head, words = _Head(), Words(text)
+        spoken = 0.0
         for piece in split_text(text):
-            speech = speak(speaker, piece)
+            began_at = spoken
+            speech = render(speaker, piece, pace=pace)
             while True:
                 began = time.monotonic()
-                pcm = await self._next(speech, due)
-                if pcm is None:
+                chunk = await self._next(speech, due)
+                if chunk is None:
                     break
+                words.add(chunk.words, began_at)
+                pcm = chunk.pcm
                 if pcm:
                     # The next chunk is needed when the line has played all before it.
                     due += len(pcm) / 2 / LINE_RATE_HZ
+                    spoken += len(pcm) / 2 / LINE_RATE_HZ
                     pcm = head.add(pcm, time.monotonic() - began)
                 if pcm:
-                    yield SpeechChunk(pcm)
-        if rest := head.flush():
-            yield SpeechChunk(rest)
+                    yield SpeechChunk(pcm, words.take())
+        rest, late = head.flush(), words.take()
+        if rest or (late and spoken):
+            yield SpeechChunk(rest, late)
 
     async def aclose(self) -> None:
         """End the threads. Idempotent."""
         await self._pool.aclose()
         self._voices.clear()
 
-    async def _next(self, speech: Iterator[bytes], due: float) -> bytes | None:
+    async def _next(self, speech: Iterator[SpeechChunk], due: float) -> SpeechChunk | None:
         try:
             return await self._pool.run(lambda: next(speech, None), due=due)
         except TalkspurtError:
@@ -184,25 +239,68 @@ def load_voice(store: WeightStore, weights: str, threads: int) -> Voice:
         raise WeightsError(
             f"cannot load the voice {model.name}: {error}; run: talkspurt models pull {weights}"
         ) from error
-    return Voice(engine, phonemizer)
+    voice = Voice(engine, phonemizer)
+    if not voice.tells_durations:
+        _log.warning("voice_without_word_times", voice=model.name, remedy=f"talkspurt models pull {weights}")
+    return voice
 
 
-def speak(voice: Voice, text: str) -> Iterator[bytes]:
-    """PCM16 at the line's rate, chunk by chunk; runs on pool threads, one step at a time."""
+def speak(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[bytes]:
+    """The sound of `render` alone."""
+    return (chunk.pcm for chunk in render(voice, text, pace=pace))
+
+
+def render(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[SpeechChunk]:
+    """Speech at the line's rate, chunk by chunk; runs on pool threads, one step at a time.
+
+    The words come in one step, without sound, behind the first sound.
+    """
     engine = voice.engine
-    ids = voice.phonemizer.ids(text)
-    if not ids:
+    spoken = voice.phonemizer.pronounce(text)
+    if not spoken.ids:
+        yield SpeechChunk(b"", tuple((word, 0.0) for word in text.split()) if voice.tells_durations else ())
         return
-    latent, mask, speaker = engine.frontend(np.array([ids], dtype=np.int64))
+    latent = voice.front_end(spoken.ids, pace=pace)
     # A step of its own: its time says nothing of how fast chunks will come.
-    yield b""
+    yield SpeechChunk(b"")
     line = _LineAudio(engine.sample_rate)
-    begin, index, frames = 0, 0, latent.shape[2]
+    begin, index, frames = 0, 0, latent.values.shape[2]
+    timed = latent.frames is None
     while begin < frames:
         end = min(begin + CHUNK_FRAMES[min(index, len(CHUNK_FRAMES) - 1)], frames)
-        samples = engine.decode_chunk(latent, mask, speaker, begin, end)
-        yield line.add(samples, last=end == frames)
+        samples = engine.decode_chunk(latent.values, latent.mask, latent.speaker, begin, end)
+        yield SpeechChunk(line.add(samples, last=end == frames))
         begin, index = end, index + 1
+        if latent.frames is not None and not timed and (line.begun or end == frames):
+            # Only now is it known how much breath was cut off, and the caller did not wait for this.
+            timed = True
+            ends = [0, *accumulate(latent.frames)]
+            seconds = [ends[at] * engine.hop / engine.sample_rate for at in voice.phonemizer.word_starts(spoken)]
+            skipped = line.skipped / LINE_RATE_HZ
+            yield SpeechChunk(b"", tuple(zip(text.split(), (max(0.0, at - skipped) for at in seconds), strict=True)))
+
+
+class Words:
+    """The words of a text with their times, put together from pieces that may cut a word in two."""
+
+    def __init__(self, text: str) -> None:
+        self._words = iter(text.split())
+        self._missing = 0
+        self._ready: list[tuple[str, float]] = []
+
+    def add(self, words: tuple[tuple[str, float], ...], offset: float) -> None:
+        """Take words of a piece that begins at `offset` seconds."""
+        for part, start in words:
+            if not self._missing:
+                word = next(self._words)
+                self._missing = len(word)
+                self._ready.append((word, round(offset + start, 3)))
+            self._missing -= len(part)
+
+    def take(self) -> tuple[tuple[str, float], ...]:
+        """What has not been taken yet."""
+        ready, self._ready = tuple(self._ready), []
+        return ready
 
 
 class _Head:
@@ -246,13 +344,15 @@ class _LineAudio:
         # Variable rate only for its filter: it holds back 27 ms where the others hold back 63 and more.
         self._resampler = soxr.ResampleStream(rate_hz, LINE_RATE_HZ, 1, dtype="float32", quality="HQ", vr=True)
         self._held: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
-        self._begun = False
+        self.begun = False
+        self.skipped = 0
+        """Samples at the line's rate that were cut off at the beginning."""
 
     def add(self, samples: NDArray[np.float32], *, last: bool) -> bytes:
         """Take the next samples; returns what is ready. The last 5 ms are held back until it is known to be the end."""
         line = self._resampler.resample_chunk(np.ascontiguousarray(samples, dtype=np.float32), last=last)
         line = np.concatenate((self._held, line))
-        if not self._begun:
+        if not self.begun:
             line = self._begin(line)
         if last:
             fade = min(FADE, len(line))
@@ -268,9 +368,12 @@ class _LineAudio:
     def _begin(self, line: NDArray[np.float32]) -> NDArray[np.float32]:
         loud = np.flatnonzero(np.abs(line) > ONSET)
         if not len(loud):
+            self.skipped += max(0, len(line) - FADE)
             return line[-FADE:]
-        self._begun = True
-        line = line[max(0, int(loud[0]) - FADE) :].copy()
+        self.begun = True
+        breath = max(0, int(loud[0]) - FADE)
+        self.skipped += breath
+        line = line[breath:].copy()
         fade = min(FADE, len(line))
         line[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
         return line

@@ -5,6 +5,7 @@ prompts can be tried in milliseconds and a benchmark knows what its providers co
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
 from talkspurt.errors import ProviderError
@@ -183,7 +184,10 @@ class ScriptedModel:
 
 
 class ToneSynthesizer:
-    """Speaks a tone as long as the text: `first` seconds to the first audio, then `speed` times real time."""
+    """Speaks a tone as long as the text: `first` seconds to the first audio, then `speed` times real time.
+
+    Every letter and space lasts equally long, and the words' times say so.
+    """
 
     def __init__(self, *, first: float = 0.08, speed: float = 20.0, letters_per_second: float = 14.0) -> None:
         self._first = first
@@ -196,15 +200,22 @@ class ToneSynthesizer:
     async def warm_up(self) -> None:
         """Nothing to do."""
 
-    async def synthesize(self, text: str, /, *, voice: str, locale: str) -> AsyncGenerator[SpeechChunk, None]:
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
         self.spoken.append(text)
         await asyncio.sleep(self._first)
         if self.failing:
             raise ProviderError("synthesizer", "tone", "told to fail")
-        left = round(len(text) / self._letters_per_second * LINE_RATE_HZ)
+        if not text.strip():
+            return
+        letters_per_second = self._letters_per_second * pace
+        words = tuple((word[0], word.start() / letters_per_second) for word in re.finditer(r"\S+", text))
+        left = round(len(text) / letters_per_second * LINE_RATE_HZ)
         while left > 0:
             samples = min(left, LINE_RATE_HZ // 5)
-            yield SpeechChunk(b"\x00\x04\x00\xfc" * (samples // 2) + b"\x00\x04" * (samples % 2))
+            yield SpeechChunk(b"\x00\x14\x00\xec" * (samples // 2) + b"\x00\x14" * (samples % 2), words)
+            words = ()
             left -= samples
             await asyncio.sleep(samples / LINE_RATE_HZ / self._speed)
 
