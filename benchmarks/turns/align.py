@@ -15,9 +15,10 @@ its figures are in `docs/turn-taking.md`.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -71,15 +72,28 @@ commoner than a resumed one."""
 LEAP_IN_SPEECH: Final = 40.0
 """On top where there is no silence."""
 
+WINDOW: Final = 6.0
+LONG_PAUSE: Final = 1.0
+"""Seconds of speech after which, and of silence at which, the search is cut in two: its cost grows with the square."""
+RECENT: Final = 15.0
+"""Seconds after which a text that has not begun to be heard is no longer looked for, unless it is among the last."""
+
+SOME_NUMBER: Final = "481"
+"""Stands for every number in the templates that sentences share."""
+_NUMBER: Final = re.compile(r"(?<![\w.,:$#-])\d{1,4}(?![\w,:-]|\.\d)")
+"""A number as a word of its own."""
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Something the agent may have said, and the earliest moment at which it may have begun to."""
+    """Something the agent may have said."""
 
     text: str
-    not_before: float = 0.0
+    ordered: tuple[float, ...] = (0.0,)
+    """When, in call seconds and order: it cannot be heard before the first, and is hardly heard long after the last."""
+    always: bool = False
+    """It may be heard at any time: a phrase of the runtime's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,8 @@ class Stretch:
     """The word whose beginning lies nearest to where the stretch begins in its text: speech is taken up at words."""
     distance: float
     """Mean distance from the template: 0.6 at most for the right text, at least 1.3 for another one."""
+    continues: bool = False
+    """It goes on where the stretch before it ended."""
 
     @property
     def heard(self) -> range:
@@ -128,42 +144,80 @@ def words_of(text: str) -> list[str]:
 
 
 class Templates:
-    """Speaks texts and finds their words; keeps what it made in a folder, because both take a while."""
+    """Speaks texts and finds their words; keeps what it made in a folder, because both take a while.
+
+    Sentences that differ only in a number share a template, into which the number, spoken alone, is put.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Without `folder` templates live as long as this object."""
         self._folder = folder
         self._made: dict[str, Template] = {}
+        self._tracks: dict[str, _Track] = {}
 
     def of(self, text: str) -> Template:
         """The template of `text`, one sentence after the other. Raises `WeightsError` without the models."""
-        if text not in self._made:
-            parts = [self._sentence(part) for part in _SENTENCE.split(text) if words_of(part)]
-            offsets = np.cumsum([0] + [len(part.samples) for part in parts])
-            self._made[text] = Template(
-                text,
-                np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.int16),
-                tuple(
-                    (int(offset) + begin, int(offset) + end)
-                    for offset, part in zip(offsets, parts, strict=False)
-                    for begin, end in part.words
-                ),
-            )
-        return self._made[text]
+        return _joined(text, [self._sentence(part) for part in _SENTENCE.split(text) if words_of(part)])
 
     def _sentence(self, text: str) -> Template:
+        words = words_of(text)
+        numbers = [index for index, word in enumerate(words) if _NUMBER.search(word)]
+        if len(words) <= 1 or not numbers:
+            return self._kept(text)
+        whole = self._kept(" ".join(_NUMBER.sub(SOME_NUMBER, word) for word in words))
+        parts: list[Template] = []
+        for index, (word, (begin, end)) in enumerate(zip(words, _tiles(whole), strict=True)):
+            if index in numbers:
+                parts.append(self._kept(word))
+            else:
+                parts.append(Template(word, whole.samples[begin:end], ((0, end - begin),)))
+        return _joined(text, parts)
+
+    def track(self, template: Template) -> "_Track":
+        """Its frames, kept for texts that are looked for again and again."""
+        if template.text not in self._tracks:
+            self._tracks[template.text] = _track(template.samples)
+        return self._tracks[template.text]
+
+    def _kept(self, text: str) -> Template:
+        """Spoken now, or found where it was kept."""
         if text in self._made:
             return self._made[text]
         path = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz" if self._folder else None
         if path and path.exists():
             with np.load(path) as kept:
-                return Template(text, kept["samples"], tuple((int(b), int(e)) for b, e in kept["words"]))
-        samples = synthesize(text)
-        template = Template(text, samples, find_words(text, samples))
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, samples=template.samples, words=np.array(template.words).reshape(-1, 2))
+                template = Template(text, kept["samples"], tuple((int(b), int(e)) for b, e in kept["words"]))
+        else:
+            samples = synthesize(text)
+            template = Template(text, samples, find_words(text, samples))
+            if path:
+                _keep(template, path)
+        self._made[text] = template
         return template
+
+
+def _joined(text: str, parts: Sequence[Template]) -> Template:
+    samples = np.concatenate([part.samples for part in parts]) if parts else np.zeros(0, np.int16)
+    offsets = np.cumsum([0, *(len(part.samples) for part in parts)])[:-1]
+    words = tuple(
+        (int(offset) + begin, int(offset) + end)
+        for offset, part in zip(offsets, parts, strict=True)
+        for begin, end in part.words
+    )
+    return Template(text, samples, words)
+
+
+def _tiles(template: Template) -> list[tuple[int, int]]:
+    """All samples of a template, divided among its words."""
+    return list(pairwise([0, *(begin for begin, _ in template.words[1:]), len(template.samples)]))
+
+
+def _keep(template: Template, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Several processes may make the same one.
+    unfinished = path.with_suffix(f".{os.getpid()}.npz")
+    np.savez(unfinished, samples=template.samples, words=np.array(template.words, dtype=np.int64).reshape(-1, 2))
+    unfinished.replace(path)
 
 
 def synthesize(text: str) -> Samples:
@@ -317,32 +371,100 @@ def _features(samples: Samples, count: int) -> Frames:
 
 def align(played: Samples, texts: Sequence[Text], templates: Templates) -> list[Stretch]:
     """Every stretch of `texts` in `played`, in the order in which they were heard."""
-    chosen = [(index, text, templates.of(text.text)) for index, text in enumerate(texts) if words_of(text.text)]
     heard = _track(played)
-    if not chosen or not len(heard.at):
-        return []
-    tracks = [_track(template.samples) for _, _, template in chosen]
-    starts = np.cumsum([0] + [len(track.at) for track in tracks])
-    not_before = np.array([text.not_before for _, text, _ in chosen]) / HOP_SECONDS
-    path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before)
+    stretches: list[Stretch] = []
+    last: list[int] = []
+    """The texts heard last, which are the ones to be resumed."""
+    reached: tuple[int, int] | None = None
+    """The text, and its frame, that the window before ended with."""
+    for begin, end in _windows(heard):
+        window = _Track(heard.frames[begin:end], heard.at[begin:end], heard.after_silence[begin:end])
+        active = _active(texts, last, float(window.at[0]) * HOP_SECONDS, float(window.at[-1] + 1) * HOP_SECONDS)
+        if not active:
+            continue
+        found, reached = _align_window(window, [(index, texts[index]) for index in active], templates, reached)
+        for stretch in found:
+            if stretch.text in last:
+                last.remove(stretch.text)
+            last = [*last[-1:], stretch.text]
+        if found and found[0].continues and stretches:
+            stretches[-1] = _merged(stretches[-1], found.pop(0))
+        stretches += found
+    return stretches
+
+
+def _windows(heard: _Track) -> list[tuple[int, int]]:
+    """Divide a track at silences into pieces that are quick to search."""
+    windows: list[tuple[int, int]] = []
+    begin = 0
+    for frame in range(1, len(heard.at)):
+        long_pause = heard.at[frame] - heard.at[frame - 1] > LONG_PAUSE / HOP_SECONDS
+        if long_pause or (heard.after_silence[frame] and frame - begin > WINDOW / HOP_SECONDS):
+            windows.append((begin, frame))
+            begin = frame
+    if begin < len(heard.at):
+        windows.append((begin, len(heard.at)))
+    return windows
+
+
+def _active(texts: Sequence[Text], last: Sequence[int], begin: float, end: float) -> list[int]:
+    """The texts that may be heard between `begin` and `end`."""
+    known = [
+        index for index, text in enumerate(texts) if words_of(text.text) and (text.always or text.ordered[0] < end)
+    ]
+    latest = sorted(known, key=lambda index: max([at for at in texts[index].ordered if at < end], default=0.0))[-3:]
+    return [
+        index
+        for index in known
+        if texts[index].always
+        or index in last
+        or index in latest
+        or any(begin - RECENT < at < end for at in texts[index].ordered)
+    ]
+
+
+def _align_window(
+    heard: _Track, texts: Sequence[tuple[int, Text]], templates: Templates, reached: tuple[int, int] | None
+) -> tuple[list[Stretch], tuple[int, int]]:
+    """The stretches of one window, and which frame of which text it ends with."""
+    made = [templates.of(text.text) for _, text in texts]
+    tracks = [templates.track(template) for template in made]
+    starts = np.cumsum([0, *(len(track.at) for track in tracks)])
+    not_before = np.array([0.0 if text.always else text.ordered[0] for _, text in texts]) / HOP_SECONDS
+    going_on = next((int(start) + reached[1] for start, (index, _) in zip(starts, texts, strict=False)
+                     if reached and index == reached[0]), None)  # fmt: skip
+    path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before, going_on)
     stretches: list[Stretch] = []
     owner = np.searchsorted(starts, path, side="right") - 1
     leaps = np.flatnonzero((np.diff(owner) != 0) | (np.diff(path) < 0) | (np.diff(path) > 2)) + 1
-    for begin, end in zip([0, *leaps.tolist()], [*leaps.tolist(), len(path)], strict=True):
+    for begin, end in pairwise([0, *leaps.tolist(), len(path)]):
         which = int(owner[begin])
-        index, _, template = chosen[which]
         places = tracks[which].at[path[begin:end] - starts[which]]
         stretches.append(
             Stretch(
-                text=index,
+                text=texts[which][0],
                 begin=float(heard.at[begin]) * HOP_SECONDS,
                 end=float(heard.at[end - 1] + 1) * HOP_SECONDS,
-                words=_words(template, places, heard.at[begin:end]),
-                enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in template.words])),
+                words=_words(made[which], places, heard.at[begin:end]),
+                enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in made[which].words])),
                 distance=float(distances[begin:end].mean()),
+                continues=begin == 0 and going_on is not None and going_on < path[0] <= going_on + 2,
             )
         )
-    return stretches
+    return stretches, (texts[int(owner[-1])][0], int(path[-1] - starts[owner[-1]]))
+
+
+def _merged(first: Stretch, second: Stretch) -> Stretch:
+    """One stretch of two that follow each other without a leap."""
+    words = {word.index: word for word in first.words}
+    for word in second.words:
+        before = words.get(word.index)
+        words[word.index] = (
+            replace(word, share=min(1.0, before.share + word.share), begin=before.begin) if before else word
+        )
+    lengths = first.end - first.begin, second.end - second.begin
+    distance = (first.distance * lengths[0] + second.distance * lengths[1]) / sum(lengths)
+    return replace(first, end=second.end, words=tuple(words.values()), distance=distance)
 
 
 def _words(template: Template, places: NDArray[np.int64], at: NDArray[np.int64]) -> tuple[HeardWord, ...]:
@@ -366,9 +488,16 @@ _STAY, _NEXT, _SKIP, _WITHIN, _ELSEWHERE = range(5)
 
 
 def _viterbi(
-    heard: _Track, templates: Frames, starts: NDArray[np.int64], not_before: NDArray[np.float64]
+    heard: _Track,
+    templates: Frames,
+    starts: NDArray[np.int64],
+    not_before: NDArray[np.float64],
+    going_on: int | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The cheapest path: for each heard frame its template frame, and the distances along it."""
+    """The cheapest path: for each heard frame its template frame, and the distances along it.
+
+    `going_on` is the template frame that was reached before, if any.
+    """
     frames, states, texts = len(heard.at), len(templates), len(starts) - 1
     owner = np.repeat(np.arange(texts), np.diff(starts))
     is_start = np.zeros(states, dtype=bool)
@@ -386,6 +515,10 @@ def _viterbi(
         closed = not_before[owner] > at
         if frame == 0:
             cost = np.where(closed, np.inf, leap_to)
+            if going_on is not None:
+                cost[owner == owner[going_on]] = np.minimum(cost[owner == owner[going_on]], LEAP_INTO_TEXT)
+                following = slice(going_on + 1, min(going_on + 3, int(starts[owner[going_on] + 1])))
+                cost[following] = 0.0
         else:
             leap_from[frame] = [begin + int(cost[begin:end].argmin()) for begin, end in pairwise(starts)]
             cheapest = cost[leap_from[frame]]
