@@ -18,8 +18,9 @@ from talkspurt.agent import Agent, Caller
 from talkspurt.agent.dialogue import Dialogue, Intent, Outcome, Slot
 from talkspurt.agent.small_talk import SMALL_TALK
 from talkspurt.agent.spoken import digits, identifiers
+from talkspurt.agent.tools import SPEAK_SLOWER
 from talkspurt.agent.yes_no import yes_or_no
-from talkspurt.core.events import EffectProposed
+from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.effects import ToolDispatcher
 from talkspurt.models.offline import OfflineModel
@@ -31,7 +32,7 @@ from talkspurt.testing.ledger import MemoryEffectLedger
 
 TOOLS = tuple(ToolSpec(name, "", {}) for name in DIALOGUE.tools())
 MAX_WORDS = 24
-"""About twenty; ids and sums are spelled out, which takes more."""
+"""About twenty; ids and sums are spelled out, which takes more. Letters of a word that is spelled are not counted."""
 
 
 class RefusalError(Exception):
@@ -156,14 +157,17 @@ class Desk(Protocol):
 class Line:
     """One call in text."""
 
-    def __init__(self, model: OfflineModel, dialogue: Dialogue, desk: Desk) -> None:
+    def __init__(self, model: OfflineModel, dialogue: Dialogue, desk: Desk, *, paced: bool = False) -> None:
+        """`paced` when the runtime can speak more slowly."""
         self._model = model
         self._desk = desk
         self._tools = tuple(ToolSpec(name, "", {}) for name in [*dialogue.tools(), "end_call"])
+        self._tools += (ToolSpec(SPEAK_SLOWER, "", {}),) if paced else ()
         self._ids = itertools.count(1)
         self._proposed: ToolCallPart | None = None
         self.history: list[Entry] = [AgentSaid("Thanks for calling, this is Sarah. How can I help?")]
         self.ended = False
+        self.slowed = 0
 
     async def say(self, text: str, *, keypad: bool = False) -> str:
         """The caller's turn; returns what the agent says to it."""
@@ -177,13 +181,19 @@ class Line:
         for _ in range(6):
             text, call = await self._ask()
             if text:
-                assert len(text.split()) <= MAX_WORDS, text
+                assert len(re.findall(r"(?<!\S)(?![A-Z][,.]?\s)\S+", text)) <= MAX_WORDS, text
                 assert not re.search(r"[{}]|None", text), text
                 self.history.append(AgentSaid(text))
                 spoken.append(text)
             if call is None or call.name == "end_call":
                 self.ended = call is not None
                 return " ".join(spoken)
+            if call.name == SPEAK_SLOWER:
+                assert not text, "the words would be spoken at the old pace"
+                assert call.arguments == "{}"
+                self.slowed += 1
+                self._note(call, {"status": "slower"})
+                continue
             result = await self._desk.run(call.name, json.loads(call.arguments))
             self._note(call, result)
             if result.get("status") == "confirmation_required":
@@ -500,6 +510,92 @@ async def test_repeats_its_last_words(line: Line) -> None:
     assert await line.say("Can you repeat that?") == asked
 
 
+@pytest.mark.parametrize("asked", ["Can you slow down?", "You're too fast.", "Could you speak more slowly, please?"])
+async def test_speaks_slower_and_says_it_again(retail_model: OfflineModel, shop: Shop, asked: str) -> None:
+    line = Line(retail_model, DIALOGUE, shop, paced=True)
+    said = await line.say("Where is order W2378156?")
+    assert await line.say(asked) == said
+    assert line.slowed == 1
+    assert "delivered" in await line.say("19122")
+
+
+async def test_where_there_is_one_pace_the_words_are_at_least_said_again(line: Line) -> None:
+    said = await line.say("Where is order W2378156?")
+    assert await line.say("Can you slow down?") == said
+    assert line.slowed == 0
+    assert "ZIP" in await line.say("Hello?")
+
+
+async def test_slower_during_a_confirmation_reads_it_back_again(retail_model: OfflineModel, shop: Shop) -> None:
+    line = Line(retail_model, DIALOGUE, shop, paced=True)
+    await line.say("I want to return the lamp from order W2378156.")
+    asked = await line.say("19122")
+    assert await line.say("Speak slower, please.") == asked
+    assert await line.say("You're talking too fast.") == asked
+    assert (line.slowed, shop.returned) == (2, [])
+    await line.say("Yes, go ahead.")
+    assert shop.returned == [["Desk Lamp"]]
+
+
+async def test_a_slower_voice_asked_for_by_another_model_is_no_task(line: Line, shop: Shop) -> None:
+    line.history += [
+        CallerSaid("Slow down."),
+        ToolCalled("s", SPEAK_SLOWER, "{}"),
+        ToolAnswered("s", SPEAK_SLOWER, "{}"),
+    ]
+    line.history += [AgentSaid("How can I help?")]
+    assert "order number" in await line.say("Where is my order?")
+
+
+async def test_spells_what_it_mentioned_last(line: Line) -> None:
+    await line.say("Where is order W2378156?")
+    await line.say("19122")
+    await line.say("Which email address do you have for me?")
+    said = await line.say("Can you spell that?")
+    assert "Y U S U F, dot, R O S S I, 2 4 7 5, at, E X A, M P L E, dot com" in said
+    assert "W, 2 3 7, 8 1 5 6" in await line.say("Could you spell the order number?")
+    assert "oodbye" in await line.say("No, that's all, bye.")
+
+
+async def test_spells_the_agents_own_name(line: Line) -> None:
+    assert "S A R A H" in await line.say("How do you spell that?")
+
+
+async def test_spells_what_the_caller_told_and_asks_again(line: Line) -> None:
+    await line.say("Where is order W2378156?")
+    said = await line.say("Can you spell that back to me?")
+    assert "W, 2 3 7, 8 1 5 6" in said
+    assert "ZIP" in said
+    assert "delivered" in await line.say("19122")
+
+
+async def test_says_so_when_there_is_nothing_to_spell(line: Line) -> None:
+    line.history = [AgentSaid("Hello, how can I help?")]
+    assert "spell" in await line.say("How do you spell that?")
+    assert "order number" in await line.say("Where is my order?")
+
+
+async def test_spelling_during_a_confirmation_reads_it_back_again(line: Line, shop: Shop) -> None:
+    await line.say("I want to return the lamp from order W2378156.")
+    await line.say("19122")
+    said = await line.say("Can you spell the order number?")
+    assert "W, 2 3 7, 8 1 5 6" in said
+    assert said.endswith("Shall I go ahead?")
+    await line.say("Yes, go ahead.")
+    assert shop.returned == [["Desk Lamp"]]
+
+
+async def test_a_read_back_that_is_spelled_is_said_again(line: Line) -> None:
+    said = await line.say("Where's my order? It's W 2378155.")
+    assert await line.say("Can you spell that?") == said
+    assert "ZIP" in await line.say("Yes, that's right.")
+
+
+async def test_a_caller_who_spells_asks_for_no_spelling(line: Line) -> None:
+    await line.say("Where is order W2378156?")
+    assert "2 3 7" not in await line.say("Let me spell that for you, r o s s i.")
+
+
 async def test_where_to_find_the_number(line: Line) -> None:
     await line.say("Where is my order?")
     assert "confirmation email" in await line.say("Where do I find that number?")
@@ -624,6 +720,7 @@ class BundledShop:
         if isinstance(event, EffectProposed):
             self._proposal = event.proposal
             return {"status": "confirmation_required", "read_back": event.read_back}
+        assert isinstance(event, ToolReturned)
         result: dict[str, Any] = json.loads(event.content)
         return result
 

@@ -8,6 +8,7 @@ import pytest
 
 from talkspurt.models.offline.embedding import WEIGHTS, SentenceEmbedder
 from talkspurt.models.offline.english import LACKING, TELLS, WAIT, gist, means_all, means_another, ordinal
+from talkspurt.models.offline.spelling import wants_spelling
 from talkspurt.models.offline.understanding import Comprehension
 from talkspurt.retail.dialogue import DIALOGUE
 from talkspurt.speech.weights import WeightStore
@@ -99,6 +100,35 @@ def test_closed_lists() -> None:
     assert means_another("what about a different order", "order number")
     assert means_another("another one", "order number")
     assert not means_another("where is my order", "order number")
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        ("Could you spell the number?", True),
+        ("how do you spell that", True),
+        ("How do I spell it?", True),
+        ("How is your name spelled?", True),
+        ("Spell it, please.", True),
+        ("Let me spell that for you, r o s s i.", False),
+        ("I'll spell it.", False),
+        ("It's spelled R-O-S-S-I.", False),
+        ("Where is it?", None),
+        ("My name was spelled wrong.", None),
+    ],
+)
+def test_asking_for_a_spelling_is_told_from_spelling(said: str, wants: bool | None) -> None:
+    assert wants_spelling(said) is wants
+
+
+def test_slower_is_told_from_once_more(comprehension: Comprehension) -> None:
+    for said in ("could you slow down a little please", "you talk way too fast", "a bit slower please"):
+        heard = comprehension.understand(said)
+        assert heard.best is not None
+        assert heard.best.name == "slower", said
+    heard = comprehension.understand("Say that once more, please.")
+    assert heard.best is not None
+    assert heard.best.name == "repeat"
 
 
 def test_the_brain_knows_no_trade() -> None:

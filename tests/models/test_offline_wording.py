@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkspurt.models.offline.wording import enumeration, evaluate, look_up, money, spell, word
+from talkspurt.models.offline.wording import enumeration, evaluate, letters, look_up, money, spell, word
 
 RESULT = {
     "order_id": "W2378156",
@@ -76,6 +76,22 @@ def test_a_lone_blank_keeps_its_type() -> None:
 )
 def test_ids_are_spelled_in_groups(id_: str, said: str) -> None:
     assert spell(id_) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Ann Li", "A N N, L I"),
+        ("Yusuf O'Neil-Rossi", "Y U S U F, O, apostrophe, N E I L, dash, R O S S I"),
+        ("ann_li24@mail.example.com", "A N N, underscore, L I, 2 4, at, M A I L, dot, E X A, M P L E, dot com"),
+        ("José", "J O S É"),
+        ("W2378156", "W, 2 3 7, 8 1 5 6"),
+        ("", ""),
+    ],
+)
+def test_names_and_addresses_are_spelled_with_their_signs(value: str, said: str) -> None:
+    assert letters(value) == said
+    assert word("{it:letters}", {"it": value}) == said
 
 
 @given(st.text("0123456789", max_size=30))

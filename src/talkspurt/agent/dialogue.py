@@ -8,9 +8,9 @@ Templates. Wordings have blanks, filled from what is known about the call (slots
 result: `{eta}`, `{error.message}`, `{orders.0.status}`, `{items.name}` (a list when `items` is one). A blank
 may say how it is spoken: `{order_id:spell}` letter by letter, `{order_id:ending}` its last four,
 `{items.name:list}` "a, b and c", `{total:money}` "12 dollars and 5 cents", `{orders:count}` "2 orders",
-`{email:email}` "ann dot li at example dot com". Of several wordings the first whose blanks can all be
-filled is spoken, so put the one that says most first. Wordings with the same blanks are variety: they
-are taken in turn, never at random.
+`{email:email}` "ann dot li at example dot com", `{name:letters}` "A N N, L I". Of several wordings the first
+whose blanks can all be filled is spoken, so put the one that says most first. Wordings with the same
+blanks are variety: they are taken in turn, never at random.
 
 Replies are heard, not read: keep each under about twenty words.
 """
@@ -132,8 +132,9 @@ class Intent:
     say: Wordings = ()
     declined: Wordings = ()
     """Said when the caller does not confirm the tool's effect; default: `Phrases.declined`."""
-    act: Literal["answer", "repeat", "goodbye", "unknown"] = "answer"
-    """`repeat` says the last words again; `goodbye` hangs up after `say`; `unknown` collects what the agent cannot
+    act: Literal["answer", "repeat", "slower", "spell", "goodbye", "unknown"] = "answer"
+    """`repeat` says the last words again; `slower` too, and more slowly from then on; `spell` spells the id, name or
+    address that was mentioned last; `goodbye` hangs up after `say`; `unknown` collects what the agent cannot
     help with: `say` admits it, and when that happens again and again, a person is offered."""
 
 
@@ -175,6 +176,8 @@ class Phrases:
     trouble: Wordings = "I'm sorry, I'm having trouble looking that up right now."
     declined: Wordings = ("Okay, I won't do that.", "No problem, I've left it as it is.")
     unconfirmed: Wordings = "I haven't changed anything, to be safe."
+    spelled: Wordings = ("That's {value:letters}.", "I'll spell it: {value:letters}.")
+    nothing_to_spell: Wordings = "I'm sorry, I don't know what I could spell for you."
     goodbye: Wordings = "Thank you for calling. Goodbye!"
 
 
@@ -229,7 +232,7 @@ def _mistakes(dialogue: Dialogue) -> list[str]:
     for intent in dialogue.intents:
         if not intent.examples:
             found.append(f"intent '{intent.name}' needs at least one example sentence")
-        if intent.act != "repeat" and not intent.tool and not intent.say:
+        if intent.act not in ("repeat", "slower", "spell") and not intent.tool and not intent.say:
             found.append(f"intent '{intent.name}' neither calls a tool nor says anything; give it `tool` or `say`")
         if intent.tool and not intent.outcomes:
             found.append(f"intent '{intent.name}' calls '{intent.tool}' but has no outcomes; say what its result means")

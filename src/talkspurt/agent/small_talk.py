@@ -1,4 +1,4 @@
-"""What every dialogue needs besides its trade: goodbye, thanks, "what?", "what can you do?", and "I don't know".
+"""What every dialogue needs besides its trade: goodbye, thanks, "what?", "slower", "what can you do?", "I don't know".
 
 Put `*SMALL_TALK` among a `Dialogue`'s intents, or take single ones with `dataclasses.replace` to word or
 extend them. The names are the ones the offline model's measurements use.
@@ -99,10 +99,51 @@ REPEAT: Final = Intent(
         "You broke up, say it again.",
         "Would you mind repeating that?",
         "Sorry, I couldn't understand you.",
-        "Slower, please, I didn't get it.",
         "I didn't get the last part.",
         "What was the last thing you said?",
         "The line is bad, I couldn't hear that.",
+    ),
+)
+
+SLOWER: Final = Intent(
+    "slower",
+    act="slower",
+    examples=(
+        "Can you slow down?",
+        "You're too fast.",
+        "Speak more slowly, please.",
+        "Slower, please.",
+        "Could you speak a bit slower?",
+        "Not so fast.",
+        "You're talking too fast for me.",
+        "Can you talk slower?",
+        "Slow down.",
+        "Please say it slowly.",
+        "I can't keep up, slow down a little.",
+        "Would you mind speaking more slowly?",
+        "That was too quick.",
+        "Slower, please, I didn't get it.",
+        "You speak very fast.",
+    ),
+)
+
+SPELL: Final = Intent(
+    "spell",
+    act="spell",
+    examples=(
+        "Can you spell that?",
+        "How do you spell that?",
+        "Could you spell it for me?",
+        "Spell that, please.",
+        "Can you spell that out?",
+        "How is that spelled?",
+        "Could you spell the name?",
+        "How do you write that?",
+        "Spell it letter by letter, please.",
+        "What's the spelling?",
+        "Would you spell that out for me?",
+        "Can you give me that letter by letter?",
+        "How do I spell that?",
     ),
 )
 
@@ -178,5 +219,5 @@ OUT_OF_SCOPE: Final = Intent(
     ),
 )
 
-SMALL_TALK: Final = (GOODBYE, THANKS, REPEAT, CAPABILITIES, OUT_OF_SCOPE)
+SMALL_TALK: Final = (GOODBYE, THANKS, REPEAT, SLOWER, SPELL, CAPABILITIES, OUT_OF_SCOPE)
 """All of them."""

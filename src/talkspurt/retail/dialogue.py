@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Options, Outcome, Phrases, Resolver, Slot, Verification
-from talkspurt.agent.small_talk import CAPABILITIES, GOODBYE, OUT_OF_SCOPE, REPEAT, THANKS
+from talkspurt.agent.small_talk import CAPABILITIES, GOODBYE, OUT_OF_SCOPE, REPEAT, SLOWER, SPELL, THANKS
 
 ORDER_ID: Final = r"W\d{7}"
 """Every order number."""
@@ -366,6 +366,8 @@ _SMALL_TALK: Final = (
     GOODBYE,
     THANKS,
     REPEAT,
+    SLOWER,
+    SPELL,
     replace(CAPABILITIES, say="I can check an order, set up a return or a refund, or look at your account."),
     replace(
         OUT_OF_SCOPE,

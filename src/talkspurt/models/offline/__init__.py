@@ -2,6 +2,7 @@
 
     understanding   what the caller's words mean (embedding, classify, english)
     facts           values of slots in what was said
+    spelling        what "can you spell that?" is about
     standing        where the dialogue stands, read from the history
     policy          what to do next
     wording         how it is said

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from talkspurt.agent.agent import Agent
 from talkspurt.agent.dialogue import Dialogue
-from talkspurt.agent.tools import END_CALL
+from talkspurt.agent.tools import END_CALL, SPEAK_SLOWER
 from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
@@ -96,7 +96,11 @@ class OfflineModel:
 
     def _decide(self, request: ReplyRequest) -> Act:
         assert self._comprehension is not None, "reply warms up first"
-        return stand(request.history, self._policy, self._comprehension, request.locale)[1]
+        standing, act = stand(request.history, self._policy, self._comprehension, request.locale)
+        if act.call and act.call.role == "slower" and all(tool.name != SPEAK_SLOWER for tool in request.tools):
+            # A runtime with one pace only: at least the words are said again.
+            return self._policy.learn(standing, SPEAK_SLOWER, {})[1]
+        return act
 
     async def _run(self, work: Callable[[], _Result], deadline: float) -> _Result:
         loop = asyncio.get_running_loop()

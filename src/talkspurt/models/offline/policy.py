@@ -15,8 +15,11 @@ from typing import Any, Final
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Slot
 from talkspurt.agent.spoken import digits
+from talkspurt.agent.tools import SPEAK_SLOWER
+from talkspurt.models.offline.classify import Guess
 from talkspurt.models.offline.english import HELLO, LACKING, WAIT, WHERE, ordinal
 from talkspurt.models.offline.facts import choose, mentioned, read, sounds_like_digits
+from talkspurt.models.offline.spelling import wants_spelling
 from talkspurt.models.offline.standing import (
     Act,
     AnythingElse,
@@ -32,6 +35,7 @@ from talkspurt.models.offline.standing import (
     Which,
     forget,
     learned,
+    renewed,
     without,
 )
 from talkspurt.models.offline.steps import READ_BACKS, Steps
@@ -52,12 +56,15 @@ class Policy:
         self._dialogue = dialogue
         self._phrases = dialogue.phrases
         self._titled = frozenset(intent.name for intent in dialogue.intents if intent.title)
+        self._spelling = next((intent.name for intent in dialogue.intents if intent.act == "spell"), "")
 
     # ── the caller says something ─────────────────────────────────────────────────
 
     def hear(self, standing: Standing, heard: Understood) -> Move:
         """The caller's turn is over."""
-        cut_off = standing.calling is not None and isinstance(standing.question, Nothing)
+        heard = self._closer(heard)
+        calling = standing.calling
+        cut_off = calling is not None and calling.role != "slower" and isinstance(standing.question, Nothing)
         unsaid = standing.unsaid
         standing = replace(standing, turn=standing.turn + 1, calling=None, unsaid="")
         question = standing.question
@@ -65,6 +72,10 @@ class Policy:
         news = noted.facts != standing.facts or noted.heard != standing.heard
         # "Sorry, six oh six one four" corrects a number; "sorry?" asks for the last words again.
         empty = heard.agrees is None and not news and not sounds_like_digits(heard.text)
+        if empty and self._wants(heard, "slower"):
+            return self._steps.slower(standing)
+        if empty and self._wants(heard, "spell"):
+            return self._steps.spell(standing, heard.text)
         idle = empty and not heard.typed
         if idle and (heard.clear is None or heard.clear.name in (HELLO, WAIT) or self._wants(heard, "repeat")):
             # "Hello?" while a tool ran, or before its result was heard: go on where we were.
@@ -91,6 +102,15 @@ class Policy:
                 return self._hear_person(noted, heard)
         return self._hear_wish(noted, heard)
 
+    def _closer(self, heard: Understood) -> Understood:
+        """What meaning vectors confuse, told by the words: asking to have something spelled, and spelling it."""
+        wants = wants_spelling(heard.text) if self._spelling and heard.guesses else None
+        if wants is None:
+            return heard
+        others = tuple(guess for guess in heard.guesses if guess.name != self._spelling)
+        sure = Guess(self._spelling, score=1.0, likeness=1.0, example=0)
+        return replace(heard, guesses=(sure, *others) if wants else others)
+
     def _note(self, standing: Standing, heard: Understood) -> Standing:
         """Keep every fact that stands out, whether asked for or not; a new one replaces the old."""
         if heard.typed:
@@ -102,7 +122,7 @@ class Policy:
             if slot.resolver:
                 standing = replace(forget(standing, slot), heard={**standing.heard, slot.name: heard.text})
             else:
-                standing = replace(standing, facts={**standing.facts, **facts})
+                standing = replace(standing, facts=renewed(standing.facts, facts))
         return standing
 
     def _hear_wish(self, standing: Standing, heard: Understood) -> Move:
@@ -298,6 +318,8 @@ class Policy:
         if standing.calling and standing.calling.tool == tool:
             return standing
         verification = self._dialogue.verification
+        if tool == SPEAK_SLOWER:
+            return replace(standing, calling=Call("slower", tool, arguments))
         if verification and tool == verification.tool:
             return replace(standing, calling=Call("verify", tool, arguments))
         for slot in self._dialogue.slots:
@@ -313,6 +335,8 @@ class Policy:
         if call is None or call.tool != tool or result == RUNNING:
             return standing, Act()
         standing = replace(standing, calling=None)
+        if call.role == "slower":
+            return self._steps.again(standing)
         error = look_up(result, "error.kind")
         if error is not None:
             return self._learn_error(standing, call, str(error), result)

@@ -24,7 +24,7 @@ class Option:
 class Call:
     """A tool call and what it is for; `slot` is the one it fills."""
 
-    role: Literal["task", "resolve", "options", "verify"]
+    role: Literal["task", "resolve", "options", "verify", "slower"]
     tool: str
     arguments: Mapping[str, Any]
     slot: str = ""
@@ -135,13 +135,18 @@ def learned(standing: Standing, slot: Slot, facts: Mapping[str, Any]) -> Standin
     """These facts of the slot are known, and nothing is in doubt about it any more."""
     return replace(
         standing,
-        facts={**standing.facts, **facts},
+        facts=renewed(standing.facts, facts),
         heard=without(standing.heard, slot.name),
         missed=without(standing.missed, slot.name),
         misses=without(standing.misses, slot.name),
         lacking=standing.lacking - {slot.name},
         trouble=0,
     )
+
+
+def renewed(known: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known, as it was mentioned: the news at its end."""
+    return {**{name: value for name, value in known.items() if name not in news}, **news}
 
 
 def forget(standing: Standing, slot: Slot) -> Standing:

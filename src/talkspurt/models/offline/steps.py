@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from talkspurt.agent.dialogue import Dialogue, Intent, Slot, Wordings
+from talkspurt.agent.tools import SPEAK_SLOWER
 from talkspurt.models.offline.english import WAIT, means_another
 from talkspurt.models.offline.facts import mentioned
+from talkspurt.models.offline.spelling import to_spell
 from talkspurt.models.offline.standing import (
     Act,
     AnythingElse,
@@ -18,13 +20,14 @@ from talkspurt.models.offline.standing import (
     Call,
     ForSlot,
     GoAhead,
+    IsThatRight,
     Move,
     Nothing,
     Standing,
     forget,
 )
 from talkspurt.models.offline.understanding import SENTENCE, Understood
-from talkspurt.models.offline.wording import enumeration, evaluate, sentences, word
+from talkspurt.models.offline.wording import enumeration, evaluate, letters, sentences, word
 
 TRIES: Final = 3
 """Failed tries at one slot, or turns that lead nowhere, until a person is offered; before the last, the keypad is."""
@@ -110,6 +113,10 @@ class Steps:
         match intent.act:
             case "repeat":
                 return self.repeat(standing)
+            case "slower":
+                return self.slower(standing)
+            case "spell":
+                return self.spell(standing, heard.text)
             case "goodbye":
                 return self.goodbye(standing, intent)
             case "unknown" if not isinstance(standing.question, ForSlot):
@@ -163,6 +170,36 @@ class Steps:
     def repeat(self, standing: Standing) -> Move:
         """Say the last words again."""
         return self.speak(standing, standing.said or self.say(standing, self._phrases.hello))
+
+    def again(self, standing: Standing) -> Move:
+        """Say the last words again; an effect is read back by the runtime, so it is proposed again."""
+        match standing.question:
+            case GoAhead(call):
+                return replace(standing, calling=call), Act(call=call)
+        return self.repeat(standing)
+
+    def slower(self, standing: Standing) -> Move:
+        """Speak more slowly; once the runtime does, the last words are said again."""
+        return self._call(standing, Call("slower", SPEAK_SLOWER, {}))
+
+    def spell(self, standing: Standing, asked: str) -> Move:
+        """Spell what was mentioned last, or say that there is nothing to spell; an open question stays open."""
+        value = to_spell(self._dialogue.slots, standing, asked)
+        if value and letters(value) in standing.said:
+            return self.again(standing)
+        wordings = self._phrases.spelled if value else self._phrases.nothing_to_spell
+        text = self.say(standing, wordings, value=value)
+        match standing.question:
+            case GoAhead(call):
+                return replace(standing, calling=call), Act(text, call=call)
+            case ForSlot(name):
+                return self.speak(standing, sentences(text, self.question(standing, self._dialogue.slot(name))))
+            case IsThatRight(name, proposed):
+                read_back = self.read_back(standing, self._dialogue.slot(name), proposed)
+                return self.speak(standing, sentences(text, read_back))
+            case AnythingElse():
+                return self.more(standing, text)
+        return self.speak(standing, text)
 
     # ── when it does not go on ────────────────────────────────────────────────────
 

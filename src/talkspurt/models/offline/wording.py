@@ -11,6 +11,9 @@ from typing import Any, Final
 from talkspurt.agent.dialogue import Wordings
 
 _BLANK: Final = re.compile(r"\{([A-Za-z_][\w.\-]*)(?::([a-z]+))?\}")
+_SIGNS: Final[Mapping[str, str]] = {
+    "@": "at", ".": "dot", "_": "underscore", "-": "dash", "+": "plus", "'": "apostrophe", "’": "apostrophe"
+}  # fmt: skip
 _LISTED: Final = 3
 """Things named in one breath; more are counted."""
 
@@ -55,6 +58,19 @@ def spell(text: str) -> str:
     groups: list[str] = []
     for run in re.findall(r"[A-Za-z]+|\d+", text):
         groups += [" ".join(group) for group in _groups(run.upper())]
+    return ", ".join(groups)
+
+
+def letters(text: str) -> str:
+    """A name or an address as it is written: "ann.li@mail.com" → "A N N, dot, L I, at, M A I L, dot com"."""
+    groups: list[str] = []
+    for part in re.findall(r"\.[^\W\d_]{2,}$|[^\W\d_]+|\d+|[@._+'’\-]", text):
+        if part in _SIGNS:
+            groups.append(_SIGNS[part])
+        elif part.startswith("."):
+            groups.append(f"dot {part[1:]}")  # everyone can write "com"
+        else:
+            groups += [" ".join(group) for group in _groups(part.upper())]
     return ", ".join(groups)
 
 
@@ -147,6 +163,7 @@ _FORMS: Final[Mapping[str, Callable[[Any, str], str]]] = {
     "list": _plain,
     "ending": lambda value, _path: spell(str(value)[-4:]),
     "spell": lambda value, _path: spell(str(value)),
+    "letters": lambda value, _path: letters(str(value)),
     "money": lambda value, _path: money(value),
     "count": _count,
     "email": _email,
