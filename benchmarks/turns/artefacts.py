@@ -166,6 +166,8 @@ class CallArtefact:
     """Seconds by which the double's latest 20 ms tick came late: above 0.1 its timing is in doubt."""
     failures: tuple[str, ...] = field(default=())
     """What went wrong in the call; its events up to then still count."""
+    complete: bool = True
+    """Whether all steps of the scenario took place; if not, the call is placed again when the run is resumed."""
     format: int = FORMAT
 
     @property
@@ -184,7 +186,7 @@ class Run:
     calls: tuple[str, ...]
     """The scenarios of this run that have artefacts."""
     failed: tuple[str, ...]
-    """Scenarios whose call could not be placed at all, each with the reason."""
+    """Scenarios whose call could not be placed, or broke off before its last step, each with the reason."""
     missing: tuple[str, ...]
     """Scenarios that were not placed in time: run again to add them."""
     left_out: tuple[str, ...]

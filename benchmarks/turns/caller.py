@@ -18,7 +18,7 @@ from benchmarks.turns.voices import RATE_HZ, Clip, Utterance
 from talkspurt.simulate.loudness import audible_edges, is_audible
 from talkspurt.simulate.twilio import CallEndedError, TwilioDouble
 
-ANSWER_PATIENCE: Final = 6.0
+ANSWER_PATIENCE: Final = 9.0
 """The agent asks whether anybody is there after ten seconds: that would be no answer."""
 GREETING_PATIENCE: Final = 15.0
 REPLY_PATIENCE: Final = 60.0
@@ -28,7 +28,13 @@ SPEAKING_WINDOW: Final = 0.3
 """The agent counts as speaking when it was audible within this; silence between two sentences is longer at times."""
 NOT_STOPPING: Final = 2.0
 """Seconds after the caller's end from which an agent that has gone on talking is taken to talk on for good."""
-RESUME_PATIENCE: Final = 2.5
+LETTERS_PER_SECOND: Final = 17.0
+"""How fast the agent's voice speaks, at most: by this a caller knows that the question is still to come."""
+MOSTLY: Final = 0.8
+"""Share of the expected time after which a reply may be over."""
+UNFINISHED_PATIENCE: Final = 2.5
+"""Quiet after which a caller speaks although the agent has said only half a reply."""
+RESUME_PATIENCE: Final = 4.0
 """How long a caller who wants to say something into a reply waits for the agent to go on with it."""
 
 
@@ -50,13 +56,14 @@ class BenchCaller:
         room: RoomAndLine,
         scenario: Mapping[str, Any],
         sounds: Sequence[Sounds],
-        last_ordered: Callable[[], str],
+        ordered: Callable[[], Sequence[tuple[float, str]]],
     ) -> None:
         self._line = line
         self._room = room
         self._scenario = scenario
         self._sounds = sounds
-        self._last_ordered = last_ordered
+        self._ordered = ordered
+        """What the agent wanted to say, and the call second at which the model was asked for it."""
         self._echo_db: float | None = scenario["channel"].get("echo_db")
         self._ticks = 0
         self._stretches: list[list[float]] = []
@@ -64,6 +71,8 @@ class BenchCaller:
         self._reply_began: float | None = None
         self.events: list[CallerEvent] = []
         self.failures: list[str] = []
+        self.complete = False
+        """Whether all steps took place."""
         line.listener = self._listen
 
     async def hold(self) -> None:
@@ -80,14 +89,17 @@ class BenchCaller:
                 index = pool.pop(self._next(pool, steps))
                 await self._do(steps[index], self._sounds[index])
                 done += 1
+            self.complete = True
             await self._await_quiet(0.4)
         except CallEndedError:
+            if self.complete:
+                return
             self.failures.append(f"the call ended after {done} of {len(steps)} steps")
         self._line.hang_up()
 
     def _next(self, pool: Sequence[int], steps: Sequence[Mapping[str, Any]]) -> int:
         """Which of the steps left is due: the first, or the first that gives what the agent has asked for."""
-        asked = question_in(self._last_ordered() or GREETINGS[self._scenario["agent"]])
+        asked = question_in(self._words_of_reply())
         if asked is not None:
             for position, index in enumerate(pool):
                 if steps[index].get("entity", {}).get("kind") == asked:
@@ -202,20 +214,39 @@ class BenchCaller:
                     self._reply_began = max(began, end)
                     return True
             await self._line.next_tick()
+        self._reply_began = None
         return False
 
     async def _await_quiet(self, wait: float) -> None:
         deadline = self._line.now + REPLY_PATIENCE
-        while self._line.playing or self._line.now - (self._stretches[-1][1] if self._stretches else 0.0) < wait:
+        while not self._has_finished(wait):
             if self._line.now > deadline:
                 self.failures.append(f"the agent did not stop talking within {REPLY_PATIENCE:g} s")
                 return
             await self._line.next_tick()
 
+    def _has_finished(self, wait: float) -> bool:
+        """Whether it is the caller's turn: quiet for `wait`, and what was heard can be all of the reply."""
+        quiet = self._line.now - (self._stretches[-1][1] if self._stretches else 0.0)
+        if self._line.playing or quiet < wait:
+            return False
+        if self._reply_began is None or quiet >= UNFINISHED_PATIENCE:
+            return True
+        heard = sum(end - max(begin, self._reply_began) for begin, end in self._stretches if end > self._reply_began)
+        return heard >= MOSTLY * len(self._words_of_reply()) / LETTERS_PER_SECOND
+
+    def _words_of_reply(self) -> str:
+        """The words of the reply that is being heard, or was heard last."""
+        until = self._line.now if self._reply_began is None else self._reply_began
+        return next((text for at, text in reversed(self._ordered()) if at <= until), GREETINGS[self._scenario["agent"]])
+
     async def _reach(self, step: Mapping[str, Any]) -> bool:
         """Wait for the moment of the reply that the step names; False when the reply is over by then."""
-        began = self._reply_began if self._reply_began is not None else self._line.now
-        await self._line.until(began + step["after"])
+        if self._reply_began is None:
+            await self._await_reply(self._line.now - SPEAKING_WINDOW, self._line.now - SPEAKING_WINDOW, RESUME_PATIENCE)
+        if self._reply_began is None:
+            return False
+        await self._line.until(self._reply_began + step["after"])
         patience = self._line.now + RESUME_PATIENCE
         while not self._agent_speaking() and self._line.now < patience:
             await self._line.next_tick()

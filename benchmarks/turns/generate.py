@@ -231,12 +231,12 @@ class Generator:
         self._calls("distraction", 21, "long", lambda n, voice: self._distractions(n), quick=(2, 10))
         self._calls("side-talk", 18, "long", lambda n, voice: self._side_talk(voice), quick=(1, 11))
         self._calls("side-talk-quiet", 18, "ordinary", lambda n, voice: self._quiet_side_talk(voice), quick=(1, 8))
-        self._calls("echo", 16, "long", lambda n, voice: self._echo(), quick=(1, 5), echo=True)
+        self._calls("echo", 16, "long", lambda n, voice: self._echo(), quick=(1, 6), echo=True)
         self._calls(
             "echo-turn", 6, "ordinary", lambda n, voice: self._ordinary(n, voice, "echo_turn"), quick=(1, 8), echo=True
         )
-        self._calls("silence", 6, "ordinary", lambda n, voice: self._silence(), quick=(2, 4))
-        self._calls("both-start", 12, "ordinary", lambda n, voice: self._both_start(), quick=(1, 10))
+        self._calls("silence", 6, "ordinary", lambda n, voice: self._silence(), quick=(1, 4))
+        self._calls("both-start", 12, "ordinary", lambda n, voice: self._both_start(), quick=(1, 6))
         self._calls("one-word", 15, "ordinary", lambda n, voice: self._one_word(), quick=(1, 12))
         self._draw.shuffle(self._scenarios)
         return self._scenarios

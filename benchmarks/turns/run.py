@@ -55,6 +55,10 @@ STORED_SECONDS: Final = 5.0
 """How long to wait for the server to have written the call's end."""
 START_OFFSET: Final = 0.7
 """Between the starts of the first calls: people do not dial in the same second."""
+STEP_SECONDS: Final = {
+    "answer": 7.0, "interrupt": 7.0, "distract": 4.0, "remark": 8.0, "listen": 18.0, "stay_silent": 14.0,
+}  # fmt: skip
+"""About how long each step takes; only the order of the calls depends on it."""
 BACKGROUNDS: Final = ("babble", "street", "music")
 
 
@@ -161,9 +165,10 @@ def _git(*arguments: str) -> str:
 
 def _is_placed(scenario: Scenario, stamps: Mapping[str, str]) -> bool:
     try:
-        return load(FOLDER / scenario["id"]).stamp == stamps[scenario["id"]]
+        artefact = load(FOLDER / scenario["id"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return artefact.complete and artefact.stamp == stamps[scenario["id"]]
 
 
 def _prepare(due: Sequence[Scenario], voices: Voices, stamps: Mapping[str, str], progress: Progress) -> list[Prepared]:
@@ -225,7 +230,8 @@ async def _place_all(
         ORDERS_VARIABLE: str(server_folder / "orders.jsonl"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])),
     }
-    queue = list(reversed(prepared))
+    # The longest first, so that the last minute is not one call's.
+    queue = sorted(prepared, key=lambda one: sum(STEP_SECONDS[step["do"]] for step in one.scenario["steps"]))
     failed: list[str] = []
     starting = progress.add_task("starting the server", total=None)
     async with child_server(server_folder, server_folder / "server.log", environment=environment) as url:
@@ -248,7 +254,7 @@ async def _work(desk: "_Desk", queue: list[Prepared], deadline: float, failed: l
             async with asyncio.timeout(MOST_CALL_SECONDS + 60):
                 await desk.place(prepared)
         except Exception as error:
-            failed.append(f"{prepared.scenario['id']}: {type(error).__name__}: {error}")
+            failed.append(f"{prepared.scenario['id']}: {error or type(error).__name__}")
         advance()
 
 
@@ -269,9 +275,9 @@ class _Desk:
         room = RoomAndLine(Settings.of(scenario), self.backgrounds, scenario["seed"])
         agent, began = agents.name_of(kind, self.line), time.time()
 
-        def last_ordered() -> str:
-            texts = [str(order["text"]) for order in self.orders.of(agent, began)]
-            return texts[-1] if texts else ""
+        def ordered_so_far() -> list[tuple[float, str]]:
+            answered_at = time.time() - double.now
+            return [(order["at"] - answered_at, order["text"]) for order in self.orders.of(agent, began)]
 
         async with TwilioDouble(
             self.url,
@@ -280,7 +286,7 @@ class _Desk:
             channel=room,
             max_seconds=MOST_CALL_SECONDS,
         ) as double:
-            caller = BenchCaller(double, room, scenario, prepared.sounds, last_ordered)
+            caller = BenchCaller(double, room, scenario, prepared.sounds, ordered_so_far)
             await caller.hold()
             answered_at = time.time() - double.now
         recording = double.recording
@@ -303,6 +309,7 @@ class _Desk:
             end_reason=recording.end.reason,
             worst_lateness=recording.worst_lateness,
             failures=(*caller.failures, *recording.errors),
+            complete=caller.complete,
         )
         folder = FOLDER / scenario["id"]
         folder.mkdir(exist_ok=True)
@@ -315,6 +322,8 @@ class _Desk:
             file.setframerate(8_000)
             file.writeframes(clean.tobytes())
         save(artefact, folder)
+        if not caller.complete:
+            raise RuntimeError("; ".join(artefact.failures))
 
 
 # ── after ─────────────────────────────────────────────────────────────────────────

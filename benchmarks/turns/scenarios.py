@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FILE: Final = Path(__file__).parent / "scenarios.json"
-SHA256: Final = "f2b826a4ae33972deba3ad93a442ff90eca822bea78a0ecfc9b0aba9fae64d97"
+SHA256: Final = "bdc7bca62ee47603e2e7e95af04e150155eae347cd2331e9243dccc4cd3298f0"
 DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 Scenario = dict[str, Any]

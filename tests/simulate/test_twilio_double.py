@@ -11,6 +11,7 @@ from twilio.request_validator import RequestValidator
 from simulate.scripted_server import ScriptedServer, Socket
 from talkspurt.errors import CallError
 from talkspurt.media.g711 import encode_mulaw
+from talkspurt.simulate.channel import Carried
 from talkspurt.simulate.recording import CallEnd
 from talkspurt.simulate.twilio import TwilioDouble
 from talkspurt.simulate.voices import silence
@@ -64,6 +65,41 @@ async def test_the_stream_opens_with_connected_and_start_and_then_frames_in_orde
     assert [message["dtmf"]["digit"] for message in server.sockets[0].of("dtmf")] == ["7", "#"]
     assert server.sockets[0].of("stop")[0]["stop"]["callSid"] == line.recording.call_sid
     assert line.recording.errors == []
+
+
+async def test_a_channel_carries_the_caller_hears_the_agent_and_loses_and_delays_frames() -> None:
+    loud = encode_mulaw(b"\x00\x10" * 160)
+
+    class Channel:
+        heard = 0
+
+        def carry(self, caller: bytes, agent: bytes, /) -> Carried:
+            self.tick = getattr(self, "tick", 0) + 1
+            self.heard += any(agent)
+            frame = loud if any(caller) else bytes([self.tick]) * 160
+            return Carried(frame, lost=self.tick == 4, late=2 if self.tick == 6 else 0)
+
+    async def talk(socket: Socket) -> None:
+        await socket.next("media")
+        await socket.send("media", media=media(TONE[:1600]))
+        await until_stop(socket)
+
+    channel = Channel()
+    async with ScriptedServer({"/twilio/voice": [CONNECT]}, talk) as server:
+        async with TwilioDouble(server.url, channel=channel) as line:
+            await line.until(0.3)
+            line.speak(TONE_PCM[:1600])
+            await line.until(0.6)
+        frames = [message["media"] for message in server.sockets[0].of("media")]
+
+    numbers = [int(frame["chunk"]) for frame in frames]
+    payloads = [base64.b64decode(frame["payload"]) for frame in frames]
+    assert numbers == sorted(set(numbers)), "no frame overtakes another"
+    assert len(set(range(1, numbers[-1] + 1)) - set(numbers)) == 1, "one frame never arrives"
+    assert [frame["timestamp"] for frame in frames] == [str(20 * (number - 1)) for number in numbers]
+    assert payloads.count(loud) == 10
+    assert channel.heard == 10
+    assert line.recording.caller_mulaw[3 * 160 : 4 * 160] == b"\xff" * 160
 
 
 async def test_frames_keep_an_absolute_schedule() -> None:
