@@ -1,9 +1,17 @@
 """The playback ledger: what was sent, what was heard, what is proven."""
 
-import pytest
+import json
+import math
+from itertools import pairwise
 
-from talkspurt.core.commands import Phrase
-from talkspurt.core.playback import SPEAKING_RATE, Playback, Unheard
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from talkspurt.core.commands import Phrase, Source
+from talkspurt.core.playback import LEAD, SPEAKING_RATE, Playback, Segment, Unheard
+from talkspurt.core.snapshot import Decoder, encode
 
 TEN = "aaa bbb ccc ddd eee fff ggg hhh iii jjj"
 """Ten words of equal length, so that a tenth of the time is a word."""
@@ -55,7 +63,8 @@ def test_a_word_is_heard_once_its_middle_was_played(position: float, words: int)
     playback.reached(0, position, 1.0)
     rest = playback.stop()
     assert heard(playback) == [" ".join(TEN.split()[:words])]
-    assert rest == ((Unheard(" ".join(TEN.split()[words:]), ""),) if words < 10 else ())
+    source = None if words else Source(1, 0, 0.0)
+    assert rest == ((Unheard(" ".join(TEN.split()[words:]), "", source),) if words < 10 else ())
     assert not playback.segments[1].proven
 
 
@@ -73,7 +82,7 @@ def test_cut_before_its_start_nothing_was_heard(position: float) -> None:
     playback = ledger(TEN, "next one")
     playback.reached(0, position, 1.0)
     rest = playback.stop()
-    assert rest[-1] == Unheard("next one", "")
+    assert rest[-1] == Unheard("next one", "", Source(2, 0, 0.0))
     assert playback.segments[2].text == ""
 
 
@@ -84,7 +93,7 @@ def test_stop_hands_everything_unheard_back_in_order() -> None:
     playback.reached(0, 9.0, 1.0)
     assert playback.stop() == (
         Unheard("jjj", ""),
-        Unheard("next one", ""),
+        Unheard("next one", "", Source(2, 0, 0.0)),
         Unheard("not begun", ""),
         Unheard(Phrase("apology"), ""),
     )
@@ -187,7 +196,7 @@ def test_giving_up_keeps_only_heard_words_of_what_never_ended_and_leaves_what_ne
 def test_a_tagged_segment_is_unheard_unless_all_of_it_was_played() -> None:
     playback = ledger(TEN, tag="p")
     playback.reached(0, 9.9, 1.0)
-    assert playback.stop() == (Unheard(TEN, "p"),)
+    assert playback.stop() == (Unheard(TEN, "p", Source(1, 0, 0.0)),)
     assert not playback.was_proven("p")
     playback.order(2, TEN, 0.0, tag="p")
     assert not playback.was_proven("p")
@@ -237,3 +246,293 @@ def test_what_is_unheard_is_the_rest_of_what_lies_on_the_line() -> None:
     assert playback.progress_at == 4.0, "it only waits its turn"
     playback.reached(0, 4.0, 6.0)
     assert (playback.unheard, playback.progress_at) == (6.0, 6.0)
+
+
+# ── word times ────────────────────────────────────────────────────────────────────
+
+UNEVEN = (0.0, 0.5, 2.5, 3.0, 4.0, 4.1, 6.0, 7.0, 8.0, 8.2)
+"""Where the words of `TEN` really begin in ten seconds of speech."""
+
+
+def placed(text: str = TEN, starts: tuple[float, ...] = UNEVEN, *, tag: str = "") -> Playback:
+    playback = ledger("before", text, length=10.0, tag=tag)
+    assert playback.placed(2, 0, starts)
+    return playback
+
+
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [(0.24, 0), (0.26, 1), (1.49, 1), (1.51, 2), (4.04, 4), (4.06, 5), (9.0, 9), (9.09, 9), (9.11, 10)],
+)
+def test_a_placed_word_is_heard_once_its_middle_was_played(position: float, words: int) -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + position, 1.0)
+    playback.stop()
+    assert heard(playback) == ["before", " ".join(TEN.split()[:words])]
+
+
+def test_the_pause_behind_a_mark_is_no_part_of_the_word() -> None:
+    playback = placed("one, two (three.) four", (0.0, 1.0, 2.0, 3.0))
+    playback.reached(0, 10.24, 1.0)
+    assert playback.stop()[0].text == "one, two (three.) four"
+    for position, rest in ((10.26, "two (three.) four"), (11.4, "two (three.) four"), (12.26, "four")):
+        playback = placed("one, two (three.) four", (0.0, 1.0, 2.0, 3.0))
+        playback.reached(0, position, 1.0)
+        assert playback.stop()[0].text == rest
+
+
+def test_words_that_were_not_placed_are_laid_over_the_rest() -> None:
+    playback = ledger(TEN)
+    assert playback.placed(1, 0, (0.0, 0.1, 0.2, 0.4))
+    # Seven words, the last placed one among them, share the 9.6 s from 0.4 s on.
+    playback.reached(0, 0.4 + 9.6 * 2.4 / 7, 1.0)
+    playback.stop()
+    assert heard(playback) == ["aaa bbb ccc ddd eee"]
+
+
+def test_an_unknown_end_is_guessed_from_the_last_placed_word() -> None:
+    playback = Playback()
+    playback.order(1, TEN, 0.0)
+    playback.started(1, 0, 5.0, TEN, 0.0)
+    playback.placed(1, 0, UNEVEN[:9])
+    assert playback.unheard == pytest.approx(5.0 + 8.0 + len("iii jjj") / SPEAKING_RATE)
+
+
+def test_places_may_grow_but_neither_shrink_nor_be_nonsense() -> None:
+    playback = ledger("one two three", "next")
+    playback.order(3, "not begun", 0.0)
+    assert playback.placed(1, 0, (0.5, 0.2))
+    assert playback.segments[1].starts == (0.5, 0.5), "time does not run backwards"
+    assert not playback.placed(1, 0, (0.0, 0.1)), "nothing new"
+    assert not playback.placed(1, 0, (0.0, 0.1, 0.2, 0.3)), "more than there are words"
+    for nonsense in (-0.1, math.nan, math.inf):
+        assert not playback.placed(1, 0, (0.0, 0.1, nonsense))
+    assert not playback.placed(1, 1, (0.0, 0.1, 0.2)), "another epoch"
+    assert not playback.placed(3, 0, (0.0,)), "it did not begin"
+    assert not playback.placed(9, 0, (0.0,))
+    assert playback.placed(1, 0, (0.0, 0.1, 0.2))
+    playback.stop()
+    assert not playback.placed(2, 0, (0.0,))
+
+
+# ── sending audio again ───────────────────────────────────────────────────────────
+
+
+def test_what_was_cut_says_where_its_audio_goes_on() -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    assert playback.stop() == (Unheard("ddd eee fff ggg hhh iii jjj", "", Source(2, 3, 3.0 - LEAD)),)
+
+
+def test_the_lead_never_reaches_a_word_that_was_heard() -> None:
+    playback = placed("one two three", (0.0, 1.0, 1.01))
+    playback.reached(0, 11.006, 1.0)
+    (rest,) = playback.stop()
+    assert rest.text == "three"
+    assert rest.source is not None
+    assert rest.source.offset == pytest.approx(1.005)
+
+
+def test_a_word_that_was_not_placed_has_no_source() -> None:
+    playback = placed(starts=UNEVEN[:5])
+    playback.reached(0, 10.0 + 8.0, 1.0)
+    (rest,) = playback.stop()
+    assert rest.source is None
+    assert str(rest.text).== "iii jjj"
+
+
+def test_a_resumed_segment_knows_its_words_and_resumes_from_the_first_audio() -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    (rest,) = playback.stop()
+    playback.order(3, rest.text, 2.0, source=rest.source)
+    assert playback.started(3, 1, 0.0, str(rest.text), 2.0, resumed=True)
+    assert playback.segments[3].starts == pytest.approx([at - (3.0 - LEAD) for at in UNEVEN[3:]])
+    playback.finished(3, 1, 10.0 - (3.0 - LEAD), 2.0)
+    playback.reached(1, 4.5, 3.0)
+    (again,) = playback.stop()
+    assert again.text == "hhh iii jjj"
+    assert again.source is not None
+    assert (again.source.segment, again.source.word) == (2, 7)
+    assert again.source.offset == pytest.approx(7.0 - LEAD)
+    assert " ".join(heard(playback)) == "before aaa bbb ccc ddd eee fff ggg"
+
+
+def test_cut_again_before_it_began_or_before_a_word_the_source_stays() -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    (rest,) = playback.stop()
+    for number, begins in ((3, False), (4, True)):
+        playback.order(number, rest.text, 2.0, source=rest.source)
+        if begins:
+            playback.started(number, playback.epoch, 0.0, str(rest.text), 2.0, resumed=True)
+        assert playback.stop() == (rest,)
+
+
+def test_a_rest_that_was_synthesised_anew_has_audio_and_times_of_its_own() -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    (rest,) = playback.stop()
+    playback.order(3, rest.text, 2.0, source=rest.source)
+    playback.started(3, 1, 0.0, str(rest.text), 2.0)
+    assert playback.segments[3].starts == ()
+    playback.placed(3, 1, (0.0, 1.0, 2.0))
+    playback.reached(1, 0.6, 3.0)
+    (again,) = playback.stop()
+    assert again == Unheard("eee fff ggg hhh iii jjj", "", Source(3, 1, 1.0 - LEAD))
+
+
+def test_a_tagged_segment_is_sent_again_from_its_beginning() -> None:
+    playback = placed(tag="p")
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    (rest,) = playback.stop()
+    assert rest == Unheard(TEN, "p", Source(2, 0, 0.0))
+    playback.order(3, rest.text, 2.0, tag="p", source=rest.source)
+    playback.started(3, 1, 0.0, TEN, 2.0, resumed=True)
+    assert playback.segments[3].starts == UNEVEN
+    playback.finished(3, 1, 10.0, 2.0)
+    playback.reached(1, 9.9, 3.0)
+    assert playback.stop() == (rest,)
+
+
+def test_a_source_that_nobody_knows_is_only_audio() -> None:
+    playback = Playback()
+    playback.order(1, TEN, 0.0, source=Source(7, 2, 1.0))
+    assert playback.started(1, 0, 0.0, TEN, 0.0, resumed=True)
+    assert playback.stop() == (Unheard(TEN, "", Source(7, 2, 1.0)),)
+
+
+def test_times_are_forgotten_when_nothing_can_be_sent_again() -> None:
+    playback = placed()
+    playback.reached(0, 20.0, 1.0)
+    assert playback.segments[2].starts == ()
+
+
+def test_a_snapshot_keeps_places_and_sources() -> None:
+    playback = placed()
+    playback.reached(0, 10.0 + 3.2, 1.0)
+    (rest,) = playback.stop()
+    playback.order(3, rest.text, 2.0, source=rest.source)
+    playback.started(3, 1, 0.0, str(rest.text), 2.0, resumed=True)
+    stored = json.loads(json.dumps(encode(list(playback.segments.values()))))
+    assert Decoder([Segment, Source]).decode(stored) == tuple(playback.segments.values())
+
+
+# ── whatever happens ──────────────────────────────────────────────────────────────
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Lines are spoken, cut, resumed or spoken anew; each word carries its number, so that none can be mistaken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.playback = Playback()
+        self.said: list[str] = []
+        """All words of the caller's line that were not dropped, in order."""
+        self.ordered = 0
+        self.line_end = 0.0
+        self.sources: dict[int, list[Source]] = {}
+        self.starts: dict[int, tuple[float, ...]] = {}
+        """Where the words of each segment whose audio was made lie in it."""
+        self.now = 0.0
+
+    def _open(self) -> list[Segment]:
+        return [self.playback.segments[number] for number in self.playback.open]
+
+    def _next_up(self) -> Segment | None:
+        return next((segment for segment in self._open() if segment.end is None), None)
+
+    @rule(words=st.integers(1, 6), mark=st.sampled_from(["", ",", "."]))
+    @precondition(lambda self: len(self.playback.open) < 4)
+    def say(self, words: int, mark: str) -> None:
+        text = [f"w{len(self.said) + index}{mark}" for index in range(words)]
+        self.said += text
+        self.ordered += 1
+        self.playback.order(self.ordered, " ".join(text), self.now)
+
+    @rule(resumed=st.booleans())
+    @precondition(lambda self: (up := self._next_up()) is not None and up.start is None)
+    def start(self, resumed: bool) -> None:
+        up = self._next_up()
+        assert up is not None
+        epoch = self.playback.epoch
+        assert self.playback.started(up.id, epoch, self.line_end, up.text, self.now, resumed=resumed)
+        if not (resumed and up.source):
+            self.starts[up.id] = ()
+
+    @rule(gaps=st.lists(st.floats(0, 1), min_size=1, max_size=6))
+    @precondition(lambda self: bool(self.playback.open))
+    def place(self, gaps: list[float]) -> None:
+        segment = self._open()[0]
+        count = len(segment.text.split())
+        starts = tuple(sum(gaps[:index]) for index in range(min(len(gaps), count)))
+        if self.playback.placed(segment.id, segment.epoch, starts) and segment.source is None:
+            self.starts[segment.id] = starts
+
+    @rule(length=st.floats(0, 4))
+    @precondition(lambda self: (up := self._next_up()) is not None and up.start is not None)
+    def finish(self, length: float) -> None:
+        up = self._next_up()
+        assert up is not None
+        self.line_end += length
+        assert self.playback.finished(up.id, self.playback.epoch, self.line_end, self.now)
+
+    @rule(ahead=st.floats(0, 3), old=st.booleans())
+    def hear(self, ahead: float, old: bool) -> None:
+        self.now += ahead
+        position = min(self.playback.heard + ahead, self.line_end + 1.0)
+        assert self.playback.reached(self.playback.epoch - old, position, self.now) is not old
+
+    @rule(again=st.booleans())
+    def cut(self, again: bool) -> None:
+        rest = self.playback.stop()
+        self.line_end = 0.0
+        unheard = [word for line in rest for word in str(line.text).split()]
+        assert self.heard_words() + unheard == self.said
+        for line in rest:
+            if line.source is not None:
+                self._check(line)
+        if not again:
+            self.said = self.said[: len(self.said) - len(unheard)]
+            return
+        for line in rest:
+            self.ordered += 1
+            self.playback.order(self.ordered, line.text, self.now, source=line.source)
+
+    def _check(self, line: Unheard) -> None:
+        source = line.source
+        assert source is not None
+        earlier = self.sources.setdefault(source.segment, [])
+        earlier.append(source)
+        assert all(a.word <= b.word and a.offset <= b.offset + 1e-9 for a, b in pairwise(earlier))
+        starts = self.starts[source.segment]
+        if source.word and len(starts) > source.word:
+            assert starts[source.word - 1] - 1e-9 <= source.offset <= starts[source.word] + 1e-9
+
+    def heard_words(self) -> list[str]:
+        return [word for text in heard(self.playback) for word in text.split()]
+
+    @invariant()
+    def what_was_heard_is_the_beginning_of_what_was_said(self) -> None:
+        words = self.heard_words()
+        assert words == self.said[: len(words)]
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=12), st.floats(0, 30))
+def test_with_all_words_placed_the_cut_is_exact(gaps: list[float], position: float) -> None:
+    words = [f"w{index}" for index in range(len(gaps))]
+    begins = [sum(gaps[:index]) for index in range(len(gaps) + 1)]
+    playback = Playback()
+    playback.order(1, " ".join(words), 0.0)
+    playback.started(1, 0, 0.0, " ".join(words), 0.0)
+    playback.placed(1, 0, tuple(begins[:-1]))
+    playback.finished(1, 0, begins[-1] + 1.0, 0.0)
+    playback.reached(0, position, 1.0)
+    playback.stop()
+    ends = [*begins[1:-1], begins[-1] + 1.0]
+    expected = [word for word, a, b in zip(words, begins, ends, strict=False) if (a + b) / 2 <= position > 0]
+    assert " ".join(heard(playback)).split() == expected
