@@ -13,10 +13,12 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "states.md"
 
 DEADLINES: Final[dict[str, str]] = {
     "Opening": "`opening_timeout`: the call ends, `no_media`",
-    "Listening": "`silence_prompt` of silence: asks once; `silence_hangup`: goodbye, `caller_silent`",
+    "Listening": "`silence_prompt` of silence: asks whether the caller is there; `silence_offer`: offers help; "
+    "`silence_hangup`: goodbye, `caller_silent`",
+    "Yielding": "`barge_in.patience`: the caller has the floor, or the agent goes on where it stopped",
     "Hearing": "`max_utterance`: what there is gets transcribed",
-    "Endpointing": "without words `transcript_patience`, with words `endpoint_silence` or `unfinished_silence`, "
-    "all from the last voiced sample: the turn is taken, or the agent says that it did not hear",
+    "Endpointing": "without words `transcript_patience`, with words what `endpointing` says to the pause, "
+    "both from the last voiced sample: the turn is taken, or the agent says that it did not hear",
     "Typing": "`digit_patience` since the last key: the entry is complete",
     "Thinking": "`filler_after`, or `tool_filler_after` when a tool runs: says so; then the turn's own watchdogs",
     "Speaking": "the turn's own watchdogs",

@@ -100,6 +100,8 @@ class SpeechConfig(_Section):
     """Folder of the model store; default: the user's cache folder."""
     weights_from: Path | None = None
     """Folder with weight files or their data wheels, looked into before anything is downloaded."""
+    turn_detector: Literal["smart-turn", "none"] = "smart-turn"
+    """Who listens whether a voice sounds finished."""
     threads: int = Field(1, ge=1)
     """Threads of one local inference."""
     base_url: dict[str, str] = Field(default_factory=dict)
@@ -117,8 +119,11 @@ class ModelConfig(_Section):
 class ConversationConfig(_Section):
     """Timing of the conversation, in seconds."""
 
-    endpoint_silence: float = Field(0.6, gt=0, le=5)
-    """Silence after the caller's last voiced sample that ends the turn."""
+    endpoint_silence: float = Field(1.0, gt=0, le=5)
+    """Silence after the caller's last voiced sample that ends a turn whose words may be all or not. A clear answer to
+    what was asked ends it sooner, half an order number later (see docs/turn-taking.md)."""
+    speculative: bool = True
+    """Let the model begin its reply while the silence is still waited for; what was guessed wrongly is thrown away."""
     barge_in_voiced: float = Field(0.096, gt=0, le=2)
     """Voice needed before it counts as speech."""
     silence_prompt: float = Field(10.0, gt=0)
@@ -161,6 +166,8 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     conversation: ConversationConfig = ConversationConfig()
     handover: HandoverConfig = HandoverConfig()
+    journals: Path | None = None
+    """Folder for a journal of every call: when which fact came and what was decided, without anyone's words."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     agents: dict[str, str] = Field(default_factory=lambda: {"retail": "talkspurt.retail:create_agent"})
     """Name to `module:attribute`: an `Agent`, or a function without arguments that makes one."""

@@ -10,10 +10,11 @@ transport to the shared voice activity detector and to the recognizer's stream.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -30,7 +31,10 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     ExecuteEffect,
+    JudgeTurn,
+    KnowVoice,
     Phrase,
+    Prepare,
     Record,
     RequestReply,
     RunTool,
@@ -48,6 +52,7 @@ from talkspurt.core.events import (
     Event,
     LineClosed,
     LineOpened,
+    PartlyTranscribed,
     PlaybackReached,
     ReplyCompleted,
     ReplyFailed,
@@ -56,17 +61,23 @@ from talkspurt.core.events import (
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
+    SpeechContinued,
     SpeechStarted,
     SpeechStopped,
     ToolReturned,
     Transcribed,
     TranscriptionFailed,
+    TurnJudged,
+    Voice,
+    WordsPlaced,
 )
 from talkspurt.core.settings import Settings
 from talkspurt.core.states import Ended, Floor
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import TalkspurtError
+from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import Pacer, read_mark
+from talkspurt.media.segment_audio import SegmentAudio
 from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtTracker
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -76,16 +87,25 @@ from talkspurt.ports import (
     Recognizer,
     RecognizerStream,
     ReplyRequest,
+    SpeechChunk,
     Synthesizer,
     TextDelta,
     ToolCallPart,
     Transport,
+    TurnDetector,
     VoiceActivityDetector,
 )
-from talkspurt.telemetry.metrics import ANOMALIES, TURN_LATENCY
+from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
+from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
 
 LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
+CONTINUED_EVERY: Final = 3
+"""Windows of 32 ms between two reports of a talkspurt that goes on."""
+TURN_MEMORY: Final = 8 * LINE_RATE_HZ
+"""Samples of the caller kept for the turn detector, which hears no more."""
+JUDGEMENT_PATIENCE: Final = 1.0
+"""Seconds after which a turn detector's score is of no use to anyone."""
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
 
@@ -101,6 +121,9 @@ class Services:
     voice_activity: VoiceActivityDetector
     clock: MediaClock
     recorder: CallRecorder
+    turn_detector: TurnDetector | None = None
+    journals: Path | None = None
+    """Folder for a journal of each call's states and decisions; None for none."""
 
 
 class Session:
@@ -143,12 +166,23 @@ class Session:
         self._received = 0
         """Samples of the caller since the session began."""
         self._talkspurts = 0
+        self._windows = 0
+        """Windows of the talkspurt under way."""
+        self._evidence = LineEvidence()
+        self._stretches: deque[tuple[int, int]] = deque(maxlen=16)
+        """First and last sample of the talkspurts of the current utterance."""
+        self._recent = bytearray()
+        """The caller's last seconds, for the turn detector."""
+        self._kept = SegmentAudio(LINE_RATE_HZ)
+        self._journal: Journal = _open_journal(services.journals, call)
         self._facts: deque[Event] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._speech: deque[Speak] = deque()
         self._speaker: asyncio.Task[None] | None = None
         self._replies: dict[int, asyncio.Task[None]] = {}
+        self._prepared: dict[int, list[asyncio.Task[None]]] = {}
+        """Speech that is made ahead, by the reply it belongs to."""
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
         self._answer_due: float | None = None
@@ -197,6 +231,7 @@ class Session:
             if self._timer is not None:
                 self._timer.cancel()
             await stream.aclose()
+            self._journal.close()
         return self.reason
 
     def attach(self, transport: Transport, attachment: int) -> None:
@@ -243,6 +278,10 @@ class Session:
     def line_audio(self, pcm: bytes) -> None:
         """The caller's next audio."""
         self._received += len(pcm) // 2
+        self._evidence.hear(pcm)
+        self._recent += pcm
+        if len(self._recent) > 2 * 2 * TURN_MEMORY:
+            del self._recent[: -2 * TURN_MEMORY]
         self._voice.feed(pcm)
         self._stream.feed(pcm)
 
@@ -270,17 +309,30 @@ class Session:
             self._post(LineClosed(self.attachment, hung_up=hung_up))
 
     def _window_decided(self, probability: float, samples: int) -> None:
-        fact = self._tracker.receive(probability, samples)
+        tracker = self._tracker
+        fact = tracker.receive(probability, samples)
         if fact is None:
+            if tracker.active:
+                self._windows += 1
+                if self._windows % CONTINUED_EVERY == 0:
+                    voice = self._voice_of(tracker.first, samples)
+                    self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))
             return
         # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
         at = self._now - (self._received / LINE_RATE_HZ - fact.at)
         if isinstance(fact, TalkspurtStarted):
             self._talkspurts += 1
-            self._post(SpeechStarted(self._talkspurts, at))
+            self._windows = 0
+            self._post(SpeechStarted(self._talkspurts, at, self._voice_of(tracker.first, samples)))
         else:
             self._answer_due = at
-            self._post(SpeechStopped(self._talkspurts, at, fact.voiced))
+            last = round(fact.at * LINE_RATE_HZ)
+            self._stretches.append((tracker.first, last))
+            self._post(SpeechStopped(self._talkspurts, at, fact.voiced, self._voice_of(tracker.first, last)))
+
+    def _voice_of(self, first: int, last: int) -> Voice:
+        evidence = self._evidence.measure(first, last)
+        return Voice(echo=evidence.echo, likeness=evidence.likeness, voicing=evidence.voicing)
 
     def _tick(self, now: float) -> None:
         transport = self._transport
@@ -289,6 +341,7 @@ class Session:
         for chunk in self._pacer.due(now):
             transport.send_audio(chunk.pcm)
             transport.send_mark(chunk.mark)
+            self._evidence.play(chunk.pcm, self._received + round((chunk.at - now) * LINE_RATE_HZ))
             if self._answer_due is not None:
                 TURN_LATENCY.observe(now - self._began - self._answer_due)
                 self._answer_due = None
@@ -321,7 +374,10 @@ class Session:
         self._rearm()
 
     def _take(self, fact: Event | None) -> None:
-        commands = self._conversation.receive(fact, self._now)
+        before = self._conversation.floor
+        now = self._now
+        commands = self._conversation.receive(fact, now)
+        self._journal.took(now, fact, before, self._conversation.floor, commands)
         for command in commands:
             self._execute(command)
         if any(isinstance(command, Record) for command in commands):
@@ -338,15 +394,25 @@ class Session:
     def _execute(self, command: Command) -> None:
         match command:
             case BeginUtterance(utterance, at):
+                self._stretches.clear()
                 self._stream.begin(utterance, self._now - at + LEAD_IN)
             case Transcribe(utterance, revision):
                 self._stream.finalize(utterance, revision)
             case EndUtterance(utterance):
                 self._stream.end(utterance)
+            case KnowVoice():
+                for first, last in self._stretches:
+                    self._evidence.learn(first, last)
             case RequestReply(reply):
                 self._replies[reply] = self._start(self._reply(command))
+            case JudgeTurn(utterance, revision):
+                self._judge_turn(utterance, revision)
             case CancelReply(reply):
                 self._cancel(self._replies.pop(reply, None))
+                for task in self._prepared.pop(reply, ()):
+                    task.cancel()
+            case Prepare(reply, text):
+                self._prepared.setdefault(reply, []).append(self._start(self._prepare(text)))
             case Speak():
                 self._speech.append(command)
                 if self._speaker is None or self._speaker.done():
@@ -363,6 +429,8 @@ class Session:
                 self._start_effect(self._dispatcher.withdraw(proposal))
             case Record(entry):
                 self._services.recorder.entry(self.call.id, entry)
+            case Count("speculation_kept" | "speculation_dropped" as name):
+                SPECULATION.labels(name.removeprefix("speculation_")).inc()
             case Count(name):
                 ANOMALIES.labels(name).inc()
             case EndCall(reason):
@@ -387,8 +455,8 @@ class Session:
         try:
             async for transcript in stream.transcripts():
                 if not transcript.final:
-                    continue
-                if transcript.error is None:
+                    self._post(PartlyTranscribed(transcript.utterance, transcript.text))
+                elif transcript.error is None:
                     self._post(Transcribed(transcript.utterance, transcript.revision, transcript.text))
                 else:
                     self._post(TranscriptionFailed(transcript.utterance, transcript.revision, transcript.error))
@@ -413,6 +481,34 @@ class Session:
                     self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
         self._post(ReplyCompleted(reply))
 
+    def _judge_turn(self, utterance: int, revision: int) -> None:
+        detector = self._services.turn_detector
+        if detector is not None:
+            self._start(self._judge(detector, utterance, revision, bytes(self._recent[-2 * TURN_MEMORY :])))
+
+    async def _judge(self, detector: TurnDetector, utterance: int, revision: int, pcm: bytes) -> None:
+        try:
+            async with asyncio.timeout(JUDGEMENT_PATIENCE):
+                score = await detector.finished(pcm)
+        except (TalkspurtError, TimeoutError):
+            # The score is a help, not a need: without it the silence decides.
+            ANOMALIES.labels("turn_not_judged").inc()
+        except Exception:
+            _log.exception("turn_detector_failed")
+        else:
+            self._post(TurnJudged(utterance, revision, score))
+
+    async def _prepare(self, text: str) -> None:
+        """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
+        SPECULATION_CHARACTERS.inc(len(text))
+        try:
+            async with aclosing(self._synthesize(text, self._conversation.speed)) as speech:
+                async for _ in speech:
+                    pass
+        except Exception:
+            # It will be asked for again when it is wanted, and then the failure is a fact.
+            ANOMALIES.labels("prepare_failed").inc()
+
     async def _run_tool(self, command: RunTool) -> None:
         # The dispatcher never raises for anything a model or tool does.
         self._tool_returned(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
@@ -435,26 +531,52 @@ class Session:
 
     async def _speak_segment(self, command: Speak) -> None:
         text = self._wording(command.text)
+        if command.source is not None and self._resume_segment(command, text):
+            return
         started = False
-        chunks = self._services.synthesizer.synthesize(text, voice=self._agent.voice.name, locale=self._locale.tag)
-        async with aclosing(chunks) as speech:
+        starts: list[float] = []
+        async with aclosing(self._synthesize(text, command.pace)) as speech:
             async for chunk in speech:
                 if not started:
                     started = True
                     self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+                if chunk.words:
+                    starts.extend(start for _, start in chunk.words)
+                    self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
                 if command.epoch != self._pacer.epoch:
                     return
+                self._kept.add(command.segment, chunk.pcm)
                 self._pacer.append(chunk.pcm)
                 self._tick(self._loop.time())
         if not started:
             self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+        self._kept.complete(command.segment)
         self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+
+    def _resume_segment(self, command: Speak, text: str) -> bool:
+        """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more."""
+        source = command.source
+        pcm = self._kept.rest(source.segment, source.offset) if source is not None else None
+        if pcm is None:
+            return False
+        self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text, resumed=True))
+        if command.epoch == self._pacer.epoch:
+            self._pacer.append(pcm)
+            self._tick(self._loop.time())
+            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+        return True
+
+    def _synthesize(self, text: str, pace: float) -> AsyncGenerator[SpeechChunk, None]:
+        return self._services.synthesizer.synthesize(
+            text, voice=self._agent.voice.name, locale=self._locale.tag, pace=pace
+        )
 
     def _stop_playback(self, epoch: int) -> None:
         self._speech = deque(command for command in self._speech if command.epoch >= epoch)
         self._cancel(self._speaker)
         self._speaker = None
         self._pacer.restart(epoch)
+        self._evidence.stop(self._received)
         if self._transport is not None:
             self._transport.clear()
 
@@ -478,6 +600,10 @@ class Session:
         except Exception:
             _log.exception("provider_failed")
             self._post(failed("unexpected"))
+
+
+def _open_journal(folder: Path | None, call: Call) -> Journal:
+    return NoJournal() if folder is None else FileJournal(folder / f"{call.carrier_id}.jsonl")
 
 
 class _Line:

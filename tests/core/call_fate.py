@@ -24,13 +24,16 @@ from core.call_world import (
 from talkspurt.core.commands import ExecuteEffect, RunTool, Speak
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
+    UNKNOWN_VOICE,
     CallerHungUp,
     DigitPressed,
     EndRequested,
     LineOpened,
+    PartlyTranscribed,
     ReplyTextReceived,
     SpeechStarted,
     ToolReturned,
+    Voice,
 )
 from talkspurt.core.states import Closing, Ended, Lost, Opening, Speaking
 
@@ -53,6 +56,7 @@ class Fate:
             effect=self._effect,
             voice=self._voice,
             transcribe=self._transcribe,
+            judge=self._judge,
             mark=lambda: None if self.marks_lost else 0.06,
             late_news=lambda: self.late,
         )
@@ -101,6 +105,17 @@ class Fate:
             return None
         return self.chance.choice([0.05, 0.3, 1.0]), None if self._odds(20) else text
 
+    def _judge(self, _text: str) -> tuple[float, float] | None:
+        if self._odds(4):
+            return None
+        return self.chance.choice([0.05, 0.3, 1.0]), self.chance.choice([0.0, 0.5, 1.0])
+
+    def _sound(self) -> Voice:
+        """Mostly the caller; now and then an echo, somebody else, a noise."""
+        if not self._odds(4):
+            return UNKNOWN_VOICE
+        return self.chance.choice([Voice(echo=0.9), Voice(likeness=0.0), Voice(likeness=0.9), Voice(voicing=0.0)])
+
     # ── what may happen next ──────────────────────────────────────────────────────
 
     @property
@@ -122,7 +137,7 @@ class Fate:
         if world.speaking_since is not None:
             world.stops()
         else:
-            world.starts(self.chance.choice(["", "yes", "no", "what", "tell me and"]))
+            world.starts(self.chance.choice(["", "yes", "no", "what", "tell me and", "mhm", "whole"]), self._sound())
 
     def answer(self) -> None:
         """Say something whole."""
@@ -150,8 +165,20 @@ class Fate:
             world.run(0.1)
         world.run(self.chance.choice([0.2, 0.8, 1.6, 2.4]))
         if self.alive:
-            world.says(self.chance.choice(["yes", "", ""]), 0.3)
+            world.says(
+                self.chance.choice(["yes", "mhm", "stop", "", ""]), self.chance.choice([0.1, 0.3, 0.9]), self._sound()
+            )
             world.run(1.0)
+
+    def hint(self) -> None:
+        """A streaming recognizer tells what it has understood so far, rightly or wrongly."""
+        utterance = self.world.referee.utterance
+        words = " ".join([*self.world.utterance_words, self.world.saying])
+        self.world.give(PartlyTranscribed(utterance, self.chance.choice([words, words, "stop", "", "whole"])))
+
+    def turn_up(self) -> None:
+        """A voice that went on turns out to be another's, or the caller's after all."""
+        self.world.sound = self._sound()
 
     def press(self) -> None:
         self.world.types(self.chance.choice(["1", "5#", "12#", "*", "#", "x", "12345"]), pause=0.2)
@@ -224,6 +251,8 @@ class Fate:
         press,
         line,
         move,
+        hint,
+        turn_up,
         *([repeat] * 2),
     )
     RARE: tuple[Callable[["Fate"], None], ...] = (

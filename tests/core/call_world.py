@@ -25,6 +25,7 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     ExecuteEffect,
+    JudgeTurn,
     Phrase,
     RequestReply,
     RunTool,
@@ -34,6 +35,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
+    UNKNOWN_VOICE,
     DigitPressed,
     EffectProposed,
     Event,
@@ -47,11 +49,14 @@ from talkspurt.core.events import (
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
+    SpeechContinued,
     SpeechStarted,
     SpeechStopped,
     ToolReturned,
     Transcribed,
     TranscriptionFailed,
+    TurnJudged,
+    Voice,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered
 from talkspurt.core.language import ANYTHING, Completeness, Expectation
@@ -61,6 +66,7 @@ from talkspurt.core.states import Ended, Floor
 LETTERS_PER_SECOND = 13.0
 """How fast the world's synthesizer speaks: near the core's own guess, yet not the same."""
 MARK_EVERY = 0.16
+CONTINUED_EVERY = 0.096
 HANGOVER = 0.1
 """Seconds until the voice activity detector is sure that a talkspurt is over."""
 
@@ -81,7 +87,7 @@ class WorldLanguage:
         return Completeness.COMPLETE if whole or text == "whole" else Completeness.OPEN
 
     def is_backchannel(self, text: str, /) -> bool:
-        return text in ("mhm", "yes")
+        return text == "mhm"
 
     def is_demand(self, text: str, /) -> bool:
         return text == "stop"
@@ -219,6 +225,8 @@ class World:
     voice: Callable[[Speak], Voices | None] = lambda _command: Voices()
     transcribe: Callable[[str], tuple[float, str | None] | None] = lambda text: (0.15, text)
     """From the words spoken to the delay and the words recognised: None fails, no tuple never answers."""
+    judge: Callable[[str], tuple[float, float] | None] = lambda _text: None
+    """From the words spoken to the delay and the score of the turn detector; None never answers."""
     mark: Callable[[], float | None] = lambda: 0.06
     """The delay of the next mark; None loses it."""
     late_news: Callable[[], bool] = lambda: False
@@ -240,6 +248,8 @@ class World:
         self.attachment = 0
         self.talkspurt = 0
         self.speaking_since: float | None = None
+        self.sound = UNKNOWN_VOICE
+        """What the caller's line sounds like now."""
         self.saying = ""
         self.utterance_words: list[str] = []
         self.model_said: dict[int, str] = {}
@@ -386,12 +396,18 @@ class World:
         self.give(LineClosed(self.attachment, hung_up))
         return self
 
-    def starts(self, text: str = "") -> "World":
-        """The caller begins to speak."""
+    def starts(self, text: str = "", sound: Voice = UNKNOWN_VOICE) -> "World":
+        """The caller begins to speak, or something on their line that sounds like a voice."""
         self.talkspurt += 1
-        self.speaking_since, self.saying = self.now, text
-        self.give(SpeechStarted(self.talkspurt, self.now))
+        self.speaking_since, self.saying, self.sound = self.now, text, sound
+        self.give(SpeechStarted(self.talkspurt, self.now, sound))
+        self.later(CONTINUED_EVERY, lambda: self._continue(self.talkspurt))
         return self
+
+    def _continue(self, talkspurt: int) -> None:
+        if talkspurt == self.talkspurt and self.speaking_since is not None:
+            self.give(SpeechContinued(talkspurt, self.now - self.speaking_since, self.sound))
+            self.later(CONTINUED_EVERY, lambda: self._continue(talkspurt))
 
     def stops(self) -> "World":
         """The caller fell silent a moment ago, and it is noticed now."""
@@ -400,12 +416,12 @@ class World:
         if self.saying:
             self.utterance_words.append(self.saying)
         at = max(since, self.now - HANGOVER)
-        self.give(SpeechStopped(self.talkspurt, at, at - since))
+        self.give(SpeechStopped(self.talkspurt, at, at - since, self.sound))
         return self
 
-    def says(self, text: str, duration: float = 1.0) -> "World":
+    def says(self, text: str, duration: float = 1.0, sound: Voice = UNKNOWN_VOICE) -> "World":
         """The caller speaks for a while."""
-        self.starts(text).run(duration + HANGOVER)
+        self.starts(text, sound).run(duration + HANGOVER)
         return self.stops()
 
     def asks(self, text: str = "please") -> "World":
@@ -432,6 +448,11 @@ class World:
                 self.utterance_words = []
             case Transcribe(utterance, revision):
                 self._recognise(utterance, revision)
+            case JudgeTurn(utterance, revision):
+                judged = self.judge(" ".join(self.utterance_words))
+                if judged is not None:
+                    delay, score = judged
+                    self.later(delay, lambda: void(self.give(TurnJudged(utterance, revision, score))))
             case EndUtterance():
                 self.utterance_words = []
             case RequestReply(reply):

@@ -20,6 +20,7 @@ from talkspurt.core.events import (
     Event,
     LineClosed,
     LineOpened,
+    PartlyTranscribed,
     PlaybackReached,
     ReplyCompleted,
     ReplyFailed,
@@ -28,11 +29,15 @@ from talkspurt.core.events import (
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
+    SpeechContinued,
     SpeechStarted,
     SpeechStopped,
     ToolReturned,
     Transcribed,
     TranscriptionFailed,
+    TurnJudged,
+    Voice,
+    WordsPlaced,
 )
 from talkspurt.core.states import TRANSITIONS, Ended, Floor
 
@@ -42,6 +47,7 @@ EXPECTED = (
     *(kind.__name__ for kind in (ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
     *("reply_overdue", "tool_overdue", "transcript_overdue", "segment_overdue", "marks_missing"),
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
+    *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),
     *("caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
 )
 
@@ -114,6 +120,16 @@ class AnyCall(RuleBasedStateMachine):
     def cut_in(self) -> None:
         self.fate.cut_in()
 
+    @precondition(lambda self: self.fate.alive)
+    @rule()
+    def hint(self) -> None:
+        self.fate.hint()
+
+    @precondition(lambda self: self.fate.alive)
+    @rule()
+    def turn_up(self) -> None:
+        self.fate.turn_up()
+
     @rule()
     def press(self) -> None:
         self.fate.press()
@@ -183,14 +199,20 @@ names = st.sampled_from(["t1", "t2", "t1-confirmed", ""])
 numbers = st.floats(-5, 300)
 texts = st.sampled_from(["", " ", "yes", "no", "Hello.", "One. Two. ", "…", "Is it? Yes. Shall I?"])
 
+voices = st.builds(Voice, numbers, st.none() | numbers, numbers)
+
 anything: st.SearchStrategy[Event | None] = st.one_of(
     st.none(),
     st.builds(LineOpened, ids),
     st.builds(LineClosed, ids, st.booleans()),
     st.builds(CallerHungUp),
-    st.builds(SpeechStarted, ids, numbers),
-    st.builds(SpeechStopped, ids, numbers, numbers),
+    st.builds(SpeechStarted, ids, numbers, voices),
+    st.builds(SpeechContinued, ids, numbers, voices),
+    st.builds(SpeechStopped, ids, numbers, numbers, voices),
+    st.builds(PartlyTranscribed, ids, texts),
     st.builds(Transcribed, ids, ids, texts),
+    st.builds(TurnJudged, ids, ids, numbers),
+    st.builds(WordsPlaced, ids, ids, st.lists(numbers, max_size=4).map(tuple)),
     st.builds(TranscriptionFailed, ids, ids, texts),
     st.builds(ReplyTextReceived, ids, texts),
     st.builds(ReplyToolRequested, ids, names, st.sampled_from(["look", "end_call"]), texts),

@@ -9,7 +9,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from core.call_world import Asks, Fails, Proposes, Returns, Says, Stalls, Voices, World, settings, words
+from core.call_world import Asks, Fails, Proposes, Returns, Says, Stalls, Voices, World, WorldLanguage, settings, words
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
@@ -94,7 +94,7 @@ def test_the_turn_is_taken_after_the_endpoint_silence_from_the_last_voice() -> N
     call.says("hello")
     stopped = call.floor.stopped_at  # type: ignore[union-attr]
     until(call, Thinking)
-    assert call.floor == Thinking(pytest.approx(stopped + 0.6))  # type: ignore[arg-type]
+    assert call.floor == Thinking(pytest.approx(stopped + 1.0))  # type: ignore[arg-type]
 
 
 def test_an_unfinished_phrase_is_waited_for_longer() -> None:
@@ -102,7 +102,7 @@ def test_an_unfinished_phrase_is_waited_for_longer() -> None:
     call.says("a refund and")
     stopped = call.floor.stopped_at  # type: ignore[union-attr]
     until(call, Thinking)
-    assert call.floor.since == pytest.approx(stopped + 1.4)  # type: ignore[union-attr]
+    assert call.floor.since == pytest.approx(stopped + 1.5)  # type: ignore[union-attr]
 
 
 def test_going_on_before_the_endpoint_belongs_to_the_same_utterance() -> None:
@@ -246,17 +246,19 @@ def test_an_answer_to_what_was_cut_off_cancels_the_rest_of_the_reply() -> None:
 # ── silence ───────────────────────────────────────────────────────────────────────
 
 
-def test_silence_is_asked_about_after_10_and_ends_the_call_after_30_seconds() -> None:
+def test_silence_is_asked_about_after_10_met_with_help_after_20_and_ends_the_call_after_30_seconds() -> None:
     call = world().answered()
     quiet = call.floor.since  # type: ignore[union-attr]
     call.run(quiet + 9.9 - call.now)
     assert call.phrases == []
     call.run(0.2)
     assert call.phrases == ["still_there"]
+    call.run(quiet + 20.1 - call.now)
+    assert call.phrases == ["still_there", "offer_help"]
     call.run(quiet + 29.9 - call.now)
     assert isinstance(call.floor, Listening)
     call.run(0.2)
-    assert call.phrases == ["still_there", "goodbye_silence"]
+    assert call.phrases == ["still_there", "offer_help", "goodbye_silence"]
     assert isinstance(call.floor, Closing)
     over(call, "caller_silent")
 
@@ -673,7 +675,11 @@ def test_anything_said_after_the_read_back_spoils_the_yes(between: str) -> None:
 
 
 def test_the_keypad_confirms_nothing() -> None:
-    call = proposing(rules=settings(yes_or_no=lambda _text: True)).listens()
+    class Agreeing(WorldLanguage):
+        def yes_or_no(self, _text: str, /) -> bool | None:
+            return True
+
+    call = proposing(rules=settings(language=Agreeing())).listens()
     call.types("1#").listens()
     assert call.of(ExecuteEffect) == []
     assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]

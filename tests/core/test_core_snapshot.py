@@ -82,7 +82,7 @@ WRONG: list[tuple[str, Any]] = [
     *[(key, "1") for key in ("now", "attachment", "talkspurt", "utterances", "revisions", "misses", "quiet_since")],
     *[(key, None) for key in ("replies", "segments", "failures", "recorded", "epoch", "heard", "progress_at")],
     ("suspended", "yes"),
-    ("prompted", 1),
+    ("prompts", 3),
     ("running", {"~": "dict", "items": [["t1", "x"]]}),
     ("places", [{"~": "Spoken", "segment": 99}]),
     ("recorded", 10_000),

@@ -7,10 +7,12 @@ that a mistake stops the server's start and never a call.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import get_args
 
 from talkspurt.agent.dialogue import Dialogue
 from talkspurt.agent.expectations import AgentLanguage, compiled
 from talkspurt.agent.tools import Tool
+from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation, Language
 from talkspurt.errors import ConfigurationError
 
@@ -31,11 +33,17 @@ class Policies:
     """Failed attempts in one call after which nobody is verified any more."""
     max_tool_rounds: int = 6
     """Tool rounds within one turn before the agent must speak."""
+    interruptible: Interruptible = "voice"
+    """What may stop the agent's replies: the caller's "voice" (or keys), only the "keypad", or "never" anything."""
 
     def __post_init__(self) -> None:
         for name in ("max_call_minutes", "verification_attempts", "max_tool_rounds"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"policies: {name} must be greater than 0, not {getattr(self, name)}")
+        if self.interruptible not in get_args(Interruptible):
+            raise ConfigurationError(
+                f"policies: interruptible must be one of {', '.join(get_args(Interruptible))}, not '{self.interruptible}'"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Agent:
     policies: Policies = field(default_factory=Policies)
     dialogue: Dialogue | None = None
     """How to hold the conversation when no language model is configured (see `talkspurt.models.offline`)."""
+    announcement: str = ""
+    """What the law wants callers to hear, said before the greeting; nothing stops it, and keys pressed meanwhile wait."""
     expects: Mapping[str, Expectation] = field(default_factory=dict)
     """What the caller is expected to answer when the agent's last question has these words in it (a regular expression;
     the first that fits): `{"membership code": Expectation("identifier", r"[A-Z]{2}\\d{6}")}`. An answer is waited for

@@ -46,6 +46,7 @@ ENGLISH = Locale(
             "missed": "Sorry, I didn't catch that. Could you say it again?",
             "missed_again": "I still can't hear you well. You can also use the keypad, and press hash at the end.",
             "still_there": "Are you still there?",
+            "offer_help": "Take your time. I can repeat what I said, or you can use the keypad.",
             "line_back": "Sorry, we were cut off for a moment. Please go on.",
             "goodbye": "Thanks for calling. Goodbye.",
             "goodbye_silence": "I can't hear anyone, so I'll hang up now. Please call again any time. Goodbye.",

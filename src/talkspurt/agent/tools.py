@@ -16,7 +16,7 @@ import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, overload
+from typing import Any, Final, get_args, overload
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
@@ -25,6 +25,7 @@ from talkspurt.agent.caller import Caller
 from talkspurt.agent.expectations import mistake_in
 from talkspurt.agent.refusal import ToolError
 from talkspurt.core.digits import EntryRules
+from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation
 from talkspurt.errors import ConfigurationError
 
@@ -102,6 +103,11 @@ class Tool:
     """Said when the tool takes longer than a second; "" for the locale's own."""
     expects: Expectation | None = None
     """What the caller is expected to say once its answer has been spoken; None to read it from the words spoken."""
+    interruptible: Interruptible | None = None
+    """What may stop the agent when it speaks of the answer: "keypad", or "never" for what the law wants to be heard to
+    its end; None as the agent's policies say."""
+    cancellable: bool = False
+    """Whether a caller who interrupts the turn that waits for it also stops the tool; otherwise it goes on."""
 
     def __get__(self, instance: object | None, owner: type | None = None) -> "Tool":
         """Bind a tool declared on a method to its object."""
@@ -143,6 +149,8 @@ def tool(
     timeout: float = 5.0,
     filler: str = "",
     expects: Expectation | None = None,
+    interruptible: Interruptible | None = None,
+    cancellable: bool = False,
 ) -> Callable[[ToolFunction], Tool]: ...
 
 
@@ -157,6 +165,8 @@ def tool(
     timeout: float = 5.0,
     filler: str = "",
     expects: Expectation | None = None,
+    interruptible: Interruptible | None = None,
+    cancellable: bool = False,
 ) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a typed async function a tool; see `Tool` for what each declaration means.
 
@@ -168,6 +178,7 @@ def tool(
         name = getattr(function, "__name__", repr(function))
         _check_function(name, function)
         _check_declarations(name, level=level, verifies=verifies, timeout=timeout, expects=expects)
+        _check_interruption(name, effect=effect, interruptible=interruptible, cancellable=cancellable)
         parameters, caller_parameter, secrets = _parameters(name, function)
         secret_parameter, secret = _secret(name, secrets, effect=effect)
         _check_read_back(name, function, effect=effect, read_back=read_back)
@@ -191,6 +202,8 @@ def tool(
             timeout=timeout,
             filler=filler,
             expects=expects,
+            interruptible=interruptible,
+            cancellable=cancellable,
         )
 
     return declare if function is None else declare(function)
@@ -206,6 +219,15 @@ def _check_function(name: str, function: ToolFunction) -> None:
         raise ConfigurationError(f"tool '{name}': a name has 1 to 64 letters, digits and _, and begins with a letter")
     if name in (END_CALL, SPEAK_SLOWER):
         raise ConfigurationError(f"tool '{name}' is built in: give yours another name")
+
+
+def _check_interruption(name: str, *, effect: bool, interruptible: Interruptible | None, cancellable: bool) -> None:
+    if interruptible not in (None, *get_args(Interruptible)):
+        raise ConfigurationError(
+            f"tool '{name}': interruptible must be one of {', '.join(get_args(Interruptible))}, not {interruptible!r}"
+        )
+    if effect and cancellable:
+        raise ConfigurationError(f"tool '{name}': a confirmed effect is carried through; drop cancellable")
 
 
 def _check_declarations(name: str, *, level: int, verifies: int, timeout: float, expects: Expectation | None) -> None:

@@ -32,6 +32,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.events import (
     EffectProposed,
+    Interruptible,
     PlaybackReached,
     ReplyCompleted,
     ReplyFailed,
@@ -50,7 +51,7 @@ from talkspurt.core.playback import Playback
 from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.settings import Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
-from talkspurt.core.turn import AgentTurn, Interruptible, Line, PendingEffect, RunningTool
+from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
 
 END_CALL = "end_call"
 """The built-in tool by which a model hangs up once its goodbye has been heard."""
@@ -172,7 +173,7 @@ class AgentSide:
             return
         self.drop_guess()
         if confirmed is None:
-            self._request(AgentTurn(before=self.segments), now)
+            self._request(AgentTurn(before=self.segments, interruptible=self._settings.interruptible), now)
             return
         tool_call = f"{confirmed.tool_call}-confirmed"
         self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
@@ -274,8 +275,9 @@ class AgentSide:
             return False
         if self._waiting:
             return True
-        held = self.turn.held
-        return len(held) > 1 or any(isinstance(line.text, Phrase) or len(line.text.split()) > 2 for line in held)
+        # What is left of a last question is no more than the question: whoever says "yeah" to it answers.
+        rest = [line.text for line in self.turn.held]
+        return len(rest) > 1 or any(isinstance(text, Phrase) or not text.endswith("?") for text in rest)
 
     def step(self, now: float) -> Progress:
         """Ask for the next round when its tools have answered, and say how far the turn is."""
@@ -414,8 +416,9 @@ class AgentSide:
         if event.tool_call not in self.running:
             self._commands.append(Count("stale_tool"))
             return
-        if event.expects is not None and self.turn is not None and event.tool_call in self.turn.tools:
-            self.expects = event.expects
+        if self.turn is not None and event.tool_call in self.turn.tools:
+            self.expects = event.expects or self.expects
+            self.turn = replace(self.turn, interruptible=event.interruptible or self.turn.interruptible)
         self._land(event.tool_call, event.content)
 
     def effect_proposed(self, event: EffectProposed, now: float) -> None:
@@ -445,7 +448,9 @@ class AgentSide:
 
     def segment_started(self, event: SegmentStarted, now: float) -> None:
         """A segment has its place on the line."""
-        if not self.playback.started(event.segment, event.epoch, event.position, event.text, now):
+        if not self.playback.started(
+            event.segment, event.epoch, event.position, event.text, now, resumed=event.resumed
+        ):
             self._commands.append(Count("stale_segment"))
 
     def words_placed(self, event: WordsPlaced) -> None:
@@ -513,7 +518,7 @@ class AgentSide:
             self.turn = replace(self._current, held=(*self._current.held, line))
             return
         self.segments += 1
-        self.playback.order(self.segments, line.text, now, tag=line.tag)
+        self.playback.order(self.segments, line.text, now, tag=line.tag, source=line.source)
         self.log.add(Spoken(self.segments))
         self._commands.append(Speak(self.segments, self.playback.epoch, line.text, line.source, self.pace))
 
@@ -530,7 +535,9 @@ class AgentSide:
     def _adopt(self, guess: Guess, now: float) -> None:
         """The guess holds: what was kept has just come."""
         self._commands.append(Count("speculation_kept"))
-        self.turn = AgentTurn(before=self.segments, reply=guess.reply, fed_at=now)
+        self.turn = AgentTurn(
+            before=self.segments, reply=guess.reply, fed_at=now, interruptible=self._settings.interruptible
+        )
         for news in guess.news:
             self.reply_news(news, now)
 

@@ -58,6 +58,13 @@ class EndUtterance:
 
 
 @dataclass(frozen=True, slots=True)
+class KnowVoice:
+    """The utterance was the caller's own: what it sounds like tells their voice from others from now on."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestReply:
     """Ask the language model to go on from `history`."""
 
@@ -180,6 +187,7 @@ Command = (
     | Transcribe
     | JudgeTurn
     | EndUtterance
+    | KnowVoice
     | RequestReply
     | CancelReply
     | Prepare

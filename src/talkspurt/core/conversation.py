@@ -26,6 +26,7 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     JudgeTurn,
+    KnowVoice,
     Phrase,
     Transcribe,
 )
@@ -154,6 +155,11 @@ class Conversation:
         """The playback epoch; audio and marks of any other prove nothing."""
         return self._agent.playback.epoch
 
+    @property
+    def speed(self) -> float:
+        """How fast the agent speaks, 1 as the voice is by nature."""
+        return self._agent.pace
+
     def orphaned(self) -> tuple[Event, ...]:
         """The facts to feed to a restored conversation: all that was under way died with its process."""
         if self._attachment == 0 or isinstance(self._floor, Ended):
@@ -274,6 +280,8 @@ class Conversation:
         segments = parts.many("playback", playback.Segment)
         agent.playback.segments = {segment.id: segment for segment in segments}
         agent.playback.open = {segment.id: None for segment in segments if not segment.settled}
+        if not 0 <= self._prompts <= len(PROMPTS):
+            raise ValueError("snapshot has an impossible number of prompts")
         if agent.log.recorded > len(agent.log.places):
             raise ValueError("snapshot has recorded more than was said")
         spoken = {place.segment for place in agent.log.places if isinstance(place, log.Spoken)}
@@ -570,7 +578,8 @@ class Conversation:
                 self._no_words(floor, now)
             case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
                 self._ignore(floor, now)
-            case Endpointing(text=text):
+            case Endpointing(utterance=utterance, text=text):
+                self._commands.append(KnowVoice(utterance))
                 self._take_turn(text or "", "voice", now)
             case Typing(digits):
                 self._typed(replace(digits, complete=True), now)
@@ -625,13 +634,13 @@ class Conversation:
             return
         self._commands.append(Count("utterance_without_words"))
         missed = floor.voiced >= self._settings.min_miss_voiced and not self._settings.barge_in.is_foreign(floor.voice)
+        self._misses += missed
+        if self._misses >= self._settings.max_misses:
+            self._close("not_understood", now, Phrase("goodbye_trouble"))
+            return
         self._end_utterance()
         if not missed:
             self._enter(Listening(now))
-            return
-        self._misses += 1
-        if self._misses >= self._settings.max_misses:
-            self._close("not_understood", now, Phrase("goodbye_trouble"))
         else:
             self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
             self._enter(Thinking(now, filled=True))

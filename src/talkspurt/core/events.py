@@ -43,6 +43,9 @@ class Voice:
     """How much (0..1) it sounds like speech rather than a cough, a click or a breath."""
 
 
+Interruptible = Literal["voice", "keypad", "never"]
+"""What may stop the agent: the caller's voice or keys, keys only, nothing (a legal announcement)."""
+
 UNKNOWN_VOICE: Final = Voice()
 """Nothing was measured: taken for the caller's."""
 
@@ -197,6 +200,8 @@ class ToolReturned:
     content: str
     expects: Expectation | None = None
     """What the caller will be asked for next, if the tool declares it."""
+    interruptible: Interruptible | None = None
+    """What may stop the agent when it speaks of it, if the tool declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +269,7 @@ Event = (
     | ReplyCompleted
     | ReplyFailed
     | SegmentStarted
+    | WordsPlaced
     | SegmentFinished
     | SegmentFailed
     | PlaybackReached

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from talkspurt.core.barge_in import BargeIn
 from talkspurt.core.endpointing import Endpointing
+from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Language, NoLanguage
 
 
@@ -20,6 +21,8 @@ class Settings:
     language: Language = field(default_factory=NoLanguage)
     endpointing: Endpointing = field(default_factory=Endpointing)
     barge_in: BargeIn = field(default_factory=BargeIn)
+    interruptible: Interruptible = "voice"
+    """What may stop the agent's replies."""
     cancellable: frozenset[str] = frozenset()
     """Tools that a barge-in cancels; all others go on, and their answers land in history."""
     speculative: bool = True

@@ -6,12 +6,9 @@ suspended: what it would have said is held until it is clear whether there were 
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from talkspurt.core.commands import Phrase, Source
-
-Interruptible = Literal["voice", "keypad", "never"]
-"""What may stop a turn of the agent: the caller's voice or keys, keys only, nothing (a legal announcement)."""
+from talkspurt.core.events import Interruptible
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ class _Proposal:
     account: str | None
 
 
+def _returned(tool_call: str, tool: Tool, content: str) -> ToolReturned:
+    return ToolReturned(tool_call, content, tool.expects, tool.interruptible)
+
+
 class ToolDispatcher:
     """Runs the tools of one agent for one caller."""
 
@@ -128,7 +132,7 @@ class ToolDispatcher:
                     raise _NotDoneError("attempts_exhausted", EXHAUSTED)
                 self._wanting[tool_call] = (tool, checked)
                 return SecretRequested(tool_call, message(tool.secret.prompt), tool.secret.rules)
-            return ToolReturned(tool_call, await self._result(tool, checked))
+            return _returned(tool_call, tool, await self._result(tool, checked))
         except _NotDoneError as reason:
             return ToolReturned(tool_call, reason.content)
 
@@ -145,7 +149,7 @@ class ToolDispatcher:
         safe = masked(content, secret)
         if safe != content:
             _log.error("secret_in_tool_result", tool=tool.name)
-        return ToolReturned(tool_call, safe)
+        return _returned(tool_call, tool, safe)
 
     def forget_secret(self, tool_call: str) -> None:
         """Nobody will key in what this tool call waits for."""

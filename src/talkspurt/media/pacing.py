@@ -23,6 +23,8 @@ class Chunk:
 
     pcm: bytes
     mark: str
+    at: float
+    """When its first sample is played, in the clock that `due` was given, if the carrier plays without a pause."""
 
 
 class Pacer:
@@ -76,8 +78,9 @@ class Pacer:
             pcm = self._take(int(CHUNK * self._rate) * SAMPLE_BYTES)
             samples = len(pcm) // SAMPLE_BYTES
             self._sent += samples
-            self._played_until = max(now, self._played_until) + samples / self._rate
-            chunks.append(Chunk(pcm, f"{self._epoch}:{self._sent}"))
+            at = max(now, self._played_until)
+            self._played_until = at + samples / self._rate
+            chunks.append(Chunk(pcm, f"{self._epoch}:{self._sent}", at))
         return chunks
 
     def _take(self, size: int) -> bytes:

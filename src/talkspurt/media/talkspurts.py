@@ -77,6 +77,16 @@ class TalkspurtTracker:
         """Whether a talkspurt has been announced and not yet ended."""
         return self._active
 
+    @property
+    def first(self) -> int:
+        """First voiced sample of the talkspurt that is going on."""
+        return self._first
+
+    @property
+    def voiced(self) -> float:
+        """Seconds of voice in it up to now."""
+        return self._voiced / self._rate_hz
+
     def receive(self, probability: float, samples: int) -> TalkspurtStarted | TalkspurtStopped | None:
         """Take the next window: its voice probability, and how many samples of the stream it ends after."""
         if self._active:

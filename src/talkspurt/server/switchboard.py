@@ -19,7 +19,9 @@ from talkspurt.agent.loading import load_agent
 from talkspurt.agent.locales import find_locale
 from talkspurt.clock import MediaClock
 from talkspurt.config import Config
+from talkspurt.core.endpointing import Endpointing
 from talkspurt.core.history import Entry
+from talkspurt.core.language import Language
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
@@ -27,6 +29,7 @@ from talkspurt.models import create_model
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.recognizers import create_recognizer
 from talkspurt.session import Services, Session
+from talkspurt.speech.turn_detection import create_turn_detector
 from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
 from talkspurt.store.store import Store
@@ -52,6 +55,8 @@ class _Desk:
 
     agent: Agent
     model: LanguageModel
+    languages: Mapping[str, Language]
+    """By the tag of the locale: what callers say, read in the light of what this agent asks."""
 
 
 class Switchboard:
@@ -77,6 +82,9 @@ class Switchboard:
         async with AsyncExitStack() as stack:
             recognizer = create_recognizer(config)
             stack.push_async_callback(recognizer.aclose)
+            turn_detector = create_turn_detector(config)
+            if turn_detector is not None:
+                stack.push_async_callback(turn_detector.aclose)
             synthesizer = create_synthesizer(config)
             stack.push_async_callback(synthesizer.aclose)
             desks = {}
@@ -84,11 +92,16 @@ class Switchboard:
                 await stack.enter_async_context(agent.lifespan())
                 model = create_model(config, agent)
                 stack.push_async_callback(model.aclose)
-                desks[name] = _Desk(agent, model)
+                languages = {
+                    tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
+                }
+                desks[name] = _Desk(agent, model, languages)
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
                     detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
                     await recognizer.warm_up()
+                    if turn_detector is not None:
+                        await turn_detector.warm_up()
                     await synthesizer.warm_up()
                     for entry in config.numbers:
                         await _say_once(synthesizer, agents[entry.agent], entry.locale)
@@ -103,7 +116,9 @@ class Switchboard:
             recorder = _Recorder(store)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(clock.run()), group.create_task(recorder.run())]
-                services = Services(recognizer, synthesizer, detector, clock, recorder)
+                services = Services(
+                    recognizer, synthesizer, detector, clock, recorder, turn_detector, journals=config.journals
+                )
                 switchboard = cls(config, store, services, desks)
                 try:
                     yield switchboard
@@ -153,10 +168,14 @@ class Switchboard:
         rules = self._config.conversation
         settings = Settings(
             greeting=desk.agent.greeting,
-            endpoint_silence=rules.endpoint_silence,
-            is_unfinished=locale.is_unfinished,
-            yes_or_no=locale.yes_or_no,
+            announcement=desk.agent.announcement,
+            language=desk.languages[call.locale],
+            endpointing=Endpointing(silence=rules.endpoint_silence),
+            interruptible=desk.agent.policies.interruptible,
+            cancellable=frozenset(tool.name for tool in desk.agent.tools if tool.cancellable),
+            speculative=rules.speculative,
             silence_prompt=rules.silence_prompt,
+            silence_offer=(rules.silence_prompt + rules.silence_hangup) / 2,
             silence_hangup=rules.silence_hangup,
             max_call=min(rules.max_call, desk.agent.policies.max_call_minutes * 60),
             max_tool_rounds=desk.agent.policies.max_tool_rounds,

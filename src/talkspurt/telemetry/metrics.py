@@ -53,6 +53,18 @@ SOCKETS_REFUSED: Final = Counter(
     "talkspurt_sockets_refused", "Media sockets refused or closed by us, by reason.", ["reason"], registry=REGISTRY
 )
 
+SPECULATION: Final = Counter(
+    "talkspurt_speculation",
+    "Replies asked for before the caller's turn was over, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SPECULATION_CHARACTERS: Final = Counter(
+    "talkspurt_speculation_characters",
+    "Characters synthesized ahead, whether or not they were spoken.",
+    registry=REGISTRY,
+)
+
 TURN_LATENCY: Final = Histogram(
     "talkspurt_turn_latency_seconds",
     "From the caller's last voiced sample to the first sample of the reply that was played.",

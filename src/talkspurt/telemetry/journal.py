@@ -1,0 +1,142 @@
+"""A call's journal: when which fact came, what the floor became and what was decided, and nobody's words.
+
+One JSON object a line: `at` (seconds since the call began), `kind` (`fact`, `state` or `decision`), `name`, `detail`.
+It is for understanding and drawing a call; nothing is restored from it. Text, digits and arguments never enter it:
+of words only their number.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from talkspurt.core.commands import (
+    Command,
+    Count,
+    EndCall,
+    ExecuteEffect,
+    RequestReply,
+    RunTool,
+    Speak,
+    StopPlayback,
+)
+from talkspurt.core.events import (
+    Event,
+    PlaybackReached,
+    ReplyTextReceived,
+    SpeechContinued,
+    SpeechStarted,
+    SpeechStopped,
+    Transcribed,
+    TurnJudged,
+    Voice,
+)
+from talkspurt.core.states import Endpointing, Floor
+
+_QUIET: Final = (PlaybackReached, SpeechContinued, ReplyTextReceived)
+"""Facts that come too often to tell anything."""
+LARGEST: Final = 4_000_000
+"""Bytes of one call's journal: an hour's call takes a tenth of it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Journal(Protocol):
+    """Takes note of every step of a conversation."""
+
+    def took(self, now: float, fact: Event | None, before: Floor, after: Floor, commands: Sequence[Command], /) -> None:
+        """The conversation received `fact`; its floor went from `before` to `after`, and `commands` followed."""
+
+    def close(self) -> None:
+        """Write what is left. Idempotent."""
+
+
+class NoJournal:
+    """For calls of which no journal is kept."""
+
+    def took(self, *_step: object) -> None:
+        """Take no note."""
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+
+class FileJournal:
+    """A journal in a file. It never raises: a journal is not worth a call."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[str] = []
+        self._written = 0
+
+    def took(self, now: float, fact: Event | None, before: Floor, after: Floor, commands: Sequence[Command], /) -> None:
+        """Note the fact, the change of state and the decisions."""
+        if fact is not None and not isinstance(fact, _QUIET):
+            self._note(now, "fact", type(fact).__name__, _about(fact))
+        if type(before) is not type(after):
+            self._note(now, "state", type(after).__name__, "")
+        elif isinstance(after, Endpointing) and after != before:
+            pause = after.pause
+            detail = f"{pause.expectation.kind} {pause.completeness.value} habit {pause.habit:.2f}"
+            self._note(now, "decision", "pause", detail)
+        for command in commands:
+            name, detail = _decided(command)
+            if name:
+                self._note(now, "decision", name, detail)
+
+    def close(self) -> None:
+        """Write what is left."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.writelines(lines)
+        except OSError as error:
+            _log.warning("journal_not_written", error=str(error))
+
+    def _note(self, at: float, kind: str, name: str, detail: str) -> None:
+        line = json.dumps({"at": round(at, 3), "kind": kind, "name": name, "detail": detail}) + "\n"
+        if self._written + len(line) <= LARGEST:
+            self._written += len(line)
+            self._lines.append(line)
+
+
+def _about(fact: Event) -> str:
+    match fact:
+        case SpeechStarted(talkspurt, at, voice):
+            return f"{talkspurt} at {at:.3f} {_voice(voice)}"
+        case SpeechStopped(talkspurt, at, voiced, voice):
+            return f"{talkspurt} at {at:.3f} voiced {voiced:.2f} {_voice(voice)}"
+        case Transcribed(text=text):
+            return f"{len(text.split())} words"
+        case TurnJudged(score=score):
+            return f"{score:.2f}"
+        case _:
+            return ""
+
+
+def _voice(voice: Voice) -> str:
+    likeness = "-" if voice.likeness is None else f"{voice.likeness:.2f}"
+    return f"echo {voice.echo:.2f} likeness {likeness} voicing {voice.voicing:.2f}"
+
+
+def _decided(command: Command) -> tuple[str, str]:
+    match command:
+        case StopPlayback(epoch):
+            return "clear", f"epoch {epoch}"
+        case RequestReply(reply):
+            return "ask", f"reply {reply}"
+        case Speak(segment, _, _, source):
+            return ("speak" if source is None else "resume"), f"segment {segment}"
+        case RunTool(_, name) | ExecuteEffect(_, name):
+            return "tool", name
+        case Count(name):
+            return name, ""
+        case EndCall(reason):
+            return "end", reason
+        case _:
+            return "", ""
