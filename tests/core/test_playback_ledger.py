@@ -338,7 +338,7 @@ def test_a_word_that_was_not_placed_has_no_source() -> None:
     playback.reached(0, 10.0 + 8.0, 1.0)
     (rest,) = playback.stop()
     assert rest.source is None
-    assert str(rest.text).== "iii jjj"
+    assert rest.text == "iii jjj"
 
 
 def test_a_resumed_segment_knows_its_words_and_resumes_from_the_first_audio() -> None:
