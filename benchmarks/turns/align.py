@@ -128,6 +128,9 @@ class Stretch:
     """The word whose beginning lies nearest to where the stretch begins in its text: speech is taken up at words."""
     distance: float
     """Mean distance from the template: 0.6 at most for the right text, at least 1.3 for another one."""
+    entry: float
+    exit: float
+    """Where it begins and ends in the template, in seconds: finer than words."""
     continues: bool = False
     """It goes on where the stretch before it ended."""
 
@@ -448,6 +451,8 @@ def _align_window(
                 words=_words(made[which], places, heard.at[begin:end]),
                 enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in made[which].words])),
                 distance=float(distances[begin:end].mean()),
+                entry=float(places[0]) * HOP_SECONDS,
+                exit=float(places[-1] + 1) * HOP_SECONDS,
                 continues=begin == 0 and going_on is not None and going_on < path[0] <= going_on + 2,
             )
         )
@@ -464,7 +469,7 @@ def _merged(first: Stretch, second: Stretch) -> Stretch:
         )
     lengths = first.end - first.begin, second.end - second.begin
     distance = (first.distance * lengths[0] + second.distance * lengths[1]) / sum(lengths)
-    return replace(first, end=second.end, words=tuple(words.values()), distance=distance)
+    return replace(first, end=second.end, exit=second.exit, words=tuple(words.values()), distance=distance)
 
 
 def _words(template: Template, places: NDArray[np.int64], at: NDArray[np.int64]) -> tuple[HeardWord, ...]:
