@@ -27,6 +27,9 @@ FIRST_SECONDS: Final = 0.15
 """Time to the first word: a fast hosted model's, far from the network (docs of the benchmark say so)."""
 WORD_SECONDS: Final = 0.01
 
+LONG_SENTENCES: Final = 3
+"""Some fifteen seconds with this voice."""
+
 GREETINGS: Final = {
     "ordinary": "Hello, this is the lamp store. How can I help you today?",
     "yesno": "Hello, this is the lamp store. Are you calling about an order?",
@@ -43,38 +46,33 @@ ENTITY_QUESTIONS: Final = {
 """In the order in which they are asked; the greeting asks the first."""
 
 _ORDINARY: Final = (
-    "Okay, I have noted that under case {n}. What else should I know about it?",
-    "Thank you, that is now in note {n}. What would you like me to do next?",
-    "I see, that would be item {n}. How did that happen?",
-    "Understood, I have put it on list {n}. What else can I do for you?",
-    "All right, number {n} it is. What should happen after that?",
-    "Thanks, I have written that down on page {n}. How would you like to go on?",
+    "Okay, that is case {n}. What else?",
+    "Thanks, this is note {n}. What should I do?",
+    "I see, item {n}. How did that happen?",
+    "Understood, list {n}. What happened then?",
+    "All right, number {n}. What comes next?",
+    "Noted on page {n}. How can I help with that?",
 )
 _YES_NO: Final = (
-    "I see an order of {n} dollars from last week. Is that right?",
-    "It would arrive on the {day} of next month. Does that work for you?",
-    "I can send number {n} back to the warehouse. Shall I go ahead?",
-    "The parcel weighs {n} ounces. Is that correct?",
+    "That was {n} dollars. Is that right?",
+    "It arrives on the {day}th. Does that work?",
+    "I can send back number {n}. Shall I go ahead?",
+    "It weighs {n} ounces. Is that correct?",
     "We have {n} of these left. Would you like one?",
     "The card ends in {n}. Is that the right one?",
 )
-_ENTITY: Final = (
-    "Thank you, that is entry {n}.",
-    "Got it, this is step {n}.",
-    "Okay, on to field {n}.",
-    "Thanks, {n} it is.",
-)
+_ENTITY: Final = ("Thanks, entry {n}.", "Got it, step {n}.", "Okay, field {n}.", "Good, line {n}.")
 _LONG: Final = (
-    "The lamp number {n} has a heavy base of painted steel and a shade of white linen that is washed by hand.",
-    "It stands {n} inches tall and its cable is long enough to reach the far corner of an ordinary living room.",
-    "We keep {n} of them in the warehouse near the river and send them out every morning before nine o'clock.",
-    "If the glass arrives broken you can return it within {day} days and we will pay for the parcel.",
-    "Most customers put it beside the sofa or on a desk because the light is warm and does not blind the eyes.",
-    "The bulb uses {n} percent less power than the older model and will last for many years of normal use.",
-    "There is also a smaller version for {n} dollars that fits on a shelf or on a table next to the bed.",
-    "A switch on the cable lets you choose between {day} levels of brightness without getting up from your chair.",
-    "The paint comes from a family business that has mixed its own colors for more than {n} years now.",
-    "You may combine it with the table of the same series which is number {n} in our printed catalog.",
+    "The lamp number {n} has a heavy base of painted steel and a shade of white linen.",
+    "It stands {n} inches tall and its cable reaches the far corner of a living room.",
+    "We keep {n} of them in the warehouse and send them out every morning before nine.",
+    "If the glass arrives broken you can return it within {day} days at our expense.",
+    "Most customers put it beside the sofa in room {n} because the light is warm.",
+    "The bulb uses {n} percent less power than the old one and will last for years.",
+    "There is a smaller version for {n} dollars that fits on a shelf next to the bed.",
+    "A switch on the cable lets you choose between {day} levels without getting up.",
+    "The paint comes from a family that has mixed its own colors for {n} years now.",
+    "You may combine it with the table which is number {n} in our printed catalog.",
 )
 
 
@@ -97,7 +95,8 @@ def reply_to(kind: str, history: tuple[object, ...]) -> str:
         case "long":
             opening = draw.choice(("Of course.", "Certainly.", "With pleasure.", "Sure."))
             sentences = [
-                line.format(n=draw.randrange(21, 999), day=draw.randrange(3, 28)) for line in draw.sample(_LONG, 4)
+                line.format(n=draw.randrange(21, 999), day=draw.randrange(3, 28))
+                for line in draw.sample(_LONG, LONG_SENTENCES)
             ]
             return " ".join([opening, *sentences])
     raise ValueError(f"no agent of kind '{kind}'")

@@ -30,10 +30,15 @@ NOT_STOPPING: Final = 2.0
 """Seconds after the caller's end from which an agent that has gone on talking is taken to talk on for good."""
 LETTERS_PER_SECOND: Final = 17.0
 """How fast the agent's voice speaks, at most: by this a caller knows that the question is still to come."""
-MOSTLY: Final = 0.8
+MOSTLY: Final = 0.7
 """Share of the expected time after which a reply may be over."""
 UNFINISHED_PATIENCE: Final = 2.5
 """Quiet after which a caller speaks although the agent has said only half a reply."""
+ECHO_QUIET: Final = 0.8
+ECHO_PATIENCE: Final = 30.0
+"""An agent that interrupts itself for ever is left after this."""
+REMARK_SECONDS: Final = 2.2
+"""An agent that answers a television does so within this."""
 RESUME_PATIENCE: Final = 4.0
 """How long a caller who wants to say something into a reply waits for the agent to go on with it."""
 
@@ -125,8 +130,7 @@ class BenchCaller:
             case "remark":
                 await self._await_quiet(step["wait"])
                 await self._sound(step, sounds, "stay_silent")
-                # An agent that answers a television does so within this.
-                await self._line.until(self.events[-1].end + 2.5)
+                await self._line.until(self.events[-1].end + REMARK_SECONDS)
             case "listen":
                 await self._listen_to_echo(step)
             case "stay_silent":
@@ -161,16 +165,15 @@ class BenchCaller:
         await self._line.until(self.events[-1].end)
 
     async def _listen_to_echo(self, step: Mapping[str, Any]) -> None:
-        """Let the agent talk to its own echo; each stretch of its reply is one event."""
-        length = float(step["stretch"])
-        begin = self._line.now
-        while self._speaking_or_about_to():
-            if self._line.now - begin >= length:
-                self._note_stretch(step, begin)
-                begin = self._line.now
-            await self._line.next_tick()
-        if self._line.now - begin >= length / 2:
-            self._note_stretch(step, begin)
+        """Let the agent talk to its own echo; equal stretches of its reply, of about the step's length, are events."""
+        begin = self._line.now if self._reply_began is None else self._reply_began
+        await self._await_quiet(ECHO_QUIET, ECHO_PATIENCE)
+        seconds = max(self._stretches[-1][1] - begin, 0.02)
+        count = max(1, round(seconds / step["stretch"]))
+        for number in range(count):
+            voiced = (Span(0.0, seconds / count),)
+            at = begin + number * seconds / count
+            self._note(step, Sounds(source="echo"), "go_on", at, voiced=voiced, speaking=True)
 
     async def _stay_silent(self, step: Mapping[str, Any]) -> None:
         await self._await_quiet(0.8)
@@ -181,10 +184,6 @@ class BenchCaller:
             await self._line.next_tick()
         silent = (Span(0.0, self._line.now - began),)
         self._note(step, Sounds(source="none"), "remind", began, voiced=silent, speaking=False)
-
-    def _note_stretch(self, step: Mapping[str, Any], begin: float) -> None:
-        voiced = (Span(0.0, self._line.now - begin),)
-        self._note(step, Sounds(source="echo"), "go_on", begin, voiced=voiced, speaking=True)
 
     # ── listening ─────────────────────────────────────────────────────────────────
 
@@ -201,9 +200,6 @@ class BenchCaller:
     def _agent_speaking(self) -> bool:
         return bool(self._stretches) and self._line.now - self._stretches[-1][1] < SPEAKING_WINDOW
 
-    def _speaking_or_about_to(self) -> bool:
-        return self._line.playing or (bool(self._stretches) and self._line.now - self._stretches[-1][1] < 1.0)
-
     async def _await_reply(self, begin: float, end: float, patience: float) -> bool:
         """Wait for the agent's reply to what was said from `begin` to `end`; notes when it began."""
         while self._line.now < end + patience:
@@ -217,11 +213,11 @@ class BenchCaller:
         self._reply_began = None
         return False
 
-    async def _await_quiet(self, wait: float) -> None:
-        deadline = self._line.now + REPLY_PATIENCE
+    async def _await_quiet(self, wait: float, patience: float = REPLY_PATIENCE) -> None:
+        deadline = self._line.now + patience
         while not self._has_finished(wait):
             if self._line.now > deadline:
-                self.failures.append(f"the agent did not stop talking within {REPLY_PATIENCE:g} s")
+                self.failures.append(f"the agent did not stop talking within {patience:g} s")
                 return
             await self._line.next_tick()
 

@@ -224,18 +224,18 @@ class Generator:
 
     def all(self) -> list[dict[str, Any]]:
         """Every scenario, in the order in which they are placed."""
-        self._calls("ordinary", 33, "ordinary", self._ordinary, quick=(2, 8))
-        self._calls("yesno", 20, "yesno", lambda n, voice: self._yes_no(n), quick=(1, 14))
-        self._calls("entity", 32, "entity", lambda n, voice: self._entities(voice), quick=(2, 7))
-        self._calls("interruption", 39, "long", lambda n, voice: self._interruptions(), quick=(2, 7))
-        self._calls("distraction", 21, "long", lambda n, voice: self._distractions(n), quick=(2, 10))
-        self._calls("side-talk", 18, "long", lambda n, voice: self._side_talk(voice), quick=(1, 11))
-        self._calls("side-talk-quiet", 18, "ordinary", lambda n, voice: self._quiet_side_talk(voice), quick=(1, 8))
-        self._calls("echo", 16, "long", lambda n, voice: self._echo(), quick=(1, 6), echo=True)
+        self._calls("ordinary", 31, "ordinary", self._ordinary, quick=(2, 8))
+        self._calls("yesno", 19, "yesno", lambda n, voice: self._yes_no(n), quick=(1, 14))
+        self._calls("entity", 31, "entity", lambda n, voice: self._entities(voice), quick=(2, 7))
+        self._calls("interruption", 38, "long", lambda n, voice: self._interruptions(), quick=(2, 7))
+        self._calls("distraction", 19, "long", lambda n, voice: self._distractions(n), quick=(2, 10))
+        self._calls("side-talk", 17, "long", lambda n, voice: self._side_talk(voice), quick=(1, 11))
+        self._calls("side-talk-quiet", 16, "ordinary", lambda n, voice: self._quiet_side_talk(voice), quick=(1, 8))
+        self._calls("echo", 14, "long", lambda n, voice: self._echo(), quick=(1, 6), echo=True)
         self._calls(
             "echo-turn", 6, "ordinary", lambda n, voice: self._ordinary(n, voice, "echo_turn"), quick=(1, 8), echo=True
         )
-        self._calls("silence", 6, "ordinary", lambda n, voice: self._silence(), quick=(1, 4))
+        self._calls("silence", 4, "ordinary", lambda n, voice: self._silence(), quick=(1, 4))
         self._calls("both-start", 12, "ordinary", lambda n, voice: self._both_start(), quick=(1, 6))
         self._calls("one-word", 15, "ordinary", lambda n, voice: self._one_word(), quick=(1, 12))
         self._draw.shuffle(self._scenarios)
@@ -401,7 +401,7 @@ class Generator:
         for _ in range(8):
             short = self._draw.random() < 0.35
             text = self._draw.choice(SHORT_INTERRUPTIONS if short else INTERRUPTIONS)
-            after = round(self._draw.uniform(1.0, 8.0), 2)
+            after = round(self._draw.uniform(1.0, 7.0), 2)
             steps.append({"do": "interrupt", "row": "interruption", "after": after, "parts": [{"text": text}],
                           "one_utterance": True, "tags": ["short" if short else "long"]})  # fmt: skip
         return steps
@@ -414,7 +414,7 @@ class Generator:
         for turn, kind in enumerate(kinds):
             if turn % 4 == 0:
                 steps.append(self._go_on())
-            after = round(1.0 + turn % 4 * 3.6 + self._draw.uniform(0, 1.6), 2)
+            after = round(1.0 + turn % 4 * 3.1 + self._draw.uniform(0, 1.4), 2)
             if kind == "backchannel":
                 text = BACKCHANNELS[(turn + 3 * number) % len(BACKCHANNELS)]
                 spoken = {"text": text, "spelled": SPELLED[text]} if text in SPELLED else {"text": text}
@@ -438,9 +438,9 @@ class Generator:
     def _side_talk(self, voice: str) -> list[Step]:
         steps = []
         for turn in range(12):
-            if turn % 3 == 0:
+            if turn % 4 == 0:
                 steps.append(self._go_on())
-            after = round(1.0 + turn % 3 * 5.0 + self._draw.uniform(0, 2.0), 2)
+            after = round(1.0 + turn % 4 * 3.3 + self._draw.uniform(0, 0.6), 2)
             remark = self._side_remark(voice)
             steps.append({"do": "distract", "after": after, **remark, "tags": _side_tags(remark, "speaking")})
         return steps
@@ -455,7 +455,7 @@ class Generator:
         return steps
 
     def _echo(self) -> list[Step]:
-        return [step for _ in range(5) for step in (self._go_on(), {"do": "listen", "row": "echo", "stretch": 4.0})]
+        return [step for _ in range(5) for step in (self._go_on(), {"do": "listen", "row": "echo", "stretch": 3.0})]
 
     def _silence(self) -> list[Step]:
         steps: list[Step] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FILE: Final = Path(__file__).parent / "scenarios.json"
-SHA256: Final = "bdc7bca62ee47603e2e7e95af04e150155eae347cd2331e9243dccc4cd3298f0"
+SHA256: Final = "ddf7260267d9e092b55e6c1226fb0322f35de558d66187dbca6f942acd2147e2"
 DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 Scenario = dict[str, Any]

@@ -45,8 +45,8 @@ def test_every_row_has_three_hundred_turns_and_a_dozen_in_a_quick_run() -> None:
     for quick, enough in ((False, 300), (True, 12)):
         steps = [step for scenario in load_scenarios(quick=quick) for step in scenario["steps"]]
         rows = Counter(step["row"] for step in steps)
-        # A reply of some sixteen seconds makes four stretches of echo.
-        rows["echo"] *= 4
+        # A reply of some fifteen seconds makes five stretches of echo.
+        rows["echo"] *= 5
         together = {
             "ordinary": rows["ordinary"],
             "yesno": rows["yesno"],
