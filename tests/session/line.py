@@ -1,12 +1,22 @@
 """A telephone line on virtual time: what a carrier does with audio, marks and clears, at the port."""
 
 import asyncio
+import math
+import struct
 from dataclasses import dataclass, field
 
 from talkspurt.ports import LineListener
 
 FRAME = b"\x00" * 320
-VOICE = b"\x00\x10\x00\xf0" * 80
+
+
+def _vowel() -> bytes:
+    """Two periods of a vowel at 100 Hz with one resonance: nothing like the tone that the synthesizer's double makes."""
+    period = [math.exp(-n / 30) * math.sin(2 * math.pi * 500 * n / 8000) for n in range(80)]
+    return struct.pack("<160h", *(round(12_000 * sample) for sample in period * 2))
+
+
+VOICE = _vowel()
 
 
 @dataclass

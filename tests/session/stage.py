@@ -106,7 +106,7 @@ async def stage(
         agent=agent,
         model=model,
         locale=locale,
-        settings=settings or Settings(greeting=agent.greeting, yes_or_no=locale.yes_or_no),
+        settings=settings or Settings(greeting=agent.greeting, language=locale.language),
         caller=caller,
         dispatcher=ToolDispatcher(agent, caller, ledger),
         services=Services(

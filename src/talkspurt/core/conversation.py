@@ -528,8 +528,8 @@ class Conversation:
                 return stopped_at + rules.endpointing.wait(pause)
             case Typing(digits):
                 return digits.at + rules.digit_patience
-            case Thinking(since, filled):
-                return rules.max_call if filled else since + self._filler_after
+            case Thinking(since, filled, waited):
+                return rules.max_call if filled else since + self._filler_after(waited)
             case Speaking():
                 return rules.max_call
             case Closing(since):
@@ -539,11 +539,12 @@ class Conversation:
             case Ended():
                 return None
 
-    @property
-    def _filler_after(self) -> float:
-        turn = self._agent.turn
-        waits_for_tool = turn is not None and bool(turn.tools & self._agent.running.keys())
-        return self._settings.tool_filler_after if waits_for_tool else self._settings.filler_after
+    def _filler_after(self, waited: float) -> float:
+        """How long a turn may be without a sound before the agent says that it is busy."""
+        turn, rules = self._agent.turn, self._settings
+        if turn is not None and turn.tools & self._agent.running.keys():
+            return rules.tool_filler_after
+        return max(rules.least_thinking, rules.filler_after - waited)
 
     def _expire(self, now: float) -> None:
         """Act on the deadlines that are due at `now`."""
@@ -578,9 +579,9 @@ class Conversation:
                 self._no_words(floor, now)
             case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
                 self._ignore(floor, now)
-            case Endpointing(utterance=utterance, text=text):
+            case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at):
                 self._commands.append(KnowVoice(utterance))
-                self._take_turn(text or "", "voice", now)
+                self._take_turn(text or "", "voice", now, now - stopped_at)
             case Typing(digits):
                 self._typed(replace(digits, complete=True), now)
             case Thinking():
@@ -601,7 +602,7 @@ class Conversation:
         pause = Pause(self._agent.expectation, habit=self._pace.habit)
         self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
 
-    def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
+    def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float, waited: float = 0.0) -> None:
         """The caller has said something whole: it is the agent's turn."""
         self._end_utterance()
         self._misses = 0
@@ -609,7 +610,7 @@ class Conversation:
         self._quiet_since = now
         self._pace = self._pace.turn_over()
         self._agent.answer(text, source, now)
-        self._enter(Thinking(now))
+        self._enter(Thinking(now, waited=waited))
 
     def _go_on(self, reason: str, utterance: int, now: float) -> None:
         """The voice was not meant to take the turn: the agent goes on from the word where it stopped."""

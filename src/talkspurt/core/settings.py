@@ -39,8 +39,10 @@ class Settings:
     """Silence until it offers help."""
     silence_hangup: float = 30.0
     max_call: float = 1800.0
-    filler_after: float = 1.5
-    """Dead air after the caller's turn until the agent says that it is busy: callers ask "hello?" after about 2 s."""
+    filler_after: float = 1.8
+    """Dead air after the caller's last voice until the agent says that it is busy: they ask "hello?" after about 2 s."""
+    least_thinking: float = 0.5
+    """Seconds that a reply gets in any case before it is bridged: a filler right before the answer only delays it."""
     tool_filler_after: float = 1.0
     reply_timeout: float = 9.0
     """A model that has sent nothing for this long is asked once more, then the agent apologises."""

@@ -75,6 +75,8 @@ class Thinking:
 
     since: float
     filled: bool = False
+    waited: float = 0.0
+    """How long the line had been silent by then: the silence that ended the caller's turn is dead air to them too."""
 
 
 @dataclass(frozen=True, slots=True)
