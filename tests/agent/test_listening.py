@@ -28,7 +28,8 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         |.|I want to return my lamp.|It arrived broken.|I'd like a refund.|Yes.|Yeah.|Sure.|Okay.|Hi.|Hello.
         I don't know.|The blue one.|This one.|I'd like to return my headphones.|I'm calling about my order.
         My order hasn't arrived.|I have a question about my order.|I don't know where it is.|I know what it was.
-        Yes, it is.|No, it wasn't.|That's what I want.|It's order W2378156.|I bought 2 lamps.|I want to log in.
+        Yes, it is.|No, it wasn't.|That's what I want.|It's order W2378156.|I bought 2 lamps.
+        Not that number, the other one.|I want to log in.
         I want to know what the status is.|my order is late?|Operator.|That's all I need|I do.|where is my order
         It was 25 dollars.|Please hang up the phone.|I lost my order number.|Mm-hmm.|Uh-huh.|It's for my daughter.
     """,
@@ -36,8 +37,9 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         I want to return my lamp and|I would like to|I'd like to.|I want|I need|It's my|The|I have a question.
         I've got two things.|So here's the thing.|My name is|The number is.|My order number is|Um.|Uh...|Let me see.
         I want to return the lamp, um|I bought a lamp but|Because|W2378156, no wait|The blue one, I mean
-        My order number is W237.|It's W 2 3 7|237|2 3 7.|I ordered a lamp,|I ordered a -|Well,|So|I was wondering
-        Can you tell me|Hold on.|Just a second.|I'm calling about|Where is my|Where is|Can I ask you something.
+        My order number is W237.|My order number is W.|It's W 2 3 7|237|2 3 7.|I ordered a lamp,|I ordered a -|Well,|So
+        I was wondering
+        Can you tell me|Hold on.|Just a second.|I'm calling about|Where is my|Where is|Can I ask you something?
         My zip is 191
         The red one, actually.|I'm looking for|it was from|We were|Because I|I have another issue.|My order number.
         I'd like|Hi, I'm
@@ -72,6 +74,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
     """,
     (Expectation("identifier", r"\d{4,6}"), OPEN): "1234|12345.",
     (Expectation("identifier", r"\d{4,6}"), COMPLETE): "123456",
+    (Expectation("identifier", "ABC"), UNFINISHED): "A B",
     (Expectation("identifier"), OPEN): "It's AB12345.|I don't know it.",
     (Expectation("identifier"), UNFINISHED): "AB1|It's 12",
     (Expectation("email"), COMPLETE): """
@@ -84,7 +87,8 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         john@example.de|I forgot my email.|Can I use my order number instead?
     """,
     (Expectation("email"), UNFINISHED): """
-        john|John Smith|John.|john dot|john dot smith|john at|john@|john at example|john at example dot|john@example
+        john|You can use john@example|yusuf rossi two four seven five|John Smith|John.|john dot|john dot smith|john at
+        john@|john at example|john at example dot|john@example
         It's|My email is|J-O-H-N|yusuf dot rossi two four seven five|john at example dot com, no wait
         john at mail dot example
         john at example dot com and|okay it's j o h n|Sure, it's john dot
@@ -112,7 +116,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         20 bucks
         About twenty five dollars.
     """,
-    (Expectation("amount"), OPEN): "Twenty five.|25|I don't remember.|One hundred fifty|two hundred",
+    (Expectation("amount"), OPEN): "Twenty five.|25|two five|I don't remember.|One hundred fifty|two hundred",
     (Expectation("amount"), UNFINISHED): "twenty five dollars and|it was|about|twenty, no wait|a hundred and",
     (Expectation("name"), COMPLETE): """
         Yusuf Rossi|Yusuf Rossi.|My name is Ann Li.|It's Ann Li|Mary Ann Smith|yusuf rossi|Ann Rossi, R-O-S-S-I
@@ -171,7 +175,8 @@ def test_half_of_the_pauses_come_after_a_whole_clause() -> None:
 
 
 LISTENING = """
-    Mm-hmm.|Mm-hm|mm hm|MMHM.|Mhm.|Mm.|Mmm...|MMMM|M-M-M|M. M. M. M. M. M.|Mm-mm.|HMM|Hmm.|Um...|Em...|H. M. H. M.
+    Mm-hmm.|Mm-hm|mm hm|MMHM.|Mhm.|Mm.|Mmm...|MMMM|M-M-M|M. M. M. M. M. M.|Yeah, mm-hmm.|Mm-mm.|HMM|Hmm.|Um...|Em...
+    H. M. H. M.
     Um-hum.|HMMHM.|Mm-|Uh-huh.|uh huh|Uh-uh.|Okay.|OK|okay okay|Okay, okay.|Right.|right right|Yeah.|Yeah, yeah.|yep
     I see.|Got it.|Sure.|All right.|Alright.|Oh.|Ah.|Aha.|A-ha.|Wow.|Really?|Oh, okay.|Oh I see.|Yeah, okay.|Yes.
     Right, right, right.|Okay, got it.|you|Thank you.|Great.|Oh really|Okay, thank you|Mm-hmm, mm-hmm.|No problem.|Aaa.

@@ -191,7 +191,7 @@ def _trails(text: str, words: str) -> bool:
         return not (asks and _STRANDED.search(words))
     if _TRAILING_AUXILIARY.search(words):
         return not (_SHORT_ANSWER.search(words) or _ASKED_WITHIN.search(words))
-    return not asks and bool(_ANNOUNCEMENT.search(words))
+    return bool(_ANNOUNCEMENT.search(words))
 
 
 # ── answers to what was asked ─────────────────────────────────────────────────────
@@ -232,7 +232,7 @@ def _identifier(text: str, words: str, pattern: str) -> Completeness:
         return OPEN if len(trailing_characters(text)) >= _ANY_ID else _part_of_a_number(text, words)
     # All digits without the letters that begin the pattern: those were misheard, or left out.
     bare = re.sub(r"^[A-Z]+", "", pattern)
-    if bare not in ("", pattern) and identifiers(digits(text), bare):
+    if bare and identifiers(digits(text), bare):
         return OPEN
     return _part_of_a_number(text, words)
 
@@ -273,7 +273,7 @@ _PLUS: Final = re.compile(r"\b(?:dot|point|period|underscore|dash|hyphen|at)\b|@
 def _email(text: str, words: str) -> Completeness:
     address = email_address(text)
     ending = address.rpartition(".")[2] if address else ""
-    if ending == "co" and words.endswith(("dot uk", "co uk")):
+    if address and words.endswith(("dot uk", "co uk")):
         ending = "uk"
     if address and ending != "co":
         if ending in TOP_DOMAINS:
@@ -298,10 +298,10 @@ def _amount(text: str, words: str) -> Completeness:
     said = numbers(text)
     if not said:
         return OPEN
-    if _UNITS.search(text.lower()) or re.search(r"\d\.\d\d\b", text):
+    if _UNITS.search(text.lower()):
         return COMPLETE
     # "Twelve fifty": dollars and cents.
-    in_cents = len(said) == 2 and len(said[1]) == 2 and not words.endswith(("hundred", "thousand"))
+    in_cents = len(said) == 2 and len(said[1]) == 2
     return COMPLETE if in_cents else OPEN
 
 
@@ -315,7 +315,7 @@ def _name(text: str, words: str) -> Completeness:
     told = _NAME_LEAD_IN.sub("", words)
     names = [word for word in told.split() if len(word) > 1]
     spelled = "".join(word for word in told.split() if len(word) == 1)
-    if spelled and told.split()[-1] in spelled:
+    if re.search(r"(?:^|\s)\w$", told):
         # "Rossi, R O S S I" is spelled to its end; "R O S" is not.
         return COMPLETE if len(names) > 1 and spelled.endswith(names[-1]) else UNFINISHED
     if _OTHER_THAN_AN_ENTITY.search(told):
@@ -354,7 +354,7 @@ def _anything(text: str, words: str) -> Completeness:
     if _CLOSING.match(words):
         return COMPLETE
     run = trailing_characters(text)
-    if run and not _NOT_A_DIGIT.search(words) and len(run) < _ANY_ID and re.search(r"\d", run):
+    if run and not _NOT_A_DIGIT.search(words) and len(run) < _ANY_ID:
         # Nothing but a few digits, or a number that was called one: the shortest that callers give has five.
         alone = _SHORT_NUMBER.match(text) is not None
         if alone or _CALLED_A_NUMBER.search(words) or re.match(r"[A-Z]+\d", run):
@@ -368,10 +368,9 @@ def _anything(text: str, words: str) -> Completeness:
 # ── while the agent speaks ────────────────────────────────────────────────────────
 
 _LONGEST_BACKCHANNEL: Final = 4
-_HUM: Final = re.compile(r"(?:[ue]h?)?[hm]*m[hm]*(?:hu?m+)*")
+_HUM: Final = re.compile(r"(?=.*m)(?:[ue]h?)?(?:[hm]|(?<=m)hum)+")
 """What Whisper tiny.en writes for a hum, without spaces and marks. Measured on flite's, espeak's and synthetic
 hums at 8 kHz: "Mm-hmm.", "MMHM.", "Mmm...", "M-M-M", "M. M. M. M.", "HMM", "Um...", "Em..."."""
-_LONGEST_HUM: Final = 30
 _LISTENING: Final = frozenset(
     _phrases("""
     uh huh, uh uh, uhuh, a ha, aha, ah ha, ah, ahh, aah, aaa, a, uh, oh, ooh, ohh, okay, ok, okey, kay, alright,
@@ -386,7 +385,7 @@ _LISTENING: Final = frozenset(
 
 def _is_hum(text: str) -> bool:
     letters = re.sub(r"[^a-z0-9]", "", text.lower())
-    return len(letters) <= _LONGEST_HUM and bool(_HUM.fullmatch(letters))
+    return bool(_HUM.fullmatch(letters))
 
 
 def _is_listening(phrase: str) -> bool:
