@@ -86,6 +86,19 @@ def test_the_rest_is_the_locales() -> None:
     assert known.completeness("AB123456", CODE) is Completeness.COMPLETE
 
 
+def test_half_an_id_of_the_agents_own_is_unfinished_whatever_was_asked() -> None:
+    known = language(
+        expects={"order": Expectation("identifier", r"W\d{7}"), "pin": Expectation("identifier", r"\d{8}")}
+    )
+    for asked in (ANYTHING, Expectation("yes_no")):
+        assert known.completeness("No, it's W237, 81.", asked) is Completeness.UNFINISHED
+        assert known.completeness("Where is my order? It's W 2 3 7 8 1 5.", asked) is Completeness.UNFINISHED
+        assert known.completeness("No, it's W2378156.", asked) is Completeness.OPEN
+        assert known.completeness("I paid 123456", asked) is Completeness.OPEN
+        assert known.completeness("W2378 is what it says", asked) is Completeness.OPEN
+    assert known.completeness("19122", Expectation("zip")) is Completeness.COMPLETE
+
+
 def test_the_bundled_agent_states_its_order_number() -> None:
     order = Expectation("identifier", r"W\d{7}")
     known = create_agent("sqlite+aiosqlite://").language(ENGLISH.language)

@@ -51,10 +51,11 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
     """,
     (Expectation("yes_no"), OPEN): """
         |I guess so.|Well I don't know.|What was the question?|Right.|No, I want the keyboard instead.|The blue one.
-        Yes, cancel it.|No, it's the lamp and not the keyboard.|Yes if it's free.
+        Yes, cancel it.|No, it's the lamp and not the keyboard.|Yes if it's free.|No, it's W2378157.|Yes, I can wait.
     """,
     (Expectation("yes_no"), UNFINISHED): """
-        Yes, but|Yes and|No, wait.|No, I mean|Um.|Yes, I|No, it's|Let me think.|Yes,|Well|Hold on.|No, because
+        Yes, but|Yes and|No, wait.|No, I mean|Um.|Yes, I|No, it's|Let me think.|No, W237.|No, it's W 23.|Yes,|Well
+        Hold on.|No, because
         Yes, but only the|Yeah, um|I would like to|No, actually
     """,
     (ORDER, COMPLETE): """

@@ -36,7 +36,8 @@ QUESTIONS = {
     "identifier": """
         Can I have your order number?|Could you tell me your order number, please?|What's your order number?
         May I have the tracking number?|And your order number?|Please tell me your order number.
-        Do you have your order number?|What is your member ID?|Could I get your account number please?
+        Do you have your order number?|Would you be able to tell me the order number?|What is your member ID?
+        Could I get your account number please?
         What's your order number? It's in your confirmation email.|I'll need your reference number.
         Let's try the keypad: please type the digits of your order number, then press hash.|What's the number?
         Sorry, I didn't get that. Could you say the order number one digit at a time?|Great, what's the coupon code?
@@ -52,7 +53,8 @@ QUESTIONS = {
         To keep your account safe, what's the five digit ZIP code?
     """,
     "phone": """
-        What's the best number to reach you?|What is your phone number?|Could I have your mobile number?
+        What's the best number to reach you?|What is your phone number?|Is there a phone number we can reach you at?
+        Could I have your mobile number?
         What's a good callback number?|Which phone number is on the account?
     """,
     "amount": "How much did you pay?|How much was the charge?|What was the amount?|What's the total amount?",

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from talkspurt.agent.dialogue import Dialogue, Slot, SlotKind, Wordings
 from talkspurt.agent.questions import last_question
-from talkspurt.agent.spoken import identifiers
+from talkspurt.agent.spoken import identifiers, trailing_characters
 from talkspurt.core.language import Completeness, Expectation, Kind, Language
 from talkspurt.errors import ConfigurationError
 
@@ -75,6 +75,7 @@ class AgentLanguage:
         self._named = tuple(_noun(slot) for slot in slots if slot.kind == "identifier")
         patterns = {slot.pattern for slot in slots if slot.kind == "identifier"}
         patterns |= {expectation.pattern for _, expectation in stated if expectation.kind == "identifier"}
+        self._patterns = frozenset(patterns)
         self._only = Expectation("identifier", patterns.pop()) if len(patterns) == 1 else None
         """The one kind of id this agent knows: what "the number" means here."""
 
@@ -98,8 +99,11 @@ class AgentLanguage:
         return self._language.yes_or_no(text)
 
     def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
-        """As the locale reads it."""
-        return self._language.completeness(text, expectation)
+        """As the locale reads it; but half an id of this agent's own is unfinished whatever was asked."""
+        read = self._language.completeness(text, expectation)
+        if expectation.kind in ("anything", "yes_no") and any(_begins(text, pattern) for pattern in self._patterns):
+            return Completeness.UNFINISHED
+        return read
 
     def is_backchannel(self, text: str, /) -> bool:
         """As the locale reads it."""
@@ -112,6 +116,14 @@ class AgentLanguage:
 
 def _tells(question: str, expectation: Expectation) -> bool:
     return expectation.kind == "identifier" and bool(identifiers(question, expectation.pattern))
+
+
+def _begins(text: str, pattern: str) -> bool:
+    """Whether `text` ends in the beginning of an id: only of one that begins with letters can that be told."""
+    letters = re.match(r"[A-Z]+", pattern)
+    if letters is None or identifiers(text, pattern):
+        return False
+    return re.fullmatch(rf"{letters.group()}\d+", trailing_characters(text)) is not None
 
 
 def _wordings(slot: Slot) -> Iterator[Statement]:

@@ -127,13 +127,15 @@ _PREPOSITIONS: Final = _any_of("""
     to, of, for, with, from, at, by, about, into, without, between, under, regarding, like, called, dot, underscore,
     hyphen, dash
 """)
-_EXCEPT_AFTER: Final = r"(?<!guess )(?<!think )(?<!hope )(?<!suppose )so|(?<! [a-z\d] )[ai]"
-"""Unfinished but in "I guess so", and in a word that is spelled: "R-O-S-S-I"."""
+_EXCEPT_AFTER: Final = (
+    r"(?<!guess )(?<!think )(?<!hope )(?<!suppose )so|(?<!can )(?<!will )(?<!'ll )wait|(?<! [a-z\d] )[ai]"
+)
+"""Unfinished but in "I guess so", "I'll wait", and in a word that is spelled: "R-O-S-S-I"."""
 _HESITATIONS: Final = r"u+m+|(?<!uh )u+h+|e+r+m?|(?<!m )(?<!mm )h+m+|you know|well"
 _SEARCHING: Final = _any_of("""
     let's see, let me see, let me check, let me think, let me look, let me find it, let me get it, one second,
     one moment, one minute, one sec, 1 second, 1 moment, 1 minute, a second, a moment, a minute, a sec, hold on,
-    hang on, wait, bear with me
+    hang on, bear with me
 """)
 _CORRECTING: Final = _any_of("no wait, wait no, i mean, sorry, actually, or rather, make that, scratch that")
 _OBJECT_WANTING: Final = (
@@ -208,7 +210,12 @@ def _yes_no(text: str, words: str) -> Completeness:
         return UNFINISHED
     if answer is None:
         return OPEN
-    return COMPLETE if answer or len(words.split()) <= _LONG_REFUSAL else OPEN
+    if answer:
+        return COMPLETE
+    # "No, W237" corrects an id that was read back.
+    if _part_of_a_number(text, words) is UNFINISHED:
+        return UNFINISHED if len(trailing_characters(text)) < _ANY_ID else OPEN
+    return COMPLETE if len(words.split()) <= _LONG_REFUSAL else OPEN
 
 
 _NOT_A_DIGIT: Final = re.compile(

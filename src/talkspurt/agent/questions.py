@@ -73,6 +73,7 @@ _TELL: Final = (
 _REQUEST: Final = re.compile(
     rf"(?:can|could|may|might) (?:i|we) (?:please |just |also |quickly )*(?:have|get|take|ask|see|grab|hear|know)\b"
     rf"|(?:can|could|would|will) you (?:please |just |also |kindly )*{_TELL}\b"
+    rf"|(?:would|are) you (?:be )?able to {_TELL}\b|is there an? (?:\w+ )?(?:phone|number|e-?mail)\b"
     rf"|(?:would|do) you mind (?:telling|giving|saying|spelling|repeating|reading|providing|confirming|typing)\b"
     r"|(?:do|would|did) you (?:happen to )?(?:have|know|remember|recall|get) (?:your|the|that|an?|it)\b(?=.*\b"
     r"(?:number|code|zip|postcode|id|e-?mail address)\b)"
