@@ -32,7 +32,7 @@ def read_question(said: str) -> Expectation:
     clauses = [clause for clause in _CLAUSE_END.split(question) if re.search(r"[a-z]", clause)]
     if _ANYTHING_ELSE.search(question):
         return ANYTHING
-    if _YES_OR_NO.search(question) or (asked and _TAG.search(question)):
+    if _YES_OR_NO.search(question) or _TAG.search(question):
         return Expectation("yes_no")
     for clause in reversed(clauses):
         words = _LEAD_IN.sub("", clause)
