@@ -5,10 +5,16 @@ import sys
 
 from benchmarks.turns.run import place_calls
 
+from talkspurt.errors import TalkspurtError
+
 
 def main() -> int:
-    """Returns 1 when a call is missing, for a figure counts only from a run with nothing left out."""
-    run = place_calls(quick=os.environ.get("QUICK") == "1", fresh=os.environ.get("FRESH") == "1")
+    """Returns 1 when a call is missing, for a figure counts only from a run with nothing left out; 2 without a run."""
+    try:
+        run = place_calls(quick=os.environ.get("QUICK") == "1", fresh=os.environ.get("FRESH") == "1")
+    except (TalkspurtError, RuntimeError) as error:
+        print(f"no calls were placed: {error}", file=sys.stderr)
+        return 2
     return 1 if run.failed or run.missing else 0
 
 
