@@ -29,7 +29,8 @@ QUESTIONS = {
         I'm sorry, I don't know that.|Which item would you like to return?|Why would you like to return it?
         Just to be sure: do you want to return an item, or check an order?|What's your order number or your email?
         What's your ZIP code and your phone number?|When did you order it?
-        What's your email, your ZIP code?|Have the order ready.|What a nice email address.|Could you say that again, please?
+        What's your email, your ZIP code?|Have the order ready.|What a nice email address.
+        Could you say that again, please?
         How do you spell your last name?|Would you like the lamp or the keyboard?|Could you tell me what is wrong?
         What can I do for you?|Do you have any other questions?|I've sent it to your email.|What's the color?
         I see orders ending in 8 1 5 6 and 0 0 0 1. Which one is it?|Where is the order number printed?
