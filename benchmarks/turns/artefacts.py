@@ -151,7 +151,7 @@ class CallArtefact:
     scenario: dict[str, Any]
     """The scenario as frozen: `id`, `agent`, `voice`, `channel` (band-pass, noise, SNR, echo, loss, jitter), …"""
     stamp: str
-    """Scenario hash, revision and configuration: artefacts with another stamp are not of this run."""
+    """Digests of the scenario, and of code and configuration: artefacts with another stamp are not of this run."""
     call_sid: str
     seconds: float
     greeting: str
@@ -182,7 +182,7 @@ class Run:
 
     quick: bool
     stamp: str
-    """Revision and configuration; each call's own stamp adds its scenario's hash."""
+    """Digest of code and configuration; each call's own stamp adds its scenario's hash."""
     calls: tuple[str, ...]
     """The scenarios of this run that have artefacts."""
     failed: tuple[str, ...]

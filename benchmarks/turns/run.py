@@ -1,8 +1,8 @@
 """Places the benchmark's calls: one real server in a process of its own, at most five calls at once, in real time.
 
-Resumable: a call whose artefacts carry the same stamp (its scenario, the revision of the code, the
-configuration) is not placed again; `fresh` places all. Bounded: after `seconds` no new call begins.
-A call that fails is written down and the others go on.
+Resumable: a call whose artefacts carry the same stamp (its scenario, the code, the configuration) is
+not placed again; `fresh` places all. Bounded: after `seconds` no new call begins. A call that fails is
+written down and the others go on.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import time
 import wave
 from collections.abc import Mapping, Sequence
@@ -41,6 +40,7 @@ from benchmarks.turns.voices import Part, Samples, Utterance, Voices, background
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+import talkspurt
 from talkspurt.simulate.child_server import child_server
 from talkspurt.simulate.twilio import TwilioDouble
 
@@ -59,6 +59,8 @@ STEP_SECONDS: Final = {
     "answer": 7.0, "interrupt": 7.0, "distract": 4.0, "remark": 8.0, "listen": 18.0, "stay_silent": 14.0,
 }  # fmt: skip
 """About how long each step takes; only the order of the calls depends on it."""
+PLACING: Final = ("agents.py", "artefacts.py", "brain.py", "caller.py", "channel.py", "run.py", "voices.py")
+"""The files of this package that decide how a call goes; its scenario is stamped apart."""
 BACKGROUNDS: Final = ("babble", "street", "music")
 
 
@@ -146,21 +148,18 @@ def _recordings() -> Path | None:
 
 
 def _revision() -> str:
-    """The commit, and what in the working copy differs from it, of all that decides how a call goes."""
-    what = ["src", "benchmarks/turns", "pyproject.toml"]
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD").strip()
-        changes = _git("diff", "HEAD", "--", *what) + _git("ls-files", "--others", "--exclude-standard", "--", "src")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    settings = "".join(f"{k}={v}\n" for k, v in sorted(os.environ.items()) if k.startswith("TALKSPURT_"))
-    changed = hashlib.sha256((changes + settings).encode()).hexdigest()[:12] if changes or settings else "clean"
-    return f"{head} {changed}"
+    """A digest of all that decides how a call goes: the package, this half of the benchmark, the configuration.
 
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return done.stdout
+    Contents and not the commit: a change to the documents or to the measuring half must not cost an hour.
+    """
+    digest = hashlib.sha256()
+    source = Path(talkspurt.__file__).parent
+    for path in [*sorted(source.rglob("*.py")), *(Path(__file__).with_name(name) for name in PLACING)]:
+        digest.update(path.name.encode() + path.read_bytes())
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("TALKSPURT_"):
+            digest.update(f"{name}={value}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _is_placed(scenario: Scenario, stamps: Mapping[str, str]) -> bool:
