@@ -438,7 +438,8 @@ def _align_window(
                      if reached and index == reached[0]), None)  # fmt: skip
     path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before, going_on)
     stretches: list[Stretch] = []
-    owner = np.searchsorted(starts, path, side="right") - 1
+    owner_of_states = np.repeat(np.arange(len(texts)), np.diff(starts))
+    owner = owner_of_states[path]
     leaps = np.flatnonzero((np.diff(owner) != 0) | (np.diff(path) < 0) | (np.diff(path) > 2)) + 1
     for begin, end in pairwise([0, *leaps.tolist(), len(path)]):
         which = int(owner[begin])
@@ -453,10 +454,14 @@ def _align_window(
                 distance=float(distances[begin:end].mean()),
                 entry=float(places[0]) * HOP_SECONDS,
                 exit=float(places[-1] + 1) * HOP_SECONDS,
-                continues=begin == 0 and going_on is not None and going_on < path[0] <= going_on + 2,
+                continues=begin == 0 and _goes_on(going_on, int(path[0]), owner_of_states),
             )
         )
     return stretches, (texts[int(owner[-1])][0], int(path[-1] - starts[owner[-1]]))
+
+
+def _goes_on(reached: int | None, frame: int, owner: NDArray[np.int64]) -> bool:
+    return reached is not None and reached < frame <= reached + 2 and bool(owner[frame] == owner[reached])
 
 
 def _merged(first: Stretch, second: Stretch) -> Stretch:

@@ -415,7 +415,7 @@ def _templates(folder: Path) -> Templates:
 
 def _measure_one(folder: Path) -> Measured | str:
     try:
-        return measure_folder(folder, _templates(folder.parent / "templates"))
+        return measure_folder(folder, _templates(folder.parent.parent / "turn-templates"))
     except (OSError, ValueError, KeyError, TypeError, wave.Error) as error:
         return f"{folder.name} cannot be measured: {type(error).__name__}: {error}"
 
