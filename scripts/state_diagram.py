@@ -19,7 +19,9 @@ DEADLINES: Final[dict[str, str]] = {
     "Hearing": "`max_utterance`: what there is gets transcribed",
     "Endpointing": "without words `transcript_patience`, with words what `endpointing` says to the pause, "
     "both from the last voiced sample: the turn is taken, or the agent says that it did not hear",
-    "Typing": "`digit_patience` since the last key: the entry is complete",
+    "Typing": "`digit_patience` since the last key, longer while more must come: the entry is complete",
+    "Collecting": "the secret's own patience since its prompt was heard or the last key, and 60 s in all: it is whole, "
+    "asked for again, or given up",
     "Thinking": "`filler_after`, or `tool_filler_after` when a tool runs: says so; then the turn's own watchdogs",
     "Speaking": "the turn's own watchdogs",
     "Closing": "`closing_timeout`: hangs up unheard",

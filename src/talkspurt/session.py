@@ -26,8 +26,10 @@ from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
     CancelTool,
+    CollectSecret,
     Command,
     Count,
+    DiscardSecret,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -38,6 +40,7 @@ from talkspurt.core.commands import (
     Record,
     RequestReply,
     RunTool,
+    RunWithSecret,
     Speak,
     StopPlayback,
     Transcribe,
@@ -58,6 +61,7 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
+    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -74,11 +78,13 @@ from talkspurt.core.events import (
 from talkspurt.core.settings import Settings
 from talkspurt.core.states import Ended, Floor
 from talkspurt.effects.dispatcher import ToolDispatcher
+from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import Pacer, read_mark
 from talkspurt.media.segment_audio import SegmentAudio
 from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtTracker
+from talkspurt.media.tones import ToneMuter
 from talkspurt.ports import (
     LINE_RATE_HZ,
     Call,
@@ -164,7 +170,9 @@ class Session:
         self.attachment = self._conversation.attachment
         """The number of the current media attachment; a call has several, one after the other."""
         self._received = 0
-        """Samples of the caller since the session began."""
+        """Samples of the caller since the session began, without those that the muter holds."""
+        self._pad = SecretPad()
+        self._muter = ToneMuter()
         self._talkspurts = 0
         self._windows = 0
         """Windows of the talkspurt under way."""
@@ -276,7 +284,11 @@ class Session:
     # ── the line ──────────────────────────────────────────────────────────────────
 
     def line_audio(self, pcm: bytes) -> None:
-        """The caller's next audio."""
+        """The caller's next audio. The tones of a secret's keys go no further than this."""
+        if self._pad.claims(self._now):
+            pcm = self._muter.feed(pcm)
+        elif self._muter.held:
+            pcm = self._muter.flush() + pcm
         self._received += len(pcm) // 2
         self._evidence.hear(pcm)
         self._recent += pcm
@@ -299,8 +311,13 @@ class Session:
         self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
 
     def line_digit(self, digit: str) -> None:
-        """The caller pressed a key."""
-        self._post(DigitPressed(digit))
+        """The caller pressed a key. One that may be a secret's is told to nobody but its pad."""
+        if self._pad.claims(self._now):
+            fact = self._pad.press(digit, self._now)
+            if fact is not None:
+                self._post(fact)
+        else:
+            self._post(DigitPressed(digit))
 
     def line_closed(self, *, hung_up: bool) -> None:
         """The current attachment is over."""
@@ -319,7 +336,7 @@ class Session:
                     self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))
             return
         # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
-        at = self._now - (self._received / LINE_RATE_HZ - fact.at)
+        at = self._now - self._muter.held / LINE_RATE_HZ - (self._received / LINE_RATE_HZ - fact.at)
         if isinstance(fact, TalkspurtStarted):
             self._talkspurts += 1
             self._windows = 0
@@ -423,6 +440,15 @@ class Session:
                 self._tools[tool_call] = self._start(self._run_tool(command))
             case CancelTool(tool_call):
                 self._cancel(self._tools.pop(tool_call, None))
+            case CollectSecret(tool_call, rules):
+                self._pad.collect(tool_call, rules)
+            case RunWithSecret(tool_call):
+                # At once: whatever comes to the pad while the task has not begun, the digits are out of it.
+                secret = self._pad.take(tool_call, self._now)
+                self._tools[tool_call] = self._start(self._run_with_secret(tool_call, secret))
+            case DiscardSecret(tool_call):
+                self._pad.discard(tool_call, self._now)
+                self._dispatcher.forget_secret(tool_call)
             case ExecuteEffect(tool_call, proposal):
                 self._start_effect(self._execute_effect(tool_call, proposal))
             case WithdrawEffect(proposal):
@@ -514,10 +540,14 @@ class Session:
         self._tool_returned(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
         self._tools.pop(command.tool_call, None)
 
+    async def _run_with_secret(self, tool_call: str, secret: str | None) -> None:
+        self._tool_returned(await self._dispatcher.run_with_secret(tool_call, secret))
+        self._tools.pop(tool_call, None)
+
     async def _execute_effect(self, tool_call: str, proposal: str) -> None:
         self._tool_returned(await self._dispatcher.execute(tool_call, proposal))
 
-    def _tool_returned(self, fact: ToolReturned | EffectProposed) -> None:
+    def _tool_returned(self, fact: ToolReturned | EffectProposed | SecretRequested) -> None:
         self._post(fact)
         if self.caller.handover_target is not None:
             self._post(EndRequested("handover"))

@@ -17,12 +17,14 @@ from core.call_world import (
     Says,
     Stalls,
     Voices,
+    Wants,
     World,
     settings,
     words,
 )
 from talkspurt.core.commands import ExecuteEffect, RunTool, Speak
 from talkspurt.core.conversation import Conversation
+from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import (
     UNKNOWN_VOICE,
     CallerHungUp,
@@ -31,11 +33,13 @@ from talkspurt.core.events import (
     LineOpened,
     PartlyTranscribed,
     ReplyTextReceived,
+    SecretEntered,
+    SecretProgress,
     SpeechStarted,
     ToolReturned,
     Voice,
 )
-from talkspurt.core.states import Closing, Ended, Lost, Opening, Speaking
+from talkspurt.core.states import Closing, Collecting, Ended, Lost, Opening, Speaking
 
 RULES = settings(max_call=90.0, max_digits=4)
 PATIENCE = RULES.closing_timeout + RULES.lost_line_patience
@@ -53,6 +57,7 @@ class Fate:
             rules=RULES,
             default_reply=self._reply,
             tool=self._tool,
+            keyed=self._keyed,
             effect=self._effect,
             voice=self._voice,
             transcribe=self._transcribe,
@@ -72,14 +77,17 @@ class Fate:
             text = words(f"r{reply}.{sentence}", self.chance.choice([2, 5, 12]))
             parts.append(Says(f"{text}. ", after=self.chance.choice([0.05, 0.3, 2.0])))
         tools = range(self.chance.choice([0, 0, 1, 1, 2]))
-        parts.extend(Asks(self.chance.choice(["look", "refund", "refund"])) for _ in tools)
+        parts.extend(Asks(self.chance.choice(["look", "refund", "refund", "verify"])) for _ in tools)
         if self._odds(12):
             parts.append(Asks("end_call"))
         if self._odds(8):
             parts.append(Fails() if self._odds(2) else Stalls())
         return parts
 
-    def _tool(self, command: RunTool) -> Returns | Proposes | None:
+    def _tool(self, command: RunTool) -> Returns | Proposes | Wants | None:
+        if command.name == "verify" and not self._odds(8):
+            shortest, longest = self.chance.choice([(4, 4), (4, 4), (2, 6)])
+            return Wants(EntryRules(shortest, longest), self.chance.choice([0.05, 0.05, 1.5]))
         after = self.chance.choice([0.1, 0.1, 0.5, 3.0, 25.0])
         if self._odds(10):
             return None
@@ -89,6 +97,9 @@ class Fate:
             question = f" Shall {words(f'p{number}.q', 2)}?" if self.chance.choice([True, True, False]) else ""
             return Proposes(" ".join(details) + question, f"p{number}", after)
         return Returns(f'"{command.tool_call}"', after)
+
+    def _keyed(self, _secret: str) -> Returns | None:
+        return None if self._odds(8) else Returns('"keyed"', self.chance.choice([0.1, 1.0]))
 
     def _effect(self, command: ExecuteEffect) -> Returns | None:
         if self._odds(6):
@@ -183,6 +194,20 @@ class Fate:
     def press(self) -> None:
         self.world.types(self.chance.choice(["1", "5#", "12#", "*", "#", "x", "12345"]), pause=0.2)
 
+    def key_in(self) -> None:
+        """Key in a secret when one is asked for: at once or when asked to, whole or not."""
+        world = self.world
+        if self._odds(2):
+            for _ in range(60):
+                if isinstance(world.floor, Collecting | Ended):
+                    break
+                world.run(0.1)
+        pause = self.chance.choice([0.1, 0.4, 3.0])
+        for key in self.chance.choice(["DBCA", "DBCA", "DBCA", "DBCA#", "CAB", "D#", "BA*", "#", "x"]):
+            # Who keys in a secret that nobody asked for tells it to everyone.
+            if self.alive and (world.pad.claims(world.now) or key not in "ABCD"):
+                world.types(key, pause)
+
     def line(self) -> None:
         """Lose the line, or get one (a first, another, or a second at once)."""
         world = self.world
@@ -193,10 +218,13 @@ class Fate:
 
     def repeat(self) -> None:
         """Some news comes again. Text and keys have no id, and a dead line is not opened again."""
+        current = self.world.referee.collecting
         recent = [
             event
             for event in self.world.delivered[-60:]
-            if not isinstance(event, ReplyTextReceived | DigitPressed | LineOpened | EndRequested | CallerHungUp)
+            # How many digits there are is no news that could be stale, as long as they are collected.
+            if not (isinstance(event, SecretProgress | SecretEntered) and event.tool_call == current)
+            and not isinstance(event, ReplyTextReceived | DigitPressed | LineOpened | EndRequested | CallerHungUp)
         ]
         if recent:
             event = self.chance.choice(recent)
@@ -248,6 +276,7 @@ class Fate:
         *([answer] * 4),
         *([agree] * 6),
         *([cut_in] * 3),
+        *([key_in] * 4),
         press,
         line,
         move,

@@ -4,6 +4,7 @@ It knows only events, commands and the world's own account of the line; of the c
 reads no more than who owns the running reply, and the ledger's account of each segment.
 """
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
     CancelTool,
+    CollectSecret,
     Command,
     Count,
+    DiscardSecret,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -20,20 +23,34 @@ from talkspurt.core.commands import (
     Record,
     RequestReply,
     RunTool,
+    RunWithSecret,
     Speak,
     StopPlayback,
     Transcribe,
     WithdrawEffect,
 )
 from talkspurt.core.conversation import Conversation
-from talkspurt.core.events import EffectProposed, Event, ReplyCompleted, ReplyFailed, ReplyToolRequested, ToolReturned
+from talkspurt.core.events import (
+    DigitPressed,
+    EffectProposed,
+    Event,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyToolRequested,
+    ToolReturned,
+)
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.log import RUNNING
+from talkspurt.core.secret_entry import PROMPTS
 from talkspurt.core.sentences import flush, take_sentences
-from talkspurt.core.states import Ended, Endpointing, Hearing, Speaking, Thinking, Yielding
+from talkspurt.core.states import Collecting, Ended, Endpointing, Hearing, Lost, Speaking, Thinking, Yielding
 
 if TYPE_CHECKING:
     from core.call_world import World
+
+
+_SECRET = re.compile("[A-D]{2}")
+"""Secrets are keyed in with letters here, two of which stand side by side in nothing else that is written down."""
 
 
 def joined(entries: list[Entry]) -> list[Entry]:
@@ -68,6 +85,11 @@ class Referee:
         """The tool call of every effect executed, by proposal."""
         self.withdrawn: set[str] = set()
         self.proposed: dict[str, EffectProposed] = {}
+        self.collecting: str | None = None
+        """The tool call that has the caller's keys."""
+        self.collected: Counter[str] = Counter()
+        """How often the caller was asked, by tool call."""
+        self.keyed: set[str] = set()
         self.end: EndCall | None = None
         self.guessed_tools: set[str] = set()
         """What the model asked for in a reply that nobody has turned to yet."""
@@ -79,7 +101,10 @@ class Referee:
     def before(self, event: Event | None) -> None:
         """Take note of an event."""
         self._callers = self.world.callers_turns
+        assert self.world.pad._tool_call == self.collecting, "the pad collects for somebody else"
         match event:
+            case DigitPressed(digit):
+                assert digit not in set("ABCD"), "a digit of a secret"
             case ReplyCompleted(reply) | ReplyFailed(reply, _) if self.replies.get(reply) == "open":
                 self.replies[reply] = "over"
             case ToolReturned(tool_call, content) if self.tools.get(tool_call, "") is None:
@@ -110,10 +135,13 @@ class Referee:
             self.dead_replies |= {reply for reply in self.replies if reply != newest}
         for command in commands:
             self._check(command, event)
+        if self.collected:
+            self.check_secret(repr((event, commands, conversation.floor)))
         self._check_state(conversation)
 
     def _check(self, command: Command, event: Event | None) -> None:
-        assert self.end is None or isinstance(command, Count | WithdrawEffect | Record), f"{command} after the end"
+        late = Count | WithdrawEffect | DiscardSecret | Record
+        assert self.end is None or isinstance(command, late), f"{command} after the end"
         match command:
             case BeginUtterance(utterance):
                 assert not self.utterance_open
@@ -149,6 +177,25 @@ class Referee:
                 assert self.tools[tool_call] is None
                 assert tool_call not in self.executed.values(), "a confirmed effect was cancelled"
                 self.tools[tool_call] = ""
+            case CollectSecret(tool_call):
+                assert self.tools[tool_call] is None, "a secret for a tool that has answered"
+                assert tool_call not in self.keyed, "a secret asked for again"
+                assert self.collecting in (None, tool_call), "two secrets at once"
+                self.collecting = tool_call
+                self.collected[tool_call] += 1
+                assert self.collected[tool_call] <= PROMPTS
+            case RunWithSecret(tool_call):
+                assert self.collecting == tool_call
+                self.collecting = None
+                self.keyed.add(tool_call)
+                rules, there = self.world.rules_of[tool_call], len(self.world.pad._digits)
+                assert rules.shortest <= there <= rules.longest, "a secret that is not whole"
+            case DiscardSecret(tool_call):
+                if self.collecting == tool_call:
+                    self.collecting = None
+                if self.tools.get(tool_call, "") is None and tool_call not in self.keyed:
+                    # The conversation decides what the model is told.
+                    self.tools[tool_call] = ""
             case ExecuteEffect():
                 self._check_effect(command)
             case WithdrawEffect(proposal):
@@ -177,6 +224,8 @@ class Referee:
                 received = self.world.model_said.get(reply, "").split()
                 assert word in received, f"{word} came when reply {reply} had been cancelled"
                 assert reply not in self.dead_replies, f"{word} of a reply that the caller has answered"
+            if origin in self.world.prompts:
+                assert self.world.prompts[origin] == self.collecting, f"{word} for a secret that nobody collects"
             if origin in self.proposed:
                 assert origin not in self.withdrawn, f"{word} of a withdrawn proposal"
 
@@ -235,7 +284,21 @@ class Referee:
             assert not suspended
         if suspended or turn is None:
             assert conversation._agent.playback.silent, "speech that nobody owns"
+        secret = conversation._agent.secret
+        assert (secret.tool_call if secret is not None else None) == self.collecting
+        if secret is not None:
+            assert isinstance(floor, Thinking | Speaking | Yielding | Hearing | Endpointing | Collecting | Lost), floor
+            assert turn is not None
+            assert secret.tool_call in turn.tools & conversation._agent.running.keys()
+        if isinstance(floor, Collecting):
+            assert secret is not None
+            assert suspended
         self._now = max(self._now, self.world.now)
+
+    def check_secret(self, written: str) -> None:
+        """No digit of a secret is in what the conversation was given, or gave."""
+        found = _SECRET.search(written)
+        assert found is None, f"{found} in {written}"
 
     def _check_order(self, history: tuple[Entry, ...]) -> None:
         """A language model accepts this: every call has its one answer right behind it."""
@@ -257,6 +320,7 @@ class Referee:
         history = world.history
         assert isinstance(world.floor, Ended)
         self._check_order(history)
+        self.check_secret(repr(history))
         self._check_answers(history)
         self._check_words(history)
         if not any(isinstance(entry, ToolAnswered) and entry.content == RUNNING for entry in history):

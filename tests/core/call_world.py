@@ -21,7 +21,9 @@ from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
     CancelTool,
+    CollectSecret,
     Command,
+    DiscardSecret,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -29,11 +31,13 @@ from talkspurt.core.commands import (
     Phrase,
     RequestReply,
     RunTool,
+    RunWithSecret,
     Speak,
     StopPlayback,
     Transcribe,
 )
 from talkspurt.core.conversation import Conversation
+from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import (
     UNKNOWN_VOICE,
     DigitPressed,
@@ -46,6 +50,7 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
+    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -60,8 +65,10 @@ from talkspurt.core.events import (
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered
 from talkspurt.core.language import ANYTHING, Completeness, Expectation
+from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.core.settings import Settings
 from talkspurt.core.states import Ended, Floor
+from talkspurt.effects.secrets import SecretPad
 
 LETTERS_PER_SECOND = 13.0
 """How fast the world's synthesizer speaks: near the core's own guess, yet not the same."""
@@ -170,6 +177,14 @@ class Proposes:
 
 
 @dataclass(frozen=True)
+class Wants:
+    """A tool needs a secret. Its prompt consists of words that say so."""
+
+    rules: EntryRules = field(default_factory=lambda: EntryRules(shortest=4, longest=4))
+    after: float = 0.1
+
+
+@dataclass(frozen=True)
 class Voices:
     """How the synthesizer treats a segment: begins after `after`, has all of it `more` later, or fails in between."""
 
@@ -220,7 +235,9 @@ class World:
     replies: deque[list[Part]] = field(default_factory=deque)
     """Scripts for the model, one per request; then `default_reply`."""
     default_reply: Callable[[int], list[Part]] = lambda reply: [Says(f"{words(f'r{reply}.0', 5)}. ")]
-    tool: Callable[[RunTool], Returns | Proposes | None] = lambda _command: Returns()
+    tool: Callable[[RunTool], Returns | Proposes | Wants | None] = lambda _command: Returns()
+    keyed: Callable[[str], Returns | None] = lambda _secret: Returns('{"verified":true}')
+    """What a tool that wanted a secret does with it."""
     effect: Callable[[ExecuteEffect], Returns | None] = lambda _command: Returns('{"done":true}')
     voice: Callable[[Speak], Voices | None] = lambda _command: Voices()
     transcribe: Callable[[str], tuple[float, str | None] | None] = lambda text: (0.15, text)
@@ -256,6 +273,12 @@ class World:
         """The text of every reply that reached the conversation while somebody waited for it."""
         self.recognised: dict[tuple[int, int], str] = {}
         """What the recognizer answered, by utterance and revision."""
+        self.pad = SecretPad()
+        self.taken: dict[str, str | None] = {}
+        """What each tool got of the caller's secret."""
+        self.prompts: dict[str, str] = {}
+        """The tool call that asks for a secret, by the origin of its prompt's words."""
+        self.rules_of: dict[str, EntryRules] = {}
         self.tool_calls = count(1)
         self.proposals = count(1)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -374,6 +397,7 @@ class World:
     def clone(self) -> None:
         """From now on a restored conversation has to do the same."""
         written = json.dumps(self.conversation.snapshot())
+        self.referee.check_secret(written)
         self.twin = Conversation.restore(self.rules, json.loads(written))
         assert json.dumps(self.twin.snapshot()) == written
         assert self.twin.history == self.conversation.history
@@ -430,9 +454,14 @@ class World:
         return self.says(text).run_until(lambda world: world.callers_turns > turns)
 
     def types(self, digits: str, pause: float = 0.3) -> "World":
-        """The caller presses keys."""
+        """The caller presses keys; as in a session, the pad has them first."""
         for digit in digits:
-            self.give(DigitPressed(digit))
+            if self.pad.claims(self.now):
+                fact = self.pad.press(digit, self.now)
+                if fact is not None:
+                    self.give(fact)
+            else:
+                self.give(DigitPressed(digit))
             self.run(pause)
         return self
 
@@ -475,6 +504,13 @@ class World:
                 if answer is not None:
                     returned = ToolReturned(tool_call, answer.content)
                     self.later(answer.after, lambda: void(self.give(returned)))
+            case CollectSecret(tool_call, rules):
+                self.rules_of[tool_call] = rules
+                self.pad.collect(tool_call, rules)
+            case RunWithSecret(tool_call):
+                self._use_secret(tool_call)
+            case DiscardSecret(tool_call):
+                self.pad.discard(tool_call, self.now)
             case EndCall():
                 self._replies.clear()
                 self._clear(self.epoch + 1)
@@ -525,20 +561,37 @@ class World:
     def _use(self, command: RunTool) -> None:
         answer = self.tool(command)
         event: Event
+        tool_call = command.tool_call
         match answer:
             case None:
                 return
             case Returns(content):
-                event = ToolReturned(command.tool_call, content)
+                event = ToolReturned(tool_call, content)
+            case Wants(rules):
+                # A tool call is named anew in each call of a world, so its words are nobody else's.
+                self.prompts[f"key-{tool_call}"] = tool_call
+                event = SecretRequested(tool_call, f"{words(f'key-{tool_call}', 5)}.", rules)
             case Proposes(read_back, proposal):
                 proposal = proposal or f"p{next(self.proposals)}"
-                event = EffectProposed(command.tool_call, proposal, read_back, '{"status":"confirm"}')
+                event = EffectProposed(tool_call, proposal, read_back, '{"status":"confirm"}')
 
         def arrives() -> None:
-            if command.tool_call in self._tools or self.late_news():
+            if tool_call in self._tools or self.late_news():
                 self.give(event)
 
         self.later(answer.after, arrives)
+
+    def _use_secret(self, tool_call: str) -> None:
+        secret = self.taken[tool_call] = self.pad.take(tool_call, self.now)
+        answer = Returns(NOT_ENTERED) if secret is None else self.keyed(secret)
+        if answer is not None:
+            returned = ToolReturned(tool_call, answer.content)
+
+            def arrives() -> None:
+                if tool_call in self._tools or self.late_news():
+                    self.give(returned)
+
+            self.later(answer.after, arrives)
 
     # ── the line ──────────────────────────────────────────────────────────────────
 

@@ -10,8 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.call_fate import RULES, Fate
 from talkspurt.agent.locales import ENGLISH
-from talkspurt.core.commands import CancelReply, CancelTool, ExecuteEffect, StopPlayback, WithdrawEffect
+from talkspurt.core.commands import (
+    CancelReply,
+    CancelTool,
+    CollectSecret,
+    DiscardSecret,
+    ExecuteEffect,
+    RunWithSecret,
+    StopPlayback,
+    WithdrawEffect,
+)
 from talkspurt.core.conversation import Conversation
+from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
@@ -26,6 +36,9 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
+    SecretEntered,
+    SecretProgress,
+    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -48,6 +61,8 @@ EXPECTED = (
     *("reply_overdue", "tool_overdue", "transcript_overdue", "segment_overdue", "marks_missing"),
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
     *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),
+    *(kind.__name__ for kind in (CollectSecret, RunWithSecret, DiscardSecret)),
+    *("stale_secret", "duplicate_secret", "secret asked for again", "digit_behind_entry", "digit_out_of_turn"),
     *("caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
 )
 
@@ -72,6 +87,7 @@ def test_seeded_calls_keep_the_rules_and_reach_every_state_by_every_way_there_is
         ways |= fate.world.conversation.ways
         seen.update(type(command).__name__ for command in fate.world.commands)
         seen.update(fate.world.counted)
+        seen["secret asked for again"] += sum(asked > 1 for asked in fate.world.referee.collected.values())
         assert ENGLISH.phrases.keys() >= set(fate.world.phrases), "a stock sentence without a wording"
         seen[fate.world.ended] += 1
     assert states >= set(TRANSITIONS)
@@ -133,6 +149,11 @@ class AnyCall(RuleBasedStateMachine):
     @rule()
     def press(self) -> None:
         self.fate.press()
+
+    @precondition(lambda self: self.fate.alive)
+    @rule()
+    def key_in(self) -> None:
+        self.fate.key_in()
 
     @rule()
     def line(self) -> None:
@@ -224,6 +245,9 @@ anything: st.SearchStrategy[Event | None] = st.one_of(
     st.builds(PlaybackReached, ids, numbers),
     st.builds(ToolReturned, names, texts),
     st.builds(EffectProposed, names, st.sampled_from(["p1", "p2"]), texts, texts),
+    st.builds(SecretRequested, names, texts, st.sampled_from([EntryRules(), EntryRules(shortest=4, longest=4)])),
+    st.builds(SecretProgress, names, ids),
+    st.builds(SecretEntered, names, ids),
     st.builds(DigitPressed, st.sampled_from("19#*Dx") | texts),
     st.builds(EndRequested, st.sampled_from(["shutdown", "operator", "handover", "agent"])),
 )

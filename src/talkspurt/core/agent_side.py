@@ -7,6 +7,7 @@ Rules kept here:
 - only the playback ledger puts the agent's words into history;
 - every tool answer lands once, in the place behind its call, even when its turn is gone;
 - nothing of a guess is said, runs or enters history before the turn was taken with its words;
+- a secret is collected for one tool call at a time, which this turn waits for; it never outlives the turn;
 - an effect is executed only when the caller's turn is a clear yes, every detail of the
   read-back was proven to be heard, and nothing was said after it.
 """
@@ -18,14 +19,17 @@ from typing import Literal
 from talkspurt.core.commands import (
     CancelReply,
     CancelTool,
+    CollectSecret,
     Command,
     Count,
+    DiscardSecret,
     ExecuteEffect,
     Phrase,
     Prepare,
     Record,
     RequestReply,
     RunTool,
+    RunWithSecret,
     Speak,
     StopPlayback,
     WithdrawEffect,
@@ -38,6 +42,9 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
+    SecretEntered,
+    SecretProgress,
+    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -48,6 +55,7 @@ from talkspurt.core.history import CallerSaid, Entry, ToolCalled
 from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
+from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
 from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.settings import Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
@@ -78,6 +86,7 @@ _CANCELLED = '{"error":{"kind":"cancelled","message":"Nobody waits for this any 
 _ONE_AT_A_TIME = (
     '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
 )
+_BUSY = '{"error":{"kind":"refused","message":"The caller can do only one thing at a time. Ask for this later."}}'
 _SLOWER = '{"status":"speaking more slowly from now on"}'
 _TOO_MANY = '{"error":{"kind":"refused","message":"Too many tools at once."}}'
 
@@ -91,6 +100,8 @@ class Progress(Enum):
     """Something is still to come, nothing can be heard."""
     AUDIBLE = auto()
     """The caller hears it."""
+    COLLECTING = auto()
+    """All was heard, and a tool waits for the caller's keys."""
     FINISHED = auto()
     """Everything was said and heard."""
 
@@ -107,6 +118,8 @@ class AgentSide:
         self.suspended = False
         self.running: dict[str, RunningTool] = {}
         self.pending: PendingEffect | None = None
+        self.secret: SecretEntry | None = None
+        """What a tool of this turn waits for; it is in `running` all the while."""
         self.guess: Guess | None = None
         self.expects: Expectation | None = None
         """What the answer of a tool said that the caller will be asked for."""
@@ -209,9 +222,10 @@ class AgentSide:
             self._order(line, now)
 
     def drop_turn(self) -> None:
-        """Forget the turn. Its tools go on, and their answers still land in history."""
+        """Forget the turn. Its tools go on, and their answers still land in history, but none waits for a secret."""
         if self.turn is None:
             return
+        self.drop_secret()
         if self.turn.reply is not None:
             self._commands.append(CancelReply(self.turn.reply))
         if self.turn.held:
@@ -234,11 +248,17 @@ class AgentSide:
         """Bridge the waiting; it answers nothing."""
         self._order(Line(phrase), now)
 
-    def end_after_turn(self, reason: str, farewell: str) -> None:
+    def end_after_turn(self, reason: str, farewell: str, now: float) -> None:
         """Let the call end once the current turn and the stock sentence `farewell` ("" for none) have been heard.
 
         Only the model's own goodbye gives way to another reason: the caller may talk over it, and the call goes on.
         """
+        if self.secret is not None:
+            suspended = self.suspended
+            self.suspend()
+            self.drop_secret()
+            if not suspended:
+                self.resume_turn(now)
         turn = self._current
         if turn.ending in ("", AGENT_GOODBYE):
             # What was said before cannot have announced the end, unless the model is still at it.
@@ -283,6 +303,8 @@ class AgentSide:
         """Ask for the next round when its tools have answered, and say how far the turn is."""
         if self.turn is None or self.suspended:
             return Progress.NONE
+        if self.secret is not None and self.turn.reply is None and self.playback.silent:
+            return Progress.COLLECTING
         if not self._waiting:
             self._round_over(now)
         if not self._waiting and self.playback.silent:
@@ -298,7 +320,9 @@ class AgentSide:
     @property
     def deadline(self) -> float | None:
         """When the next watchdog of model, tools, synthesizer or line expires."""
-        due = [tool.since + self._settings.tool_timeout for tool in self.running.values()]
+        due = [
+            tool.since + self._settings.tool_timeout for name, tool in self.running.items() if not self.collects(name)
+        ]
         if self._reply_deadline is not None:
             due.append(self._reply_deadline)
         if not self.playback.silent:
@@ -308,7 +332,7 @@ class AgentSide:
     def expire(self, now: float) -> None:
         """Act on the watchdogs that are due at `now`."""
         for name, tool in list(self.running.items()):
-            if now >= tool.since + self._settings.tool_timeout:
+            if now >= tool.since + self._settings.tool_timeout and not self.collects(name):
                 self._commands.append(Count("tool_overdue"))
                 if not tool.executing:
                     self._commands.append(CancelTool(name))
@@ -429,10 +453,11 @@ class AgentSide:
         if known or self.playback.knows(event.proposal):
             self._commands.append(Count("duplicate_proposal"))
             return
-        if tool is None or turn is None or event.tool_call not in turn.tools or self.pending is not None:
+        busy = self.pending is not None or self.secret is not None
+        if tool is None or turn is None or event.tool_call not in turn.tools or busy:
             self._commands.append(WithdrawEffect(event.proposal))
             if tool is not None:
-                self._land(event.tool_call, _ONE_AT_A_TIME)
+                self._land(event.tool_call, _ONE_AT_A_TIME if self.secret is None else _BUSY)
             else:
                 self._commands.append(Count("stale_tool"))
             return
@@ -443,6 +468,98 @@ class AgentSide:
         for index, line in enumerate(lines):
             is_question = index == len(lines) - 1 and index > 0 and line.endswith("?")
             self._say(Line(line, self.pending.question_tag if is_question else self.pending.proposal), now)
+
+    # ── the secret that a tool waits for ──────────────────────────────────────────
+
+    def secret_requested(self, event: SecretRequested, now: float) -> None:
+        """Let the caller be asked to key it in, and let nobody else have their keys from now on."""
+        tool, turn = self.running.get(event.tool_call), self.turn
+        if tool is not None and (tool.keyed or tool.executing or self.collects(event.tool_call)):
+            self._commands.append(Count("duplicate_secret"))
+            return
+        if tool is None or turn is None or event.tool_call not in turn.tools:
+            self._refuse_secret(event.tool_call, NOT_ENTERED)
+            self._commands.append(Count("stale_secret"))
+        elif turn.ending:
+            self._refuse_secret(event.tool_call, NOT_ENTERED)
+        elif self.secret is not None or self.pending is not None:
+            self._refuse_secret(event.tool_call, _BUSY)
+        else:
+            self.secret = SecretEntry.begin(event.tool_call, event.prompt, event.rules, now)
+            # In this order: who knows the prompt keys it in before its first word.
+            self._commands.append(CollectSecret(event.tool_call, event.rules))
+            self._say(Line(event.prompt), now)
+
+    def collects(self, tool_call: str) -> bool:
+        """Whether the caller's keys are for this tool call."""
+        return self.secret is not None and self.secret.tool_call == tool_call
+
+    def await_keys(self, now: float) -> None:
+        """The caller has heard the prompt: they are waited for, and the turn with them."""
+        assert self.secret is not None
+        self.suspend()
+        if self.secret.standing == "waiting":
+            self.secret = self.secret.heard(now)
+
+    def make_way(self) -> None:
+        """The caller is keying it in already: fall silent, and spare them the rest of the prompt."""
+        self.suspend()
+        self._drop_prompt()
+
+    def secret_keyed(self, event: SecretProgress | SecretEntered, now: float) -> None:
+        """Note how many digits there are; `settle_secret` acts on it."""
+        assert self.secret is not None
+        keyed = self.secret.progress if isinstance(event, SecretProgress) else self.secret.entered
+        self.secret = keyed(event.count, now)
+
+    def secret_overdue(self, now: float) -> None:
+        """No key came in time."""
+        assert self.secret is not None
+        self.secret = self.secret.expire(now)
+
+    def settle_secret(self, now: float) -> bool:
+        """Go on with the turn when nothing is waited for any more, or the caller is to be asked again."""
+        secret = self.secret
+        match secret.standing if secret is not None else None:
+            case "waiting":
+                return False
+            case "whole" if secret is not None:
+                self.secret = None
+                self.running[secret.tool_call] = replace(self.running[secret.tool_call], since=now, keyed=True)
+                self._commands.append(RunWithSecret(secret.tool_call))
+                self.resume_turn(now)
+            case "again" if secret is not None:
+                self.secret = secret.heard(now)
+                self._commands.append(CollectSecret(secret.tool_call, secret.rules))
+                self.resume_turn(now)
+                self._say(Line(secret.prompt), now)
+            case _:
+                self.drop_secret()
+                self.resume_turn(now)
+        return True
+
+    def drop_secret(self) -> None:
+        """Nobody will key it in: its tool is told so."""
+        if self.secret is not None:
+            self._land(self.secret.tool_call, NOT_ENTERED)
+
+    def _refuse_secret(self, tool_call: str, content: str) -> None:
+        self._commands.append(DiscardSecret(tool_call))
+        if tool_call in self.running:
+            self._land(tool_call, content)
+
+    def _drop_prompt(self) -> None:
+        """Take the prompt, or what is left of it, out of what is held."""
+        if self.secret is None or self.turn is None:
+            return
+        prompt, held = " ".join(self.secret.prompt.split()), self.turn.held
+        rest = tuple(
+            line for line in held if isinstance(line.text, Phrase) or not prompt.endswith(" ".join(line.text.split()))
+        )
+        if held and held[:1] != rest[:1]:
+            # Nothing of what is held goes on with the last words that were heard.
+            self.playback.interrupt_last(self.turn.before)
+        self.turn = replace(self.turn, held=rest)
 
     # ── news of the line ──────────────────────────────────────────────────────────
 
@@ -593,7 +710,7 @@ class AgentSide:
         if self._current.ending:
             self.turn = replace(self._current, spoke=False)
         elif self.failures >= self._settings.max_failures:
-            self.end_after_turn("no_reply", "goodbye_trouble")
+            self.end_after_turn("no_reply", "goodbye_trouble", now)
         else:
             self._say(Line(Phrase("apology")), now)
 
@@ -625,13 +742,17 @@ class AgentSide:
             return
         self.failures += 1
         if self.failures >= self._settings.max_failures:
-            self.end_after_turn("no_speech", "")
+            self.end_after_turn("no_speech", "", now)
         elif not self._current.ending:
             self._say(Line(Phrase("apology")), now)
 
     def _land(self, tool_call: str, content: str) -> None:
         # A reply that was guessed without this answer may be wrong.
         self.drop_guess()
+        if self.collects(tool_call):
+            self._drop_prompt()
+            self.secret = None
+            self._commands.append(DiscardSecret(tool_call))
         self.running.pop(tool_call)
         self.log.answer(tool_call, content)
 

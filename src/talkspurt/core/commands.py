@@ -109,7 +109,7 @@ class StopPlayback:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool the model asked for; answered by `ToolReturned` or `EffectProposed`."""
+    """Run a tool the model asked for; answered by `ToolReturned`, `EffectProposed` or `SecretRequested`."""
 
     tool_call: str
     name: str
@@ -197,6 +197,9 @@ Command = (
     | ExecuteEffect
     | WithdrawEffect
     | CancelTool
+    | CollectSecret
+    | RunWithSecret
+    | DiscardSecret
     | Record
     | Count
     | EndCall

@@ -10,7 +10,7 @@ Rules:
 3. Expired deadlines run before the event, in order, each at its own time.
 4. Every change of state goes through `_enter`, which asserts the transition table.
 
-The agent's half lives in `AgentSide`; this file holds the floor and the caller's half.
+The agent's half lives in `AgentSide`, the caller's keys in `Keypad`; this file holds the floor and the caller's voice.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ from talkspurt.core.commands import (
     Phrase,
     Transcribe,
 )
-from talkspurt.core.digits import Digits
+from talkspurt.core.digits import Digits, EntryRules
 from talkspurt.core.endpointing import Pace, Pause
 from talkspurt.core.events import (
     CallerHungUp,
@@ -46,6 +46,9 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
+    SecretEntered,
+    SecretProgress,
+    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -59,12 +62,15 @@ from talkspurt.core.events import (
     Voice,
     WordsPlaced,
 )
+from talkspurt.core.keypad import Keypad
 from talkspurt.core.language import Completeness, Expectation
+from talkspurt.core.secret_entry import SecretEntry
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import VERSION, Decoder, Parts, encode
 from talkspurt.core.states import (
     TRANSITIONS,
     Closing,
+    Collecting,
     Ended,
     Endpointing,
     Floor,
@@ -83,9 +89,11 @@ _DECODER = Decoder(
         *TRANSITIONS,
         Completeness,
         Digits,
+        EntryRules,
         Expectation,
         Pace,
         Pause,
+        SecretEntry,
         Voice,
         commands.Phrase,
         commands.Source,
@@ -120,6 +128,7 @@ class Conversation:
         self._settings = settings
         self._commands: list[Command] = []
         self._agent = AgentSide(settings, self._commands)
+        self._keypad = Keypad(settings, self._agent, self._commands)
         self._now = 0.0
         self._floor: Floor = Opening(0.0)
         self._attachment = 0
@@ -135,8 +144,6 @@ class Conversation:
         self._pace = Pace()
         self._dismissed = 0
         """The talkspurt that was judged not to be for us, 0 for none."""
-        self._typed_ahead = ""
-        """Keys pressed while nothing could stop the agent."""
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -225,11 +232,13 @@ class Conversation:
             "prompts": self._prompts,
             "pace": encode(self._pace),
             "dismissed": self._dismissed,
-            "typed_ahead": self._typed_ahead,
+            "typed_ahead": self._keypad.ahead,
+            "entered_at": self._keypad.entered_at,
             "turn": encode(agent.turn),
             "suspended": agent.suspended,
             "pending": encode(agent.pending),
             "running": encode(agent.running),
+            "secret": encode(agent.secret),
             "guess": encode(agent.guess),
             "expects": encode(agent.expects),
             "speed": agent.pace,
@@ -261,11 +270,13 @@ class Conversation:
         self._prompts = parts.plain("prompts", int)
         self._pace = parts.one("pace", Pace)
         self._dismissed = parts.plain("dismissed", int)
-        self._typed_ahead = parts.plain("typed_ahead", str)
+        self._keypad.ahead = parts.plain("typed_ahead", str)
+        self._keypad.entered_at = parts.plain("entered_at", float)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
         agent.suspended = parts.plain("suspended", bool)
         agent.pending = parts.one("pending", turn.PendingEffect, NoneType)
         agent.running = parts.mapping("running", turn.RunningTool)
+        agent.secret = parts.one("secret", SecretEntry, NoneType)
         agent.guess = parts.one("guess", speculation.Guess, NoneType)
         agent.expects = parts.one("expects", Expectation, NoneType)
         agent.pace = parts.plain("speed", float)
@@ -282,6 +293,12 @@ class Conversation:
         agent.playback.open = {segment.id: None for segment in segments if not segment.settled}
         if not 0 <= self._prompts <= len(PROMPTS):
             raise ValueError("snapshot has an impossible number of prompts")
+        if isinstance(self._floor, Collecting) and agent.secret is None:
+            raise ValueError("snapshot collects no secret")
+        if agent.secret is not None and not (
+            agent.secret.tool_call in agent.running and agent.turn and agent.secret.tool_call in agent.turn.tools
+        ):
+            raise ValueError("snapshot has a secret that no tool waits for")
         if agent.log.recorded > len(agent.log.places):
             raise ValueError("snapshot has recorded more than was said")
         spoken = {place.segment for place in agent.log.places if isinstance(place, log.Spoken)}
@@ -324,6 +341,10 @@ class Conversation:
                 self._agent.tool_returned(event)
             case EffectProposed():
                 self._agent.effect_proposed(event, now)
+            case SecretRequested():
+                self._secret_requested(event, now)
+            case SecretProgress() | SecretEntered():
+                self._secret_keyed(event, now)
             case SegmentStarted():
                 self._agent.segment_started(event, now)
             case WordsPlaced():
@@ -341,6 +362,8 @@ class Conversation:
         self._commands.append(Count("after_end", type(event).__name__))
         if isinstance(event, EffectProposed):
             self._commands.append(commands.WithdrawEffect(event.proposal))
+        elif isinstance(event, SecretRequested):
+            self._commands.append(commands.DiscardSecret(event.tool_call))
         elif isinstance(event, ToolReturned) and event.tool_call in self._agent.running:
             self._agent.tool_returned(event)
 
@@ -378,6 +401,7 @@ class Conversation:
         elif not isinstance(self._floor, Lost):
             self._end_utterance()
             self._agent.lose_line()
+            self._agent.drop_secret()
             self._enter(Lost(now))
 
     def _speech_started(self, event: SpeechStarted, now: float) -> None:
@@ -386,7 +410,7 @@ class Conversation:
             return
         self._talkspurt = event.talkspurt
         match self._floor:
-            case Listening() | Thinking() | Speaking():
+            case Listening() | Thinking() | Speaking() | Collecting():
                 self._voice_came_up(event.talkspurt, event.at, event.voice, now)
             case Endpointing(utterance, since, stopped_at, voiced):
                 self._pace = self._pace.paused(max(0.0, event.at - stopped_at))
@@ -400,10 +424,10 @@ class Conversation:
     def _voice_came_up(self, talkspurt: int, at: float, voice: Voice, now: float) -> None:
         """The first step: fall silent at once, unless nothing may stop the agent or it is not the caller's voice."""
         rules = self._settings.barge_in
-        listening = isinstance(self._floor, Listening)
+        silent = isinstance(self._floor, Listening | Collecting)
         # Side talk into silence is judged by its words as well: only an echo is certainly none.
-        foreign = rules.is_echo(voice) if listening else rules.is_foreign(voice)
-        if foreign or self._agent.interruptible != "voice":
+        foreign = rules.is_echo(voice) if silent else rules.is_foreign(voice)
+        if foreign or not (silent or self._agent.interruptible == "voice"):
             if self._dismissed != talkspurt:
                 self._commands.append(Count("foreign_voice" if foreign else "voice_not_admitted"))
             self._dismissed = talkspurt
@@ -412,7 +436,7 @@ class Conversation:
         self._agent.suspend()
         self._utterances += 1
         self._commands.append(BeginUtterance(self._utterances, at))
-        if listening:
+        if silent:
             self._enter(Hearing(self._utterances, now, talkspurt, voice=voice))
         else:
             self._enter(Yielding(self._utterances, now, talkspurt, voice=voice))
@@ -421,7 +445,7 @@ class Conversation:
         match self._floor:
             case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
                 self._enter(replace(floor, voice=event.voice))
-            case Listening() | Thinking() | Speaking() if event.talkspurt == self._dismissed:
+            case Listening() | Thinking() | Speaking() | Collecting() if event.talkspurt == self._dismissed:
                 # It was an echo or somebody else; by now it may be the caller, or the announcement is over.
                 at = max(0.0, now - min(event.voiced, REACH_BACK))
                 self._voice_came_up(event.talkspurt, at, event.voice, now)
@@ -484,23 +508,35 @@ class Conversation:
                 self._commands.append(Count("stale_judgement"))
 
     def _digit_pressed(self, event: DigitPressed, now: float) -> None:
-        match self._floor:
-            case Typing(digits):
-                self._typed(digits.press(event.digit, now, self._settings.max_digits), now)
-            case Thinking() | Speaking() if self._agent.interruptible == "never":
-                self._typed_ahead = (self._typed_ahead + event.digit)[: self._settings.max_digits]
-            case Listening() | Yielding() | Hearing() | Endpointing() | Thinking() | Speaking():
-                self._end_utterance()
-                if not self._agent.suspended:
-                    self._agent.suspend()
-                self._typed(Digits(at=now).press(event.digit, now, self._settings.max_digits), now)
-            case Opening() | Closing() | Lost() | Ended():
-                self._commands.append(Count("digit_out_of_turn"))
+        typing = self._keypad.press(self._floor, event.digit, now)
+        if typing is not None:
+            self._end_utterance()
+            self._typed(typing, now)
+
+    def _secret_requested(self, event: SecretRequested, now: float) -> None:
+        self._agent.secret_requested(event, now)
+        if self._agent.collects(event.tool_call):
+            # Keys that were pressed just before may be its first ones.
+            self._keypad.take_ahead()
+            if isinstance(self._floor, Typing):
+                self._agent.resume_turn(now)
+                self._enter(Thinking(now))
+
+    def _secret_keyed(self, event: SecretProgress | SecretEntered, now: float) -> None:
+        if not self._agent.collects(event.tool_call) or isinstance(self._floor, Lost):
+            self._commands.append(Count("stale_secret"))
+            return
+        waits = isinstance(self._floor, Thinking | Speaking) and self._agent.interruptible == "never"
+        if not waits and not isinstance(self._floor, Collecting):
+            self._end_utterance()
+            self._agent.make_way()
+            self._enter(Collecting(now))
+        self._agent.secret_keyed(event, now)
 
     def _end_requested(self, event: EndRequested, now: float) -> None:
         match self._floor:
             case Thinking() | Speaking():
-                self._agent.end_after_turn(event.reason, f"goodbye_{event.reason}")
+                self._agent.end_after_turn(event.reason, f"goodbye_{event.reason}", now)
             case Closing() | Ended():
                 return
             case _:
@@ -526,8 +562,10 @@ class Conversation:
                 return stopped_at + rules.transcript_patience
             case Endpointing(pause=pause, stopped_at=stopped_at):
                 return stopped_at + rules.endpointing.wait(pause)
-            case Typing(digits):
-                return digits.at + rules.digit_patience
+            case Typing(digits, entry_rules):
+                return digits.deadline(entry_rules)
+            case Collecting(since):
+                return since if self._agent.secret is None else self._agent.secret.deadline
             case Thinking(since, filled, waited):
                 return rules.max_call if filled else since + self._filler_after(waited)
             case Speaking():
@@ -582,8 +620,10 @@ class Conversation:
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at):
                 self._commands.append(KnowVoice(utterance))
                 self._take_turn(text or "", "voice", now, now - stopped_at)
-            case Typing(digits):
-                self._typed(replace(digits, complete=True), now)
+            case Typing(digits, entry_rules):
+                self._typed(Typing(replace(digits, complete=True), entry_rules), now)
+            case Collecting():
+                self._agent.secret_overdue(now)
             case Thinking():
                 self._fill(floor, now)
             case Closing(reason=reason):
@@ -646,11 +686,13 @@ class Conversation:
             self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
             self._enter(Thinking(now, filled=True))
 
-    def _typed(self, digits: Digits, now: float) -> None:
-        self._enter(Typing(digits))
+    def _typed(self, typing: Typing, now: float) -> None:
+        self._enter(typing)
+        digits = typing.digits
         if not digits.complete:
             return
         if digits.typed:
+            self._keypad.entered_at = now
             self._take_turn(digits.typed, "keypad", now)
         elif self._agent.turn is not None:
             self._agent.resume_turn(now)
@@ -679,10 +721,18 @@ class Conversation:
                 match self._agent.step(now):
                     case Progress.FINISHED:
                         self._turn_finished(now)
+                    case Progress.COLLECTING:
+                        self._agent.await_keys(now)
+                        self._enter(Collecting(now))
+                        self._advance(now)
                     case Progress.AUDIBLE if isinstance(self._floor, Thinking):
                         self._enter(Speaking(now))
                     case Progress.PREPARING if isinstance(self._floor, Speaking):
                         self._enter(Thinking(now))
+            case Collecting():
+                if self._agent.settle_secret(now):
+                    self._enter(Thinking(now))
+                    self._advance(now)
             case _:
                 return
 
@@ -699,8 +749,7 @@ class Conversation:
                 self._quiet_since = now
                 self._prompts = 0
             self._enter(Listening(now))
-        typed, self._typed_ahead = self._typed_ahead, ""
-        for digit in typed:
+        for digit in self._keypad.take_ahead():
             self._digit_pressed(DigitPressed(digit), now)
 
     def _fill(self, floor: Thinking, now: float) -> None:

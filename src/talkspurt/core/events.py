@@ -275,6 +275,9 @@ Event = (
     | PlaybackReached
     | ToolReturned
     | EffectProposed
+    | SecretRequested
+    | SecretProgress
+    | SecretEntered
     | DigitPressed
     | EndRequested
 )

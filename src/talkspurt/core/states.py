@@ -8,7 +8,7 @@ make the agent mute for good.
 from dataclasses import dataclass, field
 from typing import Final
 
-from talkspurt.core.digits import Digits
+from talkspurt.core.digits import Digits, EntryRules
 from talkspurt.core.endpointing import Pause
 from talkspurt.core.events import UNKNOWN_VOICE, Voice
 
@@ -64,9 +64,17 @@ class Endpointing:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """The caller presses keys."""
+    """The caller presses keys. `rules` are those of what the caller was asked for when they began."""
 
     digits: Digits
+    rules: EntryRules
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """The caller keys in a secret that a tool waits for. The agent's turn is suspended until it is there."""
+
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,20 @@ class Ended:
     reason: str
 
 
-Floor = Opening | Listening | Yielding | Hearing | Endpointing | Typing | Thinking | Speaking | Closing | Lost | Ended
+Floor = (
+    Opening
+    | Listening
+    | Yielding
+    | Hearing
+    | Endpointing
+    | Typing
+    | Collecting
+    | Thinking
+    | Speaking
+    | Closing
+    | Lost
+    | Ended
+)
 
 _ALIVE: Final = frozenset({Closing, Lost, Ended})
 """What any live state may turn into: out of time, line lost, caller gone."""
@@ -117,12 +138,13 @@ _ALIVE: Final = frozenset({Closing, Lost, Ended})
 TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
     Opening: frozenset({Thinking, Ended}),
     Listening: _ALIVE | {Hearing, Typing, Thinking},
-    Yielding: _ALIVE | {Hearing, Endpointing, Typing, Thinking},
-    Hearing: _ALIVE | {Endpointing, Typing},
-    Endpointing: _ALIVE | {Hearing, Typing, Thinking, Listening},
+    Yielding: _ALIVE | {Hearing, Endpointing, Typing, Collecting, Thinking},
+    Hearing: _ALIVE | {Endpointing, Typing, Collecting},
+    Endpointing: _ALIVE | {Hearing, Typing, Collecting, Thinking, Listening},
     Typing: _ALIVE | {Thinking},
-    Thinking: _ALIVE | {Speaking, Yielding, Typing, Listening},
-    Speaking: _ALIVE | {Thinking, Yielding, Typing, Listening},
+    Collecting: _ALIVE | {Hearing, Thinking},
+    Thinking: _ALIVE | {Speaking, Yielding, Typing, Collecting, Listening},
+    Speaking: _ALIVE | {Thinking, Yielding, Typing, Collecting, Listening},
     Closing: frozenset({Ended}),
     Lost: frozenset({Thinking, Ended}),
     Ended: frozenset(),

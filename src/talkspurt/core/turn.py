@@ -64,6 +64,8 @@ class RunningTool:
     since: float
     executing: bool = False
     """A confirmed effect, which nothing cancels."""
+    keyed: bool = False
+    """It was handed the secret that it waited for: it is not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)

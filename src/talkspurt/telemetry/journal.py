@@ -13,12 +13,15 @@ from typing import Final, Protocol
 import structlog
 
 from talkspurt.core.commands import (
+    CollectSecret,
     Command,
     Count,
+    DiscardSecret,
     EndCall,
     ExecuteEffect,
     RequestReply,
     RunTool,
+    RunWithSecret,
     Speak,
     StopPlayback,
 )
@@ -134,6 +137,12 @@ def _decided(command: Command) -> tuple[str, str]:
             return ("speak" if source is None else "resume"), f"segment {segment}"
         case RunTool(_, name) | ExecuteEffect(_, name):
             return "tool", name
+        case CollectSecret():
+            return "collect_secret", ""
+        case RunWithSecret():
+            return "run_with_secret", ""
+        case DiscardSecret():
+            return "discard_secret", ""
         case Count(name):
             return name, ""
         case EndCall(reason):
