@@ -1,0 +1,202 @@
+"""Whose voice is it? The numbers by which a conversation can tell the caller's voice on the line from the
+echo of the agent's own, from somebody else in the room, and from noises that are no voice at all.
+
+One `LineEvidence` per call hears and plays along; hearing a frame is a copy. Asked about a stretch of the
+caller's line, it measures (about half a millisecond). `Evidence` holds the numbers; the verdicts beside them
+apply thresholds measured by `benchmarks/line_evidence.py`, and a policy is free to use its own.
+
+It decides nothing and keeps nothing but the last seconds and a profile of the caller's voice. Positions are
+samples of the line since the call began, for both directions. Nothing that a line can carry makes it raise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
+from talkspurt.media.frames import RATE_HZ, WINDOW, Frames, analyse
+from talkspurt.media.level import NoiseFloor, active, active_level, loudest_level
+from talkspurt.media.ring import SampleRing
+from talkspurt.media.voice_profile import VoiceProfile
+
+HEARD: Final = 5 * RATE_HZ // 2
+"""Samples of the caller that are kept: 2.5 s, of which at most `LONGEST` are measured or learned at once."""
+PLAYED: Final = 7 * RATE_HZ // 2
+"""Samples of the agent that are kept: a stretch of 2 s, the 0.6 s before it and 0.4 s ahead."""
+LONGEST: Final = 2 * RATE_HZ
+LEARNED_AT_ONCE: Final = 3_600
+"""Samples that are analysed together when learning, so that no frame of theirs is left out."""
+FLOOR_EVERY: Final = RATE_HZ
+FRAME: Final = 160
+"""Samples over which the line's noise and the agent's level are measured, 20 ms."""
+
+NOISY: Final = 0.12
+"""Harmonicity of noise; 0.09 to 0.16 were measured for white and street noise."""
+HARMONIC: Final = 0.27
+"""Harmonicity of a plain vowel; 0.25 to 0.5 in the middle of 17 voices' speech."""
+
+ECHO: Final = 0.30
+"""Share of energy from which a stretch is the agent's echo."""
+NO_ECHO: Final = 0.12
+"""Share below which it is not, once the stretch is long enough or loud enough to be sure of it."""
+ECHO_SECONDS: Final = 0.25
+"""From here on a small share proves that it is no echo: of 0.13 s of echo 3 % had one, of 0.3 s none."""
+ECHO_LOSS_DB: Final = 12.0
+"""No echo comes back louder than this below the agent: telephones and their networks are to lose 20 dB and more."""
+OWN: Final = 0.5
+"""Likeness from which a voice is taken for the caller's own."""
+STRANGE: Final = 0.22
+"""Likeness below which it is taken for another's."""
+VOICED: Final = 0.35
+"""Voicing from which a stretch is speech."""
+UNVOICED: Final = 0.15
+"""Voicing below which it is a cough, a breath or a rustle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured of a stretch of the caller's line."""
+
+    seconds: float
+    """How long the stretch is; all figures are surer of a longer one."""
+    level_dbfs: float
+    """Active level, the line's noise taken off."""
+    noise_dbfs: float
+    """The line's noise floor."""
+    echo: float
+    """0 to 1: share of the energy that the agent's own audio explains; 0 when nothing was played."""
+    agent_dbfs: float | None
+    """Level of the agent's own audio of which the stretch may hold the echo; None when nothing was played."""
+    likeness: float | None
+    """0 to 1: how much the voice resembles the caller's own; None until a second of it was learned."""
+    voicing: float
+    """0 to 1: how voiced it is; words have a vowel, coughs and rustles do not."""
+
+    @property
+    def is_echo(self) -> bool | None:
+        """Whether it is the agent's own voice; None when unsure."""
+        if self.agent_dbfs is None:
+            return False
+        verdict = _between(self.echo, NO_ECHO, ECHO)
+        sure = self.seconds >= ECHO_SECONDS or self.level_dbfs > self.agent_dbfs - ECHO_LOSS_DB
+        return verdict if verdict or sure else None
+
+    @property
+    def is_caller(self) -> bool | None:
+        """Whether it is the voice that was learned, not another's; None when unsure or nothing was learned."""
+        return None if self.likeness is None else _between(self.likeness, STRANGE, OWN)
+
+    @property
+    def is_voice(self) -> bool | None:
+        """Whether it is speech at all, of anybody; None when unsure."""
+        return _between(self.voicing, UNVOICED, VOICED)
+
+
+class LineEvidence:
+    """One call's line, both directions. Not thread-safe."""
+
+    def __init__(self, profile: VoiceProfile | None = None) -> None:
+        self._heard = SampleRing(HEARD)
+        self._played = SampleRing(PLAYED)
+        self._floor = NoiseFloor()
+        self._floor_at = 0
+        self._echo = EchoPath()
+        self._profile = profile or VoiceProfile()
+
+    @property
+    def profile(self) -> VoiceProfile:
+        """The caller's voice as far as it is known."""
+        return self._profile
+
+    @property
+    def echo_delay(self) -> int | None:
+        """Samples after which the agent's echo comes back; None as long as none was found."""
+        return self._echo.delay
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the caller's next audio; half a sample at its end is ignored."""
+        self._heard.write(_samples(pcm), self._heard.end)
+        if self._heard.end - self._floor_at >= FLOOR_EVERY:
+            self._floor_at = self._heard.end
+            self._floor.receive(self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at), FRAME)
+
+    def skip(self, to: int) -> None:
+        """Go on at position `to`: audio before it was lost, or heard by the process before this one."""
+        self._heard.write(_NOTHING, max(to, self._heard.end))
+
+    def play(self, pcm: bytes, at: int) -> None:
+        """Note that the agent's audio will be played from position `at` on."""
+        self._played.write(_samples(pcm), max(0, at))
+
+    def stop(self, at: int) -> None:
+        """Note that nothing was played from position `at` on after all."""
+        self._played.silence_from(at)
+
+    def measure(self, first: int, last: int) -> Evidence:
+        """Measure the caller's samples from `first` to `last`; of a long stretch its last two seconds."""
+        first, last = self._held(first, last)
+        heard = self._heard.read(first, last)
+        frames = analyse(heard)
+        marked = active(frames.levels)
+        level = active_level(frames.levels, marked, self._floor.dbfs)
+        played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
+        return Evidence(
+            seconds=(last - first) / RATE_HZ,
+            level_dbfs=level,
+            noise_dbfs=self._floor.dbfs,
+            echo=self._echo.share(heard, played),
+            agent_dbfs=loudest_level(played, FRAME),
+            likeness=self._profile.likeness(frames, marked, level),
+            voicing=_voicing(frames, marked),
+        )
+
+    def learn(self, first: int, last: int) -> None:
+        """Take this stretch, as far as it is still held, for the caller's own voice.
+
+        Call it as each talkspurt of a turn ends: two and a half seconds later its audio is gone.
+        """
+        first, last = self._held(first, last)
+        for begin in range(first, last, LEARNED_AT_ONCE):
+            end = min(last, begin + LEARNED_AT_ONCE)
+            if end - begin < WINDOW:
+                break
+            frames = analyse(self._heard.read(begin, end))
+            marked = active(frames.levels)
+            self._profile.learn(frames, marked, active_level(frames.levels, marked, self._floor.dbfs))
+
+    def snapshot(self) -> dict[str, Any]:
+        """What another process needs to go on: the caller's voice, as plain JSON values."""
+        return {"profile": self._profile.snapshot()}
+
+    @classmethod
+    def restore(cls, snapshot: Mapping[str, Any]) -> "LineEvidence":
+        """Go on with what was saved; what cannot be read is learned anew."""
+        profile = snapshot.get("profile")
+        return cls(VoiceProfile.restore(profile) if isinstance(profile, Mapping) else None)
+
+    def _held(self, first: int, last: int) -> tuple[int, int]:
+        last = max(self._heard.begin, min(last, self._heard.end))
+        return min(max(first, self._heard.begin, last - LONGEST), last), last
+
+
+_NOTHING: Final[NDArray[np.int16]] = np.zeros(0, dtype=np.int16)
+
+
+def _samples(pcm: bytes) -> NDArray[np.int16]:
+    return np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
+
+
+def _voicing(frames: Frames, marked: NDArray[np.bool_]) -> float:
+    # Weighed by amplitude: the s of "stop" is as long as its vowel, but fainter.
+    weights = 10 ** (frames.levels[marked] / 20)
+    periodic = np.clip((frames.harmonicity[marked] - NOISY) / (HARMONIC - NOISY), 0, 1)
+    return float(weights @ periodic / (weights.sum() + 1e-9))
+
+
+def _between(value: float, no: float, yes: float) -> bool | None:
+    if value >= yes:
+        return True
+    return False if value < no else None

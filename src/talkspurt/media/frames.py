@@ -1,0 +1,113 @@
+"""A stretch of a line's audio as short frames: level, spectrum, cepstrum, pitch and harmonicity of each.
+
+The common ground of what is said about levels, voices and noises; computed once for a stretch, all
+frames in one transform. Only the telephone's band (300 to 3400 Hz) counts: outside it there is only
+the codec's noise.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+RATE_HZ: Final = 8_000
+WINDOW: Final = 256
+"""Samples of a frame, 32 ms: two periods of the lowest voice."""
+HOP: Final = 80
+"""Samples between frames, 10 ms."""
+MOST: Final = 48
+"""Frames that are looked at; of longer stretches every second, third, … so that the cost is bounded."""
+TRANSFORM: Final = 512
+"""Twice the window, so that the autocorrelation does not wrap."""
+BANDS: Final = 20
+CEPSTRA: Final = 12
+"""c1 to c12 of 20 bands: what speaker recognition on telephone speech settled on. c0 is the level."""
+LOWEST_PERIOD: Final = 20
+"""Samples of the shortest period of a voice, 400 Hz."""
+HIGHEST_PERIOD: Final = 128
+"""Samples of the longest, 62 Hz."""
+COMPRESSION: Final = 0.35
+"""Exponent on the power spectrum before it is turned into an autocorrelation: flattens formants and slopes of
+noise, so that only the spacing of harmonics remains (Tolonen and Karjalainen, 2000, use 0.33)."""
+SILENCE: Final = 1e-10
+"""Mean square that stands for digital silence, -100 dBFS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What was measured of each of n frames."""
+
+    levels: Floats
+    """dBFS in the telephone's band, (n,)."""
+    cepstra: Floats
+    """(n, CEPSTRA)."""
+    harmonicity: Floats
+    """0 noise to 1 purely periodic, (n,)."""
+    pitch: Floats
+    """Natural logarithm of the likeliest fundamental in Hz, (n,); means something only where harmonicity is high."""
+    flatness: Floats
+    """0 tonal to 1 white, (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+
+def analyse(samples: Floats) -> Frames:
+    """The frames of `samples`; at least one, for which short input is padded with silence."""
+    if len(samples) < WINDOW:
+        samples = np.pad(samples, (0, WINDOW - len(samples)))
+    frames = sliding_window_view(samples, WINDOW)[::HOP]
+    if len(frames) > MOST:
+        frames = frames[:: -(-len(frames) // MOST)]
+    spectra = np.fft.rfft(frames * _HANN, TRANSFORM, axis=1)
+    power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
+    band = power[:, _FIRST_BIN:_LAST_BIN]
+    levels = 10 * np.log10(band.sum(axis=1) * _POWER_SCALE + SILENCE)
+    bands = np.log(power @ _FILTERS + np.float32(SILENCE))
+    cepstra = bands @ _COSINES
+    compressed = np.zeros_like(power)
+    compressed[:, _FIRST_BIN:_LAST_BIN] = (band + np.float32(SILENCE)) ** np.float32(COMPRESSION)
+    correlation = np.fft.irfft(compressed, TRANSFORM, axis=1)[:, : HIGHEST_PERIOD + 1]
+    normalised = correlation[:, LOWEST_PERIOD:] / (correlation[:, :1] + SILENCE) / _WINDOW_CORRELATION
+    best = np.argmax(normalised, axis=1)
+    harmonicity = np.clip(normalised[np.arange(len(frames)), best], 0, 1)
+    flatness = np.exp(bands.mean(axis=1)) / (np.exp(bands).mean(axis=1) + SILENCE)
+    return Frames(
+        levels.astype(np.float32),
+        cepstra.astype(np.float32),
+        harmonicity.astype(np.float32),
+        np.log(RATE_HZ / (best + LOWEST_PERIOD)).astype(np.float32),
+        flatness.astype(np.float32),
+    )
+
+
+def _mel_filters() -> Floats:
+    """Triangles, evenly spaced in mel over the band: (TRANSFORM // 2 + 1, BANDS)."""
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (250, 3_500))
+    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    bins = np.fft.rfftfreq(TRANSFORM, 1 / RATE_HZ)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+_HANN: Final[Floats] = np.hanning(WINDOW).astype(np.float32)
+_FIRST_BIN: Final = 250 * TRANSFORM // RATE_HZ
+_LAST_BIN: Final = 3_500 * TRANSFORM // RATE_HZ + 1
+_POWER_SCALE: Final = 2 / (TRANSFORM * float(np.sum(_HANN**2)))
+"""Turns a sum of one-sided power bins into the mean square of the windowed samples."""
+_FILTERS: Final[Floats] = _mel_filters()
+_COSINES: Final[Floats] = (
+    np.sqrt(2 / BANDS) * np.cos(np.pi * np.outer(np.arange(BANDS) + 0.5, np.arange(1, CEPSTRA + 1)) / BANDS)
+).astype(np.float32)
+_WINDOW_CORRELATION: Final[Floats] = np.array(
+    [
+        np.dot(_HANN[: WINDOW - lag], _HANN[lag:]) / np.dot(_HANN, _HANN)
+        for lag in range(LOWEST_PERIOD, HIGHEST_PERIOD + 1)
+    ],
+    dtype=np.float32,
+)

@@ -1,0 +1,74 @@
+"""How loud somebody speaks, and how loud the line is when nobody does.
+
+Levels are dBFS of the mean square. The level of speech is that of its loud frames only, so that a pause
+or a slow beginning in the stretch does not make a voice seem farther away.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SILENT_DBFS: Final = -90.0
+"""Below this a frame is the codec's digital silence, or was made up for a lost packet: it says nothing of the line."""
+DEFAULT_FLOOR_DBFS: Final = -60.0
+"""The noise of a line that has not been heard yet: a quiet room on the telephone."""
+QUIET: Final = 0.1
+"""Quantile of a second's frames that is taken for its noise; speech has pauses of a tenth of the time."""
+SECONDS: Final = 8
+"""Seconds of which the quietest is the floor: as long as people speak without a breath."""
+AUDIBLE_DBFS: Final = -70.0
+"""Below this the agent says nothing."""
+ACTIVE_RANGE_DB: Final = 20.0
+"""Frames this far below the loudest tenth are still voice: the range of phonemes, without pauses and tails."""
+LOUDEST: Final = 0.1
+
+
+class NoiseFloor:
+    """The noise of one line, from the quietest second of the last few."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=SECONDS)
+
+    @property
+    def dbfs(self) -> float:
+        """The floor; a quiet room's as long as nothing was heard."""
+        return min(self._seconds, default=DEFAULT_FLOOR_DBFS)
+
+    def receive(self, samples: Floats, frame: int) -> None:
+        """Take the next second of the line, to be cut into frames of `frame` samples."""
+        levels = 10 * np.log10(_powers(samples, frame) + 1e-12)
+        heard = levels[levels > SILENT_DBFS]
+        if len(heard) >= len(levels) / 2:
+            self._seconds.append(float(np.quantile(heard, QUIET)))
+
+
+def active(levels: Floats) -> NDArray[np.bool_]:
+    """Which of a stretch's frames, given their dBFS, are voice rather than pause."""
+    count = max(1, round(len(levels) * LOUDEST))
+    loudest = np.partition(levels, len(levels) - count)[-count:].mean()
+    marked: NDArray[np.bool_] = levels > loudest - ACTIVE_RANGE_DB
+    return marked
+
+
+def active_level(levels: Floats, marked: NDArray[np.bool_], floor_dbfs: float) -> float:
+    """The level of the marked frames without the noise under them."""
+    power = float(np.mean(10 ** (levels[marked].astype(np.float64) / 10)))
+    # No more than 3 dB: of somebody who speaks without a pause the floor is the voice itself.
+    return float(10 * np.log10(max(power - 10 ** (floor_dbfs / 10), power / 2)))
+
+
+def loudest_level(samples: Floats, frame: int) -> float | None:
+    """The level of the loudest tenth of the frames; None for silence."""
+    powers = np.sort(_powers(samples, frame))
+    level = float(10 * np.log10(powers[-max(1, round(len(powers) * LOUDEST)) :].mean() + 1e-12))
+    return level if level > AUDIBLE_DBFS else None
+
+
+def _powers(samples: Floats, frame: int) -> Floats:
+    whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    powers: Floats = np.einsum("ij,ij->i", whole, whole) / np.float32(frame)
+    return powers

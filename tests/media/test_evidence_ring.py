@@ -1,0 +1,42 @@
+"""The ring gives back what was written at a position, or silence, and nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.media.ring import SampleRing
+
+CAPACITY = 16
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(0, 40), st.integers(-4, 80)),
+        st.tuples(st.just("silence"), st.integers(-4, 80), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@given(steps, st.integers(-20, 100), st.integers(0, 60))
+def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, int]], first: int, length: int) -> None:
+    ring, tape, end, value = SampleRing(CAPACITY), dict[int, int](), 0, 0
+    for name, argument, at in steps:
+        if name == "write":
+            samples = np.arange(value + 1, value + 1 + argument, dtype=np.int16)
+            value += argument
+            ring.write(samples, at)
+            tape |= {at + n: int(sample) for n, sample in enumerate(samples)}
+            end = max(end, at + argument)
+        else:
+            ring.silence_from(argument)
+            tape = {position: sample for position, sample in tape.items() if position < argument}
+    assert ring.end == end
+    assert ring.begin == max(0, end - CAPACITY)
+    expected = [tape.get(at, 0) if ring.begin <= at < end else 0 for at in range(first, first + length)]
+    assert (ring.read(first, first + length) * 32_768).round().astype(int).tolist() == expected
+
+
+def test_a_ring_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one sample"):
+        SampleRing(0)
