@@ -28,10 +28,13 @@ SPEAKING_WINDOW: Final = 0.3
 """The agent counts as speaking when it was audible within this; silence between two sentences is longer at times."""
 NOT_STOPPING: Final = 2.0
 """Seconds after the caller's end from which an agent that has gone on talking is taken to talk on for good."""
-LETTERS_PER_SECOND: Final = 17.0
-"""How fast the agent's voice speaks, at most: by this a caller knows that the question is still to come."""
-MOSTLY: Final = 0.7
-"""Share of the expected time after which a reply may be over."""
+LETTERS_PER_SECOND: Final = 25.0
+"""How fast the agent's voice speaks, at most (17 to 25 measured): by this a caller knows that the question is still to
+come, and does not speak into the pause before it."""
+LETTERS_PER_DIGIT: Final = 7
+"""Of a number as it is spoken."""
+BETWEEN_SOUNDS: Final = 2.0
+"""Seconds between two distractions at least, so that each is judged by itself."""
 UNFINISHED_PATIENCE: Final = 2.5
 """Quiet after which a caller speaks although the agent has said only half a reply."""
 ECHO_QUIET: Final = 0.8
@@ -229,7 +232,8 @@ class BenchCaller:
         if self._reply_began is None or quiet >= UNFINISHED_PATIENCE:
             return True
         heard = sum(end - max(begin, self._reply_began) for begin, end in self._stretches if end > self._reply_began)
-        return heard >= MOSTLY * len(self._words_of_reply()) / LETTERS_PER_SECOND
+        letters = sum(LETTERS_PER_DIGIT if letter.isdecimal() else 1 for letter in self._words_of_reply())
+        return heard >= letters / LETTERS_PER_SECOND
 
     def _words_of_reply(self) -> str:
         """The words of the reply that is being heard, or was heard last."""
@@ -242,11 +246,20 @@ class BenchCaller:
             await self._await_reply(self._line.now - SPEAKING_WINDOW, self._line.now - SPEAKING_WINDOW, RESUME_PATIENCE)
         if self._reply_began is None:
             return False
-        await self._line.until(self._reply_began + step["after"])
+        earliest = self.events[-1].end + BETWEEN_SOUNDS if step["do"] == "distract" and self.events else 0.0
+        await self._line.until(max(self._reply_began + step["after"], earliest))
         patience = self._line.now + RESUME_PATIENCE
         while not self._agent_speaking() and self._line.now < patience:
             await self._line.next_tick()
+        self._notice_new_reply()
         return self._agent_speaking()
+
+    def _notice_new_reply(self) -> None:
+        """An agent that took a distraction for a turn is saying something else by now."""
+        assert self._reply_began is not None
+        ordered = max((at for at, _ in self._ordered()), default=0.0)
+        if ordered > self._reply_began:
+            self._reply_began = next((begin for begin, _ in self._stretches if begin > ordered), self._reply_began)
 
     # ── writing down ──────────────────────────────────────────────────────────────
 
