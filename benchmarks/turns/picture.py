@@ -224,7 +224,7 @@ def _heard(sheet: _Sheet, scene: Scene) -> None:
                  if sheet.shows(word.begin, word.end)]  # fmt: skip
         lanes = _Lanes(2)
         for at, word, share in shown:
-            x, lane = lanes.place(sheet.x(at), len(word) * LETTER)
+            x, lane = lanes.place(sheet.x(at) + 3, len(word) * LETTER)
             sheet.text(x, sheet.y + 10 + lane * 14, word, INK if share >= 0.5 else FAINT,
                        "" if share >= 0.5 else 'text-decoration="line-through"')  # fmt: skip
         sheet.line(sheet.x(stretch.begin), sheet.y - 4, sheet.x(stretch.begin), sheet.y + 26, AGENT)

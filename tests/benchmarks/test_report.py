@@ -55,6 +55,11 @@ def value(key: str, *turns: Turn) -> float | None:
     return evaluate(figure(key), turns).value
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "RESAMPLES", 100)
+
+
 # ── arithmetic ────────────────────────────────────────────────────────────────────
 
 
