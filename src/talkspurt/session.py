@@ -170,7 +170,7 @@ class Session:
         self.attachment = self._conversation.attachment
         """The number of the current media attachment; a call has several, one after the other."""
         self._received = 0
-        """Samples of the caller since the session began, without those that the muter holds."""
+        """Samples of the caller that have come through the muter since the session began."""
         self._pad = SecretPad()
         self._muter = ToneMuter()
         self._talkspurts = 0
@@ -336,7 +336,7 @@ class Session:
                     self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))
             return
         # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
-        at = self._now - self._muter.held / LINE_RATE_HZ - (self._received / LINE_RATE_HZ - fact.at)
+        at = self._heard_until - (self._received / LINE_RATE_HZ - fact.at)
         if isinstance(fact, TalkspurtStarted):
             self._talkspurts += 1
             self._windows = 0
@@ -358,7 +358,7 @@ class Session:
         for chunk in self._pacer.due(now):
             transport.send_audio(chunk.pcm)
             transport.send_mark(chunk.mark)
-            self._evidence.play(chunk.pcm, self._received + round((chunk.at - now) * LINE_RATE_HZ))
+            self._evidence.play(chunk.pcm, self._delivered + round((chunk.at - now) * LINE_RATE_HZ))
             if self._answer_due is not None:
                 TURN_LATENCY.observe(now - self._began - self._answer_due)
                 self._answer_due = None
@@ -368,6 +368,16 @@ class Session:
     @property
     def _now(self) -> float:
         return self._loop.time() - self._began
+
+    @property
+    def _delivered(self) -> int:
+        """Samples that the line has brought: counted as `_received`, and ahead of it while the muter is in use."""
+        return self._received + self._muter.held
+
+    @property
+    def _heard_until(self) -> float:
+        """When the last sample that came through the muter was on the line."""
+        return self._now - self._muter.held / LINE_RATE_HZ
 
     def _post(self, fact: Event | None) -> None:
         """Give the conversation a fact and execute what follows; facts that arise meanwhile wait their turn."""
@@ -412,7 +422,7 @@ class Session:
         match command:
             case BeginUtterance(utterance, at):
                 self._stretches.clear()
-                self._stream.begin(utterance, self._now - at + LEAD_IN)
+                self._stream.begin(utterance, self._heard_until - at + LEAD_IN)
             case Transcribe(utterance, revision):
                 self._stream.finalize(utterance, revision)
             case EndUtterance(utterance):
@@ -606,7 +616,7 @@ class Session:
         self._cancel(self._speaker)
         self._speaker = None
         self._pacer.restart(epoch)
-        self._evidence.stop(self._received)
+        self._evidence.stop(self._delivered)
         if self._transport is not None:
             self._transport.clear()
 

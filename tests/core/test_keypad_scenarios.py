@@ -48,7 +48,7 @@ from talkspurt.core.events import (
     ToolReturned,
     Voice,
 )
-from talkspurt.core.history import CallerSaid, ToolAnswered
+from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.keypad import TRAILING
 from talkspurt.core.language import ANYTHING, Expectation
 from talkspurt.core.secret_entry import LONGEST, NOT_ENTERED
@@ -100,12 +100,16 @@ def ordered(call: World, *kinds: type) -> list[type]:
 def test_a_tool_gets_the_secret_that_the_caller_keys_in_and_the_model_what_the_tool_says() -> None:
     call = wanting([Says("You are verified. ")])
     until(call, Collecting)
-    assert call.said[-1].endswith(PROMPT)
     call.types("DBCA").listens()
     assert call.taken == {"t1": "DBCA"}
     assert call.answers() == {"t1": '{"verified":true}'}
     assert call.said[-1].endswith("You are verified.")
-    assert call.asked == ["please"]
+    assert call.history[1:5] == (
+        CallerSaid("please"),
+        AgentSaid(PROMPT),
+        ToolCalled("t1", "verify", "{}"),
+        ToolAnswered("t1", "verify", '{"verified":true}'),
+    )
     over(call, "caller_silent")
 
 
@@ -237,7 +241,12 @@ def test_words_instead_of_keys_are_an_answer() -> None:
     assert call.answers() == {"t1": NOT_ENTERED}
     assert call.asked == ["please", "I have none"]
     assert call.taken == {}
-    assert CallerSaid("I have none") in call.history
+    assert call.history[2:-1] == (
+        AgentSaid(PROMPT),
+        ToolCalled("t1", "verify", "{}"),
+        ToolAnswered("t1", "verify", NOT_ENTERED),
+        CallerSaid("I have none"),
+    )
     assert call.of(DiscardSecret) == [DiscardSecret("t1")]
     over(call, "caller_silent")
 

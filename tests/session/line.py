@@ -3,6 +3,7 @@
 import asyncio
 import math
 import struct
+from collections import deque
 from dataclasses import dataclass, field
 
 from talkspurt.ports import LineListener
@@ -27,6 +28,8 @@ class VirtualLine:
     queue: list[bytes | str] = field(default_factory=list)
     played: bytearray = field(default_factory=bytearray)
     voiced_until: float = 0.0
+    sounds: deque[bytes] = field(default_factory=deque)
+    """Frames that come from the caller next."""
     clears: list[float] = field(default_factory=list)
     audible: list[float] = field(default_factory=list)
     """Times at which a frame of the agent was played."""
@@ -69,7 +72,8 @@ class VirtualLine:
         due = loop.time()
         while True:
             if self.listener is not None and not self.closed:
-                self.listener.audio_received(VOICE if loop.time() < self.voiced_until else FRAME)
+                heard = VOICE if loop.time() < self.voiced_until else FRAME
+                self.listener.audio_received(self.sounds.popleft() if self.sounds else heard)
                 self._play(320, loop.time())
             due += 0.02
             await asyncio.sleep(due - loop.time())

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from session.line import VirtualLine
@@ -94,6 +95,7 @@ async def stage(
     synthesizer: ToneSynthesizer | None = None,
     speaker: Synthesizer | None = None,
     line: VirtualLine | None = None,
+    journals: Path | None = None,
 ) -> AsyncIterator[Stage]:
     detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(), synthesizer or ToneSynthesizer()
     clock = MediaClock(detector)
@@ -110,7 +112,12 @@ async def stage(
         caller=caller,
         dispatcher=ToolDispatcher(agent, caller, ledger),
         services=Services(
-            recognizer or ScriptedRecognizer(tuple(heard)), speaker or synthesizer, detector, clock, recorder
+            recognizer or ScriptedRecognizer(tuple(heard)),
+            speaker or synthesizer,
+            detector,
+            clock,
+            recorder,
+            journals=journals,
         ),
         minimum_voiced=0.096,
         snapshot=snapshot,

@@ -525,6 +525,7 @@ class AgentSide:
                 return False
             case "whole" if secret is not None:
                 self.secret = None
+                self.log.postpone(secret.tool_call)
                 self.running[secret.tool_call] = replace(self.running[secret.tool_call], since=now, keyed=True)
                 self._commands.append(RunWithSecret(secret.tool_call))
                 self.resume_turn(now)
@@ -751,6 +752,7 @@ class AgentSide:
         self.drop_guess()
         if self.collects(tool_call):
             self._drop_prompt()
+            self.log.postpone(tool_call)
             self.secret = None
             self._commands.append(DiscardSecret(tool_call))
         self.running.pop(tool_call)

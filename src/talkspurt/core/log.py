@@ -44,6 +44,15 @@ class Log:
         """Take the next place."""
         self.places.append(place)
 
+    def postpone(self, tool_call: str) -> None:
+        """Let a call that has no answer yet take the next place instead: what was said since led to its answer."""
+        for index in range(len(self.places) - 1, -1, -1):
+            place = self.places[index]
+            if isinstance(place, Called) and place.call.tool_call == tool_call and place.content is None:
+                # Nothing from here on has been recorded: an open place holds back all that follow.
+                self.places.append(self.places.pop(index))
+                return
+
     def answer(self, tool_call: str, content: str) -> bool:
         """Fill in a tool's answer; only the first one lands. False for an unknown or answered call."""
         for index in range(len(self.places) - 1, -1, -1):
