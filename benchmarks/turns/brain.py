@@ -46,12 +46,12 @@ ENTITY_QUESTIONS: Final = {
 """In the order in which they are asked; the greeting asks the first."""
 
 _ORDINARY: Final = (
-    "Okay, that is case {n}. What else?",
-    "Thanks, this is note {n}. What should I do?",
-    "I see, item {n}. How did that happen?",
-    "Understood, list {n}. What happened then?",
-    "All right, number {n}. What comes next?",
-    "Noted on page {n}. How can I help with that?",
+    "Okay, case {n}. What else?",
+    "Thanks, note {n}. What comes next?",
+    "I see, item {n}. How come?",
+    "Right, list {n}. What happened?",
+    "Good, number {n}. What then?",
+    "Noted, page {n}. How can I help?",
 )
 _YES_NO: Final = (
     "That was {n} dollars. Is that right?",

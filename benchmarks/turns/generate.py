@@ -228,16 +228,16 @@ class Generator:
         self._calls("yesno", 19, "yesno", lambda n, voice: self._yes_no(n), quick=(1, 14))
         self._calls("entity", 31, "entity", lambda n, voice: self._entities(voice), quick=(2, 7))
         self._calls("interruption", 38, "long", lambda n, voice: self._interruptions(), quick=(2, 7))
-        self._calls("distraction", 19, "long", lambda n, voice: self._distractions(n), quick=(2, 10))
+        self._calls("distraction", 15, "long", lambda n, voice: self._distractions(n), quick=(2, 10))
         self._calls("side-talk", 17, "long", lambda n, voice: self._side_talk(voice), quick=(1, 11))
         self._calls("side-talk-quiet", 16, "ordinary", lambda n, voice: self._quiet_side_talk(voice), quick=(1, 8))
-        self._calls("echo", 14, "long", lambda n, voice: self._echo(), quick=(1, 6), echo=True)
+        self._calls("echo", 12, "long", lambda n, voice: self._echo(), quick=(1, 6), echo=True)
         self._calls(
-            "echo-turn", 6, "ordinary", lambda n, voice: self._ordinary(n, voice, "echo_turn"), quick=(1, 8), echo=True
+            "echo-turn", 4, "ordinary", lambda n, voice: self._ordinary(n, voice, "echo_turn"), quick=(1, 8), echo=True
         )
         self._calls("silence", 4, "ordinary", lambda n, voice: self._silence(), quick=(1, 4))
         self._calls("both-start", 12, "ordinary", lambda n, voice: self._both_start(), quick=(1, 6))
-        self._calls("one-word", 15, "ordinary", lambda n, voice: self._one_word(), quick=(1, 12))
+        self._calls("one-word", 4, "ordinary", lambda n, voice: self._one_word(), quick=(1, 12))
         self._draw.shuffle(self._scenarios)
         return self._scenarios
 
@@ -401,20 +401,20 @@ class Generator:
         for _ in range(8):
             short = self._draw.random() < 0.35
             text = self._draw.choice(SHORT_INTERRUPTIONS if short else INTERRUPTIONS)
-            after = round(self._draw.uniform(1.0, 7.0), 2)
+            after = round(self._draw.triangular(1.0, 7.0, 1.5), 2)
             steps.append({"do": "interrupt", "row": "interruption", "after": after, "parts": [{"text": text}],
                           "one_utterance": True, "tags": ["short" if short else "long"]})  # fmt: skip
         return steps
 
     def _distractions(self, number: int) -> list[Step]:
         steps = []
-        kinds = ["backchannel", "noise"] * 8
+        kinds = ["backchannel", "noise"] * 10
         self._draw.shuffle(kinds)
         sounds = ("cough", "sneeze", "throat", "door", "click", "rustle", "cough", "throat")
         for turn, kind in enumerate(kinds):
-            if turn % 4 == 0:
+            if turn % 5 == 0:
                 steps.append(self._go_on())
-            after = round(1.0 + turn % 4 * 3.1 + self._draw.uniform(0, 1.4), 2)
+            after = round(1.0 + turn % 5 * 2.7 + self._draw.uniform(0, 0.8), 2)
             if kind == "backchannel":
                 text = BACKCHANNELS[(turn + 3 * number) % len(BACKCHANNELS)]
                 spoken = {"text": text, "spelled": SPELLED[text]} if text in SPELLED else {"text": text}
@@ -451,23 +451,23 @@ class Generator:
             remark = self._side_remark(voice)
             steps.append({"do": "remark", "wait": round(self._draw.uniform(0.5, 1.2), 2), **remark,
                           "tags": _side_tags(remark, "listening")})  # fmt: skip
-            steps.append(self._say("go_on", [{"text": self._draw.choice(PLAIN)}], ("plain", "after_side_talk")))
+            steps.append(self._say("one_word", [{"text": self._draw.choice(ONE_WORD)}], ("plain", "after_side_talk")))
         return steps
 
     def _echo(self) -> list[Step]:
-        return [step for _ in range(5) for step in (self._go_on(), {"do": "listen", "row": "echo", "stretch": 3.0})]
+        return [step for _ in range(5) for step in (self._go_on(), {"do": "listen", "row": "echo", "stretch": 2.5})]
 
     def _silence(self) -> list[Step]:
         steps: list[Step] = []
         for _ in range(5):
             steps.append({"do": "stay_silent", "row": "silence", "seconds": 16.0, "tags": []})
-            steps.append(self._say("go_on", [{"text": self._draw.choice(PLAIN)}], ("plain", "after_reminder")))
+            steps.append(self._say("one_word", [{"text": self._draw.choice(ONE_WORD)}], ("plain", "after_reminder")))
         return steps
 
     def _both_start(self) -> list[Step]:
         steps = []
         for _ in range(5):
-            steps.append(self._say("go_on", [{"text": self._draw.choice(PLAIN)}], ("plain",)))
+            steps.append(self._say("one_word", [{"text": self._draw.choice(ONE_WORD)}], ("plain", "before_both_start")))
             text = self._draw.choice(INTERRUPTIONS)
             steps.append({"do": "interrupt", "row": "both_start", "after": round(self._draw.uniform(0, 0.2), 2),
                           "parts": [{"text": text}], "one_utterance": True, "tags": []})  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FILE: Final = Path(__file__).parent / "scenarios.json"
-SHA256: Final = "ddf7260267d9e092b55e6c1226fb0322f35de558d66187dbca6f942acd2147e2"
+SHA256: Final = "ef911193bece4897ab150410d4010e53b5b892fc51feb9a3e398717d9be06645"
 DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 Scenario = dict[str, Any]
