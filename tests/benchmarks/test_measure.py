@@ -135,6 +135,7 @@ def test_a_filler_is_a_sound_and_no_answer() -> None:
 def test_a_turn_without_an_answer_has_an_infinite_latency_also_when_the_next_turn_is_answered() -> None:
     found = evidence(voice((8.0, 11.0)), [event(1.0, 2.0), event(6.0, 7.0)], [heard(0, 8.0, 0, 12)])
     assert [one.latency for one in measure(found).turns] == [math.inf, pytest.approx(1.0)]
+    assert [one.audible_latency for one in measure(found).turns] == [math.inf, pytest.approx(1.0)]
 
 
 def test_stages_are_counted_from_the_last_caller_sample() -> None:
@@ -191,6 +192,12 @@ def test_a_short_silence_is_no_yielding() -> None:
     spans = voice((2.0, 3.1), (3.35, 3.6))
     found = turn(evidence(spans, [interruption()], [heard(0, 2.0, 0, 6)], clears=[3.55]))
     assert found.yielded_after == pytest.approx(0.6)
+
+
+def test_silence_of_a_third_of_a_second_is_yielding_whatever_is_said_after_it() -> None:
+    spans = voice((2.0, 3.2), (3.55, 4.6))
+    found = turn(evidence(spans, [interruption()], [heard(0, 2.0, 0, 5), heard(1, 3.55, 0, 4)], clears=[3.2]))
+    assert found.yielded_after == pytest.approx(0.2)
 
 
 def test_an_agent_that_never_stops_is_measured_to_its_end() -> None:
