@@ -122,6 +122,28 @@ def test_a_tools_first_answer_lands_in_its_place() -> None:
     assert log.history(Playback())[:2] == (ToolCalled("t1", "look", "{}"), ToolAnswered("t1", "look", "x"))
 
 
+def test_a_call_without_an_answer_can_stand_behind_what_led_to_it() -> None:
+    playback, log = Playback(), Log()
+    log.add(CallerSaid("hi"))
+    for number in ("t1", "t2"):
+        log.add(Called(ToolCalled(number, "verify", "{}")))
+    log.add(said(playback, 1, "Key it in.", heard=True))
+    assert log.settled(playback) == (CallerSaid("hi"),)
+    log.postpone("t1")
+    log.answer("t1", "x")
+    log.answer("t2", "y")
+    answered = (ToolAnswered("t2", "verify", "y"), AgentSaid("Key it in."), ToolCalled("t1", "verify", "{}"))
+    assert log.settled(playback) == (
+        ToolCalled("t2", "verify", "{}"),
+        *answered,
+        ToolAnswered("t1", "verify", "x"),
+    )
+    before = log.history(playback)
+    log.postpone("t2")  # it has been answered and recorded
+    log.postpone("t3")
+    assert log.history(playback) == before
+
+
 def test_entries_are_final_in_order_and_once() -> None:
     playback, log = Playback(), Log()
     log.add(CallerSaid("hi"))
