@@ -226,6 +226,7 @@ async def _place_all(
     orders = Orders(server_folder / "orders.jsonl")
     environment = {
         "TALKSPURT_CONFIG": str(configuration),
+        "TALKSPURT_JOURNALS": str(server_folder / "journals"),
         ORDERS_VARIABLE: str(server_folder / "orders.jsonl"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")])),
     }
@@ -239,7 +240,7 @@ async def _place_all(
         deadline = time.monotonic() + limit
         async with asyncio.TaskGroup() as group:
             for line in range(agents.LINES):
-                desk = _Desk(url, line, orders, server_folder / "calls.db", backgrounds)
+                desk = _Desk(url, line, orders, server_folder, backgrounds)
                 group.create_task(_work(desk, queue, deadline, failed, lambda: progress.advance(task)))
     return failed
 
@@ -264,7 +265,8 @@ class _Desk:
     url: str
     line: int
     orders: Orders
-    database: Path
+    server: Path
+    """The server's folder: its database, and the journals of its calls."""
     backgrounds: dict[str, Samples]
 
     async def place(self, prepared: Prepared) -> None:
@@ -302,7 +304,7 @@ class _Desk:
             greeting=GREETINGS[kind],
             events=tuple(caller.events),
             ordered=tuple(ordered),
-            history=await _history(self.database, recording.call_sid, answered_at),
+            history=await _history(self.server / "calls.db", recording.call_sid, answered_at),
             line=tuple(LineEvent(e.at, e.kind, e.detail, e.seconds) for e in recording.events),
             ended_by=recording.end.by,
             end_reason=recording.end.reason,
@@ -320,6 +322,9 @@ class _Desk:
             file.setsampwidth(2)
             file.setframerate(8_000)
             file.writeframes(clean.tobytes())
+        journal = self.server / "journals" / f"{recording.call_sid}.jsonl"
+        if journal.exists():
+            shutil.move(journal, folder / "journal.jsonl")
         save(artefact, folder)
         if not caller.complete:
             raise RuntimeError("; ".join(artefact.failures))

@@ -13,8 +13,8 @@ from talkspurt.core.sentences import take_sentences
 
 ReplyNews = ReplyTextReceived | ReplyToolRequested | ReplyCompleted | ReplyFailed
 
-PREPARED = 2
-"""Sentences that are synthesized ahead: the first is what the wait would be for, the second covers its shortness."""
+PREPARED = 1
+"""Sentences that are synthesized ahead: the first is what the wait would be for; the others have its length to be made."""
 KEPT = 2000
 """Pieces of a reply that are kept; a model that sends more before the turn is taken is not worth following."""
 

@@ -11,7 +11,9 @@ each have at most a few pieces waiting; threads end on `aclose`, and none outliv
 
 import asyncio
 import itertools
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -35,10 +37,12 @@ class _Piece:
 class InferencePool:
     """A few daemon threads behind one queue ordered by due time, first come first served among equals."""
 
-    def __init__(self, workers: int, name: str) -> None:
+    def __init__(self, workers: int, name: str, *, nice: int = 0) -> None:
+        """`nice` above 0 makes the threads give way to others of the process (Linux: a thread has its own)."""
         self._queue: queue.PriorityQueue[_Piece] = queue.PriorityQueue()
         self._order = itertools.count()
         self._closed = False
+        self._nice = nice
         self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -73,6 +77,8 @@ class InferencePool:
             thread.join(CLOSE_TIMEOUT)
 
     def _work(self) -> None:
+        if self._nice and sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while True:
             piece = self._queue.get()
             if piece.work is None:
