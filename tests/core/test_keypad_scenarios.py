@@ -51,6 +51,7 @@ from talkspurt.core.events import (
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.keypad import TRAILING
 from talkspurt.core.language import ANYTHING, Expectation
+from talkspurt.core.log import RUNNING
 from talkspurt.core.secret_entry import LONGEST, NOT_ENTERED
 from talkspurt.core.states import (
     Closing,
@@ -138,6 +139,18 @@ def test_no_filler_and_no_watchdog_of_the_tool_while_the_caller_looks_for_the_ca
     assert "tool_overdue" not in call.counted
 
 
+def test_a_tool_that_waits_for_a_secret_is_not_overdue_with_another_that_is() -> None:
+    slow = EntryRules(shortest=4, longest=4, first=30.0)
+    call = world(
+        [Asks("verify"), Asks("look")], tool=lambda command: Wants(slow) if command.name == "verify" else None
+    ).answered()
+    until(call.asks(), Collecting).run_until(lambda world: "tool_overdue" in world.counted)
+    assert isinstance(call.floor, Collecting)
+    assert call.answers()["t1"] == RUNNING
+    call.types("DBCA").listens()
+    assert call.answers()["t1"] == '{"verified":true}'
+
+
 def test_the_watchdog_of_the_tool_begins_when_it_gets_the_secret() -> None:
     call = until(wanting(keyed=lambda _secret: None), Collecting).run(6.0)
     call.types("DBCA", pause=0.0)
@@ -164,7 +177,10 @@ def test_whoever_knows_the_prompt_need_not_hear_it_out() -> None:
     call.types("BCA").listens()
     assert call.taken == {"t1": "DBCA"}
     assert [speak.text for speak in call.of(Speak)].count(PROMPT) == 1
-    assert not any("key-t1.4" in text for text in call.said)
+    prompt = call.history[2]
+    assert isinstance(prompt, AgentSaid)
+    assert prompt.interrupted
+    assert "key-t1.4" not in prompt.text
 
 
 def test_a_secret_is_keyed_in_before_the_prompt_has_begun() -> None:
@@ -223,6 +239,7 @@ def test_a_caller_who_presses_nothing_is_asked_twice() -> None:
     until(call, Collecting).run(FOUR.first + 0.1)
     assert len(call.of(CollectSecret)) == 2
     assert call.answers() == {"t1": NOT_ENTERED}
+    assert len(call.of(RequestReply)) == 2, "the model is asked at once"
 
 
 def test_one_who_clears_for_ever_is_given_up() -> None:
@@ -567,6 +584,21 @@ def test_the_rules_are_those_of_the_question_that_was_heard_when_the_first_key_w
     call = asked_for("zip").types("9", pause=0.0)
     assert isinstance(call.floor, Typing)
     assert call.floor.rules.longest == 5
+
+
+def test_a_question_under_way_counts_as_far_as_it_was_heard() -> None:
+    class Zip(WorldLanguage):
+        def expectation(self, said: str, /) -> Expectation:
+            return Expectation("zip") if "r1.0.0" in said else ANYTHING
+
+    call = world([Says(f"{words('r1.0', 20)}. ")], rules=settings(language=Zip())).answered()
+    until(call.asks(), Speaking).run(2.0).types("94103", pause=0.0)
+    assert call.asked == ["please", "94103"]
+
+
+def test_an_entry_that_was_cleared_waits_no_longer_than_one_that_may_be_whole() -> None:
+    call = asked_for("anything").types("12*", pause=0.0).run(settings().digit_patience + 0.1)
+    assert not isinstance(call.floor, Typing)
 
 
 @pytest.mark.parametrize("after", [0.5, TRAILING - 0.1])

@@ -19,6 +19,7 @@ from talkspurt.effects.secrets import LATE, TRAILING
 from talkspurt.media.tones import FRAME, FRAME_BYTES, HIGH_HZ, KEYS, LOW_HZ, RATE_HZ, key_tone
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
+from talkspurt.testing.virtual_time import run_virtual
 
 CANARY = "83649271"
 PROMPT = "Please key in your PIN."
@@ -171,21 +172,39 @@ async def watch(call: Stage, states: set[str]) -> None:
         await asyncio.sleep(0.01)
 
 
-@on_virtual_time
-async def test_a_voice_through_the_muter_is_where_it_was_on_the_line() -> None:
+async def times(monkeypatch: pytest.MonkeyPatch, *, muted: bool) -> tuple[float, list[int]]:
+    """When a voice stopped while a secret is collected, and where the agent's audio lay beside it."""
     _, verify_pin = pins()
+    played: list[int] = []
     async with stage(ScriptedModel(verifying), ["verify me", "I have none"], tools=(verify_pin,)) as call:
         await call.says()
+        if not muted:
+            monkeypatch.setattr(call.session._pad, "claims", lambda _now: False)
+        play = call.session._evidence.play
+
+        def note(pcm: bytes, position: int) -> None:
+            played.append(position)
+            play(pcm, position)
+
+        monkeypatch.setattr(call.session._evidence, "play", note)
         await floor(call, "Collecting")
-        await asyncio.sleep(0.5)
-        began = call.session._now
+        await floor(call, "Speaking")
+        await floor(call, "Collecting")
         call.line.speak(0.8)
         await floor(call, "Endpointing")
-        stopped_at = call.session.floor.stopped_at  # type: ignore[union-attr]
-        assert stopped_at == pytest.approx(began + 0.8, abs=0.07)
+        stopped: float = call.session.floor.stopped_at  # type: ignore[union-attr]
         await call.until(lambda: "Never mind." in said(call))
         answers = [entry.content for entry in call.recorder.entries if isinstance(entry, ToolAnswered)]
         assert answers == [NOT_ENTERED]
+        return stopped, played
+
+
+def test_what_comes_through_the_muter_keeps_its_place_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, played = run_virtual(times(monkeypatch, muted=True))
+    plainly, beside = run_virtual(times(monkeypatch, muted=False))
+    assert stopped == pytest.approx(plainly, abs=0.002)
+    assert len(played) > 20
+    assert played[:20] == pytest.approx(beside[:20], abs=16)
 
 
 @on_virtual_time
@@ -236,6 +255,7 @@ async def test_keys_after_a_secret_was_given_up_are_swallowed_for_a_while() -> N
         call.line.press(CANARY[3:])
         await asyncio.sleep(LATE)
         assert seen == []
+        assert call.session._dispatcher._wanting == {}
         assert "keypad" not in repr(call.recorder.entries)
 
 

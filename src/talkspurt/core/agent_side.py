@@ -254,11 +254,10 @@ class AgentSide:
         Only the model's own goodbye gives way to another reason: the caller may talk over it, and the call goes on.
         """
         if self.secret is not None:
-            suspended = self.suspended
+            # The prompt may be on the line: nobody is to be asked for what nobody collects.
             self.suspend()
             self.drop_secret()
-            if not suspended:
-                self.resume_turn(now)
+            self.resume_turn(now)
         turn = self._current
         if turn.ending in ("", AGENT_GOODBYE):
             # What was said before cannot have announced the end, unless the model is still at it.
