@@ -304,11 +304,13 @@ def test_a_short_faint_stretch_may_be_echo_as_long_as_the_agent_speaks() -> None
     assert evidence_of(seconds=0.13, echo=0).is_echo is None
     assert evidence_of(seconds=0.13, echo=0, agent_dbfs=None).is_echo is False
     assert evidence_of(seconds=0.13, echo=0, level_dbfs=-25).is_echo is False
-    assert evidence_of(seconds=0.13, echo=0.5).is_echo is True
+    assert evidence_of(seconds=0.13, echo=0.3).is_echo is True
+    assert evidence_of(seconds=0.13, echo=0.3, level_dbfs=-25).is_echo is None
+    assert evidence_of(seconds=0.13, echo=0.5, level_dbfs=-25).is_echo is True
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(0.0, False), (0.119, False), (0.12, None), (0.299, None), (0.3, True), (1.0, True)]
+    ("value", "verdict"), [(0.0, False), (0.049, False), (0.05, None), (0.299, None), (0.3, True), (1.0, True)]
 )
 def test_between_two_thresholds_nothing_is_sure(value: float, verdict: bool | None) -> None:
     assert evidence_of(echo=value).is_echo is verdict

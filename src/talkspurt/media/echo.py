@@ -3,15 +3,16 @@
 The telephone returns a filtered, weakened, delayed copy of what was played. Three steps: a
 cross-correlation over all delays finds the likeliest one; a least-squares fit of a short filter there
 says how much of the energy the agent's audio explains; the fit is judged on blocks that it has not
-seen, so that 32 free taps do not explain a stranger's voice by chance (unseen, speech of another is
-explained to about nothing; on the fitted samples themselves it would be a quarter).
+seen, so that 32 free taps do not explain a stranger's voice by chance (unseen, half of the stretches of
+another's speech are explained to nothing and 98 of 100 to less than 0.15).
 
 A call's echo path hardly changes. Once found, its filter is remembered: later stretches are compared
-with the echo that it predicts, near the remembered delay, which makes short ones much surer.
+with the echo that it predicts, near the remembered delay, which makes short ones surer (of 0.13 s, misses
+fell by a third).
 
 It is not an echo canceller: nothing is removed from the audio. It knows no non-linear echo, as the
-leftovers of a mobile's own canceller are. Pre-emphasis whitens speech first; without it the strong low
-harmonics decide alone.
+leftovers of a mobile's own canceller are. Pre-emphasis whitens speech first, so that its strong low
+harmonics do not decide alone.
 """
 
 from typing import Final
@@ -25,7 +26,7 @@ Samples = NDArray[np.float32]
 LONGEST_DELAY: Final = 4_800
 """Samples (0.6 s) after which an echo is looked for: carrier's buffer 0.2 s, mobile network and room."""
 LONGEST: Final = 3_200
-"""Samples of a stretch that are judged: its loudest 0.4 s. More costs more and told nothing more."""
+"""Samples of a stretch that are judged: its loudest 0.4 s, which bounds the cost and leaves pauses out."""
 SHORTEST: Final = 640
 """Samples (80 ms) below which nothing is said: two blocks each to fit and to judge."""
 TAPS: Final = 32
@@ -44,7 +45,7 @@ REMEMBERED_RIDGE: Final = 1.0
 NEAR: Final = 320
 """Samples (40 ms) that the delay may have moved since it was remembered: the pacer sends by 20 ms ticks."""
 REMEMBER: Final = 0.4
-"""Share from which a fit is good enough to remember; speech of another never reached it."""
+"""Share from which a fit is good enough to remember; speech of another stayed below 0.35."""
 REMEMBER_SAMPLES: Final = 1_600
 """Samples (0.2 s) that a fit must rest on to be remembered."""
 SILENT: Final = 1e-7
@@ -90,6 +91,21 @@ class EchoPath:
         far, taps = _fit(heard, played, delay - AHEAD, np.zeros(TAPS, dtype=np.float32), RIDGE)
         self._remember(far, taps, delay, len(heard))
         return min(1.0, max(0.0, near, far))
+
+    def explained(self, heard: Samples, played: Samples) -> float:
+        """The share of `heard`'s energy that the remembered filter explains, without any search or fit: 20 µs.
+
+        0 while nothing is remembered. `played` lies to `heard` as for `share`.
+        """
+        if self._taps is None:
+            return 0.0
+        start = LONGEST_DELAY + MARGIN - (self._delay - AHEAD) - (TAPS - 1)
+        source = played[start : start + len(heard) + TAPS - 1]
+        if len(source) < len(heard) + TAPS - 1 or float(source @ source) < SILENT * len(source):
+            return 0.0
+        heard = _emphasise(heard)
+        left = heard - np.convolve(_emphasise(source), self._taps, "valid")
+        return 1 - float(left @ left) / (float(heard @ heard) + 1e-12)
 
     def _remembered(
         self, heard: Samples, played: Samples, correlation: NDArray[np.floating], energy: float

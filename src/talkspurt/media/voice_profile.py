@@ -25,13 +25,13 @@ Floats = NDArray[np.float32]
 ENOUGH_FRAMES: Final = 100
 """Voiced frames (1 s) before a likeness is given."""
 SOUNDS: Final = 64
-"""Codebook entries: with 32 own and strange voices lay closer together, 128 told no more."""
+"""Codebook entries: more than a language has sounds, and 768 bytes when saved. Other sizes were not tried."""
 MEMORY_FRAMES: Final = 1_500
-"""Frames after which old speech has faded to a third: half a minute of voice, so that a moved handset is followed."""
+"""Frames after which old speech has faded to a third: 15 s of voice, so that a moved handset is followed."""
 SOUND_MEMORY: Final = 40
 """The same for one entry of the codebook, in the frames that fell to it."""
 HARMONIC: Final = 0.22
-"""Harmonicity from which a frame's pitch counts: noise stays below 0.17, vowels lie above 0.25."""
+"""Harmonicity from which a frame's pitch counts: white and street noise stay below 0.17."""
 PITCHED_FRAMES: Final = 3
 """Frames with pitch that a comparison needs."""
 
@@ -42,11 +42,11 @@ NEAREST: Final = 0.01
 """Squared distance that counts as none."""
 
 WEIGHTS: Final[dict[str, float]] = {
-    "bias": 1.8, "quieter": 0.66, "louder": 0.22, "pitch": -9.0, "sounds": -2.9, "brevity": 2.4,
+    "bias": 1.8, "quieter": 0.66, "louder": 0.22, "pitch": -9.0, "sounds": -2.9, "brevity": 1.4,
 }  # fmt: skip
 """Fitted to 2,900 own and 42,000 strange stretches of 17 voices; fitted to every other voice, the rest were told
-apart as well. Pitch alone would have had -10.8: synthetic voices are steadier than people. "brevity" is set so
-that one threshold loses the caller as rarely after 0.1 s as after 0.8 s."""
+apart as well. The fit gave pitch -10.8, which was lowered: synthetic voices are steadier than people. "brevity"
+is set so that one threshold loses little more of the caller after 0.1 s than after 0.8 s."""
 USUAL_FRAMES: Final = 27
 """Voiced frames of 0.3 s, for which brevity is nothing."""
 STEADY_FRAMES: Final = 10
