@@ -4,7 +4,8 @@ Everything runs over a telephone line (300 to 3400 Hz, µ-law) through the real 
 in frames of 20 ms, with the agent's audio paced ahead; what is measured are talkspurts as a call has
 them, 0.13, 0.3 and 0.8 s after they began. Voices: flite, espeak-ng, and the recordings of the shared
 data; the agent is the local Piper voice. Rooms, echo paths, noises, coughs and breaths are SYNTHETIC,
-from a fixed seed. Side talk is any other voice, near (dry) or far (reverberant, dull).
+from a fixed seed. The Piper voice says each line a little differently every time, so figures
+move by about a percent from run to run. Side talk is any other voice, near (dry) or far (reverberant, dull).
 
 Nothing is skipped: without data, voices or weights it exits with 1, above a goal with 2.
 
@@ -24,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,24 +259,9 @@ def load_words(data: Path) -> list[Samples]:
     return words + recorded(data, "short/yes*.wav") + recorded(data, "short/no_*.wav") + recorded(data, "digits/*.wav")
 
 
-class SteadyEngine:
-    """A Piper engine without its noise, so that every run hears the same agent."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def frontend(self, ids: Any) -> Any:
-        """The front end, with nothing left to chance."""
-        return self._engine.frontend(ids, scales=self._engine.scales(noise=0.0, noise_w=0.0))
-
-
 def speak_agent() -> Samples:
     """The agent's speech, all lines one after the other. Raises `WeightsError` or `ConfigurationError`."""
     joe = piper.load_voice(WeightStore(default_root()), "piper-joe", 1)
-    joe = piper.Voice(SteadyEngine(joe.engine), joe.phonemizer)
     lines = [np.frombuffer(b"".join(piper.speak(joe, line)), dtype="<i2") / 32_768.0 for line in AGENT]
     return at_level(np.concatenate(lines), AGENT_DBFS)
 

@@ -56,7 +56,7 @@ LOUD_NO_ECHO: Final = 0.12
 OWN: Final = 0.5
 """Likeness from which a voice is taken for the caller's own."""
 STRANGE: Final = 0.24
-"""Likeness below which it is taken for another's: after 0.3 s true of 80 % of side talk at 0 to -12 dB and 1 to 2 % of callers."""
+"""Likeness below which it is another's: of 0.3 s, 80 % of side talk at 0 to -12 dB and 1 to 2 % of callers are."""
 VOICED: Final = 0.35
 """Voicing from which a stretch is speech."""
 UNVOICED: Final = 0.15
