@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks.turns.brain import GREETINGS
 
 from talkspurt.agent.agent import Agent
+from talkspurt.core.language import Expectation
 
 LINES: Final = 5
 """Calls at once."""
@@ -41,5 +42,9 @@ def __getattr__(attribute: str) -> Agent:
     if kind not in KINDS or not line.isdecimal():
         raise AttributeError(attribute)
     return Agent(
-        name=name_of(kind, int(line)), prompt="You are an agent of the turn-taking benchmark.", greeting=GREETINGS[kind]
+        name=name_of(kind, int(line)),
+        prompt="You are an agent of the turn-taking benchmark.",
+        greeting=GREETINGS[kind],
+        # As every agent with order numbers states (see talkspurt.retail).
+        expects={"order number": Expectation("identifier", r"W\d{7}")},
     )

@@ -83,7 +83,7 @@ from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import Pacer, read_mark
 from talkspurt.media.segment_audio import SegmentAudio
-from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtTracker
+from talkspurt.media.talkspurts import STOP_THRESHOLD, TalkspurtStarted, TalkspurtTracker
 from talkspurt.media.tones import ToneMuter
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -108,6 +108,8 @@ LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
 CONTINUED_EVERY: Final = 3
 """Windows of 32 ms between two reports of a talkspurt that goes on."""
+MOMENT: Final = LINE_RATE_HZ * 2 // 5
+"""Samples that tell whose voice goes on; the evidence is sure from a third of a second."""
 TURN_MEMORY: Final = 8 * LINE_RATE_HZ
 """Samples of the caller kept for the turn detector, which hears no more."""
 JUDGEMENT_PATIENCE: Final = 1.0
@@ -179,6 +181,8 @@ class Session:
         self._evidence = LineEvidence()
         self._stretches: deque[tuple[int, int]] = deque(maxlen=16)
         """First and last sample of the talkspurts of the current utterance."""
+        self._utterance_from: int | None = None
+        """First sample of the utterance under way; never 0."""
         self._recent = bytearray()
         """The caller's last seconds, for the turn detector."""
         self._kept = SegmentAudio(LINE_RATE_HZ)
@@ -327,6 +331,10 @@ class Session:
 
     def _window_decided(self, probability: float, samples: int) -> None:
         tracker = self._tracker
+        window = self._services.voice_activity.window
+        if probability >= STOP_THRESHOLD and self._evidence.is_returning(samples - window, samples):
+            # The agent's own voice on its way back is no talkspurt of anybody.
+            probability = 0.0
         fact = tracker.receive(probability, samples)
         if fact is None:
             if tracker.active:
@@ -348,8 +356,13 @@ class Session:
             self._post(SpeechStopped(self._talkspurts, at, fact.voiced, self._voice_of(tracker.first, last)))
 
     def _voice_of(self, first: int, last: int) -> Voice:
-        evidence = self._evidence.measure(first, last)
-        return Voice(echo=evidence.echo, likeness=evidence.likeness, voicing=evidence.voicing)
+        """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.
+
+        What was heard before may have been an echo or somebody else: that is why it has no utterance.
+        """
+        evidence = self._evidence.measure(max(first, self._utterance_from or last - MOMENT), last)
+        self._journal.measured(evidence)
+        return Voice(evidence.is_echo, evidence.is_caller, evidence.is_voice)
 
     def _tick(self, now: float) -> None:
         transport = self._transport
@@ -422,11 +435,13 @@ class Session:
         match command:
             case BeginUtterance(utterance, at):
                 self._stretches.clear()
+                self._utterance_from = max(1, self._received - round((self._heard_until - at) * LINE_RATE_HZ))
                 self._stream.begin(utterance, self._heard_until - at + LEAD_IN)
             case Transcribe(utterance, revision):
                 self._stream.finalize(utterance, revision)
             case EndUtterance(utterance):
                 self._stream.end(utterance)
+                self._utterance_from = None
             case KnowVoice():
                 for first, last in self._stretches:
                     self._evidence.learn(first, last)

@@ -125,7 +125,9 @@ class Fate:
         """Mostly the caller; now and then an echo, somebody else, a noise."""
         if not self._odds(4):
             return UNKNOWN_VOICE
-        return self.chance.choice([Voice(echo=0.9), Voice(likeness=0.0), Voice(likeness=0.9), Voice(voicing=0.0)])
+        return self.chance.choice(
+            [Voice(is_echo=True), Voice(is_caller=False), Voice(is_caller=True), Voice(is_voice=False)]
+        )
 
     # ── what may happen next ──────────────────────────────────────────────────────
 

@@ -62,7 +62,7 @@ EXPECTED = (
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
     *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),
     *(kind.__name__ for kind in (CollectSecret, RunWithSecret, DiscardSecret)),
-    *("stale_secret", "duplicate_secret", "secret asked for again", "digit_behind_entry", "digit_out_of_turn"),
+    *("stale_secret", "secret asked for again", "digit_behind_entry", "digit_out_of_turn"),
     *("caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
 )
 
@@ -220,7 +220,8 @@ names = st.sampled_from(["t1", "t2", "t1-confirmed", ""])
 numbers = st.floats(-5, 300)
 texts = st.sampled_from(["", " ", "yes", "no", "Hello.", "One. Two. ", "…", "Is it? Yes. Shall I?"])
 
-voices = st.builds(Voice, numbers, st.none() | numbers, numbers)
+verdicts = st.none() | st.booleans()
+voices = st.builds(Voice, verdicts, verdicts, verdicts)
 
 anything: st.SearchStrategy[Event | None] = st.one_of(
     st.none(),

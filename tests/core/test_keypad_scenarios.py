@@ -269,7 +269,9 @@ def test_words_instead_of_keys_are_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("noise", "sound"), [("", Voice()), ("mhm", Voice()), ("what", Voice(likeness=0.0))], ids=["cough", "mhm", "other"]
+    ("noise", "sound"),
+    [("", Voice()), ("mhm", Voice()), ("what", Voice(is_caller=False))],
+    ids=["cough", "mhm", "other"],
 )
 def test_noises_and_other_voices_while_keys_are_waited_for_change_nothing(noise: str, sound: Voice) -> None:
     call = until(wanting(), Collecting).types("DB", pause=0.2)
@@ -284,7 +286,7 @@ def test_noises_and_other_voices_while_keys_are_waited_for_change_nothing(noise:
 
 def test_an_echo_while_keys_are_waited_for_is_not_even_listened_to() -> None:
     call = until(wanting(), Collecting)
-    call.starts("", sound=Voice(echo=0.9)).run(0.3)
+    call.starts("", sound=Voice(is_echo=True)).run(0.3)
     assert isinstance(call.floor, Collecting)
     call.sound = Voice()
     call.run(0.2)

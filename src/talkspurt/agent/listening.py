@@ -301,12 +301,16 @@ def _email(text: str, words: str) -> Completeness:
 _UNITS: Final = re.compile(r"\$ ?\d|\b(?:dollars?|bucks?|cents?|usd)\b")
 
 
+_CENTS: Final = re.compile(r"\bcents?\b|\d\.\d\d\b|\b(?:even|exactly|flat)$")
+
+
 def _amount(text: str, words: str) -> Completeness:
     said = numbers(text)
     if not said:
         return OPEN
     if _UNITS.search(text.lower()):
-        return COMPLETE
+        # "Fifty two dollars" may go on with "and ninety nine cents".
+        return COMPLETE if _CENTS.search(text.lower()) else OPEN
     # "Twelve fifty": dollars and cents.
     in_cents = len(said) == 2 and len(said[1]) == 2
     return COMPLETE if in_cents else OPEN

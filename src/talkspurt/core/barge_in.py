@@ -16,25 +16,37 @@ from talkspurt.core.events import Voice
 
 @dataclass(frozen=True, slots=True)
 class BargeIn:
-    """The rules."""
+    """The rules. The thresholds behind a `Voice` are measured where it is (`talkspurt.media.evidence`)."""
 
     patience: float = 0.3
-    """Seconds from falling silent to the second step."""
-    echo: float = 0.5
-    """Share of the agent's own voice from which it is an echo: a caller who speaks over an echo drowns it."""
-    stranger: float = 0.25
-    """Likeness to the caller up to which it is somebody else: side talk, a television."""
-    noise: float = 0.2
-    """Voicing up to which it is no speech."""
+    """Seconds from falling silent to the second step: from then on the sound tells somebody else from the caller."""
+    brief: float = 0.45
+    """Voice (seconds) up to which unknown words into the agent's speech leave it the turn: most backchannels are shorter
+    than half a second (Ward and Tsukahara 2000), and of such shortness little is recognised."""
+    brief_words: int = 2
 
-    def is_echo(self, voice: Voice) -> bool:
-        """Whether this is the agent's own voice."""
-        return voice.echo >= self.echo
-
-    def is_somebody_else(self, voice: Voice) -> bool:
-        """Whether words of this voice are not the caller's: an echo, a stranger."""
-        return self.is_echo(voice) or (voice.likeness is not None and voice.likeness <= self.stranger)
+    def may_stop(self, voice: Voice) -> bool:
+        """The first step: whether to fall silent. Not for an echo, nor for what may be one; not for a noise."""
+        return voice.is_echo is False and voice.is_voice is not False
 
     def is_foreign(self, voice: Voice) -> bool:
-        """Whether this is not the caller speaking: an echo, somebody else, a noise."""
-        return self.is_somebody_else(voice) or voice.voicing <= self.noise
+        """The second step: whether this is not the caller speaking, but an echo, a noise, or somebody else."""
+        return self.is_somebody_else(voice) or voice.is_voice is False
+
+    def is_somebody_else(self, voice: Voice) -> bool:
+        """Whether words of this voice are not the caller's."""
+        return voice.is_echo is True or voice.is_caller is False
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """A talkspurt that goes on although it was judged not to be for us; 0 for none."""
+
+    talkspurt: int = 0
+    stranger: bool = False
+    """Its voice was somebody else's."""
+
+    def is_caller_now(self, voice: Voice) -> bool:
+        """Whether by now the caller speaks: an echo has given way to a voice, a stranger's voice to theirs."""
+        known = voice.is_caller is True or (voice.is_caller is None and not self.stranger)
+        return known and voice.is_echo is False and voice.is_voice is not False

@@ -30,8 +30,9 @@ from talkspurt.core.commands import (
     Phrase,
     Transcribe,
 )
+from talkspurt.core.barge_in import Dismissed
 from talkspurt.core.digits import Digits, EntryRules
-from talkspurt.core.endpointing import Pace, Pause
+from talkspurt.core.endpointing import Pace, Pause, TurnPauses
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
@@ -89,10 +90,12 @@ _DECODER = Decoder(
         *TRANSITIONS,
         Completeness,
         Digits,
+        Dismissed,
         EntryRules,
         Expectation,
         Pace,
         Pause,
+        TurnPauses,
         SecretEntry,
         Voice,
         commands.Phrase,
@@ -115,7 +118,7 @@ _DECODER = Decoder(
 )
 PROMPTS = ("still_there", "offer_help")
 """What is said into the caller's silence, before the goodbye."""
-REACH_BACK = 1.0
+REACH_BACK = 0.4
 """Seconds before now that the words of a voice count from which turns out to be the caller's after all."""
 _MAX_EXPIRIES = 1000
 """More deadlines than this at one instant is a rule that does not move its own deadline: a bug, not a call."""
@@ -142,8 +145,7 @@ class Conversation:
         self._prompts = 0
         """How often that silence has been spoken into."""
         self._pace = Pace()
-        self._dismissed = 0
-        """The talkspurt that was judged not to be for us, 0 for none."""
+        self._dismissed = Dismissed()
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -231,7 +233,7 @@ class Conversation:
             "quiet_since": self._quiet_since,
             "prompts": self._prompts,
             "pace": encode(self._pace),
-            "dismissed": self._dismissed,
+            "dismissed": encode(self._dismissed),
             "typed_ahead": self._keypad.ahead,
             "entered_at": self._keypad.entered_at,
             "turn": encode(agent.turn),
@@ -269,7 +271,7 @@ class Conversation:
         self._quiet_since = parts.plain("quiet_since", float)
         self._prompts = parts.plain("prompts", int)
         self._pace = parts.one("pace", Pace)
-        self._dismissed = parts.plain("dismissed", int)
+        self._dismissed = parts.one("dismissed", Dismissed)
         self._keypad.ahead = parts.plain("typed_ahead", str)
         self._keypad.entered_at = parts.plain("entered_at", float)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
@@ -370,14 +372,14 @@ class Conversation:
     def _line_opened(self, event: LineOpened, now: float) -> None:
         match self._floor:
             case Opening():
-                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, 0
+                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, Dismissed()
                 if self._settings.announcement:
                     self._agent.announce(self._settings.announcement, self._settings.greeting, now)
                 else:
                     self._agent.open_turn(self._settings.greeting, now=now)
                 self._enter(Thinking(now, filled=True))
             case Lost():
-                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, 0
+                self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, Dismissed()
                 if self._agent.turn is None:
                     self._agent.open_turn(Phrase("line_back"), now=now)
                 else:
@@ -412,8 +414,8 @@ class Conversation:
         match self._floor:
             case Listening() | Thinking() | Speaking() | Collecting():
                 self._voice_came_up(event.talkspurt, event.at, event.voice, now)
-            case Endpointing(utterance, since, stopped_at, voiced):
-                self._pace = self._pace.paused(max(0.0, event.at - stopped_at))
+            case Endpointing(utterance, since, stopped_at, voiced, pause=pause):
+                self._pace = self._pace.paused(max(0.0, event.at - stopped_at), pause.words)
                 self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice))
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
@@ -425,14 +427,14 @@ class Conversation:
         """The first step: fall silent at once, unless nothing may stop the agent or it is not the caller's voice."""
         rules = self._settings.barge_in
         silent = isinstance(self._floor, Listening | Collecting)
-        # Side talk into silence is judged by its words as well: only an echo is certainly none.
-        foreign = rules.is_echo(voice) if silent else rules.is_foreign(voice)
-        if foreign or not (silent or self._agent.interruptible == "voice"):
-            if self._dismissed != talkspurt:
-                self._commands.append(Count("foreign_voice" if foreign else "voice_not_admitted"))
-            self._dismissed = talkspurt
+        # What comes into silence is judged when it is whole: only an echo is certainly no turn.
+        admitted = voice.is_echo is not True if silent else rules.may_stop(voice)
+        if not admitted or not (silent or self._agent.interruptible == "voice"):
+            if self._dismissed.talkspurt != talkspurt:
+                self._commands.append(Count("voice_not_admitted" if admitted else "foreign_voice"))
+                self._dismissed = Dismissed(talkspurt)
             return
-        self._dismissed = 0
+        self._dismissed = Dismissed()
         self._agent.suspend()
         self._utterances += 1
         self._commands.append(BeginUtterance(self._utterances, at))
@@ -445,16 +447,18 @@ class Conversation:
         match self._floor:
             case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
                 self._enter(replace(floor, voice=event.voice))
-            case Listening() | Thinking() | Speaking() | Collecting() if event.talkspurt == self._dismissed:
-                # It was an echo or somebody else; by now it may be the caller, or the announcement is over.
+            case Listening() | Thinking() | Speaking() | Collecting() if (
+                event.talkspurt == self._dismissed.talkspurt and self._dismissed.is_caller_now(event.voice)
+            ):
+                # It was an echo or somebody else; by now it is the caller, or the announcement is over.
                 at = max(0.0, now - min(event.voiced, REACH_BACK))
                 self._voice_came_up(event.talkspurt, at, event.voice, now)
             case _:
                 return
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
-        if event.talkspurt == self._dismissed:
-            self._dismissed = 0
+        if event.talkspurt == self._dismissed.talkspurt:
+            self._dismissed = Dismissed()
         match self._floor:
             case Yielding(talkspurt=talkspurt) as floor if (
                 talkspurt == event.talkspurt and self._settings.barge_in.is_foreign(event.voice)
@@ -464,7 +468,9 @@ class Conversation:
                 talkspurt == event.talkspurt
             ):
                 self._quiet_since = now
-                self._ask_transcript(utterance, since, min(event.at, now), voiced + event.voiced, event.voice)
+                # Of a voice that was not the caller's at first, only what came since.
+                lately = min(event.voiced, max(0.0, event.at - since) + REACH_BACK)
+                self._ask_transcript(utterance, since, min(event.at, now), voiced + lately, event.voice)
             case _:
                 return
 
@@ -484,16 +490,28 @@ class Conversation:
         match self._floor:
             case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
                 language = self._settings.language
-                if not text:
+                if not text and self._agent.turn is not None:
                     self._no_words(floor, now)
-                elif self._agent.has_more_to_say and language.is_backchannel(text):
+                elif text and self._agent.has_more_to_say and self._asks_for_nothing(text, floor.voiced):
                     self._go_on("backchannel", utterance, now)
                 else:
                     whole = language.completeness(text, floor.pause.expectation)
-                    self._enter(replace(floor, text=text, pause=replace(floor.pause, completeness=whole)))
-                    self._guess(text, whole)
+                    pause = replace(floor.pause, completeness=whole, words=len(text.split()))
+                    self._enter(replace(floor, text=text, pause=pause))
+                    if text:
+                        self._guess(text, whole)
+                    if self._settings.endpointing.is_enough(pause):
+                        self._commands.append(JudgeTurn(utterance, revision))
             case _:
                 self._commands.append(Count("stale_transcript"))
+
+    def _asks_for_nothing(self, text: str, voiced: float) -> bool:
+        """Whether words said into the agent's speech leave it the turn: by what they are, or by their shortness."""
+        language, rules = self._settings.language, self._settings.barge_in
+        if language.is_backchannel(text):
+            return True
+        # A hum or a "sure" that the recognizer took for some other word; those that matter are known.
+        return voiced <= rules.brief and len(text.split()) <= rules.brief_words and not language.is_demand(text)
 
     def _guess(self, text: str, whole: Completeness) -> None:
         """Let the reply be made ahead, unless the caller is sure to go on."""
@@ -605,7 +623,7 @@ class Conversation:
                 self._enter(Thinking(now, filled=True))
             case Yielding(utterance, since, talkspurt, voiced, voice):
                 if rules.barge_in.is_foreign(voice):
-                    self._dismissed = talkspurt
+                    self._dismissed = Dismissed(talkspurt, stranger=voice.is_caller is False)
                     self._go_on("foreign_voice", utterance, now)
                 else:
                     self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
@@ -614,6 +632,9 @@ class Conversation:
                 self._ask_transcript(utterance, since, now, voiced + now - since, voice)
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
+                self._no_words(floor, now)
+            case Endpointing(text=""):
+                # Only now: the next words may make out what these were.
                 self._no_words(floor, now)
             case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
                 self._ignore(floor, now)
@@ -638,8 +659,7 @@ class Conversation:
     def _ask_transcript(self, utterance: int, since: float, stopped_at: float, voiced: float, voice: Voice) -> None:
         self._revisions += 1
         self._commands.append(Transcribe(utterance, self._revisions))
-        self._commands.append(JudgeTurn(utterance, self._revisions))
-        pause = Pause(self._agent.expectation, habit=self._pace.habit)
+        pause = self._pace.at_pause(self._agent.expectation)
         self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
 
     def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float, waited: float = 0.0) -> None:

@@ -33,14 +33,14 @@ class CallerHungUp:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What a talkspurt sounded like up to now: whose voice it may be. Measured by `talkspurt.media`."""
+    """What a talkspurt sounds like up to now: whose voice it is. Each verdict is None while it is not sure."""
 
-    echo: float = 0.0
-    """Share (0..1) of its energy that is the agent's own voice coming back."""
-    likeness: float | None = None
-    """How much (0..1) it resembles the caller's voice of earlier turns; None until that is known."""
-    voicing: float = 1.0
-    """How much (0..1) it sounds like speech rather than a cough, a click or a breath."""
+    is_echo: bool | None = False
+    """The agent's own voice coming back."""
+    is_caller: bool | None = None
+    """The voice of the caller's earlier turns (True), or somebody else's (False)."""
+    is_voice: bool | None = True
+    """Speech, rather than a cough, a click or a breath."""
 
 
 Interruptible = Literal["voice", "keypad", "never"]

@@ -53,6 +53,9 @@ LOUD_ECHO: Final = 0.50
 """Share from which even a louder stretch is echo; of callers' 0.13 s, one in 100 had 0.3, none 0.5."""
 LOUD_NO_ECHO: Final = 0.12
 """Share below which a louder stretch is none, however short."""
+ECHOLESS: Final = 3.0
+"""Seconds of the agent's speech without an echo after which none is reckoned with; audible ones were found in the first
+second."""
 OWN: Final = 0.5
 """Likeness from which a voice is taken for the caller's own."""
 STRANGE: Final = 0.24
@@ -81,11 +84,13 @@ class Evidence:
     """0 to 1: how much the voice resembles the caller's own; None until a second of it was learned."""
     voicing: float
     """0 to 1: how voiced it is; words have a vowel, coughs and rustles do not."""
+    echoless: bool = False
+    """The agent has spoken for `ECHOLESS` seconds and nothing of it has ever come back: this line has no echo."""
 
     @property
     def is_echo(self) -> bool | None:
         """Whether it is the agent's own voice; None when unsure."""
-        if self.agent_dbfs is None:
+        if self.agent_dbfs is None or self.echoless:
             return False
         if self.level_dbfs > self.agent_dbfs - ECHO_LOSS_DB:
             return _between(self.echo, LOUD_NO_ECHO, LOUD_ECHO)
@@ -112,6 +117,8 @@ class LineEvidence:
         self._floor = NoiseFloor()
         self._floor_at = 0
         self._echo = EchoPath()
+        self._spoken = 0.0
+        """Seconds that the agent has spoken."""
         self._profile = profile or VoiceProfile()
 
     @property
@@ -138,6 +145,7 @@ class LineEvidence:
     def play(self, pcm: bytes, at: int) -> None:
         """Note that the agent's audio will be played from position `at` on."""
         self._played.write(_samples(pcm), max(0, at))
+        self._spoken += len(pcm) / 2 / RATE_HZ
 
     def stop(self, at: int) -> None:
         """Note that nothing was played from position `at` on after all."""
@@ -159,6 +167,7 @@ class LineEvidence:
             agent_dbfs=loudest_level(played, FRAME),
             likeness=self._profile.likeness(frames, marked, level),
             voicing=_voicing(frames, marked),
+            echoless=self._echo.delay is None and self._spoken >= ECHOLESS,
         )
 
     def is_returning(self, first: int, last: int) -> bool:

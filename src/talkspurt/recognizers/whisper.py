@@ -60,7 +60,7 @@ class WhisperRecognizer:
         self._store = store
         self._threads = threads
         self._workers = workers
-        self._pool = InferencePool(workers, "whisper")
+        self._pool = InferencePool.shared(workers)
         self._loading = asyncio.Lock()
         self._transcriber = transcriber
         self._streams: set[WhisperStream] = set()

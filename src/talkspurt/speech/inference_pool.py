@@ -11,9 +11,7 @@ each have at most a few pieces waiting; threads end on `aclose`, and none outliv
 
 import asyncio
 import itertools
-import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -37,15 +35,28 @@ class _Piece:
 class InferencePool:
     """A few daemon threads behind one queue ordered by due time, first come first served among equals."""
 
-    def __init__(self, workers: int, name: str, *, nice: int = 0) -> None:
-        """`nice` above 0 makes the threads give way to others of the process (Linux: a thread has its own)."""
+    def __init__(self, workers: int, name: str) -> None:
         self._queue: queue.PriorityQueue[_Piece] = queue.PriorityQueue()
         self._order = itertools.count()
+        self._users = 1
         self._closed = False
-        self._nice = nice
         self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(workers)]
         for thread in self._threads:
             thread.start()
+
+    @classmethod
+    def shared(cls, workers: int) -> "InferencePool":
+        """The process's one pool of that size, for all that infer: whoever needs it close it, the last one ends it.
+
+        With a pool each, speech that is made ahead of its time would take the cores from a transcript that a caller
+        waits for; behind one queue the most urgent piece of all comes first.
+        """
+        pool = _SHARED.get(workers)
+        if pool is None or pool._closed:
+            pool = _SHARED[workers] = cls(workers, "inference")
+        else:
+            pool._users += 1
+        return pool
 
     async def run(self, work: Callable[[], Result], *, due: float) -> Result:
         """Run `work` on a thread and return what it returns or raises; `due` is in seconds of any one clock.
@@ -61,6 +72,9 @@ class InferencePool:
 
     async def aclose(self) -> None:
         """Cancel what waits, let what runs end. Idempotent."""
+        self._users -= 1
+        if self._users > 0:
+            return
         if not self._closed:
             self._closed = True
             while True:
@@ -77,8 +91,6 @@ class InferencePool:
             thread.join(CLOSE_TIMEOUT)
 
     def _work(self) -> None:
-        if self._nice and sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while True:
             piece = self._queue.get()
             if piece.work is None:
@@ -91,3 +103,6 @@ class InferencePool:
                 piece.outcome.set_exception(error)
             # Hold nothing while waiting: a piece keeps its call's audio alive.
             del piece
+
+
+_SHARED: Final[dict[int, InferencePool]] = {}

@@ -13,6 +13,7 @@ Whisper's feature extractor makes of eight seconds with `do_normalize`, the sile
 """
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,7 @@ class SmartTurn:
     def __init__(self, store: WeightStore, *, judge: "Judge | None" = None) -> None:
         """Load nothing yet: `warm_up` or the first request does. A `judge` is not loaded again."""
         self._store = store
-        self._pool = InferencePool(1, "smart-turn")
+        self._pool = InferencePool.shared(max(1, os.cpu_count() or 1))
         self._loading = asyncio.Lock()
         self._judge = judge
         self._in_hand = 0

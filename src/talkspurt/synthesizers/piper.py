@@ -44,9 +44,6 @@ CHUNK_FRAMES: Final = (36, 54, 96, 192)
 0.05 s of work and the next takes 0.09 s, so that speech that has begun does not run dry on a busy
 machine; 192 frames take 0.25 s, the longest that a closed iterator can still keep a thread busy."""
 
-NICE: Final = 5
-"""Most speech is made ahead of its time; a transcript is always waited for, and so is the event loop."""
-
 START_SLACK: Final = 0.25
 """Seconds that speech not yet begun gives way to speech that a caller already hears: late is better than broken."""
 
@@ -134,7 +131,7 @@ class PiperSynthesizer:
         """`threads` serve one inference; `workers` inferences run at once; `voices` need not be loaded any more."""
         self._store = store
         self._threads = threads
-        self._pool = InferencePool(workers, "piper", nice=NICE)
+        self._pool = InferencePool.shared(workers)
         self._loading = asyncio.Lock()
         self._voices: dict[str, Voice] = dict(voices or {})
 

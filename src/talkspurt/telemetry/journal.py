@@ -37,6 +37,7 @@ from talkspurt.core.events import (
     Voice,
 )
 from talkspurt.core.states import Endpointing, Floor
+from talkspurt.media.evidence import Evidence
 
 _QUIET: Final = (PlaybackReached, SpeechContinued, ReplyTextReceived)
 """Facts that come too often to tell anything."""
@@ -52,6 +53,9 @@ class Journal(Protocol):
     def took(self, now: float, fact: Event | None, before: Floor, after: Floor, commands: Sequence[Command], /) -> None:
         """The conversation received `fact`; its floor went from `before` to `after`, and `commands` followed."""
 
+    def measured(self, evidence: Evidence, /) -> None:
+        """What was measured of the talkspurt that the next fact is about."""
+
     def close(self) -> None:
         """Write what is left. Idempotent."""
 
@@ -60,6 +64,9 @@ class NoJournal:
     """For calls of which no journal is kept."""
 
     def took(self, *_step: object) -> None:
+        """Take no note."""
+
+    def measured(self, _evidence: Evidence, /) -> None:
         """Take no note."""
 
     def close(self) -> None:
@@ -73,21 +80,33 @@ class FileJournal:
         self._path = path
         self._lines: list[str] = []
         self._written = 0
+        self._evidence: Evidence | None = None
 
     def took(self, now: float, fact: Event | None, before: Floor, after: Floor, commands: Sequence[Command], /) -> None:
         """Note the fact, the change of state and the decisions."""
         if fact is not None and not isinstance(fact, _QUIET):
-            self._note(now, "fact", type(fact).__name__, _about(fact))
+            self._note(now, "fact", type(fact).__name__, _about(fact) + self._measures(fact))
         if type(before) is not type(after):
             self._note(now, "state", type(after).__name__, "")
         elif isinstance(after, Endpointing) and after != before:
             pause = after.pause
-            detail = f"{pause.expectation.kind} {pause.completeness.value} habit {pause.habit:.2f}"
+            detail = f"{pause.expectation.kind} {pause.completeness.value} words {pause.words} habit {pause.habit:.2f}"
             self._note(now, "decision", "pause", detail)
         for command in commands:
             name, detail = _decided(command)
             if name:
                 self._note(now, "decision", name, detail)
+
+    def measured(self, evidence: Evidence, /) -> None:
+        """Keep it for the fact that comes next."""
+        self._evidence = evidence
+
+    def _measures(self, fact: Event) -> str:
+        seen = self._evidence
+        if seen is None or not isinstance(fact, SpeechStarted | SpeechStopped):
+            return ""
+        likeness = "-" if seen.likeness is None else f"{seen.likeness:.2f}"
+        return f" echo {seen.echo:.2f} likeness {likeness} voicing {seen.voicing:.2f} level {seen.level_dbfs:.0f}"
 
     def close(self) -> None:
         """Write what is left."""
@@ -111,9 +130,9 @@ class FileJournal:
 def _about(fact: Event) -> str:
     match fact:
         case SpeechStarted(talkspurt, at, voice):
-            return f"{talkspurt} at {at:.3f} {_voice(voice)}"
+            return f"{talkspurt} at {at:.3f}{_voice(voice)}"
         case SpeechStopped(talkspurt, at, voiced, voice):
-            return f"{talkspurt} at {at:.3f} voiced {voiced:.2f} {_voice(voice)}"
+            return f"{talkspurt} at {at:.3f} voiced {voiced:.2f}{_voice(voice)}"
         case Transcribed(text=text):
             return f"{len(text.split())} words"
         case TurnJudged(score=score):
@@ -123,8 +142,8 @@ def _about(fact: Event) -> str:
 
 
 def _voice(voice: Voice) -> str:
-    likeness = "-" if voice.likeness is None else f"{voice.likeness:.2f}"
-    return f"echo {voice.echo:.2f} likeness {likeness} voicing {voice.voicing:.2f}"
+    verdicts = {"echo": voice.is_echo is True, "stranger": voice.is_caller is False, "noise": voice.is_voice is False}
+    return "".join(f" {name}" for name, holds in verdicts.items() if holds)
 
 
 def _decided(command: Command) -> tuple[str, str]:
