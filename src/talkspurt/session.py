@@ -67,6 +67,7 @@ from talkspurt.core.events import (
     SegmentStarted,
     SpeechContinued,
     SpeechStarted,
+    SpeechStirred,
     SpeechStopped,
     ToolReturned,
     Transcribed,
@@ -83,7 +84,7 @@ from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import Pacer, read_mark
 from talkspurt.media.segment_audio import SegmentAudio
-from talkspurt.media.talkspurts import STOP_THRESHOLD, TalkspurtStarted, TalkspurtTracker
+from talkspurt.media.talkspurts import STOP_THRESHOLD, TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
 from talkspurt.media.tones import ToneMuter
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -345,7 +346,9 @@ class Session:
             return
         # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
         at = self._heard_until - (self._received / LINE_RATE_HZ - fact.at)
-        if isinstance(fact, TalkspurtStarted):
+        if isinstance(fact, TalkspurtStirred):
+            self._post(SpeechStirred(at))
+        elif isinstance(fact, TalkspurtStarted):
             self._talkspurts += 1
             self._windows = 0
             self._post(SpeechStarted(self._talkspurts, at, self._voice_of(tracker.first, samples)))

@@ -55,6 +55,7 @@ from talkspurt.core.events import (
     SegmentStarted,
     SpeechContinued,
     SpeechStarted,
+    SpeechStirred,
     SpeechStopped,
     ToolReturned,
     Transcribed,
@@ -118,6 +119,8 @@ _DECODER = Decoder(
 )
 PROMPTS = ("still_there", "offer_help")
 """What is said into the caller's silence, before the goodbye."""
+STIRRING = 0.13
+"""Seconds within which a first moment of voice has become a talkspurt, or nothing: four windows of 32 ms."""
 REACH_BACK = 0.4
 """Seconds before now that the words of a voice count from which turns out to be the caller's after all."""
 _MAX_EXPIRIES = 1000
@@ -318,6 +321,8 @@ class Conversation:
                 self._line_closed(event, now)
             case CallerHungUp():
                 self._end("caller_hung_up", now)
+            case SpeechStirred():
+                self._speech_stirred(now)
             case SpeechStarted():
                 self._speech_started(event, now)
             case SpeechContinued():
@@ -421,6 +426,14 @@ class Conversation:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
             case Typing() | Opening() | Closing() | Lost() | Ended():
+                return
+
+    def _speech_stirred(self, now: float) -> None:
+        """The caller may be going on just as their turn seems to be over: wait until that is known."""
+        match self._floor:
+            case Endpointing() as floor:
+                self._enter(replace(floor, not_before=now + STIRRING))
+            case _:
                 return
 
     def _voice_came_up(self, talkspurt: int, at: float, voice: Voice, now: float) -> None:
@@ -578,8 +591,8 @@ class Conversation:
                 return since + rules.max_utterance
             case Endpointing(text=None, stopped_at=stopped_at):
                 return stopped_at + rules.transcript_patience
-            case Endpointing(pause=pause, stopped_at=stopped_at):
-                return stopped_at + rules.endpointing.wait(pause)
+            case Endpointing(pause=pause, stopped_at=stopped_at, not_before=not_before):
+                return max(stopped_at + rules.endpointing.wait(pause), not_before)
             case Typing(digits, entry_rules):
                 return digits.deadline(entry_rules)
             case Collecting(since):

@@ -51,6 +51,13 @@ UNKNOWN_VOICE: Final = Voice()
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechStirred:
+    """A moment that sounds like voice: speech may have begun, and `SpeechStarted` follows within a tenth of a second."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """Voice activity began; `at` is the time of its first voiced sample."""
 
@@ -257,6 +264,7 @@ Event = (
     LineOpened
     | LineClosed
     | CallerHungUp
+    | SpeechStirred
     | SpeechStarted
     | SpeechContinued
     | SpeechStopped

@@ -60,6 +60,8 @@ class Endpointing:
     voice: Voice = UNKNOWN_VOICE
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
+    not_before: float = 0.0
+    """Something stirs on the line: until then it is not known whether the caller goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ It is not endpointing: a talkspurt ends after a short pause, a turn only when th
 so. It is not a recognizer: a cough may be a talkspurt.
 
 Invariants:
-* facts alternate, started first, and their times never go back;
+* starts and stops alternate, started first, and their times never go back;
 * a talkspurt begins with its first and ends with its last voiced sample, whatever it took to be sure;
 * `voiced` is at least the minimum and at most the time from begin to end;
 * times are seconds since the stream began, from sample counts alone: no clock.
@@ -22,9 +22,16 @@ STOP_THRESHOLD: Final = 0.35
 MINIMUM_VOICED: Final = 0.096
 """Seconds of voice before it counts: three windows of 32 ms; clicks and breaths last one or two, "no" at least four."""
 
-HANGOVER: Final = 0.1
-"""Seconds without voice that end a talkspurt. Longer than a stop consonant's closure (50–80 ms);
-short, because endpointing counts its own silence from the last voiced sample."""
+HANGOVER: Final = 0.064
+"""Seconds without voice that end a talkspurt: two windows. The detector itself holds on for 30 to 60 ms, so that a stop
+consonant's closure (50–80 ms) seldom ends one; every window more is one more that an answer waits for its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkspurtStirred:
+    """A window sounds like voice: a talkspurt may be beginning, which the next windows tell."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +94,15 @@ class TalkspurtTracker:
         """Seconds of voice in it up to now."""
         return self._voiced / self._rate_hz
 
-    def receive(self, probability: float, samples: int) -> TalkspurtStarted | TalkspurtStopped | None:
+    def receive(
+        self, probability: float, samples: int
+    ) -> TalkspurtStirred | TalkspurtStarted | TalkspurtStopped | None:
         """Take the next window: its voice probability, and how many samples of the stream it ends after."""
         if self._active:
             return self._go_on(probability, samples)
         self._consider(probability, samples)
         if self._voiced == 0 or self._voiced < self._minimum_voiced:
-            return None
+            return TalkspurtStirred(self._first / self._rate_hz) if self._voiced == self._window else None
         self._active = True
         return TalkspurtStarted(self._first / self._rate_hz)
 

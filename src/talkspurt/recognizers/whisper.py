@@ -270,6 +270,11 @@ CONTEXT: Final = 10.0
 """Seconds that a short utterance is padded to. Whisper was trained on 30, which costs four times as
 much; under 10 it goes astray (word error rate 50 % at 6 s without timestamps)."""
 
+SHORT: Final = 2.0
+SHORT_CONTEXT: Final = 6.0
+"""Seconds that an answer of up to `SHORT` seconds is padded to: a third faster than 10, and as well understood (83 and
+84 % of 70 spoken answers to yes/no questions, 100 % of 68 single words); 4 s lose a tenth."""
+
 VOICE_THRESHOLD: Final = 0.35
 """Probability from which a window counts as voice here: lower than for starting a talkspurt, since
 the conversation already believes that something was said."""
@@ -370,7 +375,8 @@ class Transcriber:
     def _decode(self, line: NDArray[np.float32]) -> Decoded:
         samples = soxr.resample(line, LINE_RATE_HZ, WHISPER_RATE_HZ)
         seconds = len(samples) / WHISPER_RATE_HZ
-        padded = np.zeros(int(min(max(CONTEXT, seconds + 0.5), UTTERANCE) * WHISPER_RATE_HZ), dtype=np.float32)
+        context = SHORT_CONTEXT if seconds <= SHORT else CONTEXT
+        padded = np.zeros(int(min(max(context, seconds + 0.5), UTTERANCE) * WHISPER_RATE_HZ), dtype=np.float32)
         samples = samples[: len(padded)]
         padded[: len(samples)] = samples
         frames = len(padded) // self._features.hop_length

@@ -31,6 +31,7 @@ from talkspurt.core.events import (
     ReplyTextReceived,
     SpeechContinued,
     SpeechStarted,
+    SpeechStirred,
     SpeechStopped,
     Transcribed,
     TurnJudged,
@@ -39,7 +40,7 @@ from talkspurt.core.events import (
 from talkspurt.core.states import Endpointing, Floor
 from talkspurt.media.evidence import Evidence
 
-_QUIET: Final = (PlaybackReached, SpeechContinued, ReplyTextReceived)
+_QUIET: Final = (PlaybackReached, SpeechContinued, SpeechStirred, ReplyTextReceived)
 """Facts that come too often to tell anything."""
 LARGEST: Final = 4_000_000
 """Bytes of one call's journal: an hour's call takes a tenth of it."""
