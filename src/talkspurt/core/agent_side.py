@@ -636,7 +636,7 @@ class AgentSide:
             return
         self.segments += 1
         self.playback.order(self.segments, line.text, now, tag=line.tag, source=line.source)
-        self.log.add(Spoken(self.segments))
+        self.log.add(Spoken(self.segments, stock=isinstance(line.text, Phrase)))
         self._commands.append(Speak(self.segments, self.playback.epoch, line.text, line.source, self.pace))
 
     def _flush(self, now: float) -> None:

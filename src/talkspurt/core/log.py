@@ -16,6 +16,8 @@ class Spoken:
     """The place of a segment of the agent's speech."""
 
     segment: int
+    stock: bool = False
+    """A stock sentence of the runtime: it asks for nothing of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,15 @@ class Log:
         return tuple(entries)
 
     def last_said(self, playback: Playback) -> str:
-        """The agent's last words that were heard, up to where the caller spoke before: "" when there are none."""
+        """The agent's last words that were heard, up to where the caller spoke before: "" when there are none.
+
+        Stock sentences do not count: after "Could you say that again?" the question is still the one before.
+        """
         words: list[str] = []
         for place in reversed(self.places):
             if isinstance(place, CallerSaid):
                 break
-            if isinstance(place, Spoken) and playback.segments[place.segment].settled:
+            if isinstance(place, Spoken) and not place.stock and playback.segments[place.segment].settled:
                 words.insert(0, playback.segments[place.segment].text)
         return " ".join(words)
 
