@@ -56,7 +56,7 @@ from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
-from talkspurt.core.sentences import flush, take_sentences
+from talkspurt.core.sentences import flush, split_long, take_sentences, take_speakable
 from talkspurt.core.settings import Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
 from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
@@ -380,7 +380,7 @@ class AgentSide:
         turn = self._replying(event.reply)
         if turn is None:
             return
-        sentences, rest = take_sentences(turn.text + event.text)
+        sentences, rest = take_speakable(turn.text + event.text, first=not turn.spoke)
         self.turn = replace(turn, text=rest, fed_at=now)
         for sentence in sentences:
             self._say(Line(sentence), now)
@@ -640,7 +640,7 @@ class AgentSide:
         self._commands.append(Speak(self.segments, self.playback.epoch, line.text, line.source, self.pace))
 
     def _flush(self, now: float) -> None:
-        for sentence in flush(self._current.text):
+        for sentence in split_long(self._current.text):
             self._say(Line(sentence), now)
         self.turn = replace(self._current, text="")
 

@@ -21,7 +21,7 @@ class BargeIn:
     patience: float = 0.3
     """Seconds from falling silent to the second step: from then on the sound tells somebody else from the caller."""
     brief: float = 0.45
-    """Voice (seconds) up to which unknown words into the agent's speech leave it the turn: most backchannels are shorter
+    """Voice (seconds) up to which unknown words into the agent's speech leave it the turn: most backchannels last less
     than half a second (Ward and Tsukahara 2000), and of such shortness little is recognised."""
     brief_words: int = 2
 

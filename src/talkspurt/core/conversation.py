@@ -19,6 +19,7 @@ from typing import Any, Literal, assert_never
 
 from talkspurt.core import commands, events, history, log, playback, speculation, turn
 from talkspurt.core.agent_side import AgentSide, Progress
+from talkspurt.core.barge_in import Dismissed
 from talkspurt.core.commands import (
     BeginUtterance,
     Command,
@@ -30,7 +31,6 @@ from talkspurt.core.commands import (
     Phrase,
     Transcribe,
 )
-from talkspurt.core.barge_in import Dismissed
 from talkspurt.core.digits import Digits, EntryRules
 from talkspurt.core.endpointing import Pace, Pause, TurnPauses
 from talkspurt.core.events import (

@@ -62,10 +62,10 @@ class Endpointing:
     unfinished: float = 1.5
     """After words that ask for more, such as "and" or "my number is"."""
     partial: float = 1.75
-    """In the middle of a number or an address, or of what a recognizer made of one: people look it up, read it in groups,
-    and pause for up to a second and a half between them."""
+    """In the middle of a number or an address, or of what a recognizer made of one: people look it up, read it in
+    groups, and pause for up to a second and a half between them."""
     confident: float = 0.97
-    """The score from which a voice sounds finished: on recordings of people none of the pauses after a clause reached it
+    """The score from which a voice sounds finished: on recordings of people no pause after a clause reached it
     (benchmarks/turn_detection.py)."""
     margin: float = 0.15
     """Added to the caller's own pauses."""

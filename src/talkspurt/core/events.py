@@ -52,7 +52,7 @@ UNKNOWN_VOICE: Final = Voice()
 
 @dataclass(frozen=True, slots=True)
 class SpeechStirred:
-    """A moment that sounds like voice: speech may have begun, and `SpeechStarted` follows within a tenth of a second."""
+    """A moment that sounds like voice: speech may have begun, and `SpeechStarted` follows within 0.1 s."""
 
     at: float
 

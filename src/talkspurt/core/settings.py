@@ -40,7 +40,7 @@ class Settings:
     silence_hangup: float = 30.0
     max_call: float = 1800.0
     filler_after: float = 1.8
-    """Dead air after the caller's last voice until the agent says that it is busy: they ask "hello?" after about 2 s."""
+    """Dead air after the caller's last voice until the agent says that it is busy: they ask "hello?" after 2 s."""
     least_thinking: float = 0.5
     """Seconds that a reply gets in any case before it is bridged: a filler right before the answer only delays it."""
     tool_filler_after: float = 1.0

@@ -9,12 +9,12 @@ it is dropped, and counted.
 from dataclasses import dataclass, replace
 
 from talkspurt.core.events import ReplyCompleted, ReplyFailed, ReplyTextReceived, ReplyToolRequested
-from talkspurt.core.sentences import take_sentences
+from talkspurt.core.sentences import split_long, take_speakable
 
 ReplyNews = ReplyTextReceived | ReplyToolRequested | ReplyCompleted | ReplyFailed
 
 PREPARED = 1
-"""Sentences that are synthesized ahead: the first is what the wait would be for; the others have its length to be made."""
+"""Sentences that are synthesized ahead: the first is what is waited for; the others have its length to be made."""
 KEPT = 2000
 """Pieces of a reply that are kept; a model that sends more before the turn is taken is not worth following."""
 
@@ -42,9 +42,9 @@ class Guess:
         kept = replace(self, news=(*self.news, news))
         match news:
             case ReplyTextReceived(text=text) if self.prepared < PREPARED:
-                sentences, rest = take_sentences(self.text + text)
+                sentences, rest = take_speakable(self.text + text, first=not self.prepared)
             case ReplyCompleted() | ReplyToolRequested() if self.text and self.prepared < PREPARED:
-                sentences, rest = (self.text,), ""
+                sentences, rest = split_long(self.text), ""
             case _:
                 return kept, ()
         ahead = sentences[: PREPARED - self.prepared]
