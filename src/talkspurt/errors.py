@@ -56,7 +56,7 @@ class ProviderError(TalkspurtError):
 
     def __init__(
         self,
-        port: Literal["recognizer", "synthesizer", "model"],
+        port: Literal["recognizer", "synthesizer", "model", "turn_detector"],
         vendor: str,
         message: str,
         *,

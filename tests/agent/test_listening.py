@@ -113,11 +113,14 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         UNFINISHED,
     ): "555|555-123|555 123 4567 8|1 555 123 456|5 5 5, 1 2 3.|It's 555-1234.|my number is",
     (Expectation("amount"), COMPLETE): """
-        $25|$25.50.|Twenty five dollars.|25 dollars|twelve fifty|12.50|It was 89 dollars and 99 cents|fifty cents
-        20 bucks
-        About twenty five dollars.
+        $25.50.|Twenty five dollars even.|25 dollars flat|twelve fifty|12.50|It was 89 dollars and 99 cents|fifty cents
+        Exactly 20 bucks and 5 cents
     """,
-    (Expectation("amount"), OPEN): "Twenty five.|25|two five|I don't remember.|One hundred fifty|two hundred",
+    # "And ninety nine cents" may follow on whole dollars.
+    (Expectation("amount"), OPEN): """
+        Twenty five.|25|two five|I don't remember.|One hundred fifty|two hundred
+        $25|Twenty five dollars.|25 dollars|20 bucks|About twenty five dollars.
+    """,
     (Expectation("amount"), UNFINISHED): "twenty five dollars and|it was|about|twenty, no wait|a hundred and",
     (Expectation("name"), COMPLETE): """
         Yusuf Rossi|Yusuf Rossi.|My name is Ann Li.|It's Ann Li|Mary Ann Smith|yusuf rossi|Ann Rossi, R-O-S-S-I

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStopped, TalkspurtTracker
+from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtStopped, TalkspurtTracker
 
 WINDOW = 256
 RATE_HZ = 8000
@@ -15,7 +15,7 @@ def seconds(windows: int) -> float:
     return windows * WINDOW / RATE_HZ
 
 
-Fact = TalkspurtStarted | TalkspurtStopped
+Fact = TalkspurtStirred | TalkspurtStarted | TalkspurtStopped
 
 
 def run(probabilities: list[float], tracker: TalkspurtTracker | None = None) -> list[tuple[int, Fact]]:

@@ -456,6 +456,7 @@ async def test_the_bundled_agent_opens_seeds_and_reopens_its_database(
             caller.verify("maya_collins")
             dispatcher = ToolDispatcher(agent, caller, MemoryEffectLedger())
             event = await dispatcher.run("t1", "check_order_status", json.dumps({"order_id": DELIVERED}))
+            assert isinstance(event, ToolReturned)
             assert json.loads(event.content)["status"] == status
             if status == "delivered":
                 proposed = await dispatcher.run(

@@ -7,7 +7,7 @@ import itertools
 
 from talkspurt.agent import Agent, Caller
 from talkspurt.agent.yes_no import yes_or_no
-from talkspurt.core.events import EffectProposed
+from talkspurt.core.events import EffectProposed, SecretRequested
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.effects import ToolDispatcher
 from talkspurt.models.offline import OfflineModel
@@ -57,6 +57,7 @@ class TextCall:
     async def _run(self, call: ToolCallPart, spoken: list[str]) -> bool:
         """Run a tool; True when the turn is over."""
         event = await self._dispatcher.run(call.tool_call, call.name, call.arguments)
+        assert not isinstance(event, SecretRequested), "no tool of these agents asks for keys in text"
         self._answer(call, event.content)
         if isinstance(event, EffectProposed):
             self._history.append(AgentSaid(event.read_back))

@@ -12,7 +12,7 @@ FRAME = b"\x00" * 320
 
 
 def _vowel() -> bytes:
-    """Two periods of a vowel at 100 Hz with one resonance: nothing like the tone that the synthesizer's double makes."""
+    """Two periods of a vowel at 100 Hz with one resonance: nothing like the tone of the synthesizer's double."""
     period = [math.exp(-n / 30) * math.sin(2 * math.pi * 500 * n / 8000) for n in range(80)]
     return struct.pack("<160h", *(round(12_000 * sample) for sample in period * 2))
 

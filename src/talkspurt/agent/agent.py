@@ -42,7 +42,8 @@ class Policies:
                 raise ConfigurationError(f"policies: {name} must be greater than 0, not {getattr(self, name)}")
         if self.interruptible not in get_args(Interruptible):
             raise ConfigurationError(
-                f"policies: interruptible must be one of {', '.join(get_args(Interruptible))}, not '{self.interruptible}'"
+                f"policies: interruptible must be one of {', '.join(get_args(Interruptible))}, "
+                f"not '{self.interruptible}'"
             )
 
 
@@ -62,7 +63,7 @@ class Agent:
     dialogue: Dialogue | None = None
     """How to hold the conversation when no language model is configured (see `talkspurt.models.offline`)."""
     announcement: str = ""
-    """What the law wants callers to hear, said before the greeting; nothing stops it, and keys pressed meanwhile wait."""
+    """What the law wants callers to hear, said before the greeting; nothing stops it, and keys pressed then wait."""
     expects: Mapping[str, Expectation] = field(default_factory=dict)
     """What the caller is expected to answer when the agent's last question has these words in it (a regular expression;
     the first that fits): `{"membership code": Expectation("identifier", r"[A-Z]{2}\\d{6}")}`. An answer is waited for

@@ -301,7 +301,7 @@ def _email(text: str, words: str) -> Completeness:
 _UNITS: Final = re.compile(r"\$ ?\d|\b(?:dollars?|bucks?|cents?|usd)\b")
 
 
-_CENTS: Final = re.compile(r"\bcents?\b|\d\.\d\d\b|\b(?:even|exactly|flat)$")
+_CENTS: Final = re.compile(r"\bcents?\b|\d\.\d\d\b|\b(?:even|exactly|flat)\W*$")
 
 
 def _amount(text: str, words: str) -> Completeness:

@@ -4,13 +4,11 @@ A phrase is a template; its blanks are filled with the arguments of the core's `
 Every locale has every phrase: the tests compare them with what the core may ask for.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from talkspurt.agent.listening import English
-from talkspurt.agent.yes_no import yes_or_no
 from talkspurt.core.language import Language
 from talkspurt.errors import ConfigurationError
 
@@ -23,17 +21,6 @@ class Locale:
     phrases: Mapping[str, str]
     language: Language
     """How what is said in it is read."""
-    unfinished: re.Pattern[str]
-    """Matches words that ask for more: the caller has only paused."""
-
-    def is_unfinished(self, text: str) -> bool:
-        """Whether the caller will probably go on."""
-        return self.unfinished.search(text) is not None
-
-    @property
-    def yes_or_no(self) -> Callable[[str], bool | None]:
-        """Read an answer to a yes/no question: None when it is neither clearly."""
-        return lambda text: yes_or_no(text, self.tag)
 
 
 ENGLISH = Locale(
@@ -59,13 +46,6 @@ ENGLISH = Locale(
         }
     ),
     language=English(),
-    # Trailing connectives and hesitations, a dangling article or possessive, a comma; or nothing but a few digits:
-    # the shortest number that callers give as an answer, a ZIP code, has five.
-    unfinished=re.compile(
-        r"(?:[,;:-]|\b(?:and|or|but|because|so|then|the|a|an|my|your|to|of|for|is|it's|with|um+|uh+|er+|like))[\s.…]*$"
-        r"|^\W*(?:\d\W*){1,4}$",
-        re.IGNORECASE,
-    ),
 )
 
 LOCALES: Mapping[str, Locale] = MappingProxyType({"en-US": ENGLISH})

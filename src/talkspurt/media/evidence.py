@@ -63,7 +63,7 @@ STRANGE: Final = 0.24
 VOICED: Final = 0.35
 """Voicing from which a stretch is speech."""
 FAINT_DBFS: Final = -50.0
-"""Active level below which nobody speaks into the telephone: callers come at -15 to -40 dBFS (nominal -26, ITU-T P.56)."""
+"""Active level below which nobody speaks into the telephone: callers come at -15 to -40 dBFS (-26, ITU-T P.56)."""
 UNVOICED: Final = 0.15
 """Voicing below which it is a cough, a breath or a rustle."""
 
@@ -106,7 +106,7 @@ class Evidence:
 
     @property
     def is_voice(self) -> bool | None:
-        """Whether it is speech on the line at all; None when unsure. What is too faint for that was not said into it."""
+        """Whether it is speech on the line at all; None when unsure. What is too faint was not said into it."""
         if self.level_dbfs < FAINT_DBFS:
             return False
         return _between(self.voicing, UNVOICED, VOICED)

@@ -106,7 +106,7 @@ class SmartTurn:
 
 
 def _failure(message: str, *, retryable: bool = False) -> ProviderError:
-    return ProviderError("turn_detector", "smart-turn", message, retryable=retryable)  # type: ignore[arg-type]
+    return ProviderError("turn_detector", "smart-turn", message, retryable=retryable)
 
 
 # ── inference: blocking, on the pool's thread ─────────────────────────────────────
