@@ -4,7 +4,8 @@
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup call serve test lint audit bench-recognition bench-intents
+.PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
+	bench-line-evidence
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -12,7 +13,11 @@ help:
 	@echo "make test    run the tests, whole calls in real time among them"
 	@echo "make lint    ruff, mypy, import-linter, bandit"
 	@echo "make audit   look for published vulnerabilities in the locked packages"
-	@echo "make bench-recognition | bench-intents   reproduce the published figures"
+	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
+	@echo "             reproduce the published figures"
+	@echo "make bench-turns [QUICK=1] [FRESH=1]"
+	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
+	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
 
 setup:
 	@scripts/setup
@@ -41,3 +46,17 @@ bench-recognition: setup
 
 bench-intents: setup
 	$(BIN)/python benchmarks/intents.py $(ARGS)
+
+# The report is made whether or not all calls succeeded; the exit status is the report's, or 1 when a call is missing.
+bench-turns: export QUICK := $(QUICK)
+bench-turns: export FRESH := $(FRESH)
+bench-turns: setup
+	@placed=0; $(BIN)/python -m benchmarks.turns || placed=1; \
+	$(BIN)/python -m benchmarks.turns.report $(if $(filter 1,$(QUICK)),--quick) $(ARGS) || exit $$?; \
+	exit $$placed
+
+bench-turn-detection: setup
+	$(BIN)/python benchmarks/turn_detection.py $(ARGS)
+
+bench-line-evidence: setup
+	$(BIN)/python benchmarks/line_evidence.py $(ARGS)

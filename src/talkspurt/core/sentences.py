@@ -14,7 +14,7 @@ _CLAUSE = re.compile(r"[^\d\s][,;:—–](?=\s)")
 SHORTEST_CLAUSE = 20
 """Letters that a first clause has at least, a second and a half of speech: "Well," alone would be followed by a gap."""
 LONGEST = 240
-"""Letters of a segment at most: the longer its text, the later its first audio (Piper: with the square of the length)."""
+"""Letters of a segment at most: the longer its text, the later its first audio (Piper: with its square)."""
 
 
 def take_sentences(text: str) -> tuple[tuple[str, ...], str]:
