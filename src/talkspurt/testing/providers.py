@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
+from talkspurt.core.history import CallerSaid, Entry
 from talkspurt.errors import ProviderError
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -156,13 +157,18 @@ class ScriptedModel:
 
     @classmethod
     def saying(cls, *replies: str, first: float = 0.15, between: float = 0.01) -> "ScriptedModel":
-        """A model that says these replies one after the other, word by word, and then the last one again."""
-        asked = 0
+        """A model that says these replies one after the other, word by word, and then the last one again.
 
-        def script(_request: ReplyRequest) -> Iterable[ReplyPart]:
-            nonlocal asked
-            text = replies[min(asked, len(replies) - 1)]
-            asked += 1
+        Who asks again after the same history, whatever the caller's last words, gets the same reply:
+        the guess at a turn that went on was dropped unheard.
+        """
+        turns: dict[tuple[Entry, ...], int] = {}
+
+        def script(request: ReplyRequest) -> Iterable[ReplyPart]:
+            before = request.history
+            if before and isinstance(before[-1], CallerSaid):
+                before = before[:-1]
+            text = replies[min(turns.setdefault(before, len(turns)), len(replies) - 1)]
             return [TextDelta(f"{word} ") for word in text.split()]
 
         return cls(script, first=first, between=between)
