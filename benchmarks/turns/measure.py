@@ -44,6 +44,8 @@ ENDED_ITSELF: Final = 1.0
 """A reply whose last word falls within this of the interruption ended; it neither yielded nor talked on."""
 UNKNOWN: Final = 1.0
 """Distance from which a stretch is no text that was ordered."""
+UNBROKEN: Final = 0.12
+"""Seconds between two stretches of a text below which the voice went on: every stop leaves more silence."""
 PLACE_DOUBT: Final = 0.12
 """Seconds by which the place where a text breaks off or is taken up may be misjudged."""
 WORD_DOUBT: Final = 0.15
@@ -139,12 +141,21 @@ class Reply:
         return self.stretches[-1].end
 
     def heard(self) -> list[HeardWord]:
-        """The words of which at least half was played, each once and in order of the text."""
+        """The words of which at least half was played, each once and in order of the text.
+
+        Where the voice goes on without a break the alignment may step over one short word, such as a "for" that
+        melts into the number behind it: nothing can have been left out there, so it was heard.
+        """
         words: dict[int, HeardWord] = {}
         for stretch in self.stretches:
             for word in stretch.words:
                 if word.share >= 0.5:
                     words.setdefault(word.index, word)
+        for before, after in pairwise(self.stretches):
+            if len(before.heard) and len(after.heard) and after.begin - before.end < UNBROKEN:
+                between = range(before.heard.stop, after.heard.start)
+                if len(between) == 1:
+                    words.setdefault(between[0], HeardWord(between[0], 1.0, before.end, after.begin))
         return [words[index] for index in sorted(words)]
 
 

@@ -28,7 +28,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from talkspurt.agent import Agent, Caller, Tool, ToolError
-from talkspurt.agent.tools import END_CALL
+from talkspurt.agent.tools import END_CALL, SPEAK_SLOWER
 from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned
 from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.content import (
@@ -50,6 +50,12 @@ LEDGER_TIMEOUT: Final = 5.0
 END_CALL_SPEC: Final = ToolSpec(
     name=END_CALL,
     description="Hang up once the caller has heard your goodbye. Call it only when the caller is done.",
+    parameters={"type": "object", "properties": {}, "additionalProperties": False},
+)
+
+SPEAK_SLOWER_SPEC: Final = ToolSpec(
+    name=SPEAK_SLOWER,
+    description="Speak more slowly from now on. Call it when the caller asks for that, then say your last words again.",
     parameters={"type": "object", "properties": {}, "additionalProperties": False},
 )
 
@@ -108,7 +114,7 @@ class ToolDispatcher:
     def specs(self) -> tuple[ToolSpec, ...]:
         """The agent's tools and the built-in ones, as a model is told of them."""
         own = (ToolSpec(tool.name, tool.description, tool.parameters) for tool in self._agent.tools)
-        return (*own, END_CALL_SPEC)
+        return (*own, END_CALL_SPEC, SPEAK_SLOWER_SPEC)
 
     def filler(self, name: str) -> str:
         """What to say when the tool is slow; "" for the locale's own phrase."""
