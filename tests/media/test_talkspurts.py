@@ -18,7 +18,11 @@ def seconds(windows: int) -> float:
 Fact = TalkspurtStirred | TalkspurtStarted | TalkspurtStopped
 
 
+Whole = TalkspurtStarted | TalkspurtStopped
+
+
 def run(probabilities: list[float], tracker: TalkspurtTracker | None = None) -> list[tuple[int, Fact]]:
+    """All facts, each with the number of the window that told it."""
     tracker = tracker or TalkspurtTracker(window=WINDOW, rate_hz=RATE_HZ)
     told = []
     for number, probability in enumerate(probabilities):
@@ -28,37 +32,53 @@ def run(probabilities: list[float], tracker: TalkspurtTracker | None = None) -> 
     return told
 
 
+def whole(told: list[tuple[int, Fact]]) -> list[tuple[int, Whole]]:
+    """Only where talkspurts begin and end."""
+    return [(number, fact) for number, fact in told if not isinstance(fact, TalkspurtStirred)]
+
+
 def test_three_voiced_windows_start_a_talkspurt_at_the_first_of_them() -> None:
-    assert run([0.1, 0.1, 0.9, 0.9, 0.9]) == [(4, TalkspurtStarted(seconds(2)))]
+    told = run([0.1, 0.1, 0.9, 0.9, 0.9])
+    assert told == [(2, TalkspurtStirred(seconds(2))), (4, TalkspurtStarted(seconds(2)))]
 
 
-def test_a_click_is_no_talkspurt() -> None:
-    assert run([0.1, 0.9, 0.9, 0.1, 0.9, 0.9, 0.1]) == []
+def test_a_click_stirs_and_is_no_talkspurt() -> None:
+    told = run([0.1, 0.9, 0.9, 0.1, 0.9, 0.9, 0.1])
+    assert told == [(1, TalkspurtStirred(seconds(1))), (4, TalkspurtStirred(seconds(4)))]
+
+
+def test_nothing_stirs_while_a_talkspurt_goes_on() -> None:
+    told = run([0.9] * 4 + [0.0, 0.9] * 4)
+    assert [type(fact) for _, fact in told] == [TalkspurtStirred, TalkspurtStarted]
+
+
+def test_weak_windows_behind_a_voiced_one_do_not_stir_again() -> None:
+    assert run([0.9] + [0.4] * 30) == [(0, TalkspurtStirred(0.0))]
 
 
 def test_it_stops_at_the_last_voiced_sample_after_the_hangover() -> None:
-    told = run([0.9] * 5 + [0.0] * 5)
-    assert told == [(2, TalkspurtStarted(0.0)), (8, TalkspurtStopped(seconds(5), seconds(5)))]
+    told = whole(run([0.9] * 5 + [0.0] * 5))
+    assert told == [(2, TalkspurtStarted(0.0)), (6, TalkspurtStopped(seconds(5), seconds(5)))]
 
 
 def test_a_pause_within_the_hangover_does_not_part_a_talkspurt() -> None:
-    told = run([0.9] * 4 + [0.0] * 3 + [0.9] * 4 + [0.0] * 4)
-    assert [fact for _, fact in told] == [TalkspurtStarted(0.0), TalkspurtStopped(seconds(11), seconds(8))]
+    told = whole(run([0.9] * 4 + [0.0] + [0.9] * 4 + [0.0] * 4))
+    assert [fact for _, fact in told] == [TalkspurtStarted(0.0), TalkspurtStopped(seconds(9), seconds(8))]
 
 
 def test_weak_voice_continues_a_talkspurt_but_does_not_begin_one() -> None:
     assert run([0.4] * 20) == []
     told = run([0.9] * 3 + [0.4] * 10 + [0.0] * 4)
-    assert told[-1] == (16, TalkspurtStopped(seconds(13), seconds(13)))
+    assert told[-1] == (14, TalkspurtStopped(seconds(13), seconds(13)))
 
 
 def test_a_weak_window_while_beginning_neither_counts_nor_breaks() -> None:
-    assert run([0.9, 0.4, 0.9, 0.9]) == [(3, TalkspurtStarted(0.0))]
+    assert whole(run([0.9, 0.4, 0.9, 0.9])) == [(3, TalkspurtStarted(0.0))]
 
 
 def test_the_minimum_is_configurable() -> None:
     tracker = TalkspurtTracker(window=WINDOW, rate_hz=RATE_HZ, minimum_voiced=0.3)
-    assert run([0.9] * 12, tracker) == [(9, TalkspurtStarted(0.0))]
+    assert whole(run([0.9] * 12, tracker)) == [(9, TalkspurtStarted(0.0))]
     assert tracker.active
 
 
@@ -75,7 +95,7 @@ stretches = st.lists(
 
 @given(stretches)
 def test_facts_alternate_and_are_true(probabilities: list[float]) -> None:
-    told = run(probabilities)
+    told = whole(run(probabilities))
     assert all(isinstance(fact, TalkspurtStarted) == (place % 2 == 0) for place, (_, fact) in enumerate(told))
     times = [fact.at for _, fact in told]
     assert times == sorted(times)
@@ -93,7 +113,7 @@ def test_facts_alternate_and_are_true(probabilities: list[float]) -> None:
 
 @given(stretches)
 def test_voiced_time_lies_between_the_minimum_and_the_whole(probabilities: list[float]) -> None:
-    told = [fact for _, fact in run(probabilities)]
+    told = [fact for _, fact in whole(run(probabilities))]
     for started, stopped in zip(told[::2], told[1::2], strict=False):
         assert isinstance(stopped, TalkspurtStopped)
         assert 0.096 - 1e-9 <= stopped.voiced <= stopped.at - started.at + 1e-9

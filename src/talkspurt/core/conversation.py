@@ -432,7 +432,9 @@ class Conversation:
         """The caller may be going on just as their turn seems to be over: wait until that is known."""
         match self._floor:
             case Endpointing() as floor:
-                self._enter(replace(floor, not_before=now + STIRRING))
+                # A line that crackles stirs for ever: it holds the turn no longer than a missing transcript would.
+                latest = floor.stopped_at + self._settings.transcript_patience
+                self._enter(replace(floor, not_before=min(now + STIRRING, latest)))
             case _:
                 return
 

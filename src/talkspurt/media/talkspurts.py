@@ -100,9 +100,11 @@ class TalkspurtTracker:
         """Take the next window: its voice probability, and how many samples of the stream it ends after."""
         if self._active:
             return self._go_on(probability, samples)
+        before = self._voiced
         self._consider(probability, samples)
         if self._voiced == 0 or self._voiced < self._minimum_voiced:
-            return TalkspurtStirred(self._first / self._rate_hz) if self._voiced == self._window else None
+            # Once each: weak windows behind it tell nothing new, and must not hold up a turn's end for as long as they last.
+            return TalkspurtStirred(self._first / self._rate_hz) if self._voiced and not before else None
         self._active = True
         return TalkspurtStarted(self._first / self._rate_hz)
 
