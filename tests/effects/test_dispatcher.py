@@ -165,9 +165,9 @@ def kind(content: Any) -> str:
 # ── what a model is told ──────────────────────────────────────────────────────────
 
 
-def test_a_model_is_told_of_every_tool_and_of_hanging_up() -> None:
+def test_a_model_is_told_of_every_tool_of_hanging_up_and_of_a_slower_voice() -> None:
     specs = Line().tools.specs()
-    assert specs[-1].name == "end_call"
+    assert [spec.name for spec in specs[-2:]] == ["end_call", "speak_slower"]
     assert specs[0].name == "branches"
     assert specs[0].parameters["required"] == ["town"]
     assert len({spec.name for spec in specs}) == len(specs)
