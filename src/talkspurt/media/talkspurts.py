@@ -103,7 +103,7 @@ class TalkspurtTracker:
         before = self._voiced
         self._consider(probability, samples)
         if self._voiced == 0 or self._voiced < self._minimum_voiced:
-            # Once each: weak windows behind it tell nothing new, and must not hold up a turn's end for as long as they last.
+            # Once each: the weak windows behind it tell nothing new, and must not hold up a turn's end.
             return TalkspurtStirred(self._first / self._rate_hz) if self._voiced and not before else None
         self._active = True
         return TalkspurtStarted(self._first / self._rate_hz)
