@@ -194,7 +194,9 @@ class Fate:
         self.world.sound = self._sound()
 
     def press(self) -> None:
+        """Press keys. Now and then the call is to end, or ends, before they are a whole entry."""
         self.world.types(self.chance.choice(["1", "5#", "12#", "*", "#", "x", "12345"]), pause=0.2)
+        self._break_off()
 
     def key_in(self) -> None:
         """Key in a secret when one is asked for: at once or when asked to, whole or not."""
@@ -209,6 +211,12 @@ class Fate:
             # Who keys in a secret that nobody asked for tells it to everyone.
             if self.alive and (world.pad.claims(world.now) or key not in "ABCD"):
                 world.types(key, pause)
+                self._break_off()
+
+    def _break_off(self) -> None:
+        """Leave the caller's keys where they are: few things happen by themselves in so short a time."""
+        if self._odds(25) and self.alive:
+            self.chance.choice([self.hang_up, self.ask_to_end, self.ask_to_end])()
 
     def line(self) -> None:
         """Lose the line, or get one (a first, another, or a second at once)."""

@@ -55,7 +55,7 @@ from talkspurt.core.events import (
 )
 from talkspurt.core.states import TRANSITIONS, Ended, Floor
 
-FEWEST, MOST = 100, 1200
+FEWEST, MOST = 100, 600
 """Calls with fixed seeds: at least so many, then until everything has happened."""
 EXPECTED = (
     *(kind.__name__ for kind in (ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
