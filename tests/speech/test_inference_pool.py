@@ -82,3 +82,54 @@ async def test_closing_cancels_what_waits_and_ends_the_threads(gated: Gated) -> 
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("test-")]
     with pytest.raises(RuntimeError, match="closed"):
         await pool.run(lambda: None, due=0.0)
+
+
+async def test_pools_that_share_threads_stand_in_one_queue() -> None:
+    heard, made, gate = InferencePool.shared(1), InferencePool.shared(1), Gate()
+    running = asyncio.create_task(made.run(gate, due=0.0))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    ran: list[str] = []
+    ahead = asyncio.create_task(made.run(lambda: ran.append("ahead"), due=9.0))
+    await asyncio.sleep(0)
+    urgent = asyncio.create_task(heard.run(lambda: ran.append("urgent"), due=1.0))
+    await asyncio.sleep(0)
+    gate.open.set()
+    await asyncio.gather(running, ahead, urgent)
+    assert ran == ["urgent", "ahead"]
+    await heard.aclose()
+    await made.aclose()
+
+
+async def test_closing_one_of_them_however_often_cancels_its_own_and_leaves_the_other() -> None:
+    closed, left, gate = InferencePool.shared(1), InferencePool.shared(1), Gate()
+    running = asyncio.create_task(left.run(gate, due=0.0))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    own, others = (asyncio.create_task(pool.run(lambda: 7, due=1.0)) for pool in (closed, left))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await closed.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await own
+    with pytest.raises(RuntimeError, match="closed"):
+        await closed.run(lambda: 7, due=0.0)
+    gate.open.set()
+    assert await others == 7
+    await running
+    assert await left.run(lambda: 8, due=0.0) == 8
+    await left.aclose()
+
+
+async def test_the_last_of_them_ends_the_threads_and_the_next_has_new_ones() -> None:
+    def alive() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("inference-")}
+
+    before = alive()
+    one, two = InferencePool.shared(3), InferencePool.shared(3)
+    assert len(alive() - before) == 3
+    await one.aclose()
+    assert len(alive() - before) == 3
+    await two.aclose()
+    assert not alive() - before
+    again = InferencePool.shared(3)
+    assert await again.run(lambda: 7, due=0.0) == 7
+    await again.aclose()

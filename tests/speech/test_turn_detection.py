@@ -43,7 +43,9 @@ class SlowJudge(Judge):
 
 
 @pytest.fixture
-async def slow(tmp_path: Path) -> AsyncIterator[tuple[SmartTurn, SlowJudge]]:
+async def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SmartTurn, SlowJudge]]:
+    """One that judges one thing at a time."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     judge = SlowJudge()
     detector = SmartTurn(WeightStore(tmp_path), judge=judge)
     yield detector, judge
@@ -92,11 +94,11 @@ def test_a_sentence_scores_higher_than_its_beginning(judge: Judge, spoken: Calla
 # ── asking ────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_judges_on_its_own_thread(slow: tuple[SmartTurn, SlowJudge]) -> None:
+async def test_it_judges_on_the_threads_of_all_inference(slow: tuple[SmartTurn, SlowJudge]) -> None:
     detector, judge = slow
     judge.go.set()
     assert await detector.finished(b"") == 0.5
-    assert judge.threads == {"smart-turn-0"}
+    assert judge.threads == {"inference-0"}
 
 
 async def test_too_many_at_once_are_refused_at_once(slow: tuple[SmartTurn, SlowJudge]) -> None:

@@ -6,7 +6,8 @@ whose caller already hears three seconds of speech thus waits for a call that is
 It is not a general executor: there is no cancelling of a piece that runs, so pieces must be short.
 
 Invariants: a cancelled piece that has not begun never runs; the queue is bounded by its users, who
-each have at most a few pieces waiting; threads end on `aclose`, and none outlives the process.
+each have at most a few pieces waiting; closing a pool touches no piece of another that shares its
+threads; threads end with the last pool that uses them, and none outlives the process.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -33,30 +34,27 @@ class _Piece:
 
 
 class InferencePool:
-    """A few daemon threads behind one queue ordered by due time, first come first served among equals."""
+    """A user's place in one queue before a few daemon threads: by due time, first come first served among equals."""
 
-    def __init__(self, workers: int, name: str) -> None:
-        self._queue: queue.PriorityQueue[_Piece] = queue.PriorityQueue()
-        self._order = itertools.count()
-        self._users = 1
+    def __init__(self, workers: int, name: str, *, threads: "_Threads | None" = None) -> None:
+        """Threads of its own, unless it is to share some."""
+        self._threads = threads or _Threads(workers, name)
+        self._threads.users += 1
+        self._pieces: set[Future[Any]] = set()
+        """What has not ended."""
         self._closed = False
-        self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(workers)]
-        for thread in self._threads:
-            thread.start()
 
     @classmethod
     def shared(cls, workers: int) -> "InferencePool":
-        """The process's one pool of that size, for all that infer: whoever needs it close it, the last one ends it.
+        """A pool on the process's one set of so many threads, for all that infer: the last to be closed ends them.
 
-        With a pool each, speech that is made ahead of its time would take the cores from a transcript that a caller
+        With threads each, speech that is made ahead of its time would take the cores from a transcript that a caller
         waits for; behind one queue the most urgent piece of all comes first.
         """
-        pool = _SHARED.get(workers)
-        if pool is None or pool._closed:
-            pool = _SHARED[workers] = cls(workers, "inference")
-        else:
-            pool._users += 1
-        return pool
+        threads = _SHARED.get(workers)
+        if threads is None or not threads.users:
+            threads = _SHARED[workers] = _Threads(workers, "inference")
+        return cls(workers, "inference", threads=threads)
 
     async def run(self, work: Callable[[], Result], *, due: float) -> Result:
         """Run `work` on a thread and return what it returns or raises; `due` is in seconds of any one clock.
@@ -65,28 +63,49 @@ class InferencePool:
         """
         if self._closed:
             raise RuntimeError("the inference pool is closed")
-        piece = _Piece(due, next(self._order), work, Future())
-        self._queue.put(piece)
-        result: Result = await asyncio.wrap_future(piece.outcome)
+        outcome = self._threads.put(work, due)
+        self._pieces.add(outcome)
+        outcome.add_done_callback(self._pieces.discard)
+        result: Result = await asyncio.wrap_future(outcome)
         return result
 
     async def aclose(self) -> None:
         """Cancel what waits, let what runs end. Idempotent."""
-        self._users -= 1
-        if self._users > 0:
-            return
-        if not self._closed:
-            self._closed = True
-            while True:
-                try:
-                    self._queue.get_nowait().outcome.cancel()
-                except queue.Empty:
-                    break
-            for _ in self._threads:
-                self._queue.put(_Piece(float("inf"), next(self._order), None, Future()))
-        await asyncio.to_thread(self._join)
+        first, self._closed = not self._closed, True
+        running = [piece for piece in list(self._pieces) if not piece.cancel()]
+        if first:
+            self._threads.users -= 1
+            if not self._threads.users:
+                self._threads.end()
+        await asyncio.to_thread(wait, running, CLOSE_TIMEOUT)
+        if not self._threads.users:
+            await asyncio.to_thread(self._threads.join)
 
-    def _join(self) -> None:
+
+class _Threads:
+    """The threads and their queue; they end when `users`, which its users count, is 0 again."""
+
+    def __init__(self, workers: int, name: str) -> None:
+        self.users = 0
+        self._queue: queue.PriorityQueue[_Piece] = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, work: Callable[[], Any], due: float) -> Future[Any]:
+        """Let `work` be done when its turn comes."""
+        piece = _Piece(due, next(self._order), work, Future())
+        self._queue.put(piece)
+        return piece.outcome
+
+    def end(self) -> None:
+        """Let each thread end once nothing is left to do."""
+        for _ in self._threads:
+            self._queue.put(_Piece(float("inf"), next(self._order), None, Future()))
+
+    def join(self) -> None:
+        """Wait for that."""
         for thread in self._threads:
             thread.join(CLOSE_TIMEOUT)
 
@@ -105,4 +124,4 @@ class InferencePool:
             del piece
 
 
-_SHARED: Final[dict[int, InferencePool]] = {}
+_SHARED: Final[dict[int, _Threads]] = {}
