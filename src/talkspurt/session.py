@@ -9,6 +9,7 @@ transport to the shared voice activity detector and to the recognizer's stream.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
@@ -118,6 +119,7 @@ JUDGEMENT_PATIENCE: Final = 1.0
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
 
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 _log = structlog.get_logger(__name__)
 
 
@@ -661,7 +663,10 @@ class Session:
 
 
 def _open_journal(folder: Path | None, call: Call) -> Journal:
-    return NoJournal() if folder is None else FileJournal(folder / f"{call.carrier_id}.jsonl")
+    if folder is None:
+        return NoJournal()
+    # The id comes from whoever posted the webhook, and must not lead out of the folder.
+    return FileJournal(folder / f"{_NO_NAME.sub('_', call.carrier_id)}.jsonl")
 
 
 class _Line:

@@ -96,6 +96,7 @@ async def stage(
     speaker: Synthesizer | None = None,
     line: VirtualLine | None = None,
     journals: Path | None = None,
+    carrier_id: str = "CA1",
 ) -> AsyncIterator[Stage]:
     detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(), synthesizer or ToneSynthesizer()
     clock = MediaClock(detector)
@@ -104,7 +105,7 @@ async def stage(
     ledger = ledger or MemoryEffectLedger()
     locale = find_locale("en-US")
     session = Session(
-        Call("c1", "CA1", "+15550100", "+15550199", "test", "en-US"),
+        Call("c1", carrier_id, "+15550100", "+15550199", "test", "en-US"),
         agent=agent,
         model=model,
         locale=locale,
