@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,24 @@ def test_restart_forgets_and_numbers_marks_by_the_new_epoch() -> None:
     assert pacer.position == 0.0
     pacer.append(bytes(320))
     assert [chunk.mark for chunk in pacer.due(0.1)] == ["3:160"]
+
+
+def test_each_chunk_knows_when_it_is_played() -> None:
+    pacer = Pacer(8000)
+    pacer.append(bytes(2 * 8000))
+    assert [chunk.at for chunk in pacer.due(5.0)] == pytest.approx([5.0, 5.16])
+    assert [chunk.at for chunk in pacer.due(5.1)] == pytest.approx([5.32])
+    # It comes late for the rest, which is played at once.
+    assert [chunk.at for chunk in pacer.due(7.0)] == pytest.approx([7.0, 7.16])
+
+
+def test_a_new_epoch_is_played_at_once() -> None:
+    pacer = Pacer(8000)
+    pacer.append(bytes(2 * 8000))
+    pacer.due(5.0)
+    pacer.restart(1)
+    pacer.append(bytes(320))
+    assert [chunk.at for chunk in pacer.due(5.05)] == [5.05]
 
 
 @given(st.lists(st.integers(0, 4000), max_size=30), st.lists(st.floats(0, 0.5), min_size=1, max_size=30))

@@ -155,8 +155,10 @@ def _decided(command: Command) -> tuple[str, str]:
             return "ask", f"reply {reply}"
         case Speak(segment, _, _, source):
             return ("speak" if source is None else "resume"), f"segment {segment}"
-        case RunTool(_, name) | ExecuteEffect(_, name):
+        case RunTool(_, name):
             return "tool", name
+        case ExecuteEffect():
+            return "execute_effect", ""
         case CollectSecret():
             return "collect_secret", ""
         case RunWithSecret():
