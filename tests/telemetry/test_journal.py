@@ -1,6 +1,7 @@
 """A call's journal tells what happened, in nobody's words, within bounds, and is never worth a call."""
 
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -135,7 +136,7 @@ def test_no_word_of_a_whole_call_is_in_it(path: Path) -> None:
     assert said
     assert not [word for word in said if word in written]
     assert "yes" in fate.world.asked
-    assert "yes" not in written
+    assert not re.search(r"\byes\b", written)
 
 
 def test_it_tells_facts_states_and_decisions_in_order(path: Path) -> None:
