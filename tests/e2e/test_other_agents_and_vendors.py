@@ -58,6 +58,6 @@ async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp
             report = await run_script(server.url, [Say("Where is my order, please?"), Wait(5), HangUp()])
             said = server.store("SELECT kind, content FROM turns ORDER BY n")
         assert report.turns[1].latency is not None, report.failures
-        assert ("caller_said", '{"text":"where is my order please","source":"voice"}') in said
+        assert ("caller_said", '{"text":"where is my order please","source":"voice"}') in said, said
         assert any(kind == "agent_said" and "on its way" in str(content) for kind, content in said), said
         assert [key for key in keys.values() if key in (tmp_path / "server.log").read_text()] == []

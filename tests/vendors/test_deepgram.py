@@ -120,6 +120,15 @@ async def test_a_later_revision_covers_the_utterance_from_its_beginning(
     assert (await listener.answer(1, 2)).text == "where is my order"
 
 
+async def test_the_last_word_is_there_as_soon_as_the_voice_has_stopped(
+    stream: DeepgramStream, listener: Listener
+) -> None:
+    stream.begin(1, 0.0)
+    feed(stream, voice(0.9) + silence(0.1))
+    stream.finalize(1, 1)
+    assert (await listener.answer(1, 1)).text == "where is my order"
+
+
 async def test_utterances_do_not_share_words(stream: DeepgramStream, listener: Listener) -> None:
     stream.begin(1, 0.0)
     feed(stream, voice(1.0) + silence(0.5))

@@ -15,7 +15,8 @@ What it assumes about the vendor (developers.deepgram.com: "Live audio", "Finali
   `Authorization: Token <key>`; a refusal is an HTTP status.
 
 It does not recognise speech. What it hears is scripted: every stretch of sound is the next of
-`phrases`, a word for each 0.24 s of it and the rest of them once 0.2 s of silence follow.
+`phrases`, a word for each 0.24 s of it and the rest of them once 0.2 s of silence follow, or
+at the first silent moment that is finalized.
 `endpointing` is taken to be off.
 """
 
@@ -188,6 +189,8 @@ class FakeDeepgramSocket(WSListener):
         self.controls.append(control)
         self.controlled.set()
         if control == "Finalize" and self.fake.answers_finalize:
+            if self._quiet_windows:
+                self._end_phrase()
             if self._now - self._final_until >= _NOTICEABLE_S:
                 self._send_results(final=True, from_finalize=True)
         elif control == "CloseStream" and self._transport is not None:
@@ -229,9 +232,13 @@ class FakeDeepgramSocket(WSListener):
         elif self._phrase is not None:
             self._quiet_windows += 1
             if self._quiet_windows == _PAUSE_WINDOWS:
-                end = now - _PAUSE_WINDOWS * _WINDOW_S
-                self._words += [_Word(word, end - _WINDOW_S, end) for word in self._phrase]
-                self._phrase = None
+                self._end_phrase()
+
+    def _end_phrase(self) -> None:
+        """All of it was said by the last sound."""
+        end = self._examined / 16_000 - self._quiet_windows * _WINDOW_S
+        self._words += [_Word(word, end - _WINDOW_S, end) for word in self._phrase or ()]
+        self._phrase = None
 
     def _send_results(self, *, final: bool, from_finalize: bool = False) -> None:
         words = [word for word in self._words if word.end > self._final_until]
