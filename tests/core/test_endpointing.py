@@ -1,0 +1,150 @@
+"""How long a silence has to be until the caller's turn is over, in numbers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.core.endpointing import ENOUGH, ENTITIES, Endpointing, Pace, Pause
+from talkspurt.core.language import ANYTHING, Completeness, Expectation
+
+RULES = Endpointing()
+YES_NO = Expectation("yes_no")
+ZIP = Expectation("zip")
+COMPLETE, OPEN, UNFINISHED = Completeness.COMPLETE, Completeness.OPEN, Completeness.UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("pause", "wait"),
+    [
+        (Pause(), 0.95),
+        (Pause(completeness=UNFINISHED), 1.5),
+        (Pause(completeness=COMPLETE), 0.55),
+        (Pause(YES_NO, COMPLETE, words=1), 0.25),
+        (Pause(YES_NO, OPEN, words=1), 0.95),
+        (Pause(YES_NO, UNFINISHED, words=1), 1.5),
+        *((Pause(Expectation(kind), COMPLETE), 0.45) for kind in ENTITIES),
+        *((Pause(Expectation(kind), OPEN), 1.75) for kind in ENTITIES),
+        *((Pause(Expectation(kind), UNFINISHED), 1.75) for kind in ENTITIES),
+        (Pause(Expectation("name"), COMPLETE), 0.55),
+        (Pause(Expectation("name"), OPEN), 0.95),
+    ],
+)
+def test_what_was_asked_and_how_whole_the_words_are(pause: Pause, wait: float) -> None:
+    assert RULES.wait(pause) == wait
+
+
+def test_enough_words_count_as_complete() -> None:
+    assert RULES.wait(Pause(words=ENOUGH - 1)) == 0.95
+    assert RULES.wait(Pause(words=ENOUGH)) == 0.55
+
+
+@pytest.mark.parametrize(
+    "pause", [Pause(ZIP, OPEN, words=20), Pause(ZIP, COMPLETE, words=20), Pause(completeness=UNFINISHED, words=20)]
+)
+def test_enough_words_do_not_shorten_an_entity_nor_an_unfinished_phrase(pause: Pause) -> None:
+    assert not RULES.is_enough(pause)
+    assert RULES.wait(pause) == RULES.wait(Pause(pause.expectation, pause.completeness))
+
+
+@pytest.mark.parametrize(("score", "wait"), [(None, 0.55), (0.0, 0.55), (0.96, 0.55), (0.97, 0.45), (1.0, 0.45)])
+def test_a_voice_that_sounds_finished_shortens_the_wait_after_enough_words(score: float | None, wait: float) -> None:
+    assert RULES.wait(Pause(words=ENOUGH, score=score)) == wait
+    assert RULES.wait(Pause(completeness=COMPLETE, score=score)) == wait
+
+
+@pytest.mark.parametrize("pause", [Pause(), Pause(completeness=UNFINISHED), Pause(ZIP), Pause(ZIP, COMPLETE)])
+def test_the_sound_alone_ends_no_turn(pause: Pause) -> None:
+    surely = Pause(pause.expectation, pause.completeness, score=1.0)
+    assert RULES.wait(surely) == RULES.wait(pause)
+
+
+@pytest.mark.parametrize(("habit", "wait"), [(0.0, 0.95), (0.79, 0.95), (0.85, 1.0), (0.9, 1.05), (3.0, 1.05)])
+def test_a_habit_of_long_pauses_is_waited_for_up_to_a_bound(habit: float, wait: float) -> None:
+    assert RULES.wait(Pause(habit=habit)) == pytest.approx(wait)
+    assert RULES.wait(Pause(habit=habit, words=ENOUGH)) == 0.55
+
+
+@pytest.mark.parametrize(
+    ("late", "wait"), [(0.0, 0.55), (0.3, 0.55), (0.5, 0.65), (0.7, 0.85), (0.9, 0.95), (9.0, 0.95)]
+)
+def test_late_pauses_are_waited_for_after_enough_words(late: float, wait: float) -> None:
+    assert RULES.wait(Pause(words=ENOUGH, late_habit=late)) == pytest.approx(wait)
+    assert RULES.wait(Pause(words=ENOUGH, late_habit=late, score=1.0)) == pytest.approx(wait if late >= 0.5 else 0.45)
+    assert RULES.wait(Pause(late_habit=late)) == 0.95
+
+
+def test_a_brisk_caller_is_waited_for_less_after_few_words() -> None:
+    assert RULES.wait(Pause(brisk=True)) == 0.75
+    assert RULES.wait(Pause(brisk=True, words=ENOUGH)) == 0.55
+    assert RULES.wait(Pause(brisk=True, completeness=UNFINISHED)) == 1.5
+    assert RULES.wait(Pause(ZIP, brisk=True)) == 1.75
+    assert Endpointing(brisk=2.0).wait(Pause(brisk=True)) == 0.95
+
+
+seconds = st.floats(0, 5)
+
+
+@given(
+    st.sampled_from(["anything", "yes_no", "zip", "email", "name"]),
+    st.sampled_from(list(Completeness)),
+    st.integers(0, 20),
+    st.none() | st.floats(0, 1),
+    seconds,
+    seconds,
+    st.booleans(),
+)
+def test_no_wait_is_shorter_than_an_answers_or_longer_than_a_partial_one(
+    kind: str, whole: Completeness, words: int, score: float | None, habit: float, late: float, brisk: bool
+) -> None:
+    pause = Pause(Expectation(kind), whole, words, score, habit, late, brisk)  # type: ignore[arg-type]
+    assert RULES.answer <= RULES.wait(pause) <= RULES.partial
+
+
+# ── the caller's habits ───────────────────────────────────────────────────────────
+
+
+def test_nothing_is_known_of_a_caller_at_first() -> None:
+    assert Pace().at_pause(ZIP) == Pause(ZIP)
+
+
+def test_the_longest_pause_of_this_turn_and_the_two_before_is_the_habit() -> None:
+    pace = Pace().paused(0.9, 2).paused(0.6, 2)
+    assert pace.at_pause(ANYTHING).habit == 0.9
+    pace = pace.turn_over()
+    assert pace.at_pause(ANYTHING).habit == 0.9
+    pace = pace.turn_over()
+    assert pace.at_pause(ANYTHING).habit == 0.9
+    assert pace.turn_over().at_pause(ANYTHING).habit == 0.0
+
+
+def test_only_pauses_after_enough_words_are_late() -> None:
+    assert Pace().paused(0.6, ENOUGH - 1).at_pause(ANYTHING).late_habit == 0.0
+    pace = Pace().paused(0.6, ENOUGH).paused(0.5, ENOUGH).paused(0.8, 2)
+    assert pace.at_pause(ANYTHING).late_habit == 0.6
+    assert pace.at_pause(ANYTHING).habit == 0.8
+    assert pace.turn_over().turn_over().at_pause(ANYTHING).late_habit == 0.6
+    assert pace.turn_over().turn_over().turn_over().at_pause(ANYTHING).late_habit == 0.0
+
+
+def test_the_closures_of_fluent_speech_are_no_pauses() -> None:
+    assert Pace().paused(0.24, ENOUGH) == Pace()
+    assert Pace().paused(0.25, ENOUGH).at_pause(ANYTHING).habit == 0.25
+
+
+def test_three_turns_without_a_pause_make_a_brisk_caller_and_one_pause_unmakes_them() -> None:
+    pace = Pace()
+    for brisk in (False, False, False, True):
+        assert pace.at_pause(ANYTHING).brisk == brisk
+        pace = pace.turn_over()
+    pace = pace.paused(0.4, 1)
+    assert not pace.at_pause(ANYTHING).brisk
+    for brisk in (False, False, False, True):
+        pace = pace.turn_over()
+        assert pace.at_pause(ANYTHING).brisk == brisk
+
+
+def test_no_more_than_three_turns_are_remembered() -> None:
+    pace = Pace()
+    for _ in range(50):
+        pace = pace.paused(0.5, 9).turn_over()
+    assert len(pace.turns) == 3
