@@ -1,0 +1,743 @@
+"""Who gets the floor when both might want it: each rule of turn-taking in a whole call, by the numbers.
+
+The policies' own numbers are in `test_endpointing.py`; here they act. Each test also runs under the rules of
+`call_referee`, and in a twin that is restored from a snapshot at every step.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+
+from core.call_world import (
+    HANGOVER,
+    Asks,
+    Proposes,
+    Returns,
+    Says,
+    Stalls,
+    World,
+    WorldLanguage,
+    settings,
+    words,
+)
+from talkspurt.core.agent_side import SLOWER, SLOWEST
+from talkspurt.core.commands import (
+    BeginUtterance,
+    CancelReply,
+    CancelTool,
+    EndUtterance,
+    JudgeTurn,
+    KnowVoice,
+    Phrase,
+    Prepare,
+    RequestReply,
+    RunTool,
+    Speak,
+    StopPlayback,
+    Transcribe,
+)
+from talkspurt.core.conversation import REACH_BACK, STIRRING
+from talkspurt.core.events import PartlyTranscribed, SpeechStirred, ToolReturned, Voice, WordsPlaced
+from talkspurt.core.history import CallerSaid
+from talkspurt.core.language import Completeness, Expectation
+from talkspurt.core.states import Endpointing, Hearing, Listening, Speaking, Thinking, Typing, Yielding
+
+ECHO = Voice(is_echo=True)
+MAYBE_ECHO = Voice(is_echo=None)
+STRANGER = Voice(is_caller=False)
+CALLER = Voice(is_caller=True)
+NOISE = Voice(is_voice=False)
+UNSURE = Voice()
+
+
+class ZipLanguage(WorldLanguage):
+    """Knows ZIP codes too: five words that are digits."""
+
+    def expectation(self, said: str, /) -> Expectation:
+        return Expectation("zip") if said.endswith("zip?") else super().expectation(said)
+
+    def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
+        if expectation.kind == "zip":
+            digits = sum(word.isdigit() for word in text.split())
+            if 0 < digits < 5:
+                return Completeness.UNFINISHED
+            return Completeness.COMPLETE if digits == 5 else Completeness.OPEN
+        return super().completeness(text, expectation)
+
+
+def world(*replies: Sequence[object], **behaviour: object) -> World:
+    """A call with scripted replies and a quick recognizer, whose state is restored from a snapshot at every step."""
+    behaviour.setdefault("transcribe", lambda text: (0.05, text))
+    return World(replies=deque(replies), rehearse=True, **behaviour)  # type: ignore[arg-type]
+
+
+def until(call: World, state: type) -> World:
+    return call.run_until(lambda world: isinstance(world.floor, state))
+
+
+def speaking(*replies: Sequence[object], for_: float = 3.0, **behaviour: object) -> World:
+    """The agent is in the middle of a long statement."""
+    call = world(*(replies or ([Says(f"{words('r1.0', 20)}. {words('r1.1', 20)}. ")],)), **behaviour).answered()
+    call.asks("go")
+    return until(call, Speaking).run(for_)
+
+
+def clears(call: World) -> int:
+    return len(call.of(StopPlayback))
+
+
+def pause(call: World) -> float:
+    """Wait for the turn to be taken; the silence that it took."""
+    assert isinstance(call.floor, Endpointing)
+    stopped = call.floor.stopped_at
+    until(call, Thinking)
+    assert isinstance(call.floor, Thinking)
+    return round(call.floor.since - stopped, 6)
+
+
+# ── barge-in: two steps ───────────────────────────────────────────────────────────
+
+
+def test_the_first_step_clears_at_once_and_the_second_gives_the_caller_the_floor() -> None:
+    call = speaking()
+    call.starts("stop")
+    assert clears(call) == 1
+    assert isinstance(call.floor, Yielding)
+    call.run(0.29)
+    assert isinstance(call.floor, Yielding)
+    call.run(0.02)
+    assert isinstance(call.floor, Hearing)
+    call.run(1.0).stops()
+    until(call, Thinking)
+    assert call.asked[-1] == "stop"
+
+
+def test_a_noise_that_has_ceased_gives_the_line_back_at_once() -> None:
+    call = speaking()
+    call.starts("").run(0.1)
+    call.sound = NOISE
+    call.stops()
+    assert isinstance(call.floor, Thinking)
+    assert call.counted[-1] == "foreign_voice"
+    assert not call.of(Transcribe)[1:]
+
+
+@pytest.mark.parametrize("sound", [ECHO, MAYBE_ECHO, NOISE])
+def test_what_is_or_may_be_an_echo_never_clears(sound: Voice) -> None:
+    call = speaking()
+    call.says("r1.0.3", 1.5, sound)
+    assert clears(call) == 0
+    assert call.counted.count("foreign_voice") == 1
+    call.listens()
+    assert call.said[-1] == f"{words('r1.0', 20)}. {words('r1.1', 20)}."
+    assert call.asked == ["go"]
+
+
+def test_a_dismissed_echo_that_becomes_the_caller_is_admitted_with_what_they_said_before() -> None:
+    call = speaking()
+    call.starts("stop", ECHO).run(1.0)
+    assert clears(call) == 0
+    call.sound = UNSURE
+    call.run(0.1)
+    assert clears(call) == 1
+    assert isinstance(call.floor, Yielding)
+    begun = call.of(BeginUtterance)[-1]
+    assert begun.at == pytest.approx(call.floor.since - REACH_BACK)
+    call.run(0.6).stops()
+    assert isinstance(call.floor, Endpointing)
+    assert call.floor.voiced == pytest.approx(call.floor.stopped_at - call.floor.since + REACH_BACK)
+    until(call, Thinking)
+    assert call.asked == ["go", "stop"]
+
+
+def test_a_voice_reaches_back_no_further_than_its_own_beginning() -> None:
+    call = speaking()
+    since = call.now
+    call.starts("stop", ECHO).run(0.05)
+    call.sound = UNSURE
+    call.run(0.06)
+    assert call.of(BeginUtterance)[-1].at == pytest.approx(since)
+
+
+def test_a_stranger_who_goes_on_is_talked_over_after_the_second_step() -> None:
+    call = speaking()
+    call.starts("", STRANGER)
+    assert clears(call) == 1
+    call.run(0.29)
+    assert isinstance(call.floor, Yielding)
+    call.run(0.02)
+    assert isinstance(call.floor, Thinking | Speaking)
+    assert call.counted[-1] == "foreign_voice"
+    resumed = call.of(Speak)[-1]
+    assert resumed.epoch == 1
+    # For as long as it lasts.
+    call.run(2.0)
+    assert clears(call) == 1
+    call.stops().listens()
+    assert call.said[-1] == f"{words('r1.0', 20)}. {words('r1.1', 20)}."
+
+
+def test_a_stranger_stays_dismissed_until_it_is_surely_the_caller() -> None:
+    call = speaking()
+    call.starts("stop", STRANGER).run(0.5)
+    call.sound = UNSURE
+    call.run(0.5)
+    assert clears(call) == 1
+    call.sound = CALLER
+    call.run(0.1)
+    assert clears(call) == 2
+    assert isinstance(call.floor, Yielding)
+    call.run(0.6).stops()
+    until(call, Thinking)
+    assert call.asked == ["go", "stop"]
+
+
+def test_the_next_voice_after_a_strangers_is_judged_anew() -> None:
+    call = speaking()
+    call.says("", 0.5, STRANGER).run(0.2)
+    call.starts("stop", UNSURE)
+    assert clears(call) == 2
+    assert isinstance(call.floor, Yielding)
+
+
+# ── barge-in: by words ────────────────────────────────────────────────────────────
+
+
+def placed(call: World) -> None:
+    """The synthesizer says where the words of the first sentence lie."""
+    sent = call.sent[2]
+    starts, at = [], 0.0
+    for word in sent.text.split():
+        starts.append(at)
+        at += sent.length * (len(word) + 1) / (len(sent.text) + 1)
+    call.give(WordsPlaced(2, 0, tuple(starts)))
+
+
+def test_a_backchannel_in_a_statement_lets_it_go_on_with_the_audio_that_was_made() -> None:
+    call = speaking(for_=2.5)
+    placed(call)
+    call.says("mhm", 0.3).run(0.3)
+    assert "backchannel" in call.counted
+    rest, behind = call.of(Speak)[-2:]
+    assert rest.source.segment == 2
+    assert words("r1.0", 20).split()[rest.source.word] == rest.text.split()[0]
+    assert 1.0 < rest.source.offset < 3.0
+    assert rest.source.word >= 2
+    assert (behind.text, behind.source.word, behind.source.offset) == (f"{words('r1.1', 20)}.", 0, 0.0)
+    call.listens()
+    assert call.said[-1] == f"{words('r1.0', 20)}. {words('r1.1', 20)}."
+    assert call.asked == ["go"]
+
+
+def test_the_same_word_after_a_heard_question_is_an_answer() -> None:
+    call = speaking([Says("Shall I? "), Stalls()], for_=1.2)
+    assert call.conversation.history[-1].text.endswith("Shall I?")  # type: ignore[union-attr]
+    call.says("mhm", 0.3)
+    until(call, Thinking)
+    assert call.asked == ["go", "mhm"]
+
+
+def test_it_is_an_answer_when_only_the_end_of_a_question_was_cut_off() -> None:
+    call = speaking([Says(f"{words('r1.0', 12)}? ")], for_=4.0)
+    call.says("mhm", 0.3)
+    until(call, Thinking)
+    assert call.asked == ["go", "mhm"]
+
+
+@pytest.mark.parametrize(
+    ("text", "voiced", "taken"),
+    [
+        ("sure", 0.3, False),
+        ("sure sure", 0.4, False),
+        ("sure sure sure", 0.4, True),
+        ("sure", 0.5, True),
+        ("mhm", 0.8, False),
+        ("stop", 0.2, True),
+    ],
+)
+def test_brief_words_leave_the_agent_its_turn_unless_they_demand_it(text: str, voiced: float, taken: bool) -> None:
+    call = speaking()
+    call.says(text, voiced).run(1.2)
+    assert call.asked == (["go", text] if taken else ["go"])
+    assert (call.counted.count("backchannel") == 1) is not taken
+
+
+def test_brief_words_into_silence_are_a_turn() -> None:
+    call = world().answered()
+    call.says("sure", 0.2).run(1.2)
+    assert call.asked == ["sure"]
+
+
+def test_a_demand_in_a_partial_transcript_takes_the_floor_before_the_second_step() -> None:
+    call = speaking()
+    call.starts("stop it").run(0.1)
+    utterance = call.of(BeginUtterance)[-1].utterance
+    call.give(PartlyTranscribed(utterance, "sure"))
+    assert isinstance(call.floor, Yielding)
+    call.give(PartlyTranscribed(utterance - 1, "stop"))
+    assert isinstance(call.floor, Yielding)
+    call.give(PartlyTranscribed(utterance, "stop"))
+    assert isinstance(call.floor, Hearing)
+
+
+# ── voices into silence ───────────────────────────────────────────────────────────
+
+
+def test_side_talk_into_silence_is_not_answered() -> None:
+    call = world().answered()
+    call.says("did you feed the cat", 1.0, STRANGER).run(1.2)
+    assert isinstance(call.floor, Listening)
+    assert call.asked == []
+    assert "foreign_voice" in call.counted
+    assert call.of(KnowVoice) == []
+    assert len(call.of(BeginUtterance)) == len(call.of(EndUtterance)) == 1
+    call.asks("where is my order")
+    assert call.asked == ["where is my order"]
+
+
+def test_side_talk_without_words_is_not_asked_to_repeat() -> None:
+    call = world().answered()
+    call.says("", 1.0, STRANGER).run(1.5)
+    assert call.phrases == []
+    assert isinstance(call.floor, Listening)
+
+
+def test_words_of_the_caller_teach_their_voice() -> None:
+    call = world().answered()
+    call.asks("one")
+    assert call.of(KnowVoice) == [KnowVoice(1)]
+
+
+def test_an_echo_on_a_silent_line_does_not_begin_an_utterance() -> None:
+    call = world().answered()
+    call.starts("there", ECHO).run(1.0)
+    assert isinstance(call.floor, Listening)
+    assert call.of(BeginUtterance) == []
+    call.sound = CALLER
+    call.run(0.1)
+    assert isinstance(call.floor, Hearing)
+
+
+@pytest.mark.parametrize("sound", [MAYBE_ECHO, STRANGER, NOISE, UNSURE])
+def test_anything_else_on_a_silent_line_is_judged_when_it_is_whole(sound: Voice) -> None:
+    call = world().answered()
+    call.starts("there", sound)
+    assert isinstance(call.floor, Hearing)
+
+
+# ── endpointing ───────────────────────────────────────────────────────────────────
+
+LONG = words("c", 8)
+SHORT = words("c", 7)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "score", "wait"),
+    [
+        ("Shall I?", "yes", None, 0.25),
+        ("Shall I?", "yes", 1.0, 0.25),
+        ("Shall I?", "well", None, 0.95),
+        ("Your zip?", "1 2 3 4 5", None, 0.45),
+        ("Your zip?", "one moment", None, 1.75),
+        ("Your zip?", "1 2 3", 1.0, 1.75),
+        ("Right.", "whole", None, 0.55),
+        ("Right.", LONG, None, 0.55),
+        ("Right.", SHORT, None, 0.95),
+        ("Right.", "a refund and", None, 1.5),
+        ("Right.", f"{LONG} and", 1.0, 1.5),
+        ("Right.", LONG, 0.96, 0.55),
+        ("Right.", LONG, 0.97, 0.45),
+        ("Right.", SHORT, 1.0, 0.95),
+    ],
+)
+def test_the_turn_is_taken_after_a_silence_that_fits_it(
+    said: str, answer: str, score: float | None, wait: float
+) -> None:
+    rules = settings(language=ZipLanguage())
+    judge = (lambda _text: None) if score is None else (lambda _text: (0.1, score))
+    call = world([Says(f"{said} ")], rules=rules, judge=judge).answered()
+    call.asks("go").listens()
+    call.says(answer)
+    assert pause(call) == pytest.approx(wait)
+    assert call.asked == ["go", answer]
+
+
+def test_the_turn_detector_is_asked_only_when_enough_may_have_been_said() -> None:
+    call = world(judge=lambda _text: (0.1, 0.0)).answered()
+    call.asks(SHORT).listens()
+    assert call.of(JudgeTurn) == []
+    call.asks(LONG)
+    assert [(c.utterance, c.revision) for c in call.of(JudgeTurn)] == [(2, 2)]
+
+
+def test_a_score_of_a_pause_that_is_over_counts_for_nothing() -> None:
+    call = world(judge=lambda _text: (0.5, 1.0)).answered()
+    call.says(LONG).run(0.3)
+    call.says("but", 0.3)
+    call.judge = lambda _text: None
+    assert pause(call) == pytest.approx(0.55)
+    assert "stale_judgement" in call.counted
+
+
+def test_a_brisk_caller_is_answered_sooner() -> None:
+    call = world().answered()
+    waits = []
+    for _ in range(4):
+        call.says(SHORT)
+        waits.append(pause(call))
+        call.listens()
+    assert waits == pytest.approx([0.95, 0.95, 0.95, 0.75])
+
+
+def test_a_caller_who_pauses_late_is_waited_for_after_enough_words() -> None:
+    call = world(transcribe=lambda text: (0.05, text)).answered()
+    # The next voice comes 0.5 s after the last one.
+    call.says(LONG).run(0.5 - HANGOVER)
+    call.says("more", 0.3)
+    assert pause(call) == pytest.approx(0.65)
+    for wait in (0.65, 0.65, 0.55):
+        call.listens()
+        call.says(LONG)
+        assert pause(call) == pytest.approx(wait)
+
+
+def test_a_transcript_that_comes_late_ends_the_turn_at_once_and_not_before() -> None:
+    call = world(transcribe=lambda text: (1.2, text)).answered()
+    call.says("one")
+    assert pause(call) == pytest.approx(1.2 + HANGOVER)
+
+
+def test_what_stirs_holds_the_end_of_the_turn() -> None:
+    call = world().answered()
+    call.says("where is")
+    assert isinstance(call.floor, Endpointing)
+    end = call.floor.stopped_at + 0.95
+    call.run(end - 0.01 - call.now)
+    call.give(SpeechStirred(call.now))
+    call.run(STIRRING - 0.01)
+    assert isinstance(call.floor, Endpointing)
+    call.says("my order")
+    until(call, Thinking)
+    assert call.asked == ["where is my order"]
+
+
+def test_what_stirs_and_comes_to_nothing_costs_no_more_than_a_moment() -> None:
+    call = world().answered()
+    call.says("one")
+    assert isinstance(call.floor, Endpointing)
+    call.run(call.floor.stopped_at + 0.9 - call.now)
+    call.give(SpeechStirred(call.now))
+    assert pause(call) == pytest.approx(0.9 + 0.13)
+
+
+def test_what_stirs_early_costs_nothing() -> None:
+    call = world().answered()
+    call.says("one").run(0.1)
+    call.give(SpeechStirred(call.now))
+    assert pause(call) == pytest.approx(0.95)
+
+
+def test_a_line_that_stirs_for_ever_does_not_hold_the_turn_for_ever() -> None:
+    call = world().answered()
+    call.says("one")
+    assert isinstance(call.floor, Endpointing)
+    stopped = call.floor.stopped_at
+    while isinstance(call.floor, Endpointing) and call.now < stopped + 10:
+        call.give(SpeechStirred(call.now))
+        call.run(0.064)
+    assert call.asked == ["one"]
+    assert call.now == pytest.approx(stopped + call.rules.transcript_patience, abs=0.1)
+
+
+# ── without words ─────────────────────────────────────────────────────────────────
+
+
+def test_no_words_are_missed_only_when_the_pause_is_over() -> None:
+    call = world().answered()
+    call.says("")
+    assert isinstance(call.floor, Endpointing)
+    call.run(call.floor.stopped_at + 0.94 - call.now)
+    assert call.phrases == []
+    assert isinstance(call.floor, Endpointing)
+    call.run(0.02)
+    assert call.phrases == ["missed"]
+
+
+def test_words_that_follow_make_out_what_no_words_were() -> None:
+    call = world().answered()
+    call.says("").run(0.5)
+    call.says("my order")
+    until(call, Thinking)
+    assert call.phrases == []
+    assert call.asked == ["my order"]
+
+
+def test_no_words_into_the_agents_turn_give_it_back_at_once() -> None:
+    call = speaking()
+    call.says("", 0.5)
+    call.run(0.06)
+    assert isinstance(call.floor, Thinking | Speaking)
+    assert call.phrases == []
+
+
+# ── speculation ───────────────────────────────────────────────────────────────────
+
+
+def test_a_guess_that_holds_is_the_reply() -> None:
+    call = world([Says("Your order is here. And more. ")]).answered()
+    call.says("where is my order").run(0.5)
+    assert isinstance(call.floor, Endpointing)
+    # The model has answered; nothing of it is said, or remembered.
+    assert call.of(RequestReply)[0].history[-1] == CallerSaid("where is my order")
+    assert call.of(Prepare) == [Prepare(1, "Your order is here.")]
+    assert len(call.of(Speak)) == 1
+    assert call.asked == []
+    assert len(call.history) == 1
+    until(call, Thinking)
+    assert [speak.text for speak in call.of(Speak)[1:]] == ["Your order is here.", "And more."]
+    call.listens()
+    assert len(call.of(RequestReply)) == 1
+    assert call.of(CancelReply) == []
+    assert "speculation_kept" in call.counted
+    assert call.said[-1] == "Your order is here. And more."
+
+
+def test_a_guess_is_dropped_when_the_caller_goes_on() -> None:
+    call = world([Says("Wrong. "), Stalls()], [Says("Right. ")]).answered()
+    call.says("where is").run(0.5)
+    assert len(call.of(RequestReply)) == 1
+    call.starts("my order")
+    assert call.of(CancelReply) == [CancelReply(1)]
+    assert call.counted[-1] == "speculation_dropped"
+    call.run(0.5).stops().run_until(lambda world: world.callers_turns == 1).listens()
+    assert call.asked == ["where is my order"]
+    assert call.said[-1] == "Right."
+
+
+def test_a_guess_that_the_model_has_answered_is_dropped_without_cancelling_it() -> None:
+    call = world([Says("Wrong. ")]).answered()
+    call.says("where is").run(0.5).starts("my order")
+    assert call.of(CancelReply) == []
+    assert "speculation_dropped" in call.counted
+
+
+def test_a_tool_in_a_guess_runs_once_the_turn_is_taken() -> None:
+    call = world([Asks("look")]).answered()
+    call.says("where is my order").run(0.5)
+    assert call.delivered[-1].__class__.__name__ == "ReplyCompleted"
+    assert call.of(RunTool) == []
+    until(call, Thinking)
+    assert call.of(RunTool) == [RunTool("t1", "look", "{}")]
+
+
+def test_a_tool_in_a_dropped_guess_never_runs() -> None:
+    call = world([Asks("look")], [Says("Right. ")]).answered()
+    call.says("where is").run(0.5)
+    call.asks("my order").listens()
+    assert call.of(RunTool) == []
+
+
+def test_nothing_is_guessed_while_a_confirmation_is_pending() -> None:
+    call = world([Asks("refund")], tool=lambda _command: Proposes("Refund it. Shall I?", "p1")).answered()
+    call.asks("refund it").listens()
+    asked = len(call.of(RequestReply))
+    call.says("one moment").run(0.5)
+    assert isinstance(call.floor, Endpointing)
+    assert len(call.of(RequestReply)) == asked
+    until(call, Thinking)
+    assert len(call.of(RequestReply)) == asked + 1
+
+
+def test_nothing_is_guessed_while_a_turn_is_suspended_or_the_words_ask_for_more() -> None:
+    call = speaking()
+    call.says("what is that", 0.9).run(0.4)
+    assert isinstance(call.floor, Endpointing)
+    assert len(call.of(RequestReply)) == 1
+    call = world().answered()
+    call.says("a refund and").run(0.5)
+    assert call.of(RequestReply) == []
+
+
+def test_nothing_is_guessed_when_guessing_is_off() -> None:
+    call = world(rules=settings(speculative=False)).answered()
+    call.says("one").run(0.5)
+    assert call.of(RequestReply) == []
+    until(call, Thinking)
+    assert len(call.of(RequestReply)) == 1
+
+
+def test_a_guess_is_dropped_when_the_answer_of_a_tool_lands() -> None:
+    call = world([Asks("look")], [Says("Right. ")], [Says("Old. "), Stalls()], tool=lambda _command: None).answered()
+    call.asks("one").run(0.5)
+    call.asks("two").listens()
+    call.says("three").run(0.5)
+    assert len(call.of(RequestReply)) == 3
+    call.give(ToolReturned("t1", '"found"'))
+    assert call.of(CancelReply) == [CancelReply(3)]
+    assert call.counted[-1] == "speculation_dropped"
+    until(call, Thinking)
+    last = call.of(RequestReply)[-1]
+    assert last.reply == 4
+    assert "found" in repr(last.history)
+    call.listens()
+    assert "Old." not in " ".join(call.said)
+
+
+def test_a_partial_transcript_starts_a_guess_and_the_final_one_holds_it() -> None:
+    call = world(transcribe=lambda text: (0.6, text)).answered()
+    call.says("where is my order")
+    assert call.of(RequestReply) == []
+    call.give(PartlyTranscribed(1, "where is my"))
+    assert len(call.of(RequestReply)) == 1
+    call.give(PartlyTranscribed(1, "where is my order"))
+    assert len(call.of(RequestReply)) == 2
+    call.give(PartlyTranscribed(1, "where is my order"))
+    call.listens()
+    assert len(call.of(RequestReply)) == 2
+    assert call.counted.count("speculation_dropped") == 1
+    assert call.counted.count("speculation_kept") == 1
+
+
+def test_a_partial_transcript_of_something_else_starts_nothing() -> None:
+    call = world(transcribe=lambda text: (0.6, text)).answered()
+    call.says("one")
+    for utterance, text in ((2, "one"), (1, " "), (1, "one and")):
+        call.give(PartlyTranscribed(utterance, text))
+    assert call.of(RequestReply) == []
+
+
+# ── what nothing may interrupt ────────────────────────────────────────────────────
+
+ANNOUNCED = words("law", 12)
+
+
+def test_an_announcement_cannot_be_interrupted_and_keys_are_dealt_with_behind_it() -> None:
+    call = world(rules=settings(announcement=f"{ANNOUNCED}.")).dial()
+    until(call, Speaking).run(1.0)
+    call.says("stop", 0.5)
+    assert clears(call) == 0
+    assert "voice_not_admitted" in call.counted
+    call.types("42")
+    assert clears(call) == 0
+    assert isinstance(call.floor, Speaking)
+    until(call, Typing)
+    assert [speak.text for speak in call.of(Speak)][:1] == [f"{ANNOUNCED}."]
+    assert call.said[0].startswith(f"{ANNOUNCED}.")
+    until(call, Thinking)
+    assert call.history[-1] == CallerSaid("42", "keypad")
+
+
+def test_the_greeting_behind_an_announcement_can_be_interrupted() -> None:
+    call = world(rules=settings(announcement=f"{ANNOUNCED}.", greeting=f"{words('hi', 12)}.")).dial()
+    call.run_until(lambda world: len(world.of(Speak)) == 2)
+    until(call, Speaking).run(0.5)
+    call.says("stop", 0.5)
+    assert clears(call) == 1
+
+
+def test_who_speaks_on_when_the_announcement_is_over_is_heard() -> None:
+    call = world(rules=settings(announcement=f"{words('law', 4)}.", greeting=f"{words('hi', 30)}.")).dial()
+    until(call, Speaking).run(0.2)
+    call.starts("stop").run(0.5)
+    assert clears(call) == 0
+    call.run_until(lambda world: isinstance(world.floor, Yielding))
+    assert len(call.of(Speak)) == 2
+
+
+def test_an_agent_that_only_keys_may_stop_ignores_voices() -> None:
+    call = speaking(rules=settings(interruptible="keypad"))
+    call.says("stop", 0.5)
+    assert clears(call) == 0
+    call.types("1")
+    assert clears(call) == 1
+    assert isinstance(call.floor, Typing)
+
+
+def test_a_tool_may_say_what_may_stop_the_agent() -> None:
+    call = world([Asks("look")], [Says(f"{words('r2.0', 20)}. ")], tool=lambda _command: None).answered()
+    call.asks("go").run(0.5)
+    call.give(ToolReturned("t1", "{}", interruptible="never"))
+    until(call, Speaking).run(1.0)
+    call.says("stop", 0.5)
+    assert clears(call) == 0
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────
+
+
+def test_only_a_barge_in_with_words_cancels_and_only_tools_that_say_so() -> None:
+    call = world(
+        [Says(f"{words('r1.0', 20)}. "), Asks("search"), Asks("book")],
+        rules=settings(cancellable=frozenset({"search"})),
+        tool=lambda _command: Returns(after=9.0),
+    ).answered()
+    call.asks("go")
+    until(call, Speaking).run(1.5)
+    call.says("", 0.5).run(0.5)
+    assert "utterance_without_words" in call.counted
+    assert call.of(CancelTool) == []
+    until(call, Speaking).run(0.5)
+    call.says("stop", 0.5)
+    until(call, Thinking)
+    assert call.of(CancelTool) == [CancelTool("t1")]
+    assert "cancelled" in call.answers()["t1"]
+    call.run(12.0)
+    assert call.answers()["t2"] == '{"ok":true}'
+
+
+def test_each_wish_for_it_slows_the_agent_down_to_a_bound() -> None:
+    slower = [[Asks("speak_slower")], [Says("Like this? ")]]
+    call = world(*slower * 5).answered()
+    paces = []
+    for _ in range(5):
+        call.asks("slower please").listens()
+        paces.append(call.of(Speak)[-1].pace)
+    assert call.of(Speak)[0].pace == 1.0
+    assert paces == pytest.approx([SLOWER, SLOWER**2, SLOWER**3, SLOWEST, SLOWEST])
+    assert call.of(RunTool) == []
+    assert call.conversation.speed == SLOWEST
+
+
+def test_a_tool_may_say_what_the_caller_will_be_asked_for() -> None:
+    rules = settings(language=ZipLanguage())
+    call = world([Asks("look")], [Says("And now? ")], rules=rules, tool=lambda _command: None).answered()
+    call.asks("go").run(0.5)
+    call.give(ToolReturned("t1", "{}", expects=Expectation("zip")))
+    call.listens()
+    call.says("1 2 3").run(0.2)
+    assert isinstance(call.floor, Endpointing)
+    assert call.floor.pause.expectation == Expectation("zip")
+    assert pause(call) == pytest.approx(1.75)
+    # It holds for one answer.
+    call.listens()
+    call.says("1 2 3")
+    assert pause(call) == pytest.approx(0.95)
+
+
+# ── dead air ──────────────────────────────────────────────────────────────────────
+
+
+def filler(call: World) -> float:
+    """When the agent says that it is busy, from the caller's last voice."""
+    assert isinstance(call.floor, Endpointing)
+    stopped = call.floor.stopped_at
+    call.run_until(lambda world: "filler" in world.phrases)
+    return round(call.now - stopped, 6)
+
+
+@pytest.mark.parametrize(("text", "after"), [("one", 1.8), ("one and", 2.0), ("whole", 1.8)])
+def test_the_agent_bridges_dead_air_from_the_callers_last_voice(text: str, after: float) -> None:
+    call = world([Stalls()]).answered()
+    call.says(text)
+    assert filler(call) == pytest.approx(after)
+
+
+def test_silence_is_met_at_10_20_and_30_seconds_of_the_callers_last_voice_or_the_agents() -> None:
+    call = world().answered()
+    quiet = call.now
+    met = []
+    for sentence in ("still_there", "offer_help", "goodbye_silence"):
+        call.run_until(lambda world, sentence=sentence: Phrase(sentence) in [s.text for s in world.of(Speak)])  # type: ignore[misc]
+        met.append(round(call.now - quiet, 6))
+    assert met == pytest.approx([10.0, 20.0, 30.0])
