@@ -42,6 +42,7 @@ async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp
     chat: FakeOpenAI | FakeAnthropic = (FakeOpenAI if vendor == "openai" else FakeAnthropic)(otherwise=reply)
     async with chat, FakeDeepgram(["where is my order please"]) as deepgram, FakeElevenLabs() as elevenlabs:
         configuration = f"""
+            journals = "{tmp_path}/journals"
             [model]
             name = "{vendor}:test-model"
             base_url = "{chat.base_url}"
@@ -60,4 +61,8 @@ async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp
         assert report.turns[1].latency is not None, report.failures
         assert ("caller_said", '{"text":"where is my order please","source":"voice"}') in said, said
         assert any(kind == "agent_said" and "on its way" in str(content) for kind, content in said), said
+        [journal] = (tmp_path / "journals").iterdir()
+        steps = journal.read_text(encoding="utf-8")
+        assert '"Transcribed"' in steps
+        assert "order" not in steps
         assert [key for key in keys.values() if key in (tmp_path / "server.log").read_text()] == []
