@@ -687,7 +687,7 @@ def test_only_a_barge_in_with_words_cancels_and_only_tools_that_say_so() -> None
 
 
 def test_each_wish_for_it_slows_the_agent_down_to_a_bound() -> None:
-    slower = [[Asks("speak_slower")], [Says("Like this? ")]]
+    slower: list[Sequence[object]] = [[Asks("speak_slower")], [Says("Like this? ")]]
     call = world(*slower * 5).answered()
     paces = []
     for _ in range(5):

@@ -12,7 +12,7 @@ words are known; the sound of the voice may shorten a wait and never ends a turn
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from talkspurt.core.language import ANYTHING, Completeness, Expectation
+from talkspurt.core.language import ANYTHING, Completeness, Expectation, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Pause:
     """This caller has not paused inside turns lately."""
 
 
-ENTITIES: Final = frozenset({"identifier", "email", "zip", "phone", "amount"})
+ENTITIES: Final[frozenset[Kind]] = frozenset({"identifier", "email", "zip", "phone", "amount"})
 """Answers that are given piece by piece and are recognisably whole or not."""
 ENOUGH: Final = 8
 """Words from which a whole clause is more often the end than not. On the benchmark's turns a pause after a whole clause
