@@ -119,7 +119,7 @@ class ModelConfig(_Section):
 class ConversationConfig(_Section):
     """Timing of the conversation, in seconds."""
 
-    endpoint_silence: float = Field(0.95, gt=0, le=5)
+    endpoint_silence: float = Field(1.0, gt=0, le=5)
     """Silence after the caller's last voiced sample that ends a turn whose words may be all or not. A clear answer to
     what was asked ends it sooner, half an order number later (see docs/turn-taking.md)."""
     speculative: bool = True

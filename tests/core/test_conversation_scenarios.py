@@ -94,7 +94,7 @@ def test_the_turn_is_taken_after_the_endpoint_silence_from_the_last_voice() -> N
     call.says("hello")
     stopped = call.floor.stopped_at  # type: ignore[union-attr]
     until(call, Thinking)
-    assert call.floor == Thinking(pytest.approx(stopped + 0.95), waited=pytest.approx(0.95))  # type: ignore[arg-type]
+    assert call.floor == Thinking(pytest.approx(stopped + 1.0), waited=pytest.approx(1.0))  # type: ignore[arg-type]
 
 
 def test_an_unfinished_phrase_is_waited_for_longer() -> None:

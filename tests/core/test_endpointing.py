@@ -16,17 +16,17 @@ COMPLETE, OPEN, UNFINISHED = Completeness.COMPLETE, Completeness.OPEN, Completen
 @pytest.mark.parametrize(
     ("pause", "wait"),
     [
-        (Pause(), 0.95),
+        (Pause(), 1.0),
         (Pause(completeness=UNFINISHED), 1.5),
-        (Pause(completeness=COMPLETE), 0.55),
-        (Pause(YES_NO, COMPLETE, words=1), 0.25),
-        (Pause(YES_NO, OPEN, words=1), 0.95),
+        (Pause(completeness=COMPLETE), 0.5),
+        (Pause(YES_NO, COMPLETE, words=1), 0.15),
+        (Pause(YES_NO, OPEN, words=1), 1.0),
         (Pause(YES_NO, UNFINISHED, words=1), 1.5),
         *((Pause(Expectation(kind), COMPLETE), 0.45) for kind in ENTITIES),
         *((Pause(Expectation(kind), OPEN), 1.75) for kind in ENTITIES),
         *((Pause(Expectation(kind), UNFINISHED), 1.75) for kind in ENTITIES),
-        (Pause(Expectation("name"), COMPLETE), 0.55),
-        (Pause(Expectation("name"), OPEN), 0.95),
+        (Pause(Expectation("name"), COMPLETE), 0.5),
+        (Pause(Expectation("name"), OPEN), 1.0),
     ],
 )
 def test_what_was_asked_and_how_whole_the_words_are(pause: Pause, wait: float) -> None:
@@ -34,8 +34,8 @@ def test_what_was_asked_and_how_whole_the_words_are(pause: Pause, wait: float) -
 
 
 def test_enough_words_count_as_complete() -> None:
-    assert RULES.wait(Pause(words=ENOUGH - 1)) == 0.95
-    assert RULES.wait(Pause(words=ENOUGH)) == 0.55
+    assert RULES.wait(Pause(words=ENOUGH - 1)) == 1.0
+    assert RULES.wait(Pause(words=ENOUGH)) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_enough_words_do_not_shorten_an_entity_nor_an_unfinished_phrase(pause: P
     assert RULES.wait(pause) == RULES.wait(Pause(pause.expectation, pause.completeness))
 
 
-@pytest.mark.parametrize(("score", "wait"), [(None, 0.55), (0.0, 0.55), (0.96, 0.55), (0.97, 0.45), (1.0, 0.45)])
+@pytest.mark.parametrize(("score", "wait"), [(None, 0.5), (0.0, 0.5), (0.96, 0.5), (0.97, 0.45), (1.0, 0.45)])
 def test_a_voice_that_sounds_finished_shortens_the_wait_after_enough_words(score: float | None, wait: float) -> None:
     assert RULES.wait(Pause(words=ENOUGH, score=score)) == wait
     assert RULES.wait(Pause(completeness=COMPLETE, score=score)) == wait
@@ -58,27 +58,27 @@ def test_the_sound_alone_ends_no_turn(pause: Pause) -> None:
     assert RULES.wait(surely) == RULES.wait(pause)
 
 
-@pytest.mark.parametrize(("habit", "wait"), [(0.0, 0.95), (0.79, 0.95), (0.85, 1.0), (0.9, 1.05), (3.0, 1.05)])
+@pytest.mark.parametrize(("habit", "wait"), [(0.0, 1.0), (0.79, 1.0), (0.85, 1.0), (0.9, 1.05), (3.0, 1.05)])
 def test_a_habit_of_long_pauses_is_waited_for_up_to_a_bound(habit: float, wait: float) -> None:
     assert RULES.wait(Pause(habit=habit)) == pytest.approx(wait)
-    assert RULES.wait(Pause(habit=habit, words=ENOUGH)) == 0.55
+    assert RULES.wait(Pause(habit=habit, words=ENOUGH)) == 0.5
 
 
 @pytest.mark.parametrize(
-    ("late", "wait"), [(0.0, 0.55), (0.3, 0.55), (0.5, 0.65), (0.7, 0.85), (0.9, 0.95), (9.0, 0.95)]
+    ("late", "wait"), [(0.0, 0.5), (0.3, 0.5), (0.5, 0.65), (0.7, 0.85), (0.9, 1.0), (9.0, 1.0)]
 )
 def test_late_pauses_are_waited_for_after_enough_words(late: float, wait: float) -> None:
     assert RULES.wait(Pause(words=ENOUGH, late_habit=late)) == pytest.approx(wait)
     assert RULES.wait(Pause(words=ENOUGH, late_habit=late, score=1.0)) == pytest.approx(wait if late >= 0.5 else 0.45)
-    assert RULES.wait(Pause(late_habit=late)) == 0.95
+    assert RULES.wait(Pause(late_habit=late)) == 1.0
 
 
 def test_a_brisk_caller_is_waited_for_less_after_few_words() -> None:
     assert RULES.wait(Pause(brisk=True)) == 0.75
-    assert RULES.wait(Pause(brisk=True, words=ENOUGH)) == 0.55
+    assert RULES.wait(Pause(brisk=True, words=ENOUGH)) == 0.5
     assert RULES.wait(Pause(brisk=True, completeness=UNFINISHED)) == 1.5
     assert RULES.wait(Pause(ZIP, brisk=True)) == 1.75
-    assert Endpointing(brisk=2.0).wait(Pause(brisk=True)) == 0.95
+    assert Endpointing(brisk=2.0).wait(Pause(brisk=True)) == 1.0
 
 
 seconds = st.floats(0, 5)

@@ -335,20 +335,20 @@ SHORT = words("c", 7)
 @pytest.mark.parametrize(
     ("said", "answer", "score", "wait"),
     [
-        ("Shall I?", "yes", None, 0.25),
-        ("Shall I?", "yes", 1.0, 0.25),
-        ("Shall I?", "well", None, 0.95),
+        ("Shall I?", "yes", None, 0.15),
+        ("Shall I?", "yes", 1.0, 0.15),
+        ("Shall I?", "well", None, 1.0),
         ("Your zip?", "1 2 3 4 5", None, 0.45),
         ("Your zip?", "one moment", None, 1.75),
         ("Your zip?", "1 2 3", 1.0, 1.75),
-        ("Right.", "whole", None, 0.55),
-        ("Right.", LONG, None, 0.55),
-        ("Right.", SHORT, None, 0.95),
+        ("Right.", "whole", None, 0.5),
+        ("Right.", LONG, None, 0.5),
+        ("Right.", SHORT, None, 1.0),
         ("Right.", "a refund and", None, 1.5),
         ("Right.", f"{LONG} and", 1.0, 1.5),
-        ("Right.", LONG, 0.96, 0.55),
+        ("Right.", LONG, 0.96, 0.5),
         ("Right.", LONG, 0.97, 0.45),
-        ("Right.", SHORT, 1.0, 0.95),
+        ("Right.", SHORT, 1.0, 1.0),
     ],
 )
 def test_the_turn_is_taken_after_a_silence_that_fits_it(
@@ -376,7 +376,7 @@ def test_a_score_of_a_pause_that_is_over_counts_for_nothing() -> None:
     call.says(LONG).run(0.3)
     call.says("but", 0.3)
     call.judge = lambda _text: None
-    assert pause(call) == pytest.approx(0.55)
+    assert pause(call) == pytest.approx(0.5)
     assert "stale_judgement" in call.counted
 
 
@@ -387,16 +387,16 @@ def test_a_brisk_caller_is_answered_sooner() -> None:
         call.says(SHORT)
         waits.append(pause(call))
         call.listens()
-    assert waits == pytest.approx([0.95, 0.95, 0.95, 0.75])
+    assert waits == pytest.approx([1.0, 1.0, 1.0, 0.75])
 
 
 def test_a_caller_who_pauses_late_is_waited_for_after_enough_words() -> None:
     call = world(transcribe=lambda text: (0.05, text)).answered()
-    # The next voice comes 0.5 s after the last one.
-    call.says(LONG).run(0.5 - HANGOVER)
+    # The next voice comes 0.45 s after the last one.
+    call.says(LONG).run(0.45 - HANGOVER)
     call.says("more", 0.3)
-    assert pause(call) == pytest.approx(0.65)
-    for wait in (0.65, 0.65, 0.55):
+    assert pause(call) == pytest.approx(0.6)
+    for wait in (0.6, 0.6, 0.5):
         call.listens()
         call.says(LONG)
         assert pause(call) == pytest.approx(wait)
@@ -412,7 +412,7 @@ def test_what_stirs_holds_the_end_of_the_turn() -> None:
     call = world().answered()
     call.says("where is")
     assert isinstance(call.floor, Endpointing)
-    end = call.floor.stopped_at + 0.95
+    end = call.floor.stopped_at + 1.0
     call.run(end - 0.01 - call.now)
     call.give(SpeechStirred(call.now))
     call.run(STIRRING - 0.01)
@@ -435,7 +435,7 @@ def test_what_stirs_early_costs_nothing() -> None:
     call = world().answered()
     call.says("one").run(0.1)
     call.give(SpeechStirred(call.now))
-    assert pause(call) == pytest.approx(0.95)
+    assert pause(call) == pytest.approx(1.0)
 
 
 def test_a_line_that_stirs_for_ever_does_not_hold_the_turn_for_ever() -> None:
@@ -457,7 +457,7 @@ def test_no_words_are_missed_only_when_the_pause_is_over() -> None:
     call = world().answered()
     call.says("")
     assert isinstance(call.floor, Endpointing)
-    call.run(call.floor.stopped_at + 0.94 - call.now)
+    call.run(call.floor.stopped_at + 0.99 - call.now)
     assert call.phrases == []
     assert isinstance(call.floor, Endpointing)
     call.run(0.02)
@@ -712,7 +712,7 @@ def test_a_tool_may_say_what_the_caller_will_be_asked_for() -> None:
     # It holds for one answer.
     call.listens()
     call.says("1 2 3")
-    assert pause(call) == pytest.approx(0.95)
+    assert pause(call) == pytest.approx(1.0)
 
 
 # ── dead air ──────────────────────────────────────────────────────────────────────

@@ -42,17 +42,22 @@ of fewer words is as likely to be followed by more as not; from eight words on, 
 
 @dataclass(frozen=True, slots=True)
 class Endpointing:
-    """The rules, in seconds of silence. What was measured is in docs/turn-taking.md."""
+    """The rules, in seconds of silence. What was measured is in docs/turn-taking.md.
 
-    answer: float = 0.25
-    """After a clear yes or no to a yes/no question. Human answers are followed within 0.2 s (Stivers et al. 2009)."""
+    They count from the last sample that the voice activity detector calls voiced, which lies about 0.1 s behind the
+    caller's last.
+    """
+
+    answer: float = 0.15
+    """After a clear yes or no to a yes/no question: a quarter of a second after the voice. Human answers are followed
+    within 0.2 s (Stivers et al. 2009)."""
     entity: float = 0.45
     """After a whole order number, address or code: what may still follow is a pleasantry."""
-    complete: float = 0.55
+    complete: float = 0.5
     """After words that leave nothing to add, or enough of them."""
     sure: float = 0.45
     """The same when the voice sounds finished too."""
-    silence: float = 0.95
+    silence: float = 1.0
     """After words that may be all or not. Half of the pauses inside turns are shorter than 0.47 s (Heldner and Edlund
     2010), one in ten is longer than a second."""
     brisk: float = 0.75
