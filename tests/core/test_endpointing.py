@@ -64,9 +64,7 @@ def test_a_habit_of_long_pauses_is_waited_for_up_to_a_bound(habit: float, wait: 
     assert RULES.wait(Pause(habit=habit, words=ENOUGH)) == 0.5
 
 
-@pytest.mark.parametrize(
-    ("late", "wait"), [(0.0, 0.5), (0.3, 0.5), (0.5, 0.65), (0.7, 0.85), (0.9, 1.0), (9.0, 1.0)]
-)
+@pytest.mark.parametrize(("late", "wait"), [(0.0, 0.5), (0.3, 0.5), (0.5, 0.65), (0.7, 0.85), (0.9, 1.0), (9.0, 1.0)])
 def test_late_pauses_are_waited_for_after_enough_words(late: float, wait: float) -> None:
     assert RULES.wait(Pause(words=ENOUGH, late_habit=late)) == pytest.approx(wait)
     assert RULES.wait(Pause(words=ENOUGH, late_habit=late, score=1.0)) == pytest.approx(wait if late >= 0.5 else 0.45)

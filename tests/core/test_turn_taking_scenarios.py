@@ -376,7 +376,7 @@ def test_a_score_of_a_pause_that_is_over_counts_for_nothing() -> None:
     call.says(LONG).run(0.3)
     call.says("but", 0.3)
     call.judge = lambda _text: None
-    assert pause(call) == pytest.approx(0.5)
+    assert pause(call) == pytest.approx(0.55)
     assert "stale_judgement" in call.counted
 
 
