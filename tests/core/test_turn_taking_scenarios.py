@@ -38,7 +38,7 @@ from talkspurt.core.commands import (
     Transcribe,
 )
 from talkspurt.core.conversation import REACH_BACK, STIRRING
-from talkspurt.core.events import PartlyTranscribed, SpeechStirred, ToolReturned, Voice, WordsPlaced
+from talkspurt.core.events import PartlyTranscribed, SpeechContinued, SpeechStirred, ToolReturned, Voice, WordsPlaced
 from talkspurt.core.history import CallerSaid
 from talkspurt.core.language import Completeness, Expectation
 from talkspurt.core.states import Endpointing, Hearing, Listening, Speaking, Thinking, Typing, Yielding
@@ -191,6 +191,13 @@ def test_a_stranger_stays_dismissed_until_it_is_surely_the_caller() -> None:
     call.run(0.6).stops()
     until(call, Thinking)
     assert call.asked == ["go", "stop"]
+
+
+def test_news_of_a_dismissed_voice_that_has_ceased_is_no_voice() -> None:
+    call = speaking()
+    call.says("", 0.5, ECHO)
+    call.give(SpeechContinued(call.talkspurt, 0.5, CALLER))
+    assert clears(call) == 0
 
 
 def test_the_next_voice_after_a_strangers_is_judged_anew() -> None:
@@ -377,6 +384,16 @@ def test_a_score_of_a_pause_that_is_over_counts_for_nothing() -> None:
     call.says("but", 0.3)
     call.judge = lambda _text: None
     assert pause(call) == pytest.approx(0.55)
+    assert "stale_judgement" in call.counted
+
+
+def test_a_score_of_the_pause_before_says_nothing_of_this_one() -> None:
+    call = world(judge=lambda _text: (0.7, 1.0)).answered()
+    call.says(LONG).run(0.2)
+    call.judge = lambda _text: None
+    call.says("but", 0.25)
+    # It comes now, in the second pause.
+    assert pause(call) > call.rules.endpointing.sure
     assert "stale_judgement" in call.counted
 
 
@@ -597,6 +614,17 @@ def test_a_partial_transcript_starts_a_guess_and_the_final_one_holds_it() -> Non
     assert len(call.of(RequestReply)) == 2
     assert call.counted.count("speculation_dropped") == 1
     assert call.counted.count("speculation_kept") == 1
+
+
+def test_a_guess_at_other_words_than_the_last_ones_is_not_the_reply() -> None:
+    call = world([Says("Wrong. ")], [Says("Right. ")], transcribe=lambda text: (0.6, text)).answered()
+    call.says("where is my order and")
+    call.give(PartlyTranscribed(1, "where is my order"))
+    until(call, Thinking)
+    call.listens()
+    assert "speculation_kept" not in call.counted
+    assert call.said[-1].endswith("Right.")
+    assert "Wrong." not in " ".join(call.said)
 
 
 def test_a_partial_transcript_of_something_else_starts_nothing() -> None:

@@ -38,6 +38,23 @@ class BargeIn:
         return voice.is_echo is True or voice.is_caller is False
 
 
+def together(before: Voice | None, voice: Voice) -> Voice:
+    """The voice of an utterance of several talkspurts: it is somebody else's, or no voice, only if all of them are."""
+    if before is None:
+        return voice
+    return Voice(
+        is_echo=_all_or(True, before.is_echo, voice.is_echo),
+        is_caller=_all_or(False, before.is_caller, voice.is_caller),
+        is_voice=_all_or(False, before.is_voice, voice.is_voice),
+    )
+
+
+def _all_or(bad: bool, before: bool | None, after: bool | None) -> bool | None:
+    if before is bad:
+        return after
+    return before if after is bad else after
+
+
 @dataclass(frozen=True, slots=True)
 class Dismissed:
     """A talkspurt that goes on although it was judged not to be for us; 0 for none."""

@@ -19,7 +19,7 @@ from typing import Any, Literal, assert_never
 
 from talkspurt.core import commands, events, history, log, playback, speculation, turn
 from talkspurt.core.agent_side import AgentSide, Progress
-from talkspurt.core.barge_in import Dismissed
+from talkspurt.core.barge_in import Dismissed, together
 from talkspurt.core.commands import (
     BeginUtterance,
     Command,
@@ -419,9 +419,9 @@ class Conversation:
         match self._floor:
             case Listening() | Thinking() | Speaking() | Collecting():
                 self._voice_came_up(event.talkspurt, event.at, event.voice, now)
-            case Endpointing(utterance, since, stopped_at, voiced, pause=pause):
+            case Endpointing(utterance, since, stopped_at, voiced, voice, pause):
                 self._pace = self._pace.paused(max(0.0, event.at - stopped_at), pause.words)
-                self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice))
+                self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice, before=voice))
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
@@ -479,13 +479,13 @@ class Conversation:
                 talkspurt == event.talkspurt and self._settings.barge_in.is_foreign(event.voice)
             ):
                 self._go_on("foreign_voice", floor.utterance, now)
-            case Yielding(utterance, since, talkspurt, voiced) | Hearing(utterance, since, talkspurt, voiced) if (
-                talkspurt == event.talkspurt
-            ):
-                self._quiet_since = now
+            case Yielding() | Hearing() as floor if floor.talkspurt == event.talkspurt:
+                voice = together(floor.before if isinstance(floor, Hearing) else None, event.voice)
+                if not self._settings.barge_in.is_somebody_else(voice):
+                    self._quiet_since = now
                 # Of a voice that was not the caller's at first, only what came since.
-                lately = min(event.voiced, max(0.0, event.at - since) + REACH_BACK)
-                self._ask_transcript(utterance, since, min(event.at, now), voiced + lately, event.voice)
+                lately = min(event.voiced, max(0.0, event.at - floor.since) + REACH_BACK)
+                self._ask_transcript(floor.utterance, floor.since, min(event.at, now), floor.voiced + lately, voice)
             case _:
                 return
 
@@ -497,7 +497,7 @@ class Conversation:
             ):
                 self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
             case Endpointing(text=None) as floor if floor.utterance == event.utterance and text:
-                self._guess(text, self._settings.language.completeness(text, floor.pause.expectation))
+                self._guess(text, self._settings.language.completeness(text, floor.pause.expectation), floor.voice)
             case _:
                 return
 
@@ -514,7 +514,7 @@ class Conversation:
                     pause = replace(floor.pause, completeness=whole, words=len(text.split()))
                     self._enter(replace(floor, text=text, pause=pause))
                     if text:
-                        self._guess(text, whole)
+                        self._guess(text, whole, floor.voice)
                     if self._settings.endpointing.is_enough(pause):
                         self._commands.append(JudgeTurn(utterance, revision))
             case _:
@@ -528,9 +528,9 @@ class Conversation:
         # A hum or a "sure" that the recognizer took for some other word; those that matter are known.
         return voiced <= rules.brief and len(text.split()) <= rules.brief_words and not language.is_demand(text)
 
-    def _guess(self, text: str, whole: Completeness) -> None:
-        """Let the reply be made ahead, unless the caller is sure to go on."""
-        if whole is not Completeness.UNFINISHED:
+    def _guess(self, text: str, whole: Completeness, voice: Voice) -> None:
+        """Let the reply be made ahead, unless the caller is sure to go on, or it is not they who speak."""
+        if whole is not Completeness.UNFINISHED and not self._settings.barge_in.is_somebody_else(voice):
             self._agent.speculate(text)
 
     def _turn_judged(self, event: TurnJudged) -> None:
@@ -653,8 +653,9 @@ class Conversation:
                 self._no_words(floor, now)
             case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
                 self._ignore(floor, now)
-            case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at):
-                self._commands.append(KnowVoice(utterance))
+            case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
+                if voice.is_echo is False:
+                    self._commands.append(KnowVoice(utterance))
                 self._take_turn(text or "", "voice", now, now - stopped_at)
             case Typing(digits, entry_rules):
                 self._typed(Typing(replace(digits, complete=True), entry_rules), now)

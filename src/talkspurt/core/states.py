@@ -47,6 +47,8 @@ class Hearing:
     talkspurt: int
     voiced: float = 0.0
     voice: Voice = UNKNOWN_VOICE
+    before: Voice | None = None
+    """The voice of the utterance's talkspurts before this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,10 @@ def create_turn_detector(config: Config) -> TurnDetector | None:
 class SmartTurn:
     """The TurnDetector port on the local model, for all calls of a process. Belongs to one event loop."""
 
-    def __init__(self, store: WeightStore, *, judge: "Judge | None" = None) -> None:
+    def __init__(self, store: WeightStore, *, workers: int = 2, judge: "Judge | None" = None) -> None:
         """Load nothing yet: `warm_up` or the first request does. A `judge` is not loaded again."""
         self._store = store
-        self._pool = InferencePool.shared(max(1, os.cpu_count() or 1))
+        self._pool = InferencePool.shared(workers)
         self._loading = asyncio.Lock()
         self._judge = judge
         self._in_hand = 0
@@ -59,7 +59,9 @@ class SmartTurn:
     @classmethod
     def from_config(cls, config: Config) -> "SmartTurn":
         """The detector on the configuration's model store."""
-        return cls(WeightStore.from_config(config))
+        # As many as recognizer and synthesizer have, so that all three wait in one queue.
+        workers = max(1, (os.cpu_count() or 1) // config.speech.threads)
+        return cls(WeightStore.from_config(config), workers=workers)
 
     async def warm_up(self) -> None:
         """Load the model and judge once. Raises `WeightsError` that says what to do."""

@@ -155,8 +155,9 @@ def _decided(command: Command) -> tuple[str, str]:
             return "ask", f"reply {reply}"
         case Speak(segment, _, _, source):
             return ("speak" if source is None else "resume"), f"segment {segment}"
-        case RunTool(_, name):
-            return "tool", name
+        case RunTool():
+            # Not its name: a model may put anything there.
+            return "tool", ""
         case ExecuteEffect():
             return "execute_effect", ""
         case CollectSecret():
