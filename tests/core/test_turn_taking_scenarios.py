@@ -769,3 +769,31 @@ def test_silence_is_met_at_10_20_and_30_seconds_of_the_callers_last_voice_or_the
         call.run_until(lambda world, sentence=sentence: Phrase(sentence) in [s.text for s in world.of(Speak)])  # type: ignore[misc]
         met.append(round(call.now - quiet, 6))
     assert met == pytest.approx([10.0, 20.0, 30.0])
+
+
+# ── several voices in one utterance ───────────────────────────────────────────────
+
+
+def test_a_stranger_in_the_pause_does_not_cost_the_caller_their_words() -> None:
+    call = world([Says("Here. ")]).answered()
+    call.says("where is my order", sound=Voice(is_caller=True)).run(0.3)
+    call.says("dinner", 0.5, sound=Voice(is_caller=False)).run(2.0)
+    assert call.asked == ["where is my order dinner"]
+
+
+def test_words_of_a_stranger_alone_ask_no_model_and_do_not_restart_the_silence() -> None:
+    call = world().answered()
+    call.run(7.0)
+    call.says("dinner is ready", 1.0, sound=Voice(is_caller=False)).run(2.1)
+    assert call.of(RequestReply) == []
+    assert call.asked == []
+    assert call.phrases == ["still_there"]
+
+
+def test_a_voice_that_may_be_an_echo_teaches_nothing() -> None:
+    call = world().answered()
+    call.says("one", sound=Voice(is_echo=None)).run(2.0)
+    assert call.asked == ["one"]
+    assert call.of(KnowVoice) == []
+    call.listens().says("two", sound=Voice(is_echo=False)).run(2.0)
+    assert len(call.of(KnowVoice)) == 1
