@@ -196,7 +196,7 @@ class Session:
         self._speech: deque[Speak] = deque()
         self._speaker: asyncio.Task[None] | None = None
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._prepared: dict[int, list[asyncio.Task[None]]] = {}
+        self._prepared: dict[int, set[asyncio.Task[None]]] = {}
         """Speech that is made ahead, by the reply it belongs to."""
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
@@ -279,7 +279,8 @@ class Session:
         transport.listen(_Line(self, self.attachment))
 
     async def _wind_up(self) -> None:
-        for task in (*self._replies.values(), *self._tools.values(), self._speaker):
+        ahead = [task for tasks in self._prepared.values() for task in tasks]
+        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker):
             if task is not None:
                 task.cancel()
         if self._effects:
@@ -456,10 +457,12 @@ class Session:
                 self._judge_turn(utterance, revision)
             case CancelReply(reply):
                 self._cancel(self._replies.pop(reply, None))
-                for task in self._prepared.pop(reply, ()):
+                for task in self._prepared.get(reply, ()):
                     task.cancel()
             case Prepare(reply, text):
-                self._prepared.setdefault(reply, []).append(self._start(self._prepare(text)))
+                task = self._start(self._prepare(text))
+                self._prepared.setdefault(reply, set()).add(task)
+                task.add_done_callback(partial(self._prepared_one, reply))
             case Speak():
                 self._speech.append(command)
                 if self._speaker is None or self._speaker.done():
@@ -553,6 +556,11 @@ class Session:
             _log.exception("turn_detector_failed")
         else:
             self._post(TurnJudged(utterance, revision, score))
+
+    def _prepared_one(self, reply: int, task: asyncio.Task[None]) -> None:
+        self._prepared[reply].discard(task)
+        if not self._prepared[reply]:
+            del self._prepared[reply]
 
     async def _prepare(self, text: str) -> None:
         """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""

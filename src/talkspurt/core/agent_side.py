@@ -168,9 +168,8 @@ class AgentSide:
         """The caller says something else than was guessed, or nothing."""
         guess, self.guess = self.guess, None
         if guess is not None:
-            self._commands.append(Count("speculation_dropped"))
-            if not guess.over:
-                self._commands.append(CancelReply(guess.reply))
+            # Also when the model has finished: what is synthesized for it is of no use either.
+            self._commands.extend((Count("speculation_dropped"), CancelReply(guess.reply)))
 
     def answer(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
         """Begin a turn that answers the caller; a turn before it is dropped."""
@@ -192,7 +191,13 @@ class AgentSide:
         self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
         self.running[tool_call] = RunningTool(confirmed.name, confirmed.arguments, now, executing=True)
         self._commands.append(ExecuteEffect(tool_call, confirmed.proposal))
-        self.turn = AgentTurn(before=self.segments, fed_at=now, tools=frozenset({tool_call}), asked=True)
+        self.turn = AgentTurn(
+            before=self.segments,
+            fed_at=now,
+            tools=frozenset({tool_call}),
+            asked=True,
+            interruptible=self._settings.interruptible,
+        )
 
     def suspend(self) -> None:
         """Fall silent at once and hold what was not heard, until `resume_turn` or `drop_turn`."""
@@ -283,6 +288,11 @@ class AgentSide:
         return self.turn.interruptible if self.turn.ending in ("", AGENT_GOODBYE) else "never"
 
     @property
+    def was_heard(self) -> bool:
+        """Whether the caller has heard anything of the current turn."""
+        return self.turn is not None and self.playback.last_heard(self.turn.before) is not None
+
+    @property
     def has_more_to_say(self) -> bool:
         """Whether a suspended turn was cut off before its point, so that "mm-hm" can only mean "go on".
 
@@ -359,8 +369,11 @@ class AgentSide:
         """What the model sent: kept while it is only a guess, otherwise dealt with at once."""
         guess = self.guess
         if guess is not None and guess.reply == event.reply:
-            if guess.over or len(guess.news) >= KEPT:
+            if guess.over:
                 self._commands.append(Count("stale_reply"))
+                return
+            if len(guess.news) >= KEPT:
+                self.drop_guess()
                 return
             self.guess, ahead = guess.add(event)
             self._commands.extend(Prepare(guess.reply, sentence) for sentence in ahead)

@@ -119,8 +119,12 @@ _DECODER = Decoder(
 )
 PROMPTS = ("still_there", "offer_help")
 """What is said into the caller's silence, before the goodbye."""
+MOST_IGNORED = 2
+"""Utterances in a row that another voice may say into the silence without being answered."""
 STIRRING = 0.13
 """Seconds within which a first moment of voice has become a talkspurt, or nothing: four windows of 32 ms."""
+SHORT = 1.0
+"""Seconds of an answer that ended before its voice was sure, at most: its words count from where the voice began."""
 REACH_BACK = 0.4
 """Seconds before now that the words of a voice count from which turns out to be the caller's after all."""
 _MAX_EXPIRIES = 1000
@@ -149,6 +153,8 @@ class Conversation:
         """How often that silence has been spoken into."""
         self._pace = Pace()
         self._dismissed = Dismissed()
+        self._ignored = 0
+        """Utterances of another voice that were left alone since the last turn."""
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -237,6 +243,7 @@ class Conversation:
             "prompts": self._prompts,
             "pace": encode(self._pace),
             "dismissed": encode(self._dismissed),
+            "ignored": self._ignored,
             "typed_ahead": self._keypad.ahead,
             "entered_at": self._keypad.entered_at,
             "turn": encode(agent.turn),
@@ -275,6 +282,7 @@ class Conversation:
         self._prompts = parts.plain("prompts", int)
         self._pace = parts.one("pace", Pace)
         self._dismissed = parts.one("dismissed", Dismissed)
+        self._ignored = parts.plain("ignored", int)
         self._keypad.ahead = parts.plain("typed_ahead", str)
         self._keypad.entered_at = parts.plain("entered_at", float)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
@@ -425,7 +433,10 @@ class Conversation:
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
-            case Typing() | Opening() | Closing() | Lost() | Ended():
+            case Typing():
+                # What they say while they type is taken up once the entry is over.
+                self._dismissed = Dismissed(event.talkspurt)
+            case Opening() | Closing() | Lost() | Ended():
                 return
 
     def _speech_stirred(self, now: float) -> None:
@@ -460,6 +471,14 @@ class Conversation:
 
     def _speech_continued(self, event: SpeechContinued, now: float) -> None:
         match self._floor:
+            case Hearing(talkspurt=talkspurt, before=before) as floor if (
+                talkspurt == event.talkspurt
+                and self._agent.turn is not None
+                and together(before, event.voice).is_caller is False
+            ):
+                # It took longer than the second step to tell, but it was somebody else who spoke into the agent's turn.
+                self._dismissed = Dismissed(talkspurt, stranger=True)
+                self._go_on("foreign_voice", floor.utterance, now)
             case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
                 self._enter(replace(floor, voice=event.voice))
             case Listening() | Thinking() | Speaking() | Collecting() if (
@@ -473,8 +492,18 @@ class Conversation:
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
         if event.talkspurt == self._dismissed.talkspurt:
+            free = isinstance(self._floor, Listening | Thinking | Speaking | Collecting)
+            if free and self._dismissed.is_caller_now(event.voice):
+                # A short answer, over before its voice was sure: the words will tell.
+                self._voice_came_up(event.talkspurt, max(0.0, event.at - min(event.voiced, SHORT)), event.voice, now)
             self._dismissed = Dismissed()
         match self._floor:
+            case Hearing(talkspurt=talkspurt, before=before) as floor if (
+                talkspurt == event.talkspurt
+                and self._agent.turn is not None
+                and self._settings.barge_in.is_somebody_else(together(before, event.voice))
+            ):
+                self._go_on("foreign_voice", floor.utterance, now)
             case Yielding(talkspurt=talkspurt) as floor if (
                 talkspurt == event.talkspurt and self._settings.barge_in.is_foreign(event.voice)
             ):
@@ -526,7 +555,12 @@ class Conversation:
         if language.is_backchannel(text):
             return True
         # A hum or a "sure" that the recognizer took for some other word; those that matter are known.
-        return voiced <= rules.brief and len(text.split()) <= rules.brief_words and not language.is_demand(text)
+        return (
+            self._agent.was_heard
+            and voiced <= rules.brief
+            and len(text.split()) <= rules.brief_words
+            and not language.is_demand(text)
+        )
 
     def _guess(self, text: str, whole: Completeness, voice: Voice) -> None:
         """Let the reply be made ahead, unless the caller is sure to go on, or it is not they who speak."""
@@ -642,16 +676,18 @@ class Conversation:
                     self._go_on("foreign_voice", utterance, now)
                 else:
                     self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
-            case Hearing(utterance, since, _, voiced, voice):
+            case Hearing(utterance, since, talkspurt, _, voice):
+                # Answered in the middle: no silence is waited for, only the words.
                 self._commands.append(Count("utterance_too_long"))
-                self._ask_transcript(utterance, since, now, voiced + now - since, voice)
+                self._dismissed = Dismissed(talkspurt)
+                self._ask_transcript(utterance, since, now - rules.endpointing.partial, now - since, voice)
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(floor, now)
             case Endpointing(text=""):
                 # Only now: the next words may make out what these were.
                 self._no_words(floor, now)
-            case Endpointing(text=text, voice=voice) if rules.barge_in.is_somebody_else(voice):
+            case Endpointing(voice=voice) if rules.barge_in.is_somebody_else(voice) and self._may_ignore:
                 self._ignore(floor, now)
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
                 if voice.is_echo is False:
@@ -682,6 +718,7 @@ class Conversation:
         """The caller has said something whole: it is the agent's turn."""
         self._end_utterance()
         self._misses = 0
+        self._ignored = 0
         self._prompts = 0
         self._quiet_since = now
         self._pace = self._pace.turn_over()
@@ -695,11 +732,20 @@ class Conversation:
         self._agent.resume_turn(now)
         self._enter(Thinking(now))
 
+    @property
+    def _may_ignore(self) -> bool:
+        """Whether words of another voice may be left alone. Not for long, nor once the agent has asked who is there:
+
+        the caller may have handed the telephone to somebody, and then that is the caller.
+        """
+        return self._agent.turn is not None or (not self._prompts and self._ignored < MOST_IGNORED)
+
     def _ignore(self, floor: Endpointing, now: float) -> None:
         """Words, but not the caller's: they were not meant for us."""
         if self._agent.turn is not None:
             self._go_on("foreign_voice", floor.utterance, now)
             return
+        self._ignored += 1
         self._commands.append(Count("foreign_voice"))
         self._end_utterance()
         self._enter(Listening(now))
@@ -740,7 +786,11 @@ class Conversation:
 
     def _end_utterance(self) -> None:
         match self._floor:
-            case Yielding(utterance=utterance) | Hearing(utterance=utterance) | Endpointing(utterance=utterance):
+            case Yielding(utterance=utterance, talkspurt=talkspurt) | Hearing(utterance=utterance, talkspurt=talkspurt):
+                # Their voice goes on: it is taken up where the conversation is next.
+                self._dismissed = Dismissed(talkspurt)
+                self._commands.append(EndUtterance(utterance))
+            case Endpointing(utterance=utterance):
                 self._commands.append(EndUtterance(utterance))
             case _:
                 return

@@ -87,7 +87,7 @@ class Endpointing:
         if self.is_enough(pause):
             sounds_over = pause.score is not None and pause.score >= self.confident
             at_least = min(pause.late_habit + self.margin, self.silence) if pause.late_habit else 0.0
-            return max(self.sure if sounds_over else self.complete, at_least)
+            return max(min(self.sure if sounds_over else self.complete, self.silence), at_least)
         if pause.brisk:
             return min(self.brisk, self.silence)
         return max(self.silence, min(pause.habit + self.margin, self.longest))

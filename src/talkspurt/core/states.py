@@ -143,7 +143,7 @@ TRANSITIONS: Final[dict[type[Floor], frozenset[type[Floor]]]] = {
     Opening: frozenset({Thinking, Ended}),
     Listening: _ALIVE | {Hearing, Typing, Thinking},
     Yielding: _ALIVE | {Hearing, Endpointing, Typing, Collecting, Thinking},
-    Hearing: _ALIVE | {Endpointing, Typing, Collecting},
+    Hearing: _ALIVE | {Endpointing, Thinking, Typing, Collecting},
     Endpointing: _ALIVE | {Hearing, Typing, Collecting, Thinking, Listening},
     Typing: _ALIVE | {Thinking},
     Collecting: _ALIVE | {Hearing, Thinking},

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -169,7 +170,8 @@ class Switchboard:
         settings = Settings(
             greeting=desk.agent.greeting,
             announcement=desk.agent.announcement,
-            language=desk.languages[call.locale],
+            # A call of before a change of configuration may speak what no number speaks any more.
+            language=desk.languages.get(call.locale) or desk.agent.language(locale.language),
             endpointing=Endpointing(silence=rules.endpoint_silence),
             interruptible=desk.agent.policies.interruptible,
             cancellable=frozenset(tool.name for tool in desk.agent.tools if tool.cancellable),
@@ -186,7 +188,8 @@ class Switchboard:
             locale=call.locale,
             handover_targets=tuple(self._config.handover.targets),
         )
-        return Session(
+        begin = partial(
+            Session,
             call,
             agent=desk.agent,
             model=desk.model,
@@ -196,8 +199,13 @@ class Switchboard:
             dispatcher=ToolDispatcher(desk.agent, caller, self._store.effects),
             services=self._services,
             minimum_voiced=rules.barge_in_voiced,
-            snapshot=_read_snapshot(snapshot),
         )
+        try:
+            return begin(snapshot=_read_snapshot(snapshot))
+        except ValueError as error:
+            # Written by another version of this program. The caller begins anew, which is better than a dead line.
+            _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))
+            return begin(snapshot=None)
 
 
 class _Recorder:
