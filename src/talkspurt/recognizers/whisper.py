@@ -272,8 +272,9 @@ much; under 10 it goes astray (word error rate 50 % at 6 s without timestamps)."
 
 SHORT: Final = 2.0
 SHORT_CONTEXT: Final = 6.0
-"""Seconds that an answer of up to `SHORT` seconds is padded to: a third faster than 10, and little worse (83 for 84 % of
-70 spoken answers to yes/no questions; of 18 recordings of all lengths the word error rate is 7.0 for 5.9 %); 4 s lose a tenth."""
+"""Seconds that an answer of up to `SHORT` seconds is padded to: a third faster than 10, and a little worse.
+83 for 84 % of 70 spoken answers to yes/no questions; over 18 recordings of all lengths a word error rate of
+7.0 for 5.9 %. 4 s lose a tenth."""
 
 VOICE_THRESHOLD: Final = 0.35
 """Probability from which a window counts as voice here: lower than for starting a talkspurt, since
