@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from retail.text_call import TextCall
 from talkspurt.agent import Agent
 from talkspurt.agent.loading import load_agent
 from talkspurt.config import Config
@@ -18,6 +17,7 @@ from talkspurt.retail.dialogue import DIALOGUE
 from talkspurt.retail.schema import Status
 from talkspurt.retail.shop import Shop
 from talkspurt.speech.weights import WeightStore
+from talkspurt.testing.text_call import TextCall
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
