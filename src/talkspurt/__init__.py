@@ -4,6 +4,17 @@ The public names an agent is written with; everything else is reached through
 its own package. `ARCHITECTURE.md` is the map.
 """
 
-from talkspurt.agent import Agent, Caller, KeypadSecret, ToolError, Voice, tool
+from talkspurt.agent import AccountOf, Agent, Caller, Effect, KeypadSecret, Policy, ReadBack, ToolError, Voice, tool
 
-__all__ = ["Agent", "Caller", "KeypadSecret", "ToolError", "Voice", "tool"]
+__all__ = [
+    "AccountOf",
+    "Agent",
+    "Caller",
+    "Effect",
+    "KeypadSecret",
+    "Policy",
+    "ReadBack",
+    "ToolError",
+    "Voice",
+    "tool",
+]

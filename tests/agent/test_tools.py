@@ -104,7 +104,7 @@ async def test_tools_declared_on_methods_bind_to_their_object(caller: Caller) ->
     assert other.booked == []
     assert await diary.slots.function(day="Monday") == ["10:00"]
     assert diary.book.read_back is not None
-    assert (await diary.book.read_back(caller=caller, day="Monday")).endswith("1 booked so far.")
+    assert str(await diary.book.read_back(caller=caller, day="Monday")).endswith("1 booked so far.")
 
 
 async def test_bound_methods_can_be_made_tools_afterwards() -> None:
@@ -285,7 +285,7 @@ def test_a_secret_parameter_is_hidden_from_the_model_and_filled_in_by_the_runtim
     assert declared.secret_parameter == "pin"
     assert declared.secret is not None
     assert (declared.secret.rules.shortest, declared.secret.rules.longest) == (4, 4)
-    keywords = declared.keywords(declared.arguments.model_validate({"card": "blue"}), caller, "0000")
+    keywords = declared.keywords(declared.arguments.model_validate({"card": "blue"}), caller, secret="0000")
     assert keywords == {"caller": caller, "card": "blue", "pin": "0000"}
 
 

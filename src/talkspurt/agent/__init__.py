@@ -2,7 +2,24 @@
 
 from talkspurt.agent.agent import Agent, Policies, Voice
 from talkspurt.agent.caller import Caller
-from talkspurt.agent.tools import KeypadSecret, Tool, ToolError, tool
+from talkspurt.agent.effects import AccountOf, Effect, ReadBack
+from talkspurt.agent.keypad_secret import KeypadSecret
+from talkspurt.agent.policy import Policy
+from talkspurt.agent.tools import Tool, ToolError, tool
 from talkspurt.core.language import Expectation
 
-__all__ = ["Agent", "Caller", "Expectation", "KeypadSecret", "Policies", "Tool", "ToolError", "Voice", "tool"]
+__all__ = [
+    "AccountOf",
+    "Agent",
+    "Caller",
+    "Effect",
+    "Expectation",
+    "KeypadSecret",
+    "Policies",
+    "Policy",
+    "ReadBack",
+    "Tool",
+    "ToolError",
+    "Voice",
+    "tool",
+]

@@ -7,10 +7,12 @@ that a mistake stops the server's start and never a call.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import get_args
 
 from talkspurt.agent.dialogue import Dialogue
 from talkspurt.agent.expectations import AgentLanguage, compiled
+from talkspurt.agent.policy import Policy
 from talkspurt.agent.tools import Tool
 from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation, Language
@@ -68,6 +70,8 @@ class Agent:
     """What the caller is expected to answer when the agent's last question has these words in it (a regular expression;
     the first that fits): `{"membership code": Expectation("identifier", r"[A-Z]{2}\\d{6}")}`. An answer is waited for
     until it is whole. Questions about e-mail, ZIP code, phone number, name, yes or no need no statement."""
+    policy: Policy = field(default_factory=Policy)
+    """Rules that the dispatcher keeps for the tools: levels, amounts, states, hours, rates. `Policy.load(path)`."""
     lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     """Entered once when the server starts, left when it stops: open databases and clients here."""
 
@@ -90,6 +94,12 @@ class Agent:
             if entry.name in seen:
                 raise ConfigurationError(f"agent '{self.name}': two tools are called '{entry.name}'")
             seen.add(entry.name)
+        for name in self.policy.rules.keys() - seen:
+            near = get_close_matches(name, sorted(seen), n=1, cutoff=0.0)
+            raise ConfigurationError(
+                f"agent '{self.name}': its policy has rules for '{name}', which is none of its tools"
+                + (f"; did you mean '{near[0]}'?" if near else "")
+            )
 
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""

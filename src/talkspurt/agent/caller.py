@@ -35,6 +35,11 @@ class Caller:
         self.account = account
         self.level = max(self.level, level)
 
+    def unverify(self) -> None:
+        """Forget who it was: somebody else is speaking, or may be. What was proposed before is not carried out."""
+        self.level = 0
+        self.account = None
+
     def hand_over(self, target: str) -> None:
         """Ask for the call to go to `target` once the agent has finished its sentence.
 

@@ -10,63 +10,30 @@ Every mistake in a declaration is a `ConfigurationError` when the module is impo
 surprise in a call.
 """
 
-import inspect
-import math
-import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, get_args, overload
+from inspect import signature as signature_of
+from typing import Any, Final, overload
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
-from pydantic.errors import PydanticUserError
+from pydantic import BaseModel
 
+from talkspurt.agent import declarations
 from talkspurt.agent.caller import Caller
-from talkspurt.agent.expectations import mistake_in
+from talkspurt.agent.declarations import BUILT_IN, END_CALL, NEW_CALLER, SPEAK_SLOWER, ToolFunction, is_unbound
+from talkspurt.agent.effects import Effect, ReadBack
+from talkspurt.agent.keypad_secret import KeypadSecret
+from talkspurt.agent.rates import Rate
 from talkspurt.agent.refusal import ToolError
-from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation
-from talkspurt.errors import ConfigurationError
 
-__all__ = ["END_CALL", "SPEAK_SLOWER", "KeypadSecret", "Tool", "ToolError", "tool"]
-
-END_CALL: Final = "end_call"
-SPEAK_SLOWER: Final = "speak_slower"
-"""The tools that the runtime itself adds to every agent; they take no arguments."""
-
-MAX_LEVEL: Final = 2
-TOOL_NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
-"""What every language-model vendor accepts as the name of a function."""
+__all__ = ["BUILT_IN", "END_CALL", "NEW_CALLER", "SPEAK_SLOWER", "KeypadSecret", "Tool", "ToolError", "tool"]
 
 KEYED_IN: Final = " When you call it, the caller is asked to key in the {}: never ask them to say it."
 """Told to the model of every tool with a secret, or it would ask for the digits aloud."""
 
-ToolFunction = Callable[..., Awaitable[Any]]
-ReadBack = Callable[..., Awaitable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class KeypadSecret:
-    """Marks a tool's parameter as digits that the caller keys in when the model calls the tool.
-
-        async def verify_pin(caller: Caller, pin: Annotated[str, KeypadSecret("Please key in your PIN.", length=4)])
-
-    The digits go from the keypad to the function: not to the model, the transcript, the log or the recording.
-    """
-
-    prompt: str
-    """Said to the caller before the digits are collected."""
-    length: int = 0
-    """The exact number of digits, which ends the entry at once; 0 when it varies."""
-    shortest: int = 1
-    longest: int = 32
-    """With a varying length the caller ends the entry with `#` or by a pause."""
-
-    @property
-    def rules(self) -> EntryRules:
-        """When the entry is whole."""
-        return EntryRules(shortest=self.length or self.shortest, longest=self.length or self.longest)
+WordsIt = Callable[..., Awaitable[str | ReadBack]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +62,19 @@ class Tool:
     """The level this tool may raise the caller to; its refusals count as failed attempts."""
     effect: bool = False
     """Changes something outside the conversation: needs a read-back that was heard and a yes."""
-    read_back: ReadBack | None = None
-    """Words the proposal from the arguments; may raise `ToolError` to refuse before anything is proposed."""
+    read_back: WordsIt | None = None
+    """Words the proposal from the arguments, and again right before it is carried out, when nothing may have changed;
+    may raise `ToolError` to refuse."""
+    effect_parameter: str | None = None
+    """Name of the parameter that receives the `Effect`, if there is one."""
+    lookup: ToolFunction | None = None
+    """Tells what came of an effect's `key`: its result, or None when it did not happen and will not."""
+    account_parameters: tuple[str, ...] = ()
+    """Arguments that name an account: compared with the verified one."""
+    rates: tuple[Rate, ...] = ()
+    """How often it may run."""
+    untrusted: bool = False
+    """Its result holds free text of strangers: from then on the call may do less (docs/effects.md)."""
     timeout: float = 5.0
     """Seconds until the result is given up."""
     filler: str = ""
@@ -113,18 +91,26 @@ class Tool:
         """Bind a tool declared on a method to its object."""
         if instance is None or not self.unbound:
             return self
-        read_back = self.read_back
-        if read_back is not None and _is_unbound(read_back):
-            read_back = types.MethodType(read_back, instance)
-        return replace(self, function=types.MethodType(self.function, instance), read_back=read_back)
+
+        def bound(function: ToolFunction) -> ToolFunction:
+            return types.MethodType(function, instance) if is_unbound(function) else function
+
+        return replace(
+            self,
+            function=bound(self.function),
+            read_back=self.read_back and bound(self.read_back),
+            lookup=self.lookup and bound(self.lookup),
+        )
 
     @property
     def unbound(self) -> bool:
         """Whether this is a method that still lacks its object."""
-        return _is_unbound(self.function)
+        return is_unbound(self.function)
 
-    def keywords(self, arguments: BaseModel, caller: Caller, secret: str | None = None) -> dict[str, Any]:
-        """Checked `arguments` as the function (and its read-back) take them, with caller and secret filled in."""
+    def keywords(
+        self, arguments: BaseModel, caller: Caller, *, secret: str | None = None, effect: Effect | None = None
+    ) -> dict[str, Any]:
+        """`arguments` as the function takes them, with what the runtime fills in; a read-back gets no effect."""
         fields = type(arguments).model_fields
         keywords = {str(fields[name].alias): getattr(arguments, name) for name in fields}
         if self.caller_parameter is not None:
@@ -132,7 +118,15 @@ class Tool:
         if self.secret_parameter is not None:
             assert secret is not None, "the dispatcher waits for it"
             keywords[self.secret_parameter] = secret
+        if self.effect_parameter is not None and effect is not None:
+            keywords[self.effect_parameter] = effect
         return keywords
+
+    async def look_up(self, arguments: BaseModel, caller: Caller, key: str) -> Any | None:
+        """Ask the tool's `lookup` what came of an effect. Raises what the lookup raises."""
+        assert self.lookup is not None, "whoever asks has looked"
+        known = {**self.keywords(arguments, caller), declarations.KEY: key}
+        return await self.lookup(**{name: known[name] for name in signature_of(self.lookup).parameters})
 
 
 @overload
@@ -145,7 +139,10 @@ def tool(
     level: int = 0,
     verifies: int = 0,
     effect: bool = False,
-    read_back: ReadBack | None = None,
+    read_back: WordsIt | None = None,
+    lookup: ToolFunction | None = None,
+    rate: str = "",
+    untrusted: bool = False,
     timeout: float = 5.0,
     filler: str = "",
     expects: Expectation | None = None,
@@ -161,7 +158,10 @@ def tool(
     level: int = 0,
     verifies: int = 0,
     effect: bool = False,
-    read_back: ReadBack | None = None,
+    read_back: WordsIt | None = None,
+    lookup: ToolFunction | None = None,
+    rate: str = "",
+    untrusted: bool = False,
     timeout: float = 5.0,
     filler: str = "",
     expects: Expectation | None = None,
@@ -176,29 +176,34 @@ def tool(
 
     def declare(function: ToolFunction) -> Tool:
         name = getattr(function, "__name__", repr(function))
-        _check_function(name, function)
-        _check_declarations(name, level=level, verifies=verifies, timeout=timeout, expects=expects)
-        _check_interruption(name, effect=effect, interruptible=interruptible, cancellable=cancellable)
-        parameters, caller_parameter, secrets = _parameters(name, function)
-        secret_parameter, secret = _secret(name, secrets, effect=effect)
-        _check_read_back(name, function, effect=effect, read_back=read_back)
-        description, notes = _documentation(name, function, tuple(parameters))
+        declarations.check_function(name, function)
+        declarations.check_declarations(name, level=level, verifies=verifies, timeout=timeout, expects=expects)
+        declarations.check_interruption(name, effect=effect, interruptible=interruptible, cancellable=cancellable)
+        signature = declarations.read_signature(name, function)
+        secret_parameter, secret = declarations.secret_of(name, signature.secrets, effect=effect)
+        declarations.check_read_back(name, signature, effect=effect, read_back=read_back, lookup=lookup)
+        description, notes = declarations.documentation(name, function, tuple(signature.arguments))
         if secret_parameter is not None:
             description += KEYED_IN.format(secret_parameter)
-        arguments = _arguments_model(name, parameters, notes)
+        arguments = declarations.arguments_model(name, signature.arguments, notes)
         return Tool(
             name=name,
             description=description,
-            parameters=_json_schema(name, arguments),
+            parameters=declarations.json_schema(name, arguments),
             arguments=arguments,
             function=function,
-            caller_parameter=caller_parameter,
+            caller_parameter=signature.caller,
             secret_parameter=secret_parameter,
             secret=secret,
             level=level,
             verifies=verifies,
             effect=effect,
             read_back=read_back,
+            effect_parameter=signature.effect,
+            lookup=lookup,
+            account_parameters=signature.accounts,
+            rates=declarations.read_rate(name, rate),
+            untrusted=untrusted,
             timeout=timeout,
             filler=filler,
             expects=expects,
@@ -207,183 +212,3 @@ def tool(
         )
 
     return declare if function is None else declare(function)
-
-
-# ── checks ────────────────────────────────────────────────────────────────────────
-
-
-def _check_function(name: str, function: ToolFunction) -> None:
-    if not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"tool '{name}' must be an async function: write 'async def {name}(...)'")
-    if not TOOL_NAME.fullmatch(name):
-        raise ConfigurationError(f"tool '{name}': a name has 1 to 64 letters, digits and _, and begins with a letter")
-    if name in (END_CALL, SPEAK_SLOWER):
-        raise ConfigurationError(f"tool '{name}' is built in: give yours another name")
-
-
-def _check_interruption(name: str, *, effect: bool, interruptible: Interruptible | None, cancellable: bool) -> None:
-    if interruptible not in (None, *get_args(Interruptible)):
-        raise ConfigurationError(
-            f"tool '{name}': interruptible must be one of {', '.join(get_args(Interruptible))}, not {interruptible!r}"
-        )
-    if effect and cancellable:
-        raise ConfigurationError(f"tool '{name}': a confirmed effect is carried through; drop cancellable")
-
-
-def _check_declarations(name: str, *, level: int, verifies: int, timeout: float, expects: Expectation | None) -> None:
-    for key, value in (("level", level), ("verifies", verifies)):
-        if not 0 <= value <= MAX_LEVEL:
-            raise ConfigurationError(f"tool '{name}': {key} must be 0, 1 or {MAX_LEVEL}, not {value}")
-    if not (timeout > 0 and math.isfinite(timeout)):
-        raise ConfigurationError(f"tool '{name}': timeout must be a positive number of seconds, not {timeout}")
-    if expects is not None and (mistake := mistake_in(expects)):
-        raise ConfigurationError(f"tool '{name}' {mistake}")
-
-
-def _check_read_back(name: str, function: ToolFunction, *, effect: bool, read_back: ReadBack | None) -> None:
-    if read_back is None:
-        if effect:
-            raise ConfigurationError(
-                f"tool '{name}' has an effect, so the caller must hear what will be done: "
-                "give it read_back=, an async function that words it"
-            )
-        return
-    if not effect:
-        raise ConfigurationError(f"tool '{name}' has a read_back but no effect: add effect=True or drop it")
-    if not inspect.iscoroutinefunction(read_back):
-        raise ConfigurationError(f"tool '{name}': its read_back must be an async function that returns the sentence")
-    expected = tuple(inspect.signature(function).parameters)
-    found = tuple(inspect.signature(read_back).parameters)
-    if set(_without_self(expected)) != set(_without_self(found)):
-        raise ConfigurationError(
-            f"tool '{name}': its read_back must take the same parameters, "
-            f"({', '.join(expected)}), not ({', '.join(found)})"
-        )
-
-
-def _secret(
-    name: str, secrets: dict[str, tuple[Any, KeypadSecret]], *, effect: bool
-) -> tuple[str | None, KeypadSecret | None]:
-    """Check the secret parameter, if there is one, and return it."""
-    if not secrets:
-        return None, None
-    if len(secrets) > 1:
-        raise ConfigurationError(f"tool '{name}' has several secrets: ask for each in a tool of its own")
-    ((parameter, (kind, secret)),) = secrets.items()
-    where = f"tool '{name}': the secret '{parameter}'"
-    if kind is not str:
-        raise ConfigurationError(f"{where} must be a str: digits may begin with 0")
-    if effect:
-        # Its digits would have to be kept until the caller has agreed, and compared with the effect's earlier ones.
-        raise ConfigurationError(
-            f"{where} cannot be given to an effect: check it in a tool with verifies=2, and give the effect level=2"
-        )
-    if not secret.prompt.strip():
-        raise ConfigurationError(f"{where} needs a prompt that asks the caller to key it in")
-    if secret.length < 0:
-        raise ConfigurationError(f"{where}: length must not be negative")
-    try:
-        _ = secret.rules
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-    return parameter, secret
-
-
-def _is_unbound(function: Callable[..., Any]) -> bool:
-    return next(iter(inspect.signature(function).parameters), None) == "self"
-
-
-def _without_self(names: tuple[str, ...]) -> tuple[str, ...]:
-    return names[1:] if names[:1] == ("self",) else names
-
-
-# ── from the function to what a model is told ─────────────────────────────────────
-
-
-def _parameters(
-    name: str, function: ToolFunction
-) -> tuple[dict[str, tuple[Any, Any]], str | None, dict[str, tuple[Any, KeypadSecret]]]:
-    """Parameter name to (annotation, default), the name of the parameter for the `Caller`, and the secret ones."""
-    try:
-        hints = inspect.get_annotations(_unwrapped(function), eval_str=True)
-    except (NameError, TypeError, SyntaxError) as error:
-        raise ConfigurationError(f"tool '{name}': an annotation cannot be resolved: {error}") from None
-    parameters: dict[str, tuple[Any, Any]] = {}
-    secrets: dict[str, tuple[Any, KeypadSecret]] = {}
-    caller_parameter = None
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name == "self" and not parameters and caller_parameter is None:
-            continue
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigurationError(f"tool '{name}': parameter '{parameter}' must be an ordinary named parameter")
-        if parameter.name not in hints:
-            raise ConfigurationError(
-                f"tool '{name}': annotate parameter '{parameter.name}', e.g. '{parameter.name}: str'"
-            )
-        hint = hints[parameter.name]
-        if hint is Caller:
-            if caller_parameter is not None:
-                raise ConfigurationError(f"tool '{name}' takes the Caller twice")
-            caller_parameter = parameter.name
-            continue
-        marks = getattr(hint, "__metadata__", ())
-        if secret := next((mark for mark in marks if isinstance(mark, KeypadSecret)), None):
-            secrets[parameter.name] = (hint.__origin__, secret)
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        parameters[parameter.name] = (hint, default)
-    return parameters, caller_parameter, secrets
-
-
-def _unwrapped(function: ToolFunction) -> Callable[..., Any]:
-    function = inspect.unwrap(function)
-    return function.__func__ if inspect.ismethod(function) else function
-
-
-def _documentation(name: str, function: ToolFunction, parameters: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """The docstring's first paragraph, and what its `name: text` lines say of the parameters."""
-    docstring = inspect.getdoc(function)
-    if not docstring:
-        raise ConfigurationError(f"tool '{name}' needs a docstring: the model reads there what the tool is for")
-    description, _, rest = docstring.partition("\n\n")
-    notes: dict[str, str] = {}
-    current = None
-    for line in rest.splitlines():
-        label, colon, text = line.strip().partition(":")
-        if colon and label in parameters:
-            current = label
-            notes[current] = text.strip()
-        elif current is not None and line.startswith(" ") and line.strip():
-            notes[current] = f"{notes[current]} {line.strip()}".strip()
-        else:
-            current = None
-    return " ".join(description.split()), notes
-
-
-def _arguments_model(name: str, parameters: dict[str, tuple[Any, Any]], notes: dict[str, str]) -> type[BaseModel]:
-    # Fields are numbered and carry the real name as alias: a parameter may be called `json` or `copy`,
-    # which would shadow a method of the model.
-    fields: dict[str, Any] = {}
-    for number, (parameter, (hint, default)) in enumerate(parameters.items()):
-        extras: dict[str, Any] = {} if _has_description(hint) else {"description": notes.get(parameter)}
-        fields[f"argument_{number}"] = (hint, Field(default, alias=parameter, **extras))
-    try:
-        return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
-    except PydanticUserError as error:
-        raise ConfigurationError(f"tool '{name}': a parameter has a type JSON cannot carry: {error.message}") from None
-
-
-def _has_description(hint: Any) -> bool:
-    return any(getattr(extra, "description", None) for extra in getattr(hint, "__metadata__", ()))
-
-
-def _json_schema(name: str, arguments: type[BaseModel]) -> dict[str, Any]:
-    try:
-        schema = arguments.model_json_schema(by_alias=True)
-    except PydanticUserError as error:
-        raise ConfigurationError(f"tool '{name}': a parameter has a type JSON cannot carry: {error.message}") from None
-    # Titles repeat the names; they would only cost the model tokens.
-    schema.pop("title", None)
-    for declaration in schema.setdefault("properties", {}).values():
-        declaration.pop("title", None)
-    return schema

@@ -5,6 +5,7 @@ may end up in a prompt, on a synthesizer's input and on an operator's page, so c
 steer any of these are taken out here, once.
 """
 
+import hashlib
 import json
 import unicodedata
 from typing import Any, Final, Literal
@@ -71,6 +72,11 @@ def result_content(result: Any) -> str:
 def canonical(arguments: Any) -> str:
     """The one JSON text of `arguments`: sorted keys, no spaces."""
     return json.dumps(arguments, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def effect_key(call_id: str, tool: str, arguments: str, turn: int) -> str:
+    """The idempotency key of an effect: the same for the same call, tool, canonical arguments and confirming turn."""
+    return hashlib.sha256(canonical([call_id, tool, arguments, turn]).encode()).hexdigest()
 
 
 def _encoded(content: Any) -> str:

@@ -27,7 +27,7 @@ from uuid import uuid4
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from talkspurt.agent import Agent, Caller, Tool, ToolError
+from talkspurt.agent import Agent, Caller, Effect, ReadBack, Tool, ToolError
 from talkspurt.agent.tools import END_CALL, SPEAK_SLOWER
 from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned
 from talkspurt.core.secret_entry import NOT_ENTERED
@@ -35,6 +35,7 @@ from talkspurt.effects.content import (
     ErrorKind,
     UnusableResultError,
     canonical,
+    effect_key,
     error_content,
     message,
     result_content,
@@ -161,13 +162,13 @@ class ToolDispatcher:
         """Nobody will key in what this tool call waits for."""
         self._wanting.pop(tool_call, None)
 
-    async def execute(self, tool_call: str, proposal: str) -> ToolReturned:
+    async def execute(self, tool_call: str, proposal: str, turn: int = 0) -> ToolReturned:
         """Carry out a proposal that the caller heard and confirmed. At most one call ever does.
 
         Once begun, an effect is carried through: cancelling this waits for the outcome, which
         comes within the tool's timeout, so that a hang-up leaves nothing half done.
         """
-        task = asyncio.create_task(self._execute(tool_call, proposal))
+        task = asyncio.create_task(self._execute(tool_call, proposal, turn))
         self._executing.add(task)
         task.add_done_callback(self._executing.discard)
         try:
@@ -227,13 +228,18 @@ class ToolDispatcher:
             raise _NotDoneError("failed", FAILED) from None
 
     async def _call(
-        self, tool: Tool, function: Callable[..., Awaitable[Any]], arguments: BaseModel, secret: str | None = None
+        self,
+        tool: Tool,
+        function: Callable[..., Awaitable[Any]],
+        arguments: BaseModel,
+        secret: str | None = None,
+        effect: Effect | None = None,
     ) -> Any:
         """Await the tool's function or read-back within its time; every way to fail becomes `_NotDoneError`."""
         timer = asyncio.timeout(tool.timeout)
         try:
             async with timer:
-                result = await function(**tool.keywords(arguments, self._caller, secret))
+                result = await function(**tool.keywords(arguments, self._caller, secret=secret, effect=effect))
         except ToolError as refusal:
             raise _NotDoneError("refused", str(refusal)) from refusal
         except asyncio.CancelledError:
@@ -267,7 +273,8 @@ class ToolDispatcher:
             return ToolReturned(tool_call, earlier)
         assert tool.read_back is not None, "checked by @tool"
         account = self._caller.account
-        words = await self._call(tool, tool.read_back, arguments)
+        read_back = await self._call(tool, tool.read_back, arguments)
+        words = read_back.words if isinstance(read_back, ReadBack) else read_back
         if not isinstance(words, str) or not message(words):
             _log.error("read_back_unusable", tool=tool.name)
             raise _NotDoneError("failed", FAILED)
@@ -287,11 +294,11 @@ class ToolDispatcher:
         content = result_content({"status": "confirmation_required", "read_back": words})
         return EffectProposed(tool_call, stored.proposal, words, content)
 
-    async def _execute(self, tool_call: str, proposal: str) -> ToolReturned:
+    async def _execute(self, tool_call: str, proposal: str, turn: int) -> ToolReturned:
         async with self._turn:
-            return ToolReturned(tool_call, await self._begin(proposal))
+            return ToolReturned(tool_call, await self._begin(proposal, turn))
 
-    async def _begin(self, proposal: str) -> str:
+    async def _begin(self, proposal: str, turn: int) -> str:
         """Begin the proposal, carry it out and record what came of it; returns the content."""
         pending = self._proposals.get(proposal)
         if pending is None:
@@ -313,7 +320,7 @@ class ToolDispatcher:
         # Until the outcome is known, the same thing asked for again must find it in doubt.
         self._outcomes[key] = error_content("refused", IN_DOUBT)
         try:
-            state, content = await self._carry_out(pending)
+            state, content = await self._carry_out(pending, turn)
         except asyncio.CancelledError:
             await self._finish(pending, "in_doubt", self._outcomes[key])
             raise
@@ -324,12 +331,14 @@ class ToolDispatcher:
         await self._finish(pending, state, content)
         return content
 
-    async def _carry_out(self, pending: _Proposal) -> tuple[Literal["done", "failed", "in_doubt"], str]:
+    async def _carry_out(self, pending: _Proposal, turn: int) -> tuple[Literal["done", "failed", "in_doubt"], str]:
         tool = pending.tool
         if self._caller.account != pending.account or self._caller.level < tool.level:
             return "failed", error_content("refused", CALLER_CHANGED)
         try:
-            result = await self._call(tool, tool.function, pending.arguments)
+            key = effect_key(self._caller.call_id, tool.name, pending.record.arguments, turn)
+            effect = Effect(key, tool.name, self._caller.call_id, turn)
+            result = await self._call(tool, tool.function, pending.arguments, effect=effect)
         except _NotDoneError as reason:
             return ("failed" if reason.kind == "refused" else "in_doubt"), reason.content
         try:
