@@ -1,15 +1,22 @@
-"""A caller on the line to a shop, for the retail tests."""
+"""A caller on the line to a shop, and the shop's rows, for the retail tests."""
 
+import itertools
 import json
 from datetime import date
 from typing import Any
 
-from talkspurt.agent import Agent, Caller
+from sqlalchemy import select
+
+from talkspurt.agent import Agent, Caller, Policy
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
+from talkspurt.retail.agent import POLICY
+from talkspurt.retail.schema import Order, PaymentMethod, Row
 from talkspurt.retail.shop import Shop, local_day
 from talkspurt.retail.tools import ServiceDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
+
+_calls = itertools.count()
 
 
 class Line:
@@ -17,9 +24,11 @@ class Line:
 
     def __init__(self, shop: Shop, *, number: str = "+15551230000", today: date | None = None) -> None:
         self.shop = shop
-        self.caller = Caller(call_id="call-1", number=number)
+        self.caller = Caller(call_id=f"call-{next(_calls)}", number=number)
         desk = ServiceDesk(shop, today=lambda: today or local_day())
-        self.agent = Agent(name="Sarah", prompt="Help.", greeting="Hello.", tools=desk.tools())
+        self.agent = Agent(
+            name="Sarah", prompt="Help.", greeting="Hello.", tools=desk.tools(), policy=Policy.parse(POLICY)
+        )
         self.dispatcher = ToolDispatcher(self.agent, self.caller, MemoryEffectLedger())
 
     def verified(self, account: str = "maya_collins") -> "Line":
@@ -46,3 +55,26 @@ class Line:
 
     async def confirmed(self, name: str, **arguments: Any) -> Any:
         return await self.execute(await self.propose(name, **arguments))
+
+
+async def order_of(shop: Shop, order_id: str) -> Order:
+    """An order as it is in the database."""
+    async with shop.reading() as session:
+        return await session.get_one(Order, order_id)
+
+
+async def method_of(shop: Shop, method_id: str) -> PaymentMethod:
+    """A payment method as it is in the database."""
+    async with shop.reading() as session:
+        return await session.get_one(PaymentMethod, method_id)
+
+
+async def dump(shop: Shop) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables."""
+    async with shop.reading() as session:
+        return {
+            table.name: [
+                tuple(row) for row in (await session.execute(select(table).order_by(*table.primary_key))).all()
+            ]
+            for table in Row.metadata.sorted_tables
+        }

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from talkspurt.retail import facts
-from talkspurt.retail.tools import match_order
+from talkspurt.retail.tools.identity import match_order
 
 IDS = ("W2378156", "W2378165", "W5540917", "W9013362", "W0000007")
 digits = st.text(string.digits, min_size=7, max_size=7)

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text, update
 
-from retail.shop_line import Line
-from talkspurt.agent import Caller
+from retail.shop_line import Line, order_of
+from talkspurt.agent import Caller, ReadBack
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail import create_agent
-from talkspurt.retail.schema import Callback, Order, PaymentMethod, Refund, Return, ReturnItem, Status, User
+from talkspurt.retail.schema import Callback, Order, PaymentKind, PaymentMethod, Return, ReturnItem, Status, User
 from talkspurt.retail.shop import Shop
 from talkspurt.testing.ledger import MemoryEffectLedger
 
@@ -149,8 +149,20 @@ async def test_the_status_of_an_order_is_what_the_database_says(shop: Shop) -> N
     assert await line.run("check_order_status", order_id="#w2378156") == {
         "order_id": DELIVERED,
         "status": "delivered",
-        "items": [{"name": "wireless headphones", "price": "$89.99"}, {"name": "desk lamp", "price": "$34.25"}],
+        "items": [
+            {
+                "name": "wireless headphones",
+                "price": "$89.99",
+                "options": "black",
+                "item_id": "P1001-1",
+                "product_id": "P1001",
+            },
+            {"name": "desk lamp", "price": "$34.25", "options": "white", "item_id": "P1002-1", "product_id": "P1002"},
+        ],
         "total": "$124.24",
+        "address": "18 Linden Street, Chicago, Illinois, 6 0 6 1 4",
+        "paid_with": ["Visa ending 4 8 2 1"],
+        "payments": ["payment of $124.24 by Visa ending 4 8 2 1"],
         "tracking": ["8430000000"],
         "eta": None,
     }
@@ -172,10 +184,14 @@ async def test_the_account_lists_its_orders_oldest_first(line: Line) -> None:
     content = await line.verified().run("get_account_info")
     assert content["name"] == "Maya Collins"
     assert content["email"] == "maya.collins@example.com"
-    assert content["address"] == "18 Linden Street, Chicago, IL 60614"
+    assert content["address"] == "18 Linden Street, Chicago, Illinois, 6 0 6 1 4"
+    assert content["payment_methods"] == [
+        {"name": "gift card", "payment_method_id": "gift/maya_collins", "balance": "$150.00"},
+        {"name": "Visa ending 4 8 2 1", "payment_method_id": "method/maya_collins"},
+    ]
     assert content["orders"][:2] == [
-        {"order_id": DELIVERED, "status": "delivered"},
-        {"order_id": SHIPPED, "status": "shipped"},
+        {"order_id": DELIVERED, "status": "delivered", "items": ["wireless headphones", "desk lamp"]},
+        {"order_id": SHIPPED, "status": "shipped", "items": ["running shoes"]},
     ]
 
 
@@ -219,14 +235,15 @@ async def test_a_return_is_read_back_and_then_changes_the_rows(line: Line, shop:
         "I'll return the wireless headphones from order W 2 3 7 8 1 5 6 "
         "and refund 89 dollars and 99 cents to your Visa card. Shall I go ahead?"
     )
-    assert (await shop.order("maya_collins", DELIVERED)).status is Status.DELIVERED
+    assert (await order_of(shop, DELIVERED)).status is Status.DELIVERED
     assert await line.execute(proposed) == {
         "status": "return requested",
         "order_id": DELIVERED,
         "items": ["wireless headphones"],
         "refund": "$89.99",
+        "method": "Visa ending 4 8 2 1",
     }
-    order = await shop.order("maya_collins", DELIVERED)
+    order = await order_of(shop, DELIVERED)
     assert order.status is Status.RETURN_REQUESTED
     assert order.returned is not None
     assert [entry.item.name for entry in order.returned.items] == ["Wireless Headphones"]
@@ -280,8 +297,8 @@ async def test_a_return_that_fails_halfway_changes_nothing(line: Line, shop: Sho
 
 
 async def refunded(shop: Shop, order_id: str) -> int | None:
-    async with shop.reading() as session:
-        return await session.scalar(select(Refund.amount_cents).where(Refund.order_id == order_id))
+    order = await order_of(shop, order_id)
+    return next((payment.amount_cents for payment in order.payments if payment.kind is PaymentKind.REFUND), None)
 
 
 async def test_a_cancelled_order_is_refunded_once(line: Line, shop: Shop) -> None:
@@ -307,32 +324,6 @@ async def test_two_calls_at_once_refund_once(shop: Shop) -> None:
     proposals = [await line.propose("offer_refund", order_id=CANCELLED) for line in lines]
     answers = await asyncio.gather(*(line.execute(proposed) for line, proposed in zip(lines, proposals, strict=True)))
     assert sorted("error" in answer for answer in answers) == [False, True, True, True]
-
-
-async def test_the_database_itself_refuses_a_second_refund(
-    line: Line, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proposed = await line.verified().propose("offer_refund", order_id=CANCELLED)
-    order = await shop.order("maya_collins", CANCELLED)
-    async with shop.writing() as session:
-        session.add(
-            Refund(
-                order_id=CANCELLED, method_id=order.payments[0].method_id, amount_cents=1, issued_at=datetime.now(UTC)
-            )
-        )
-    # As if the rule had been checked before the other refund came in.
-    plan = await shop.order("maya_collins", CANCELLED)
-    plan.refund = None
-    monkeypatch.setattr("talkspurt.retail.shop.plan_refund", lambda _: _plan(plan))
-    content = await line.execute(proposed)
-    assert content["error"] == {"kind": "refused", "message": "That order has already been refunded."}
-    assert await refunded(shop, CANCELLED) == 1
-
-
-def _plan(order: Order) -> Any:
-    from talkspurt.retail.claims import RefundPlan
-
-    return RefundPlan(order, 45_15, order.payments[0].method)
 
 
 async def test_a_refund_to_a_gift_card_adds_to_its_balance(shop: Shop) -> None:
@@ -373,7 +364,14 @@ async def test_a_lost_order_is_refunded_and_large_amounts_need_a_person(shop: Sh
         await session.execute(
             text("UPDATE payments SET amount_cents = 50001 WHERE order_id = :order"), {"order": order.id}
         )
-    assert "person" in await line.refusal("offer_refund", order_id=order.id)
+    tool = line.agent.tool("offer_refund")
+    assert tool is not None
+    assert tool.read_back is not None
+    refunding = await tool.read_back(caller=line.caller, order_id=order.id)
+    assert isinstance(refunding, ReadBack)
+    refusal = line.agent.policy.refusal("offer_refund", level=1, now=datetime.now(UTC), read_back=refunding)
+    assert refusal is not None
+    assert "person" in refusal.reason
     async with shop.writing() as session:
         await session.execute(text("DELETE FROM payments WHERE order_id = :order"), {"order": order.id})
     assert "how that order was paid" in await line.refusal("offer_refund", order_id=order.id)

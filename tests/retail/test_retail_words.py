@@ -1,10 +1,8 @@
-"""Amounts, ids and questions, as they will be heard."""
+"""Amounts, days and names, as they will be heard."""
 
 from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from talkspurt.retail import words
 from talkspurt.retail.schema import OrderItem, PaymentMethod
@@ -53,37 +51,6 @@ def test_payment_methods_are_named_as_their_owner_knows_them() -> None:
 def test_names_keep_their_capital_abbreviations() -> None:
     assert words.item_name(item(0, "LED Light Bulb")) == "LED light bulb"
     assert words.item_name(item(0, "T-Shirt")) == "t-shirt"
-
-
-def test_a_short_return_is_read_back_in_full() -> None:
-    items = [item(0, "Headphones")]
-    assert words.return_question("W2378156", items, items, 90_00, method("gift_card", None, None)) == (
-        "Just to confirm: I'll return the headphones from order W 2 3 7 8 1 5 6 "
-        "and refund 90 dollars to your gift card. Shall I go ahead?"
-    )
-
-
-def test_a_long_return_says_how_much_of_the_order_it_is() -> None:
-    order = [item(n, name) for n, name in enumerate(["Smart Watch", *["Indoor Security Camera"] * 4])]
-    assert "all 5 items" in words.return_question("W2378156", order, order, 123_45, method())
-    assert "everything but the smart watch" in words.return_question("W2378156", order[1:], order, 123_45, method())
-    assert "3 of the 5 items" in words.return_question("W2378156", order[2:], order, 123_45, method())
-
-
-names = st.sampled_from(["Headphones", "Smart Watch", "Indoor Security Camera", "LED Light Bulb", "T-Shirt"])
-methods = st.builds(method, st.sampled_from(["credit_card", "paypal", "gift_card"]), st.sampled_from(["visa", None]))
-
-
-@given(st.lists(names, min_size=1, max_size=20), st.integers(1, 20), st.integers(1, 10**7), methods)
-def test_no_read_back_is_longer_than_a_caller_can_keep_in_mind(
-    order: list[str], chosen: int, cents: int, paid_by: PaymentMethod
-) -> None:
-    items = [item(position, name) for position, name in enumerate(order)]
-    question = words.return_question("W2378156", items[:chosen], items, cents, paid_by)
-    assert len(question.split()) <= words.READ_BACK_WORDS
-    assert question.endswith("Shall I go ahead?")
-    assert words.spoken_amount(cents) in question
-    assert len(words.refund_question("W2378156", cents, paid_by).split()) <= words.READ_BACK_WORDS
 
 
 @pytest.mark.parametrize("brand", ["amex", "Bancontact"])

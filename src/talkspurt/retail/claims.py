@@ -1,4 +1,4 @@
-"""What a customer may ask for: the shop's rules on returns and refunds.
+"""What a customer may have back: the shop's rules on cancellations, returns and refunds.
 
 Pure: an order in, a plan out, or a refusal the agent can say. The same rules run when the request
 is read back and again inside the transaction that carries it out.
@@ -6,15 +6,35 @@ is read back and again inside the transaction that carries it out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from talkspurt.agent import ToolError
 from talkspurt.retail.items import choose_items
-from talkspurt.retail.schema import Order, OrderItem, PaymentMethod, Status
-from talkspurt.retail.words import spoken_amount
+from talkspurt.retail.methods import GIFT_CARD, choose_method
+from talkspurt.retail.reasons import cancel_reason
+from talkspurt.retail.schema import Order, OrderItem, PaymentKind, PaymentMethod, Status
+from talkspurt.retail.words import short_method
 
-REFUND_LIMIT_CENTS: Final = 500_00
-"""Larger refunds are for a person to approve."""
+
+@dataclass(frozen=True, slots=True)
+class MoneyBack:
+    """An amount and the method it goes to."""
+
+    method: PaymentMethod
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPlan:
+    """An order to cancel, why, and what goes back."""
+
+    order: Order
+    reason: str
+    refunds: tuple[MoneyBack, ...]
+
+    @property
+    def cents(self) -> int:
+        """All that goes back."""
+        return sum(refund.cents for refund in self.refunds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,53 +49,108 @@ class ReturnPlan:
 
 @dataclass(frozen=True, slots=True)
 class RefundPlan:
-    """An amount that is due for an order, and where it goes."""
+    """Amounts that are due for an order."""
 
     order: Order
-    cents: int
-    method: PaymentMethod
+    refunds: tuple[MoneyBack, ...]
+
+    @property
+    def cents(self) -> int:
+        """All that is due."""
+        return sum(refund.cents for refund in self.refunds)
 
 
-def plan_return(order: Order, spoken_items: Sequence[str]) -> ReturnPlan:
-    """Plan the return of items named loosely. Raises `ToolError` when the order or the items do not allow it."""
-    match order.status:
-        case Status.DELIVERED:
-            pass
-        case Status.RETURN_REQUESTED:
-            raise ToolError("A return was already requested for that order.")
-        case _:
-            raise ToolError(f"That order is {order.status}. Only delivered orders can be returned.")
-    method = _original_method(order)
+def plan_cancel(order: Order, spoken_reason: str) -> CancelPlan:
+    """Plan the cancellation of a pending order. Raises `ToolError` when its status or the reason does not allow it."""
+    require_pending(order, "cancelled")
+    return CancelPlan(order, cancel_reason(spoken_reason), paid_with(order))
+
+
+def plan_return(
+    order: Order, spoken_items: Sequence[str], spoken_method: str = "", methods: Sequence[PaymentMethod] = ()
+) -> ReturnPlan:
+    """Plan the return of items named loosely, paid back to the original method (by default) or to a gift card.
+
+    `methods` are the customer's own. Raises `ToolError` when the order, the items or the method do not allow it.
+    """
+    require_delivered(order, "returned")
     items = tuple(choose_items(spoken_items, order.items))
+    original = paying_method(order)
+    method = choose_method(spoken_method, methods, original) if spoken_method.strip() else original
+    if method.id != original.id and method.kind != GIFT_CARD:
+        raise ToolError(
+            f"A refund goes to the {short_method(original)} that paid for the order, or to a gift card of yours."
+        )
     return ReturnPlan(order, items, sum(item.price_cents for item in items), method)
 
 
 def plan_refund(order: Order) -> RefundPlan:
-    """Plan the refund that is due for an order. Raises `ToolError` when none is, or a person must decide."""
-    if order.refund is not None:
-        raise ToolError("That order has already been refunded.")
+    """Plan the refund that is due for an order. Raises `ToolError` when none is."""
     match order.status:
         case Status.CANCELLED | Status.LOST:
-            cents = sum(payment.amount_cents for payment in order.payments)
+            paying_method(order)
+            refunds = paid_with(order)
+            if not refunds:
+                raise ToolError("That order has already been refunded.")
+        case Status.RETURN_REQUESTED if order.returned is not None and order.returned.refunded_at is not None:
+            raise ToolError("That order has already been refunded.")
         case Status.RETURN_REQUESTED if order.returned is not None and order.returned.received_at is not None:
             cents = sum(entry.item.price_cents for entry in order.returned.items)
+            refunds = (MoneyBack(order.returned.method, cents),)
         case Status.RETURN_REQUESTED:
             raise ToolError("The return hasn't reached us yet. The refund follows once it has.")
         case Status.DELIVERED:
             raise ToolError("That order was delivered. For a refund, the items have to be returned first.")
         case _:
             raise ToolError(f"That order is {order.status}, so there is nothing to refund yet.")
-    method = _original_method(order)
-    if cents <= 0:
-        raise ToolError("Nothing was paid for that order, so there is nothing to refund.")
-    if cents > REFUND_LIMIT_CENTS:
-        raise ToolError(
-            f"Refunds above {spoken_amount(REFUND_LIMIT_CENTS)} need a colleague. I can get a person to help."
-        )
-    return RefundPlan(order, cents, method)
+    return RefundPlan(order, refunds)
 
 
-def _original_method(order: Order) -> PaymentMethod:
-    if not order.payments:
-        raise ToolError("I can't see how that order was paid. A colleague has to look at it.")
-    return order.payments[0].method
+# ── what other rules need too ─────────────────────────────────────────────────────
+
+
+def require_pending(order: Order, done: str) -> None:
+    """Raises `ToolError` unless the order is pending and untouched; `done` is what was to be done to it."""
+    match order.status:
+        case Status.PENDING:
+            return
+        case Status.ITEMS_CHANGED:
+            raise ToolError(f"The items of that order have been changed already, so it can't be {done} any more.")
+        case Status.CANCELLED:
+            raise ToolError(f"That order is cancelled already, so it can't be {done}.")
+        case _:
+            raise ToolError(f"That order is {order.status}. Only pending orders can be {done}.")
+
+
+def require_delivered(order: Order, done: str) -> None:
+    """Raises `ToolError` unless the order was delivered and nothing of it is on its way back."""
+    match order.status:
+        case Status.DELIVERED:
+            return
+        case Status.RETURN_REQUESTED:
+            raise ToolError("A return was already requested for that order.")
+        case Status.EXCHANGE_REQUESTED:
+            raise ToolError("An exchange was already requested for that order.")
+        case _:
+            raise ToolError(f"That order is {order.status}. Only delivered orders can be {done}.")
+
+
+def paid_with(order: Order) -> tuple[MoneyBack, ...]:
+    """What each method has paid for the order and not been paid back, in the order in which they paid."""
+    methods: dict[str, PaymentMethod] = {}
+    cents: dict[str, int] = {}
+    for payment in order.payments:
+        sign = 1 if payment.kind is PaymentKind.PAYMENT else -1
+        methods.setdefault(payment.method_id, payment.method)
+        cents[payment.method_id] = cents.get(payment.method_id, 0) + sign * payment.amount_cents
+    return tuple(MoneyBack(methods[identity], left) for identity, left in cents.items() if left > 0)
+
+
+def paying_method(order: Order) -> PaymentMethod:
+    """The method that paid for the order, or most of it. Raises `ToolError` when the order does not say."""
+    paid = paid_with(order)
+    if paid:
+        return max(paid, key=lambda money: money.cents).method
+    if order.payments:
+        return order.payments[0].method
+    raise ToolError("I can't see how that order was paid. A colleague has to look at it.")

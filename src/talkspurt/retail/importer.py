@@ -8,12 +8,12 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from sqlalchemy import inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,13 +21,17 @@ from talkspurt.errors import ConfigurationError, TalkspurtError
 from talkspurt.retail import facts
 from talkspurt.retail.schema import (
     Address,
+    Exchange,
+    ExchangeItem,
     Order,
     OrderItem,
     Parcel,
     Payment,
+    PaymentKind,
     PaymentMethod,
     Product,
-    Refund,
+    Return,
+    ReturnItem,
     Row,
     Status,
     User,
@@ -35,6 +39,9 @@ from talkspurt.retail.schema import (
     add_rows,
 )
 from talkspurt.retail.shop import DATABASE_VARIABLE, DEFAULT_DATABASE, Shop
+
+_STATUSES: Final = {"pending (item modified)": Status.ITEMS_CHANGED, "pending (items modified)": Status.ITEMS_CHANGED}
+"""What tau2 calls a status that has another name here."""
 
 
 class _Variant(BaseModel):
@@ -83,6 +90,7 @@ class _User(BaseModel):
 
 class _Item(BaseModel):
     name: str
+    product_id: str
     item_id: str
     price: Decimal
     options: dict[str, str]
@@ -90,10 +98,11 @@ class _Item(BaseModel):
 
 class _Fulfillment(BaseModel):
     tracking_id: list[str]
+    item_ids: list[str] = []
 
 
 class _Transaction(BaseModel):
-    transaction_type: str
+    transaction_type: PaymentKind
     amount: Decimal
     payment_method_id: str
 
@@ -103,9 +112,16 @@ class _Order(BaseModel):
     user_id: str
     address: _Address
     items: list[_Item]
-    status: Status
+    status: Annotated[Status, BeforeValidator(lambda status: _STATUSES.get(status, status))]
     fulfillments: list[_Fulfillment]
     payment_history: list[_Transaction]
+    cancel_reason: str | None = None
+    return_items: list[str] | None = None
+    return_payment_method_id: str | None = None
+    exchange_items: list[str] | None = None
+    exchange_new_items: list[str] | None = None
+    exchange_payment_method_id: str | None = None
+    exchange_price_difference: Decimal | None = None
 
 
 class _Data(BaseModel):
@@ -200,27 +216,73 @@ def _order_rows(order: _Order, sequence: int) -> Iterator[Row]:
         address_id=f"order/{order_id}",
         status=order.status,
         expected_on=None,
+        cancel_reason=order.cancel_reason,
     )
-    for position, item in enumerate(order.items):
-        yield OrderItem(
+    items = [
+        OrderItem(
             id=f"{order_id}/{position}",
             order_id=order_id,
             position=position,
             variant_id=item.item_id,
+            product_id=item.product_id,
             name=item.name,
             options=item.options,
             price_cents=_cents(item.price),
         )
-    tracking = [number for fulfillment in order.fulfillments for number in fulfillment.tracking_id]
-    for position, number in enumerate(tracking):
-        yield Parcel(id=f"{order_id}/{position}", order_id=order_id, tracking=number)
+        for position, item in enumerate(order.items)
+    ]
+    yield from items
+    parcels = [(number, parcel.item_ids) for parcel in order.fulfillments for number in parcel.tracking_id]
+    for position, (number, contents) in enumerate(parcels):
+        yield Parcel(id=f"{order_id}/{position}", order_id=order_id, tracking=number, variant_ids=contents)
     for position, transaction in enumerate(order.payment_history):
-        cents = _cents(transaction.amount)
-        method_id = transaction.payment_method_id
-        if transaction.transaction_type == "refund":
-            yield Refund(order_id=order_id, method_id=method_id, amount_cents=cents, issued_at=None)
-        else:
-            yield Payment(id=f"{order_id}/{position}", order_id=order_id, method_id=method_id, amount_cents=cents)
+        yield Payment(
+            id=f"{order_id}/{position}",
+            order_id=order_id,
+            position=position,
+            kind=transaction.transaction_type,
+            method_id=transaction.payment_method_id,
+            amount_cents=_cents(transaction.amount),
+            made_at=None,
+        )
+    yield from _return_rows(order, order_id, items)
+    yield from _exchange_rows(order, order_id, items)
+
+
+def _return_rows(order: _Order, order_id: str, items: Sequence[OrderItem]) -> Iterator[Row]:
+    if order.return_items is None or order.return_payment_method_id is None:
+        return
+    method_id = order.return_payment_method_id
+    yield Return(order_id=order_id, method_id=method_id, requested_at=None, received_at=None, refunded_at=None)
+    for item in _named(order_id, order.return_items, items):
+        yield ReturnItem(order_item_id=item.id, order_id=order_id)
+
+
+def _exchange_rows(order: _Order, order_id: str, items: Sequence[OrderItem]) -> Iterator[Row]:
+    if order.exchange_items is None or order.exchange_payment_method_id is None:
+        return
+    yield Exchange(
+        order_id=order_id,
+        method_id=order.exchange_payment_method_id,
+        difference_cents=_cents(order.exchange_price_difference or Decimal(0)),
+        requested_at=None,
+    )
+    new_items = order.exchange_new_items or []
+    if len(new_items) != len(order.exchange_items):
+        raise ValueError(f"order {order_id} exchanges {len(order.exchange_items)} items for {len(new_items)}")
+    for item, new in zip(_named(order_id, order.exchange_items, items), new_items, strict=True):
+        yield ExchangeItem(order_item_id=item.id, order_id=order_id, new_variant_id=new)
+
+
+def _named(order_id: str, item_ids: Sequence[str], items: Sequence[OrderItem]) -> Iterator[OrderItem]:
+    """The order's items of these variants, each at most once."""
+    left = list(items)
+    for item_id in item_ids:
+        item = next((item for item in left if item.variant_id == item_id), None)
+        if item is None:
+            raise ValueError(f"order {order_id} has no item {item_id} that could go back")
+        left.remove(item)
+        yield item
 
 
 def _sequences(data: _Data) -> dict[str, int]:

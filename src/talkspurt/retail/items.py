@@ -1,4 +1,4 @@
-"""Which items of an order a caller means: "the headphones", "both", "everything but the watch".
+"""Which items of an order a caller means: "the headphones", "item 2", "both", "everything but the watch".
 
 Pure: spoken phrases and the order's items in, the chosen items out, or a refusal that asks a
 question. It never guesses: a phrase that fits two different items is asked about.
@@ -6,53 +6,87 @@ question. It never guesses: a phrase that fits two different items is asked abou
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
-from rapidfuzz import fuzz
-
-from talkspurt.agent import ToolError
+from talkspurt.agent import ToolError, spoken
+from talkspurt.retail.options import named_options, spoken_options, values_of
+from talkspurt.retail.phrases import alike, tokens
 from talkspurt.retail.schema import OrderItem
-from talkspurt.retail.words import item_name, listed
+from talkspurt.retail.variants import CHEAPEST, DEAREST
+from talkspurt.retail.words import either, item_name, listed
 
-_ALL = re.compile(r"^(?:all|everything|both|(?:the )?(?:whole|entire|complete|full) (?:order|thing|lot))\b")
-_EXCEPT = re.compile(r"\b(?:except(?: for)?|but(?: not)?|apart from|besides|without)\b")
-_AND = re.compile(r"\s*(?:[,;&]|\band\b|\bplus\b)\s*")
-_EMPTY = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the my that this those these them it one ones two three four five pair of please just only return "
-        "item items product products thing things from in order with is",
+_ALL: Final = re.compile(r"^(?:all|everything|both|(?:the )?(?:whole|entire|complete|full) (?:order|thing|lot))\b")
+_EXCEPT: Final = re.compile(r"\b(?:except(?: for)?|but(?: not)?|apart from|besides|without)\b")
+_AND: Final = re.compile(r"\s*(?:[,;&]|\band\b|\bplus\b)\s*")
+_EMPTY: Final = frozenset(
+    tokens(
+        "a an the my that this those these them it pair of please just only return exchange change cancel "
+        "item items product products thing things from in order with is some"
     )
 )
 """Words that tell no item from another."""
-_SIMILAR = 85.0
-"""Likeness of two words, in percent, from which a recognizer's spelling counts as the same word."""
+_PLACES: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
+_PLACE: Final = re.compile(rf"\b(?:the )?({'|'.join(_PLACES)})\b")
+_NUMBERED: Final = re.compile(r"^(?:the )?(?:item|number|position|line)(?: number)? ([a-z]+|\d)$")
+_COUNTED: Final = re.compile(r"^(?:all |the |my |both )*(two|three|four|five|\d)\b(?!\s*[-%])\s+(.+)$")
 
 
-def choose_items(spoken: Sequence[str], items: Sequence[OrderItem]) -> list[OrderItem]:
-    """The items meant by `spoken`, in the order's order. Raises `ToolError` when a phrase fits none, or several."""
-    phrases = [phrase.strip().lower() for phrase in spoken if phrase.strip()]
-    if not phrases:
-        raise ToolError(f"Which item would you like to return? {_contents(items)}")
-    chosen: set[str] = set()
-    for phrase in phrases:
-        chosen |= _meant(phrase, items, chosen)
-    if not chosen:
-        raise ToolError(f"That leaves nothing to return. {_contents(items)}")
+def choose_items(spoken_items: Sequence[str], items: Sequence[OrderItem]) -> list[OrderItem]:
+    """The items meant, in the order's order. Raises `ToolError` when a phrase fits none, or several."""
+    chosen = {item.id for group in choose_each(spoken_items, items) for item in group}
     return [item for item in items if item.id in chosen]
 
 
+def choose_each(spoken_items: Sequence[str], items: Sequence[OrderItem]) -> list[list[OrderItem]]:
+    """The items meant by each phrase by itself. Raises `ToolError` when a phrase fits none, or several."""
+    phrases = [phrase.strip().lower() for phrase in spoken_items if phrase.strip()]
+    if not phrases:
+        raise ToolError(f"Which item do you mean? {_contents(items)}")
+    taken: set[str] = set()
+    groups = []
+    for phrase in phrases:
+        meant = _meant(phrase, items, taken)
+        if not meant:
+            raise ToolError(f"That leaves no item. {_contents(items)}")
+        taken |= meant
+        groups.append([item for item in items if item.id in meant])
+    return groups
+
+
 def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]:
-    by_id = [item.id for item in items if phrase in (item.id.lower(), item.variant_id.lower())]
-    if by_id:
-        return {next((identity for identity in by_id if identity not in taken), by_id[0])}
+    identity = _by_number(phrase, items, taken)
+    if identity is not None:
+        return {identity}
     if every := _ALL.match(phrase):
         return _all_but(phrase[every.end() :], every.group(), items)
+    if counted := _COUNTED.match(phrase):
+        fitting = _best(counted.group(2), items)
+        if [str(len(fitting))] == list(spoken.numbers(counted.group(1))):
+            return {item.id for item in fitting}
     meant: set[str] = set()
-    for part in filter(_words, _AND.split(phrase)):
+    parts = [part for part in _AND.split(phrase) if _words(part)]
+    if len(parts) > 1 and _is_one(phrase, parts, items):
+        parts = [phrase]
+    for part in parts:
         meant.add(_one(_best(part, items), items, taken | meant))
     if not meant:
         raise ToolError(f"I don't see that in the order. {_contents(items)}")
     return meant
+
+
+def _by_number(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> str | None:
+    """The item whose id, variant or place in the order was given."""
+    numbers = set(spoken.identifiers(phrase, r"\d{10}"))
+    by_id = [
+        item.id for item in items if phrase in (item.id.lower(), item.variant_id.lower()) or item.variant_id in numbers
+    ]
+    if by_id:
+        return next((identity for identity in by_id if identity not in taken), by_id[0])
+    if numbered := _NUMBERED.match(phrase):
+        place = spoken.numbers(numbered.group(1))
+        if len(place) == 1 and 1 <= int(place[0]) <= len(items):
+            return items[int(place[0]) - 1].id
+    return None
 
 
 def _all_but(rest: str, said: str, items: Sequence[OrderItem]) -> set[str]:
@@ -72,23 +106,64 @@ def _all_but(rest: str, said: str, items: Sequence[OrderItem]) -> set[str]:
 
 def _best(phrase: str, items: Sequence[OrderItem]) -> list[OrderItem]:
     """The items that fit the phrase best; none when none fits."""
-    words = _words(phrase)
-    scored = [(score, item) for item in items if (score := _score(words, item))]
-    best = max((score for score, _ in scored), default=0)
-    return [item for score, item in scored if score == best]
+    cheapest, dearest, place = CHEAPEST.search(phrase), DEAREST.search(phrase), _PLACE.search(phrase)
+    plain = _PLACE.sub(" ", DEAREST.sub(" ", CHEAPEST.sub(" ", phrase)))
+    words = _words(plain)
+    if not words and (cheapest or dearest or place):
+        fitting = list(items)
+    else:
+        scored = [(score, item) for item in items if (score := _score(plain, words, item, items))]
+        best = max((score for score, _ in scored), default=0)
+        fitting = [item for score, item in scored if score == best]
+    if fitting and (cheapest or dearest):
+        price = (min if cheapest else max)(item.price_cents for item in fitting)
+        fitting = [item for item in fitting if item.price_cents == price]
+    if place and len(fitting) > 1:
+        at = _PLACES[place.group(1)]
+        fitting = [fitting[at - 1 if at > 0 else at]] if at <= len(fitting) else fitting
+    return fitting
 
 
-def _score(words: Sequence[str], item: OrderItem) -> int:
+def _score(phrase: str, words: Sequence[str], item: OrderItem, items: Sequence[OrderItem]) -> int:
     """How well an item fits; 0 unless its noun was said, or every word fits its name or options."""
     name = _words(item.name)
-    options = _words(" ".join(str(value) for value in item.options.values()))
-    if words and _alike("".join(words), "".join(name)):
+    if words and alike("".join(words), "".join(name)):
         return 2 * max(len(words), len(name))
-    in_name = [word for word in words if any(_alike(word, known) for known in name)]
-    in_options = [word for word in words if word not in in_name and any(_alike(word, known) for known in options)]
-    noun_said = any(_alike(word, name[-1]) for word in words)
+    in_name = [word for word in words if any(alike(word, known) for known in name)]
+    spelled = _words(" ".join(item.options.values())) + _words(" ".join(item.options))
+    in_options = [word for word in words if word not in in_name and any(alike(word, known) for known in spelled)]
+    noun_said = any(alike(word, name[-1]) for word in words) or "".join(name) in "".join(words)
     all_fit = len(in_name) + len(in_options) == len(words)
-    return 2 * len(in_name) + len(in_options) if noun_said or all_fit else 0
+    if not (noun_said or all_fit):
+        return 0
+    return 2 * len(in_name) + len(in_options) + _options_score(phrase, item, items)
+
+
+def _options_score(phrase: str, item: OrderItem, items: Sequence[OrderItem]) -> int:
+    """How many of the options named are this item's, among the order's items of its product; below 0 for others'."""
+    alike_items = [other.options for other in items if other.product_id == item.product_id]
+    if len(alike_items) == 1:
+        return 0
+    try:
+        named = named_options(phrase, alike_items)
+    except ToolError:
+        return 0
+    return sum(3 if item.options.get(option) in values else -3 for option, values in named.items())
+
+
+def _is_one(phrase: str, parts: Sequence[str], items: Sequence[OrderItem]) -> bool:
+    """Whether a list names one item and how it looks ("the fifteen inch, silver laptop"), not several."""
+    fitting = _best(phrase, items)
+    if len(fitting) != 1 or sum(_noun_said(part, items) for part in parts) != 1:
+        return False
+    looks = _words(" ".join(fitting[0].options.values()))
+    described = [word for part in parts if not _noun_said(part, items) for word in _words(part)]
+    return all(any(alike(word, known) for known in looks) for word in described)
+
+
+def _noun_said(phrase: str, items: Sequence[OrderItem]) -> bool:
+    """Whether a phrase names a kind of item, not only how it looks."""
+    return any(alike(word, _words(item.name)[-1]) for word in _words(phrase) for item in items)
 
 
 def _one(fitting: Sequence[OrderItem], items: Sequence[OrderItem], taken: set[str]) -> str:
@@ -101,14 +176,14 @@ def _one(fitting: Sequence[OrderItem], items: Sequence[OrderItem], taken: set[st
 
 def _told_apart(fitting: Sequence[OrderItem]) -> str:
     """The choice in words, by the first option that differs: "the blue headphones or the black headphones"."""
-    if len({item.name for item in fitting}) == 1:
-        for option in fitting[0].options:
-            values = [str(item.options.get(option, "")) for item in fitting]
-            if len(set(values)) == len(values):
-                return " or ".join(
-                    f"the {value} {item_name(item)}" for value, item in zip(values, fitting, strict=True)
-                )
-    return " or ".join(dict.fromkeys(f"the {item_name(item)}" for item in fitting))
+    if len({item.name for item in fitting}) > 1:
+        return either(list(dict.fromkeys(f"the {item_name(item)}" for item in fitting)))
+    for option in fitting[0].options:
+        values = [item.options.get(option, "") for item in fitting]
+        if len(set(values)) == len(values):
+            return either([f"the {value} {item_name(item)}" for value, item in zip(values, fitting, strict=True)])
+    telling = [option for option, kinds in values_of([item.options for item in fitting]).items() if len(kinds) > 1]
+    return either([f"the {item_name(item)} in {spoken_options(item.options, telling)}" for item in fitting])
 
 
 def _contents(items: Sequence[OrderItem]) -> str:
@@ -116,18 +191,4 @@ def _contents(items: Sequence[OrderItem]) -> str:
 
 
 def _words(text: str) -> list[str]:
-    words = re.findall(r"[a-z0-9]+", text.lower().replace("-", ""))
-    return [_singular(word) for word in words if word not in _EMPTY]
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-
-
-def _alike(word: str, known: str) -> bool:
-    """Whether a recognizer may have meant `known`: the same, a longer or shorter form, or a likely misspelling."""
-    if word == known:
-        return True
-    if min(len(word), len(known)) < 4:
-        return False
-    return word.startswith(known) or known.startswith(word) or fuzz.ratio(word, known) >= _SIMILAR
+    return [word for word in tokens(re.sub(r"(?<=[a-z])-(?=[a-z])", "", text.lower())) if word not in _EMPTY]

@@ -3,9 +3,9 @@
 No randomness: everything follows from lists and arithmetic, so that examples in the documentation
 and simulated calls can name orders. Only expected days depend on `today`.
 
-Worth knowing by heart: Maya Collins, ZIP 60614, maya.collins@example.com, pays by a Visa ending 4821.
-W2378156 was delivered (wireless headphones, a desk lamp), W5540917 is on its way, W9013362 was
-cancelled and waits for its refund.
+Worth knowing by heart: Maya Collins, ZIP 60614, maya.collins@example.com, pays by a Visa ending 4821
+and has a gift card with 150 dollars. W2378156 was delivered (wireless headphones, a desk lamp), W5540917 is
+on its way, W9013362 was cancelled and waits for its refund, W7704128 is pending (a yoga mat, a backpack).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,9 +20,9 @@ from talkspurt.retail.schema import (
     OrderItem,
     Parcel,
     Payment,
+    PaymentKind,
     PaymentMethod,
     Product,
-    Refund,
     Return,
     ReturnItem,
     Row,
@@ -98,6 +98,7 @@ _SHOWN: Final[tuple[tuple[str, int, Status, tuple[int, ...]], ...]] = (
     ("W2378156", 0, Status.DELIVERED, (0, 1)),
     ("W5540917", 0, Status.SHIPPED, (2,)),
     ("W9013362", 0, Status.CANCELLED, (6,)),
+    ("W7704128", 0, Status.PENDING, (4, 5)),
 )
 """Orders that documentation and simulated calls name: id, customer, status, products."""
 _TRAVEL_DAYS: Final = {Status.PENDING: 4, Status.PROCESSED: 3, Status.SHIPPED: 1}
@@ -146,7 +147,19 @@ def _customer(number: int) -> list[Row]:
         email=f"{first}.{last}@example.com".lower(),
         address_id=address.id,
     )
-    return [address, user, _method(number)]
+    methods = [_method(number)]
+    if methods[0].kind == "credit_card":
+        methods.append(
+            PaymentMethod(
+                id=f"gift/{account}",
+                user_id=account,
+                kind="gift_card",
+                brand=None,
+                last_four=None,
+                balance_cents=15_000 - 250 * number,
+            )
+        )
+    return [address, user, *methods]
 
 
 def _method(number: int) -> PaymentMethod:
@@ -176,6 +189,7 @@ def _order(sequence: int, today: date) -> list[Row]:
             order_id=order_id,
             position=position,
             variant_id=_variant_id(product, variant),
+            product_id=_product_id(product),
             name=PRODUCTS[product][0],
             options=PRODUCTS[product][1][variant][0],
             price_cents=PRODUCTS[product][1][variant][1],
@@ -191,21 +205,58 @@ def _order(sequence: int, today: date) -> list[Row]:
             address_id=f"home/{account}",
             status=status,
             expected_on=None if travel is None else today + timedelta(days=travel + sequence % 3),
+            cancel_reason="no longer needed" if status is Status.CANCELLED else None,
         ),
         *items,
-        Payment(id=f"{order_id}/0", order_id=order_id, method_id=method_id, amount_cents=paid),
+        _payment(
+            order_id,
+            0,
+            PaymentKind.PAYMENT,
+            method_id=method_id,
+            amount_cents=paid,
+            made_at=midnight - timedelta(days=9),
+        ),
     ]
     if status not in (Status.PENDING, Status.PROCESSED, Status.CANCELLED):
-        rows.append(Parcel(id=f"{order_id}/0", order_id=order_id, tracking=f"{8_430_000_000 + 7_919_113 * sequence}"))
+        rows.append(
+            Parcel(
+                id=f"{order_id}/0",
+                order_id=order_id,
+                tracking=f"{8_430_000_000 + 7_919_113 * sequence}",
+                variant_ids=[item.variant_id for item in items],
+            )
+        )
     if status is Status.RETURN_REQUESTED:
         # The first item is on its way back, and in every other case has arrived.
         received = midnight - timedelta(days=1) if sequence % 2 else None
-        rows.append(Return(order_id=order_id, requested_at=midnight - timedelta(days=6), received_at=received))
+        rows.append(
+            Return(
+                order_id=order_id,
+                method_id=method_id,
+                requested_at=midnight - timedelta(days=6),
+                received_at=received,
+                refunded_at=None,
+            )
+        )
         rows.append(ReturnItem(order_item_id=items[0].id, order_id=order_id))
     if status is Status.CANCELLED and sequence % 2:
         issued = midnight - timedelta(days=2)
-        rows.append(Refund(order_id=order_id, method_id=method_id, amount_cents=paid, issued_at=issued))
+        rows.append(_payment(order_id, 1, PaymentKind.REFUND, method_id=method_id, amount_cents=paid, made_at=issued))
     return rows
+
+
+def _payment(
+    order_id: str, position: int, kind: PaymentKind, *, method_id: str, amount_cents: int, made_at: datetime
+) -> Payment:
+    return Payment(
+        id=f"{order_id}/{position}",
+        order_id=order_id,
+        position=position,
+        kind=kind,
+        method_id=method_id,
+        amount_cents=amount_cents,
+        made_at=made_at,
+    )
 
 
 def _outline(sequence: int) -> tuple[str, int, Status, tuple[int, ...]]:

@@ -1,45 +1,32 @@
-"""The shop's database: what can be looked up and what can be done, each in one transaction.
+"""The shop's database: opening it, and transactions on it.
 
-Not a word about calls or models: accounts and order numbers come in, rows go out. Rules on what a
-customer may do are in `claims`; here they run inside the transaction that acts on them, so that
-two calls that ask for the same thing at once get it once.
+Not a word about calls or models: accounts and order numbers come in, rows go out. What a customer may do is in
+`claims` and `changes`, how it is done in `bookings`; both run inside one transaction, so that two calls that ask for
+the same thing at once get it once.
 
 SQLite (default) and PostgreSQL. On SQLite a write takes the lock when it begins (`BEGIN IMMEDIATE`)
 and survives a loss of power once committed (WAL, `synchronous=FULL`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, event, func, select, update
+from sqlalchemy import Connection, event, func, inspect, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from talkspurt.agent import ToolError
+from talkspurt.agent import Effect
+from talkspurt.agent.once import once, settle
 from talkspurt.errors import ConfigurationError, StoreError
-from talkspurt.retail.claims import RefundPlan, ReturnPlan, plan_refund, plan_return
-from talkspurt.retail.schema import (
-    Address,
-    Callback,
-    Order,
-    PaymentMethod,
-    Refund,
-    Return,
-    ReturnItem,
-    Row,
-    Status,
-    User,
-)
+from talkspurt.retail.schema import Address, Callback, Order, Product, Row, User, Variant
 from talkspurt.retail.seed import seed_shop
 
 DATABASE_VARIABLE: Final = "TALKSPURT_RETAIL_DATABASE"
 DEFAULT_DATABASE: Final = "sqlite+aiosqlite:///retail.db"
-NOT_YOURS: Final = "I can't find that order on your account."
-"""The same for orders that do not exist and for those of others."""
 
 
 class Shop:
@@ -72,10 +59,13 @@ class Shop:
         """
         try:
             async with self._engine.execution_options(shop_writes=True).begin() as connection:
-                await connection.run_sync(Row.metadata.create_all)
+                await connection.run_sync(_create_tables)
             async with self.writing() as session:
                 if seeded and await session.scalar(select(func.count()).select_from(User)) == 0:
                     await seed_shop(session, today=local_day())
+        except StoreError:
+            await self._engine.dispose()
+            raise
         except (SQLAlchemyError, OSError) as error:
             await self._engine.dispose()
             cause = getattr(error, "orig", None) or error
@@ -110,19 +100,15 @@ class Shop:
         async with self.reading() as session:
             return (await session.scalars(query)).all()
 
-    async def order(self, account: str, order_id: str) -> Order:
-        """An order of `account`. Raises `ToolError` for any other."""
+    async def products(self) -> Sequence[Product]:
+        """Everything the shop sells, by name, with its variants."""
         async with self.reading() as session:
-            return await _own_order(session, account, order_id)
+            return (await session.scalars(select(Product).order_by(Product.name))).all()
 
-    async def user(self, account: str) -> tuple[User, Sequence[Order]]:
-        """A customer and their orders, oldest first. Raises `ToolError` when the account is gone."""
+    async def variant(self, variant_id: str) -> Variant | None:
+        """The variant of that number, with its product."""
         async with self.reading() as session:
-            user = await session.get(User, account)
-            if user is None:
-                raise ToolError("I can't find your account.")
-            orders = await session.scalars(select(Order).where(Order.user_id == account).order_by(Order.sequence))
-            return user, orders.all()
+            return await session.get(Variant, variant_id)
 
     async def identify(
         self, *, order_id: str | None, zip_code: str | None, name: str | None, email: str | None
@@ -147,48 +133,28 @@ class Shop:
             found = (await session.scalars(query.limit(2))).all()
         return found[0] if len(found) == 1 else None
 
+    async def tried(self, *, order_id: str | None, email: str | None) -> str | None:
+        """The account that somebody tried to be, by the fact that names one: an e-mail or an order number."""
+        if email is not None:
+            query = select(User.id).where(User.email == email)
+        elif order_id is not None:
+            query = select(Order.user_id).where(Order.id == order_id)
+        else:
+            return None
+        async with self.reading() as session:
+            return await session.scalar(query)
+
     # ── doing ─────────────────────────────────────────────────────────────────────
 
-    async def request_return(self, account: str, order_id: str, spoken_items: Sequence[str]) -> ReturnPlan:
-        """Request the return of items of a delivered order, once per order. Raises `ToolError`."""
+    async def once(self, effect: Effect, change: Callable[[AsyncSession], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Make a change and note it under the effect's key, in one commit; a second time returns the first result."""
         async with self.writing() as session:
-            plan = plan_return(await _own_order(session, account, order_id), spoken_items)
-            # The condition decides between two transactions that both saw the order as delivered.
-            changed = await session.execute(
-                update(Order)
-                .where(Order.id == plan.order.id, Order.status == Status.DELIVERED)
-                .values(status=Status.RETURN_REQUESTED)
-                .returning(Order.id)
-            )
-            if changed.first() is None:
-                raise ToolError("A return was already requested for that order.")
-            session.add(Return(order_id=plan.order.id, requested_at=datetime.now(UTC), received_at=None))
-            await session.flush()
-            session.add_all(ReturnItem(order_item_id=item.id, order_id=plan.order.id) for item in plan.items)
-        return plan
+            return await once(session, effect, lambda: change(session))
 
-    async def issue_refund(self, account: str, order_id: str) -> RefundPlan:
-        """Refund what is due for an order to the method that paid for it, once. Raises `ToolError`."""
-        try:
-            async with self.writing() as session:
-                plan = plan_refund(await _own_order(session, account, order_id))
-                session.add(
-                    Refund(
-                        order_id=plan.order.id,
-                        method_id=plan.method.id,
-                        amount_cents=plan.cents,
-                        issued_at=datetime.now(UTC),
-                    )
-                )
-                await session.flush()
-                await session.execute(
-                    update(PaymentMethod)
-                    .where(PaymentMethod.id == plan.method.id, PaymentMethod.balance_cents.is_not(None))
-                    .values(balance_cents=PaymentMethod.balance_cents + plan.cents)
-                )
-        except IntegrityError:
-            raise ToolError("That order has already been refunded.") from None
-        return plan
+    async def settle(self, key: str) -> dict[str, Any] | None:
+        """What came of an effect; None when nothing did, and then nothing ever will."""
+        async with self.writing() as session:
+            return await settle(session, key)
 
     async def record_callback(self, *, call_id: str, number: str, account: str | None, reason: str) -> None:
         """Note that somebody wants to be called back; again in the same call only updates the reason."""
@@ -203,11 +169,20 @@ def local_day() -> date:
     return datetime.now().astimezone().date()
 
 
-async def _own_order(session: AsyncSession, account: str, order_id: str) -> Order:
-    order = await session.scalar(select(Order).where(Order.id == order_id, Order.user_id == account))
-    if order is None:
-        raise ToolError(NOT_YOURS)
-    return order
+def _create_tables(connection: Connection) -> None:
+    """Create what is missing. Raises `StoreError` for tables of an earlier version, which lack columns."""
+    Row.metadata.create_all(connection)
+    found = inspect(connection)
+    for table in Row.metadata.sorted_tables:
+        lacking = {column.name for column in table.columns} - {
+            column["name"] for column in found.get_columns(table.name)
+        }
+        if lacking:
+            raise StoreError(
+                f"the shop's database is of an earlier version: its table {table.name} lacks "
+                f"{', '.join(sorted(lacking))}; name a new one in {DATABASE_VARIABLE}, "
+                "or delete it if it holds only the made-up shop"
+            )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

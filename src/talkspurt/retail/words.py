@@ -5,14 +5,10 @@ stand say them out ("89 dollars and 99 cents"), because synthesizers read "$89.9
 eighty-nine point nine nine".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 
-from talkspurt.agent import ToolError
 from talkspurt.retail.schema import OrderItem, PaymentMethod
-
-READ_BACK_WORDS = 30
-"""Longest read-back: about ten seconds, after which callers forget how it began."""
 
 _BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "discover": "Discover"}
 
@@ -41,6 +37,11 @@ def spelled(text: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a row: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def either(names: Sequence[str]) -> str:
+    """Names to choose from: "a, b or c"."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def short_method(method: PaymentMethod) -> str:
@@ -75,50 +76,10 @@ def day(expected: date, today: date) -> str:
 
 
 def item_name(item: OrderItem) -> str:
-    """The name as it stands within a sentence: "wireless earbuds", "LED light bulb"."""
-    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in item.name.split())
+    """The item's name as it stands within a sentence."""
+    return common_name(item.name)
 
 
-def return_question(
-    order_id: str, chosen: Sequence[OrderItem], everything: Sequence[OrderItem], cents: int, method: PaymentMethod
-) -> str:
-    """Ask for a yes to a return, in at most `READ_BACK_WORDS` words; says less of the items only when it must."""
-    amount = spoken_amount(cents)
-    for items in _item_phrases(chosen, everything):
-        for sentence in (
-            f"Just to confirm: I'll return {items} from order {spelled(order_id)} "
-            f"and refund {amount} to your {full_method(method)}. Shall I go ahead?",
-            f"I'll return {items} from order {spelled(order_id)} "
-            f"and refund {amount} to your {full_method(method)}. Shall I go ahead?",
-            f"I'll return {items} from order {spelled(order_id)} "
-            f"and refund {amount} to your {short_method(method)}. Shall I go ahead?",
-            f"I'll return {items} from the order ending {spelled(order_id[-4:])} "
-            f"and refund {amount} to your {short_method(method)}. Shall I go ahead?",
-        ):
-            if len(sentence.split()) <= READ_BACK_WORDS:
-                return sentence
-    raise ToolError("That return is too long to read back. A colleague can set it up.")
-
-
-def refund_question(order_id: str, cents: int, method: PaymentMethod) -> str:
-    """Ask for a yes to a refund, in at most `READ_BACK_WORDS` words."""
-    what = f"refund {spoken_amount(cents)} for order {spelled(order_id)}"
-    for sentence in (
-        f"Just to confirm: I'll {what} to your {full_method(method)}. Shall I go ahead?",
-        f"I'll {what} to your {full_method(method)}. Shall I go ahead?",
-    ):
-        if len(sentence.split()) <= READ_BACK_WORDS:
-            return sentence
-    return f"I'll {what} to your {short_method(method)}. Shall I go ahead?"
-
-
-def _item_phrases(chosen: Sequence[OrderItem], everything: Sequence[OrderItem]) -> Iterator[str]:
-    """The chosen items in words, most telling first."""
-    yield f"the {listed([item_name(item) for item in chosen])}"
-    chosen_ids = {item.id for item in chosen}
-    rest = [item_name(item) for item in everything if item.id not in chosen_ids]
-    if not rest:
-        yield f"all {len(everything)} items"
-    elif len(rest) == 1:
-        yield f"everything but the {rest[0]}"
-    yield f"{len(chosen)} of the {len(everything)} items"
+def common_name(name: str) -> str:
+    """A product's name as it stands within a sentence: "wireless earbuds", "LED light bulb"."""
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in name.split())

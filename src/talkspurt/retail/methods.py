@@ -1,0 +1,102 @@
+"""Which of a customer's own payment methods a caller means: "my PayPal", "the card ending 1234", "the original one".
+
+Pure: only methods of the verified customer come in, so no words can lead to anybody else's. A number that fits none
+of them is refused, however well the rest fits.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from talkspurt.agent import ToolError, spoken
+from talkspurt.retail.schema import PaymentMethod
+from talkspurt.retail.words import full_method, listed
+
+GIFT_CARD: Final = "gift_card"
+_GIFT: Final = re.compile(r"\bgift(?:\s|-|_)?cards?\b|\bgift\b|\bvouchers?\b|\bstore credit\b|\bgc\b")
+_PAYPAL: Final = re.compile(r"\bpay\s?pal\b")
+_CARD: Final = re.compile(r"\b(?:credit|debit|bank)?\s?cards?\b|\bcredit\b|\bdebit\b")
+_BRANDS: Final = {
+    "visa": re.compile(r"\bvisa\b"),
+    "mastercard": re.compile(r"\bmaster\s?card\b"),
+    "amex": re.compile(r"\bamex\b|\bamerican express\b"),
+    "discover": re.compile(r"\bdiscover\b"),
+}
+_ORIGINAL: Final = re.compile(
+    r"\boriginal\w*\b|\bsame\b|\bpaid\b|\bused (?:to pay|for|before)\b|\bback to (?:where|how)\b|\bit came from\b"
+)
+_OTHER: Final = re.compile(r"\bother\b|\bdifferent\b|\belse\b")
+
+
+def choose_method(said: str, methods: Sequence[PaymentMethod], original: PaymentMethod | None = None) -> PaymentMethod:
+    """The method meant. `original` is the one that paid the order. Raises `ToolError` for none, or several."""
+    text = " ".join(said.lower().replace("’", "'").split())
+    if not methods:
+        raise ToolError("There is no payment method on your account. A colleague has to look at it.")
+    for method in methods:
+        if text == method.id.lower():
+            return method
+    fitting = _fitting(text, methods, original)
+    if fitting is None:
+        if len(methods) == 1:
+            return methods[0]
+        raise ToolError(f"Which payment method would you like: {_either(methods)}?")
+    if not fitting:
+        raise ToolError(f"I don't see that payment method on your account. There is {_named(methods)}.")
+    if len(fitting) > 1:
+        raise ToolError(f"Which one do you mean: {_either(fitting)}?")
+    return fitting[0]
+
+
+def _fitting(text: str, methods: Sequence[PaymentMethod], original: PaymentMethod | None) -> list[PaymentMethod] | None:
+    """The methods that everything said is true of; None when nothing was said that tells methods apart."""
+    kept = list(methods)
+    told = False
+    kind = _kind(text)
+    if kind is not None:
+        told = True
+        kept = [method for method in kept if method.kind == kind]
+    brands = [brand for brand, pattern in _BRANDS.items() if pattern.search(text)]
+    if brands:
+        told = True
+        kept = [method for method in kept if (method.brand or "").lower() in brands]
+    number = re.sub(r"\D", "", spoken.digits(text))
+    if len(number) >= 2:
+        told = True
+        kept = [method for method in kept if _has_number(method, number)]
+    if _OTHER.search(text) and original is not None:
+        told = True
+        kept = [method for method in kept if method.id != original.id]
+    elif _ORIGINAL.search(text) and (original is None or not told or len(kept) > 1):
+        told = True
+        kept = [method for method in kept if original is not None and method.id == original.id]
+    return kept if told else (None if not text or _says_nothing(text) else [])
+
+
+def _kind(text: str) -> str | None:
+    """The kind that was named; a gift card is no credit card."""
+    if _PAYPAL.search(text):
+        return "paypal"
+    if _GIFT.search(text):
+        return GIFT_CARD
+    if _CARD.search(text) or any(pattern.search(text) for pattern in _BRANDS.values()):
+        return "credit_card"
+    return None
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether these are words that leave the choice open ("any", "whatever")."""
+    return bool(re.search(r"\b(?:any|whatever|whichever|don't mind|not care|don't care|you choose|default)\b", text))
+
+
+def _has_number(method: PaymentMethod, number: str) -> bool:
+    ending = method.last_four or ""
+    return number in (ending, method.id.rpartition("_")[2]) or (len(number) < 4 and ending.endswith(number))
+
+
+def _named(methods: Sequence[PaymentMethod]) -> str:
+    return listed([f"your {full_method(method)}" for method in methods])
+
+
+def _either(methods: Sequence[PaymentMethod]) -> str:
+    return " or ".join(f"your {full_method(method)}" for method in methods)

@@ -1,0 +1,140 @@
+"""What callers hear before they agree: everything that will be done, in words they can keep in mind."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from talkspurt.agent import ToolError
+from talkspurt.retail import read_backs
+from talkspurt.retail.addresses import Place
+from talkspurt.retail.changes import PaymentPlan, Swap, SwapPlan
+from talkspurt.retail.claims import CancelPlan, MoneyBack, RefundPlan, ReturnPlan
+from talkspurt.retail.schema import Order, OrderItem, PaymentMethod, Status, User, Variant
+from talkspurt.retail.words import spoken_amount
+
+
+def method(kind: str = "credit_card", brand: str | None = "visa", last_four: str | None = "1234") -> PaymentMethod:
+    return PaymentMethod(id=kind, user_id="u", kind=kind, brand=brand, last_four=last_four, balance_cents=None)
+
+
+def item(position: int, name: str, **options: str) -> OrderItem:
+    return OrderItem(
+        id=str(position),
+        variant_id=str(position),
+        product_id=name,
+        position=position,
+        name=name,
+        options=options,
+        price_cents=10_00,
+    )
+
+
+def order(*items: OrderItem, status: Status = Status.DELIVERED) -> Order:
+    return Order(id="W2378156", status=status, items=list(items))
+
+
+GIFT = method("gift_card", None, None)
+
+
+def returning(items: list[OrderItem], everything: list[OrderItem], cents: int, paid_by: PaymentMethod) -> str:
+    return read_backs.returning(ReturnPlan(order(*everything), tuple(items), cents, paid_by)).words
+
+
+def test_a_short_return_is_read_back_in_full() -> None:
+    items = [item(0, "Headphones")]
+    assert returning(items, items, 90_00, GIFT) == (
+        "Just to confirm: I'll return the headphones from order W 2 3 7 8 1 5 6 "
+        "and refund 90 dollars to your gift card. Shall I go ahead?"
+    )
+
+
+def test_a_long_return_says_how_much_of_the_order_it_is() -> None:
+    everything = [item(n, name) for n, name in enumerate(["Smart Watch", *["Indoor Security Camera"] * 9])]
+    assert "all 10 items" in returning(everything, everything, 123_45, method())
+    assert "everything but the smart watch" in returning(everything[1:], everything, 123_45, method())
+    assert "8 of the 10 items" in returning(everything[2:], everything, 123_45, method())
+
+
+def test_a_return_of_several_items_names_them() -> None:
+    everything = [item(n, name) for n, name in enumerate(["Smart Watch", "Desk Lamp", "Garden Hose", "Grill"])]
+    question = returning(everything[:3], everything, 123_45, method())
+    assert "the smart watch, desk lamp and garden hose" in question
+
+
+def test_of_two_of_a_kind_it_is_said_which_goes_back() -> None:
+    tablets = [item(0, "Tablet", color="gold", storage="64GB"), item(1, "Tablet", color="black", storage="64GB")]
+    assert "the tablet in black from" in returning(tablets[1:], tablets, 10_00, GIFT)
+
+
+names = st.sampled_from(["Headphones", "Smart Watch", "Indoor Security Camera", "LED Light Bulb", "T-Shirt"])
+methods = st.builds(method, st.sampled_from(["credit_card", "paypal", "gift_card"]), st.sampled_from(["visa", None]))
+
+
+@given(st.lists(names, min_size=1, max_size=20), st.integers(1, 20), st.integers(1, 10**7), methods)
+def test_no_return_is_longer_than_a_caller_can_keep_in_mind(
+    ordered: list[str], chosen: int, cents: int, paid_by: PaymentMethod
+) -> None:
+    items = [item(position, name) for position, name in enumerate(ordered)]
+    question = returning(items[:chosen], items, cents, paid_by)
+    assert len(question.split()) <= read_backs.NAMED_WORDS
+    assert question.endswith("Shall I go ahead?")
+    assert spoken_amount(cents) in question
+    refund = read_backs.refunding(RefundPlan(order(), (MoneyBack(paid_by, cents),)))
+    assert len(refund.words.split()) <= read_backs.READ_BACK_WORDS
+    assert refund.amount_cents == cents
+
+
+def test_a_cancellation_tells_order_reason_and_money() -> None:
+    plan = CancelPlan(order(status=Status.PENDING), "ordered by mistake", (MoneyBack(GIFT, 12_50),))
+    read_back = read_backs.cancellation(plan)
+    assert read_back.words == (
+        "I'll cancel order W 2 3 7 8 1 5 6, ordered by mistake, "
+        "and refund 12 dollars and 50 cents to your gift card. Shall I go ahead?"
+    )
+    assert (read_back.amount_cents, read_back.status, dict(read_back.facts)) == (
+        12_50,
+        "pending",
+        {"reason": "ordered by mistake"},
+    )
+
+
+def swap(new_cents: int, **options: str) -> SwapPlan:
+    old = item(0, "T-Shirt", color="red", size="M", waterproof="no")
+    new = Variant(id="v", options={**old.options, **options}, price_cents=new_cents)
+    return SwapPlan("change", order(old, status=Status.PENDING), (Swap(old, new),), method())
+
+
+@pytest.mark.parametrize(
+    ("cents", "money"),
+    [
+        (13_00, "and charge 3 dollars to your Visa ending 1 2 3 4."),
+        (9_00, "and refund 1 dollar to your Visa ending 1 2 3 4."),
+        (10_00, "at no extra cost, on your Visa ending 1 2 3 4."),
+    ],
+)
+def test_a_change_tells_what_becomes_of_the_item_the_difference_and_that_it_is_final(cents: int, money: str) -> None:
+    read_back = read_backs.swapping(swap(cents, color="blue", size="L"))
+    assert "the t-shirt to blue, size L" in read_back.words
+    assert money in read_back.words
+    assert "only once" in read_back.words
+    assert read_back.amount_cents == cents - 10_00
+
+
+def test_what_cannot_be_heard_to_its_end_is_refused() -> None:
+    plan = swap(13_00, color="blue")
+    many = SwapPlan("change", plan.order, plan.swaps * 30, plan.method)
+    with pytest.raises(ToolError, match="too much to read back"):
+        read_backs.swapping(many)
+
+
+def test_another_payment_and_another_address_are_told_whole() -> None:
+    pending = order(status=Status.PENDING)
+    assert read_backs.paying(PaymentPlan(pending, method(), GIFT, 5_00)).words == (
+        "I'll charge 5 dollars for the order ending 8 1 5 6 to your gift card, and refund your Visa ending 1 2 3 4. "
+        "Shall I go ahead?"
+    )
+    place = Place("445 Maple Drive", "Suite 394", "Fort Worth", "TX", "76165")
+    told = "445 Maple Drive, Suite 394, Fort Worth, Texas, 7 6 1 6 5. Shall I go ahead?"
+    assert read_backs.sending(pending, place).words.endswith(told)
+    moved = read_backs.moving(User(id="u", first_name="Ann", last_name="Lee"), place)
+    assert moved.words == f"I'll change the address on your account, Ann, to {told}"
