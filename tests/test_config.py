@@ -38,6 +38,34 @@ def test_the_vendors_own_variable_sets_the_token_and_the_token_is_not_shown() ->
         ("[sever]\nport = 1", "sever: unknown key; did you mean 'server'?"),
         ("[server]\nprot = 1", "server.prot: unknown key; did you mean 'port'?"),
         ('[[numbers]]\nnumber = "*"\nagnet = "retail"', "numbers.0.agnet: unknown key; did you mean 'agent'?"),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncomand = "x"',
+            "mcp.servers.a.comand: unknown key; did you mean 'command'?",
+        ),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {efect = true}',
+            "mcp.servers.a.tools.b.efect: unknown key; did you mean 'effect'?",
+        ),
+        ('[mcp.servers.a]\nagents = ["retial"]\ncommand = "x"', "names agent 'retial', which is not in [agents]"),
+        ('[mcp.servers.a]\nagents = ["retail"]', "give either command or url"),
+        ('[mcp.servers.a]\nagents = ["retail"]\nurl = "http://example.com/mcp"', "must begin with https://"),
+        ('[mcp.servers.a]\nagents = ["retail"]\nurl = "https://me:pw@example.com/mcp"', "must not hold a password"),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\nenv = {API_KEY = "canary"}',
+            'env.API_KEY looks like a secret: write "${NAME}"',
+        ),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {effect = true}',
+            "an effect needs read_back",
+        ),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {key_argument = "k"}',
+            "key_argument is for effects",
+        ),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {account_argument = "customer"}',
+            "account_argument needs level = 1 or 2",
+        ),
         ('[[numbers]]\nnumber = "*"\nagent = "nobody"', "names agent 'nobody'"),
         ('[server]\npublic_url = "voice.example.com"', "must be an origin such as https://voice.example.com"),
         ('[server]\npublic_url = "https://voice.example.com/twilio"', "must be an origin"),

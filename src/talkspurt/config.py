@@ -10,11 +10,11 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
+from talkspurt.config_mcp import McpConfig
 from talkspurt.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "TALKSPURT_"
@@ -166,6 +166,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     conversation: ConversationConfig = ConversationConfig()
     handover: HandoverConfig = HandoverConfig()
+    mcp: McpConfig = McpConfig()
     journals: Path | None = None
     """Folder for a journal of every call: when which fact came and what was decided, without anyone's words."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -178,6 +179,10 @@ class Config(_Section):
         for entry in self.numbers:
             if entry.agent not in self.agents:
                 raise ValueError(f"number {entry.number} names agent '{entry.agent}', which is not in [agents]")
+        for name, server in self.mcp.servers.items():
+            for agent in server.agents:
+                if agent not in self.agents:
+                    raise ValueError(f"mcp.servers.{name} names agent '{agent}', which is not in [agents]")
         return self
 
     def number(self, dialled: str) -> NumberConfig | None:
@@ -239,14 +244,19 @@ def _sentence(detail: Any) -> str:
 
 
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    fields: dict[str, FieldInfo] = model.model_fields
+    """Names of the settings at `path`; a section in a table or list of sections is known by what the table holds."""
+    section: Any = model
     for part in path:
-        field = fields.get(part)
-        if field is None:
-            continue
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            fields = inner.model_fields
-        elif part == "numbers":
-            fields = NumberConfig.model_fields
-    return list(fields)
+        field = section.model_fields.get(part) if _is_section(section) else None
+        # Otherwise it is the name or number of an entry, whose section is found already.
+        if field is not None:
+            section = next((kind for kind in _kinds(field.annotation) if _is_section(kind)), section)
+    return list(section.model_fields)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return (annotation, *get_args(annotation))
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

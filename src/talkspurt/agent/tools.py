@@ -113,6 +113,8 @@ class Tool:
         """`arguments` as the function takes them, with what the runtime fills in; a read-back gets no effect."""
         fields = type(arguments).model_fields
         keywords = {str(fields[name].alias): getattr(arguments, name) for name in fields}
+        # Of a tool whose arguments only its server knows.
+        keywords |= arguments.model_extra or {}
         if self.caller_parameter is not None:
             keywords[self.caller_parameter] = caller
         if self.secret_parameter is not None:
@@ -126,7 +128,7 @@ class Tool:
         """Ask the tool's `lookup` what came of an effect. Raises what the lookup raises."""
         assert self.lookup is not None, "whoever asks has looked"
         known = {**self.keywords(arguments, caller), declarations.KEY: key}
-        return await self.lookup(**{name: known[name] for name in signature_of(self.lookup).parameters})
+        return await self.lookup(**{name: known.get(name) for name in signature_of(self.lookup).parameters})
 
 
 @overload

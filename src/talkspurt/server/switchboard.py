@@ -26,6 +26,7 @@ from talkspurt.core.language import Language
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
+from talkspurt.mcp import McpServers
 from talkspurt.models import create_model
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.recognizers import create_recognizer
@@ -63,7 +64,10 @@ class _Desk:
 class Switchboard:
     """All live calls of this process."""
 
-    def __init__(self, config: Config, store: Store, services: Services, desks: Mapping[str, _Desk]) -> None:
+    def __init__(
+        self, config: Config, store: Store, services: Services, desks: Mapping[str, _Desk], mcp: McpServers
+    ) -> None:
+        self._mcp = mcp
         self._config = config
         self._store = store
         self._services = services
@@ -97,6 +101,7 @@ class Switchboard:
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
                 }
                 desks[name] = _Desk(agent, model, languages)
+            mcp = await stack.enter_async_context(McpServers.open(config.mcp, agents))
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
                     detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
@@ -120,7 +125,7 @@ class Switchboard:
                 services = Services(
                     recognizer, synthesizer, detector, clock, recorder, turn_detector, journals=config.journals
                 )
-                switchboard = cls(config, store, services, desks)
+                switchboard = cls(config, store, services, desks, mcp)
                 try:
                     yield switchboard
                 finally:
@@ -165,6 +170,7 @@ class Switchboard:
 
     def _begin(self, call: Call, snapshot: str | None) -> Session:
         desk = self._desks[call.agent]
+        agent = self._mcp.equip(call.agent, desk.agent)
         locale = find_locale(call.locale)
         rules = self._config.conversation
         settings = Settings(
@@ -174,7 +180,7 @@ class Switchboard:
             language=desk.languages.get(call.locale) or desk.agent.language(locale.language),
             endpointing=Endpointing(silence=rules.endpoint_silence),
             interruptible=desk.agent.policies.interruptible,
-            cancellable=frozenset(tool.name for tool in desk.agent.tools if tool.cancellable),
+            cancellable=frozenset(tool.name for tool in agent.tools if tool.cancellable),
             speculative=rules.speculative,
             silence_prompt=rules.silence_prompt,
             silence_offer=(rules.silence_prompt + rules.silence_hangup) / 2,
@@ -191,12 +197,12 @@ class Switchboard:
         begin = partial(
             Session,
             call,
-            agent=desk.agent,
+            agent=agent,
             model=desk.model,
             locale=locale,
             settings=settings,
             caller=caller,
-            dispatcher=ToolDispatcher(desk.agent, caller, self._store.effects),
+            dispatcher=ToolDispatcher(agent, caller, self._store.effects),
             services=self._services,
             minimum_voiced=rules.barge_in_voiced,
         )

@@ -1,0 +1,67 @@
+"""The words of an effect on an MCP server: all of what will be done, or nothing."""
+
+from typing import Any
+
+import pytest
+
+from talkspurt import ToolError
+from talkspurt.mcp.wording import ReadBackTemplate
+
+
+def said(template: str, unspoken: tuple[str, ...] = (), **arguments: Any) -> str:
+    return ReadBackTemplate(template, unspoken=unspoken).word(arguments)
+
+
+def test_blanks_are_spoken_as_they_say() -> None:
+    assert said("Order {id:spell}.", id="W12345678") == "Order W, 1 2 3 4, 5 6 7 8."
+    assert said("I'll charge {sum:cents}.", sum=1205) == "I'll charge 12 dollars and 5 cents."
+    assert said("I'll take {what}.", what=["a", "b", "c"]) == "I'll take a, b and c."
+    assert said("Gift wrapped: {gift}.", gift=False) == "Gift wrapped: no."
+
+
+def test_a_part_in_brackets_is_left_out_without_its_value() -> None:
+    template = "A table for {guests}[ on {date}][, for {name}]."
+    assert said(template, guests=2) == "A table for 2."
+    assert said(template, guests=2, name="Ann") == "A table for 2, for Ann."
+    assert said(template, guests=2, date=None, name="Ann") == "A table for 2, for Ann."
+
+
+def test_a_value_is_no_template() -> None:
+    assert said("The {item}[ at {price}].", item="mug {price} [x]", price=3) == "The mug {price} [x] at 3."
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"item": "mug", "price": 1},
+        {"item": {"id": "mug"}},
+        {"item": [["mug"]]},
+        {"item": [{"id": "mug"}]},
+        {"item": ["a", "b", "c", "d", "e"]},
+        {"item": ["mug", "mug"]},
+        {"item": "m" * 500},
+        {"item": "mug\u202e"},
+    ],
+)
+def test_what_cannot_be_heard_in_full_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ToolError):
+        said("I'll order the {item}.", **arguments)
+
+
+def test_an_argument_may_be_declared_as_not_worth_hearing() -> None:
+    assert said("I'll order the {item}.", unspoken=("channel",), item="mug", channel="phone") == "I'll order the mug."
+
+
+def test_a_sum_that_is_no_whole_number_of_cents_is_refused() -> None:
+    with pytest.raises(ToolError):
+        said("I'll charge {sum:cents}.", sum="12.05")
+
+
+@pytest.mark.parametrize("template", ["{order id}", "{", "a [b {c}", "a [b] {c}", "{}"])
+def test_a_broken_template_says_so(template: str) -> None:
+    assert ReadBackTemplate(template).mistake()
+
+
+def test_a_sound_template_has_no_mistake() -> None:
+    assert ReadBackTemplate("I'll put {quantity} of the {item} aside[ until {date:spell}]. OK?").mistake() is None
