@@ -57,14 +57,15 @@ def refund(plan: RefundPlan) -> None:
 
 def change_items(plan: SwapPlan) -> None:
     """Put the new variants in the place of the old ones and settle the difference."""
+    # First the money: the difference is one between old and new items, and soon there are no old ones. A difference of
+    # nothing is booked, too: it says which method was agreed.
+    kind = PaymentKind.PAYMENT if plan.cents > 0 else PaymentKind.REFUND
+    _book(plan.order, kind, plan.method, abs(plan.cents))
     for swap in plan.swaps:
         swap.item.variant_id = swap.new.id
         swap.item.options = swap.new.options
         swap.item.price_cents = swap.new.price_cents
     plan.order.status = Status.ITEMS_CHANGED
-    # A difference of nothing is booked, too: it says which method was agreed.
-    kind = PaymentKind.PAYMENT if plan.cents > 0 else PaymentKind.REFUND
-    _book(plan.order, kind, plan.method, abs(plan.cents))
 
 
 def request_exchange(session: AsyncSession, plan: SwapPlan) -> None:
