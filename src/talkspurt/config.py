@@ -9,6 +9,7 @@ An unknown key is an error that names the nearest known one.
 import difflib
 import os
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -76,6 +77,8 @@ class TwilioConfig(_Section):
     auth_token: SecretStr | None = None
     auth_token_secondary: SecretStr | None = None
     """The other token while tokens are being rotated."""
+    api_url: str = "https://api.twilio.com"
+    """Where Twilio's REST interface is; another one for tests, or behind a proxy of your own."""
 
 
 class LimitsConfig(_Section):
@@ -147,12 +150,54 @@ class NumberConfig(_Section):
     locale: str = "en-US"
 
 
-class HandoverConfig(_Section):
-    """Where calls may be handed over: names the model may use, to E.164 numbers that it never sees."""
+class TargetConfig(_Section):
+    """A place that calls may be handed over to. `billing = "+12025550123"` is short for its number alone."""
 
-    targets: dict[str, str] = Field(default_factory=dict)
+    number: str
+    kind: Literal["cold", "warm"] = "cold"
+    """cold: the caller hears the telephone ring there. warm: somebody there hears a briefing first and presses 1 to
+    take the call, while the caller waits; that needs `twilio.account_sid`."""
+    ring: int = Field(25, ge=5, le=90)
+    """Seconds that the telephone rings."""
+    lines: int = Field(1, ge=1)
+    """Callers who may be there at once; further ones wait in a queue."""
+    hours: tuple[str, ...] = ()
+    """When somebody is there: `["mon-fri 09:00-17:00", "sat 10:00-13:00"]`; empty: always."""
+    closed: tuple[date, ...] = ()
+    """Days on which nobody is there, whatever `hours` says."""
+    time_zone: str | None = None
+    otherwise: str | None = None
+    """The target that is tried when nobody takes the call here."""
+
+
+class HandoverConfig(_Section):
+    """Handing calls over to people. Targets are names that the model may use, for numbers that it never sees."""
+
+    targets: dict[str, TargetConfig] = Field(default_factory=dict)
     countries: tuple[str, ...] = ("US", "CA")
     """ISO countries whose numbers may be dialled."""
+    time_zone: str = "UTC"
+    """Of the opening hours, for targets that name none of their own."""
+    max_wait: float = Field(600.0, gt=0)
+    """Seconds a caller waits in a queue until the agent takes them back."""
+    hold_music: str | None = None
+    """URL of a recording that callers hear while they wait; without one there are words and silence."""
+    detect_voicemail: bool = True
+    """Let the carrier tell an answering machine from a person. It never gets a caller either way: it presses no key."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _number_alone(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"number": target} if isinstance(target, str) else target for name, target in value.items()}
+
+    @field_validator("hold_music")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("must be a URL such as https://example.com/hold.mp3")
+        return value
 
 
 class Config(_Section):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from talkspurt.core.history import Entry
+from talkspurt.errors import TransportError
 
 LINE_RATE_HZ: Final = 8_000
 """Samples per second on a telephone line (G.711)."""
@@ -278,6 +279,72 @@ class CallRecorder(Protocol):
 
     def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
         """Replace the call's stored state."""
+
+
+# ── handing over ──────────────────────────────────────────────────────────────────
+
+HandoverKind = Literal["cold", "warm"]
+"""cold: the caller is put through at once. warm: the caller waits until somebody was briefed and takes the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """An outgoing call to a person, for a warm hand-over."""
+
+    handover: str
+    """Our id of the hand-over, which all news of the leg must carry."""
+    attempt: int
+    """Which of its outgoing calls it is, from 1; news of another one is stale."""
+    number: str
+    """Whom to call, E.164."""
+    shown: str
+    """The number that they see: the one that the caller dialled."""
+    ring: int
+    """Seconds that their telephone rings."""
+    detect_machine: bool = False
+
+
+class Exchange(Protocol):
+    """How a carrier puts callers through to people: what it can do, and the orders that it takes.
+
+    What happens then (answered, busy, a key pressed, hung up) comes back as the carrier's own requests or
+    events; whoever receives them tells `talkspurt.server.handover.flow`. A transport that cannot put anybody
+    through has a `NoExchange`: its callers are offered a call-back.
+    """
+
+    kinds: frozenset[HandoverKind]
+    """The hand-overs that it can do; empty for none."""
+
+    async def ring(self, leg: Leg, /) -> str:
+        """Call a person; returns the carrier's id of the outgoing call. Raises `TransportError`."""
+
+    async def hang_up(self, carrier_id: str, /) -> None:
+        """End a call, whatever it is doing; one that is over already is well. Raises `TransportError`."""
+
+    async def recall(self, carrier_id: str, /) -> None:
+        """Have the carrier ask at once how a caller's call goes on, whatever it plays. Raises `TransportError`."""
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
+
+
+class NoExchange:
+    """For lines that end at us, such as a browser's: nobody can be put through, so callers are offered a call-back."""
+
+    kinds: frozenset[HandoverKind] = frozenset()
+
+    async def ring(self, leg: Leg, /) -> str:
+        """Refuse."""
+        raise TransportError("this line cannot make outgoing calls")
+
+    async def hang_up(self, carrier_id: str, /) -> None:
+        """There is no call of ours to end."""
+
+    async def recall(self, carrier_id: str, /) -> None:
+        """There is nobody to ask us."""
+
+    async def aclose(self) -> None:
+        """There is nothing to release."""
 
 
 # ── doing ─────────────────────────────────────────────────────────────────────────

@@ -54,6 +54,7 @@ from talkspurt.core.events import (
     EffectProposed,
     EndRequested,
     Event,
+    HandoverReturned,
     LineClosed,
     LineOpened,
     PartlyTranscribed,
@@ -153,7 +154,9 @@ class Session:
         services: Services,
         minimum_voiced: float,
         snapshot: Mapping[str, Any] | None = None,
+        returned: HandoverReturned | None = None,
     ) -> None:
+        """`returned` tells how a hand-over went that the snapshot's conversation ended with."""
         self.call = call
         self._agent = agent
         self._model = model
@@ -161,10 +164,10 @@ class Session:
         self.caller = caller
         self._dispatcher = dispatcher
         self._services = services
-        self._conversation = (
-            Conversation(settings) if snapshot is None else Conversation.restore(settings, dict(snapshot))
-        )
+        self._conversation = _conversation(settings, snapshot, returned)
         self._resumed_at = 0.0 if snapshot is None else float(snapshot["now"])
+        if snapshot is not None:
+            caller.restore(snapshot.get("caller"))
         self._minimum_voiced = minimum_voiced
         self._pacer = Pacer(LINE_RATE_HZ)
         self._pacer.restart(self._conversation.epoch)
@@ -426,8 +429,9 @@ class Session:
         self._journal.took(now, fact, before, self._conversation.floor, commands)
         for command in commands:
             self._execute(command)
-        if any(isinstance(command, Record) for command in commands):
-            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot())
+        if any(isinstance(command, Record | EndCall) for command in commands):
+            standing = {"caller": self.caller.standing()}
+            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot() | standing)
 
     def _rearm(self) -> None:
         deadline = self._conversation.deadline
@@ -587,8 +591,9 @@ class Session:
 
     def _tool_returned(self, fact: ToolReturned | EffectProposed | SecretRequested) -> None:
         self._post(fact)
-        if self.caller.handover_target is not None:
-            self._post(EndRequested("handover"))
+        if self.caller.leaving:
+            self.caller.leaving = False
+            self._post(EndRequested("handover", fact.tool_call))
 
     async def _speak(self) -> None:
         """Synthesize the ordered segments one after the other; the pacer decides when they are sent."""
@@ -668,6 +673,16 @@ class Session:
         except Exception:
             _log.exception("provider_failed")
             self._post(failed("unexpected"))
+
+
+def _conversation(
+    settings: Settings, snapshot: Mapping[str, Any] | None, returned: HandoverReturned | None
+) -> Conversation:
+    if snapshot is None:
+        return Conversation(settings)
+    if returned is None:
+        return Conversation.restore(settings, dict(snapshot))
+    return Conversation.take_back(settings, dict(snapshot), returned)
 
 
 def _open_journal(folder: Path | None, call: Call) -> Journal:

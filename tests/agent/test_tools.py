@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, Tool, ToolError, tool
 from talkspurt.errors import ConfigurationError
+from talkspurt.testing.handover import MemoryDesk
 
 
 class Diary:
@@ -259,13 +260,25 @@ def test_verifying_another_account_starts_again(caller: Caller) -> None:
     assert (caller.account, caller.level) == ("ava", 1)
 
 
-def test_a_call_can_only_be_handed_to_a_known_place(caller: Caller) -> None:
-    with pytest.raises(ToolError, match="none"):
-        caller.hand_over("billing")
-    assert caller.handover_target is None
-    caller.handover_targets = ("billing",)
-    caller.hand_over("billing")
-    assert caller.handover_target == "billing"
+async def test_a_call_leaves_only_for_a_known_place(caller: Caller) -> None:
+    assert (await caller.hand_over("A bill")).status == "unavailable"
+    caller.desk = MemoryDesk(targets=("billing",))
+    with pytest.raises(ToolError, match="billing"):
+        await caller.hand_over("A bill", target="+15551234567")
+    assert not caller.leaving
+    assert (await caller.hand_over("A bill", target="billing")).handed_over
+    assert caller.leaving
+
+
+def test_what_is_known_of_a_caller_outlives_the_process(caller: Caller) -> None:
+    caller.verify("maya", level=1)
+    later = Caller(call_id="c1", number="")
+    later.restore(caller.standing())
+    assert (later.account, later.level) == ("maya", 1)
+    for nonsense in (None, [], {"account": "maya"}, {"account": None, "level": 2}, {"account": "maya", "level": 9}):
+        unknown = Caller(call_id="c1", number="")
+        unknown.restore(nonsense)
+        assert (unknown.account, unknown.level) == (None, 0)
 
 
 # ── secrets that the caller keys in ───────────────────────────────────────────────

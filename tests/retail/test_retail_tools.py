@@ -19,8 +19,9 @@ from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail import create_agent
-from talkspurt.retail.schema import Callback, Order, PaymentKind, PaymentMethod, Return, ReturnItem, Status, User
+from talkspurt.retail.schema import Order, PaymentKind, PaymentMethod, Return, ReturnItem, Status, User
 from talkspurt.retail.shop import Shop
+from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
 
 DELIVERED, SHIPPED, CANCELLED = "W2378156", "W5540917", "W9013362"
@@ -386,35 +387,31 @@ async def test_what_is_not_due_is_not_refunded(line: Line, shop: Shop, order_id:
 # ── a person ──────────────────────────────────────────────────────────────────────
 
 
-async def callbacks(shop: Shop) -> list[Callback]:
-    async with shop.reading() as session:
-        return list((await session.scalars(select(Callback))).all())
-
-
-async def test_a_call_is_handed_over_when_somebody_can_take_it(line: Line, shop: Shop) -> None:
-    line.caller.handover_targets = ("support", "billing")
+async def test_a_call_is_handed_over_when_somebody_can_take_it(line: Line) -> None:
+    desk = line.caller.desk = MemoryDesk(targets=("support", "billing"))
     content = await line.run("escalate_to_human", reason="A question about Billing")
     assert (content["handed_over"], content["callback"]) == (True, False)
-    assert line.caller.handover_target == "billing"
-    assert await callbacks(shop) == []
-    line.caller.handover_target = None
     await line.run("escalate_to_human", reason="Just because")
-    assert line.caller.handover_target == "support"
+    await line.run("escalate_to_human", reason="A parcel", target="billing")
+    assert [target for target, _ in desk.handed_over] == ["billing", "support", "billing"]
+    assert line.caller.leaving
 
 
-async def test_a_call_back_is_recorded_once_when_nobody_can(line: Line, shop: Shop) -> None:
+async def test_nobody_is_said_to_come_when_nobody_is_there(line: Line) -> None:
+    desk = line.caller.desk = MemoryDesk(targets=("support",), opens="tomorrow at 9 AM")
     content = await line.run("escalate_to_human", reason="broken lamp")
-    assert (content["handed_over"], content["callback"]) == (False, True)
+    assert (content["handed_over"], content["callback"], content["opens"]) == (False, True, "tomorrow at 9 AM")
     assert "escalat" not in json.dumps(content)
-    await line.verified().run("escalate_to_human", reason="x" * 5_000)
-    (row,) = await callbacks(shop)
-    assert (row.number, row.account, row.reason) == ("+15551230000", "maya_collins", "x" * 500)
+    assert not line.caller.leaving
+    await line.verified().run("escalate_to_human", reason="again", callback=True)
+    assert desk.callbacks == {line.caller.call_id: ("+15551230000", None, "broken lamp")}
 
 
-async def test_nobody_is_promised_a_call_to_a_withheld_number(shop: Shop) -> None:
-    content = await Line(shop, number="").run("escalate_to_human", reason="help")
-    assert (content["handed_over"], content["callback"]) == (False, False)
-    assert await callbacks(shop) == []
+async def test_a_place_that_there_is_not_is_refused(line: Line) -> None:
+    line.caller.desk = MemoryDesk(targets=("support",))
+    content = await line.run("escalate_to_human", reason="help", target="the moon")
+    assert "support" in content["error"]["message"]
+    assert not line.caller.leaving
 
 
 # ── bad input and the agent itself ────────────────────────────────────────────────

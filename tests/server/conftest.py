@@ -44,7 +44,6 @@ def total(name: str, **labels: str) -> float:
 @dataclass
 class Outcome:
     reason: str
-    handover_target: str | None = None
 
 
 class EchoSession:
@@ -73,9 +72,9 @@ class EchoSession:
         self.told.append(("closed", hung_up))
         self.end("caller_hung_up" if hung_up else "line_lost")
 
-    def end(self, reason: str, target: str | None = None) -> None:
+    def end(self, reason: str) -> None:
         if not self.over.done():
-            self.over.set_result(Outcome(reason, target))
+            self.over.set_result(Outcome(reason))
 
     def fail(self) -> None:
         self.over.set_exception(RuntimeError("bug in a session"))
@@ -223,8 +222,8 @@ class Running:
         assert response.status_code == 200
         return Twiml(response.text)
 
-    async def resume(self, sid: str = "CA1", **fields: str) -> "Twiml":
-        response = await self.post("/twilio/resume", {"CallSid": sid, **fields})
+    async def resume(self, sid: str = "CA1", *, path: str = "/twilio/resume", **fields: str) -> "Twiml":
+        response = await self.post(path, {"CallSid": sid, **fields})
         assert response.status_code == 200
         return Twiml(response.text)
 

@@ -5,7 +5,7 @@ import pytest
 from talkspurt.config import HandoverConfig
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.addresses import client_address
-from talkspurt.server.handover import handover_numbers
+from talkspurt.server.handover.targets import Targets
 from talkspurt.server.origin import Origin
 from talkspurt.server.signatures import Signatures
 
@@ -39,8 +39,9 @@ def test_origins_of_webhooks_and_sockets() -> None:
 
 
 def test_handover_numbers_are_checked_when_the_server_starts() -> None:
-    config = HandoverConfig(targets={"billing": "+12025550123", "returns": "+18002530000"})
-    assert handover_numbers(config) == {"billing": "+12025550123", "returns": "+18002530000"}
+    config = HandoverConfig.model_validate({"targets": {"billing": "+12025550123", "returns": "+18002530000"}})
+    targets = Targets.from_config(config, kinds=frozenset({"cold"}))
+    assert {target.name: target.number for target in targets} == {"billing": "+12025550123", "returns": "+18002530000"}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_handover_numbers_are_checked_when_the_server_starts() -> None:
 )
 def test_a_number_that_must_not_be_dialled_is_refused(number: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        handover_numbers(HandoverConfig(targets={"billing": number}))
+        Targets.from_config(HandoverConfig.model_validate({"targets": {"billing": number}}), kinds=frozenset({"cold"}))
 
 
 def test_without_a_token_nothing_is_accepted() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from talkspurt.errors import StoreError
 from talkspurt.server import twiml as documents
-from talkspurt.server.webhooks import MAX_BODY_BYTES, MOST_ATTACHMENTS, MOST_FAILURES
+from talkspurt.server.guard import MAX_BODY_BYTES
+from talkspurt.server.webhooks import MOST_ATTACHMENTS, MOST_FAILURES
 from talkspurt.store import Call
 
 from .conftest import CALLER, DIALLED, OTHER_TOKEN, TOKEN, Running, Twiml, running, settings, total
@@ -261,40 +262,6 @@ async def test_an_unknown_or_finished_call_is_hung_up(server: Running) -> None:
     await socket.closed()
     assert (await server.resume()).verbs == ["Hangup"]
     assert (await server.voice()).verbs == ["Hangup"], "nor does a late repetition of the first webhook revive it"
-
-
-async def test_a_handover_dials_the_configured_number_and_ends_with_it(server: Running) -> None:
-    socket, session = await server.call()
-    session.end("handover", "billing")
-    assert await socket.closed() == 1000
-    twiml = await server.resume()
-    dial = twiml.find("Dial")
-    assert twiml.find("Dial/Number").text == "+12025550123"
-    assert dial.attrib["answerOnBridge"] == "true"
-    assert dial.attrib["action"] == "https://voice.example.com/twilio/resume"
-    assert (await server.resume()).verbs == ["Dial"], "resuming is idempotent"
-    assert (await server.resume(DialCallStatus="completed")).verbs == ["Hangup"]
-    call = await stored(server)
-    assert (call.state, call.end_reason) == ("ended", "handover")
-
-
-@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "something-new"])
-async def test_a_caller_whom_nobody_answers_comes_back_to_the_agent(server: Running, status: str) -> None:
-    socket, session = await server.call()
-    session.end("handover", "billing")
-    await socket.closed()
-    assert (await server.resume()).verbs == ["Dial"]
-    twiml = await server.resume(DialCallStatus=status)
-    assert twiml.verbs == ["Connect", "Redirect"]
-    _, again = await server.connect(twiml)
-    assert (again.attachment, (await stored(server)).state) == (2, "live")
-
-
-async def test_a_handover_to_a_name_without_a_number_comes_back_to_the_agent(server: Running) -> None:
-    socket, session = await server.call()
-    session.end("handover", "nowhere")
-    await socket.closed()
-    assert (await server.resume()).verbs == ["Connect", "Redirect"]
 
 
 async def test_a_session_that_breaks_is_taken_up_again_but_not_for_ever(server: Running) -> None:

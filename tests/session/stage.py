@@ -11,6 +11,7 @@ from session.line import VirtualLine
 from talkspurt import Agent, Caller, tool
 from talkspurt.agent.locales import find_locale
 from talkspurt.clock import MediaClock
+from talkspurt.core.events import HandoverReturned
 from talkspurt.core.history import Entry
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
@@ -90,6 +91,7 @@ async def stage(
     tools: tuple[Any, ...] = (),
     settings: Settings | None = None,
     snapshot: Mapping[str, Any] | None = None,
+    returned: HandoverReturned | None = None,
     ledger: MemoryEffectLedger | None = None,
     recognizer: Recognizer | None = None,
     synthesizer: ToneSynthesizer | None = None,
@@ -122,6 +124,7 @@ async def stage(
         ),
         minimum_voiced=0.096,
         snapshot=snapshot,
+        returned=returned,
     )
     line = line or VirtualLine()
     helpers = [asyncio.create_task(clock.run()), asyncio.create_task(line.run())]

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from talkspurt.ports import (
     ToolCallPart,
     Transcript,
 )
+from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import VirtualTimeLoop, run_virtual
 
@@ -207,11 +209,10 @@ async def test_an_effect_that_hands_the_call_over_does() -> None:
         return "I will put you through to billing. Shall I?"
 
     @tool(effect=True, read_back=word)
-    async def transfer(caller: Caller) -> dict[str, str]:
+    async def transfer(caller: Caller) -> dict[str, Any]:
         """Put the caller through."""
-        caller.handover_targets = ("billing",)
-        caller.hand_over("billing")
-        return {"status": "transferring"}
+        caller.desk = MemoryDesk(targets=("billing",))
+        return (await caller.hand_over("a bill", target="billing")).facts()
 
     def script(request: ReplyRequest) -> list[ReplyPart]:
         if isinstance(request.history[-1], ToolAnswered):

@@ -3,6 +3,7 @@
 from talkspurt.agent.agent import Agent, Policies, Voice
 from talkspurt.agent.caller import Caller
 from talkspurt.agent.effects import AccountOf, Effect, ReadBack
+from talkspurt.agent.handover import HandoverAnswer, HandoverDesk
 from talkspurt.agent.keypad_secret import KeypadSecret
 from talkspurt.agent.policy import Policy
 from talkspurt.agent.tools import Tool, ToolError, tool
@@ -14,6 +15,8 @@ __all__ = [
     "Caller",
     "Effect",
     "Expectation",
+    "HandoverAnswer",
+    "HandoverDesk",
     "KeypadSecret",
     "Policies",
     "Policy",

@@ -4,9 +4,10 @@ Invariant: only a tool that checked facts raises the level, through `verify`; no
 model says does. The caller number is never proof of identity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from talkspurt.agent.refusal import ToolError
+from talkspurt.agent.handover import HandoverAnswer, HandoverDesk, NoDesk
 
 
 @dataclass(slots=True)
@@ -23,10 +24,15 @@ class Caller:
     locale: str = "en-US"
     level: int = 0
     account: str | None = None
-    handover_target: str | None = None
-    """The name of the place the call goes to when it ends ("billing"), never a number."""
-    handover_targets: tuple[str, ...] = ()
-    """Names of the places this call may be handed over to; empty when nobody can take it."""
+    desk: HandoverDesk = field(default_factory=NoDesk, repr=False)
+    """Who puts callers through to people."""
+    leaving: bool = False
+    """The call is to go to a person once the agent has finished its sentence: for the session, not for tools."""
+
+    @property
+    def handover_targets(self) -> tuple[str, ...]:
+        """Names of the places this call may be handed over to; empty when there are none."""
+        return self.desk.targets
 
     def verify(self, account: str, *, level: int = 1) -> None:
         """Raise the verification level for `account`; another account than before starts again from nothing."""
@@ -40,12 +46,28 @@ class Caller:
         self.level = 0
         self.account = None
 
-    def hand_over(self, target: str) -> None:
-        """Ask for the call to go to `target` once the agent has finished its sentence.
+    def standing(self) -> dict[str, Any]:
+        """What was established about them, as JSON values: it outlives the process, and a hand-over in vain."""
+        return {"account": self.account, "level": self.level}
 
-        Raises `ToolError` when `target` is not among `handover_targets`.
+    def restore(self, standing: Any) -> None:
+        """Take up what `standing` said; anything else leaves them unverified."""
+        match standing:
+            case {"account": str(account), "level": int(level)} if 1 <= level <= 2:
+                self.account, self.level = account, level
+            case _:
+                return
+
+    async def hand_over(self, reason: str, *, target: str | None = None) -> HandoverAnswer:
+        """Get a person for the caller; what comes of it is in the answer, which is true as it stands.
+
+        `target` is a name ("billing"), never a number; None is the first there is. `reason`, what the caller needs
+        in one sentence, is told to the person. Raises `ToolError` when there is no such target.
         """
-        if target not in self.handover_targets:
-            known = ", ".join(self.handover_targets) or "none"
-            raise ToolError(f"The call cannot go there. Places it can go to: {known}.")
-        self.handover_target = target
+        answer = await self.desk.hand_over(self, target=target, reason=reason)
+        self.leaving = self.leaving or answer.handed_over
+        return answer
+
+    async def call_back(self, reason: str, *, target: str | None = None) -> HandoverAnswer:
+        """Note that somebody is to call the caller back: once a call, however often it is asked for."""
+        return await self.desk.call_back(self, target=target, reason=reason)

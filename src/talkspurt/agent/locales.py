@@ -42,6 +42,8 @@ ENGLISH = Locale(
             "goodbye_shutdown": "I'm sorry, I have to end this call. Please call again in a moment. Goodbye.",
             "goodbye_operator": "I have to end this call now. Goodbye.",
             "goodbye_handover": "I'm putting you through now. One moment, please.",
+            "back_unanswered": "I'm back with you. I couldn't get through to anybody.",
+            "back": "I'm back with you.",
             "goodbye_agent": "Thanks for calling. Goodbye.",
         }
     ),

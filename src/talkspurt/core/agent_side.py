@@ -152,6 +152,21 @@ class AgentSide:
         self.open_turn(announcement, now=now, interruptible="never")
         self.turn = replace(self._current, followed_by=greeting)
 
+    def take_back(self, phrase: str, tool_call: str, content: str, now: float) -> None:
+        """Say that the caller is the agent's again, and ask the model how to go on from how the hand-over went.
+
+        It is told as another answer of the tool that asked for the hand-over, behind what the caller hears at once.
+        """
+        self.lose_line()
+        self.expects = None
+        self.turn = AgentTurn(before=self.segments, fed_at=now, interruptible=self._settings.interruptible)
+        self.suspended = False
+        self._say(Line(Phrase(phrase)), now)
+        calls = (place.call for place in reversed(self.log.places) if isinstance(place, Called))
+        asked = next((call for call in calls if call.tool_call == tool_call), ToolCalled("handover", "handover", "{}"))
+        self.log.add(Called(replace(asked, tool_call=f"{asked.tool_call}-returned"), content))
+        self._request(self._current, now)
+
     def speculate(self, text: str) -> None:
         """Ask for the reply to what may be the caller's turn. Not while anything else is under way."""
         if self.guess is not None and self.guess.said == text:

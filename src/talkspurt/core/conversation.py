@@ -39,6 +39,7 @@ from talkspurt.core.events import (
     EffectProposed,
     EndRequested,
     Event,
+    HandoverReturned,
     LineClosed,
     LineOpened,
     PartlyTranscribed,
@@ -101,6 +102,7 @@ _DECODER = Decoder(
         Voice,
         commands.Phrase,
         commands.Source,
+        HandoverReturned,
         events.ReplyCompleted,
         events.ReplyFailed,
         events.ReplyTextReceived,
@@ -155,6 +157,10 @@ class Conversation:
         self._dismissed = Dismissed()
         self._ignored = 0
         """Utterances of another voice that were left alone since the last turn."""
+        self._handed_over_by = ""
+        """The tool call that asked for the call to be handed over; "" while none did."""
+        self._returned: HandoverReturned | None = None
+        """How the hand-over went that the caller comes back from."""
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -180,9 +186,10 @@ class Conversation:
 
     def orphaned(self) -> tuple[Event, ...]:
         """The facts to feed to a restored conversation: all that was under way died with its process."""
-        if self._attachment == 0 or isinstance(self._floor, Ended):
+        if isinstance(self._floor, Ended):
             return ()
-        return (LineClosed(self._attachment, hung_up=False), *self._agent.orphaned())
+        lost = () if isinstance(self._floor, Opening) else (LineClosed(self._attachment, hung_up=False),)
+        return (*lost, *self._agent.orphaned())
 
     @property
     def history(self) -> tuple[history.Entry, ...]:
@@ -244,6 +251,8 @@ class Conversation:
             "pace": encode(self._pace),
             "dismissed": encode(self._dismissed),
             "ignored": self._ignored,
+            "handed_over_by": self._handed_over_by,
+            "returned": encode(self._returned),
             "typed_ahead": self._keypad.ahead,
             "entered_at": self._keypad.entered_at,
             "turn": encode(agent.turn),
@@ -283,6 +292,8 @@ class Conversation:
         self._pace = parts.one("pace", Pace)
         self._dismissed = parts.one("dismissed", Dismissed)
         self._ignored = parts.plain("ignored", int)
+        self._handed_over_by = parts.plain("handed_over_by", str)
+        self._returned = parts.one("returned", HandoverReturned, NoneType)
         self._keypad.ahead = parts.plain("typed_ahead", str)
         self._keypad.entered_at = parts.plain("entered_at", float)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
@@ -317,6 +328,19 @@ class Conversation:
         spoken = {place.segment for place in agent.log.places if isinstance(place, log.Spoken)}
         if spoken != agent.playback.segments.keys():
             raise ValueError("snapshot has places and segments that do not belong together")
+        return self
+
+    @classmethod
+    def take_back(cls, settings: Settings, snapshot: dict[str, Any], returned: HandoverReturned) -> "Conversation":
+        """Make the conversation that goes on where `snapshot` handed its caller over, for nobody took the call.
+
+        It waits for a line, as at its beginning. From any other snapshot it is an ordinary `restore`.
+        Raises `ValueError` when the snapshot cannot be read.
+        """
+        self = cls.restore(settings, snapshot)
+        if isinstance(self._floor, Ended) and self._floor.reason == "handover":
+            self._floor = Opening(self._now)
+            self._returned = returned
         return self
 
     # ── facts ─────────────────────────────────────────────────────────────────────
@@ -386,7 +410,10 @@ class Conversation:
         match self._floor:
             case Opening():
                 self._attachment, self._talkspurt, self._dismissed = event.attachment, 0, Dismissed()
-                if self._settings.announcement:
+                returned, self._returned = self._returned, None
+                if returned is not None:
+                    self._agent.take_back(returned.phrase, self._handed_over_by, returned.content, now)
+                elif self._settings.announcement:
                     self._agent.announce(self._settings.announcement, self._settings.greeting, now)
                 else:
                     self._agent.open_turn(self._settings.greeting, now=now)
@@ -601,6 +628,8 @@ class Conversation:
         self._agent.secret_keyed(event, now)
 
     def _end_requested(self, event: EndRequested, now: float) -> None:
+        if event.reason == "handover":
+            self._handed_over_by = event.tool_call
         match self._floor:
             case Thinking() | Speaking():
                 self._agent.end_after_turn(event.reason, f"goodbye_{event.reason}", now)

@@ -258,6 +258,19 @@ class EndRequested:
     """Something outside the conversation wants it to end politely (drain, operator, a tool)."""
 
     reason: Literal["shutdown", "operator", "handover", "agent"]
+    tool_call: str = ""
+    """The tool call that asked for it, if one did."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverReturned:
+    """How a hand-over went whose caller comes back to the agent: no event, but what `take_back` is given.
+
+    `phrase` names the stock sentence that they hear at once; `content`, a JSON object as text, is for the model.
+    """
+
+    phrase: str
+    content: str
 
 
 Event = (

@@ -240,17 +240,6 @@ class ExchangeItem(Row):
     new_variant: Mapped[Variant] = relationship(lazy="joined", innerjoin=True)
 
 
-class Callback(Row):
-    """Somebody wants to be called back; one per call."""
-
-    __tablename__ = "callbacks"
-    call_id: Mapped[str] = mapped_column(primary_key=True)
-    number: Mapped[str]
-    account: Mapped[str | None]
-    reason: Mapped[str]
-    requested_at: Mapped[datetime]
-
-
 applied_effects(Row.metadata)
 """Keys of the effects that were carried out, in the transactions that did."""
 

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from talkspurt.agent import Effect
 from talkspurt.agent.once import once, settle
 from talkspurt.errors import ConfigurationError, StoreError
-from talkspurt.retail.schema import Address, Callback, Order, Product, Row, User, Variant
+from talkspurt.retail.schema import Address, Order, Product, Row, User, Variant
 from talkspurt.retail.seed import seed_shop
 
 DATABASE_VARIABLE: Final = "TALKSPURT_RETAIL_DATABASE"
@@ -155,13 +155,6 @@ class Shop:
         """What came of an effect; None when nothing did, and then nothing ever will."""
         async with self.writing() as session:
             return await settle(session, key)
-
-    async def record_callback(self, *, call_id: str, number: str, account: str | None, reason: str) -> None:
-        """Note that somebody wants to be called back; again in the same call only updates the reason."""
-        async with self.writing() as session:
-            await session.merge(
-                Callback(call_id=call_id, number=number, account=account, reason=reason, requested_at=datetime.now(UTC))
-            )
 
 
 def local_day() -> date:

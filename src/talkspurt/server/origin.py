@@ -10,6 +10,11 @@ VOICE: Final = "/twilio/voice"
 RESUME: Final = "/twilio/resume"
 STATUS: Final = "/twilio/status"
 MEDIA: Final = "/twilio/media"
+LEG: Final = "/twilio/leg"
+LEG_KEY: Final = "/twilio/leg/key"
+LEG_STATUS: Final = "/twilio/leg/status"
+LEG_MACHINE: Final = "/twilio/leg/machine"
+CONFERENCE: Final = "/twilio/conference"
 
 
 class Origin:

@@ -41,10 +41,6 @@ class Outcome(Protocol):
     def reason(self) -> str:
         """Why it ended: "agent_goodbye", "caller_hung_up", "handover", …; "internal_error" when the session broke."""
 
-    @property
-    def handover_target(self) -> str | None:
-        """Where the call goes to, by name, when it was handed over."""
-
 
 class Switchboard(Protocol):
     """Who speaks with the callers."""
@@ -59,12 +55,23 @@ class Switchboard(Protocol):
         """Ask all live calls to end politely."""
 
 
+class Handovers(Protocol):
+    """Who takes calls to people."""
+
+    async def begin(self, call_id: str, /, *, attachment: int) -> bool:
+        """The agent has let the caller go; False when nobody was to have them."""
+
+    async def call_ended(self, call_id: str, /) -> None:
+        """The call is over: nobody is rung for it any longer."""
+
+
 class Reception:
     """The calls of this process. An async context: inside it calls can be attached, once `open` was called."""
 
     def __init__(
         self,
         store: Store,
+        handovers: Handovers,
         *,
         max_calls: int,
         longest_call: float,
@@ -72,6 +79,7 @@ class Reception:
     ) -> None:
         """`longest_call` is in seconds."""
         self._store = store
+        self._handovers = handovers
         self._max_calls = max_calls
         self._patience = longest_call + OVERTIME
         self._start_deadline = start_deadline
@@ -233,16 +241,17 @@ class Reception:
         if ended:
             metrics.CALLS_ENDED.labels(reason).inc()
             log.info("call_ended", call_id=call_id, reason=reason)
+        await self._handovers.call_ended(call_id)
         return ended
 
     async def _conclude(self, attachment: Attachment, outcome: Outcome) -> None:
         call, number = attachment.call, attachment.number
         try:
-            if outcome.reason == "handover" and outcome.handover_target is not None:
-                await self._store.calls.hand_over(call.id, attachment=number, target=outcome.handover_target)
-                log.info("call_handed_over", target=outcome.handover_target)
-            else:
+            if outcome.reason != "handover":
                 await self.end_call(call.id, outcome.reason, attachment=number)
+            elif not await self._handovers.begin(call.id, attachment=number):
+                # The call stays live, and the caller comes back to the agent.
+                log.error("handover_not_begun")
         except StoreError as error:
             log.error("outcome_not_stored", reason=outcome.reason, error=str(error))
             metrics.STORE_FAILURES.labels("outcome").inc()

@@ -20,7 +20,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
-from talkspurt.server.handover import handover_numbers
+from talkspurt.server.guard import Guard
+from talkspurt.server.handover.exchange import create_exchange
+from talkspurt.server.handover.flow import HandoverFlow
+from talkspurt.server.handover.targets import Targets, carrier_kinds
+from talkspurt.server.handover.webhooks import HandoverWebhooks
 from talkspurt.server.health import Readiness
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.media_socket import START_DEADLINE
@@ -30,6 +34,7 @@ from talkspurt.server.signatures import Signatures
 from talkspurt.server.upgrade import Gate, upgrade_protocol
 from talkspurt.server.webhooks import TwilioWebhooks
 from talkspurt.store import Store
+from talkspurt.store.clock import utc_now
 
 REQUEST_DEADLINE: Final = 10.0
 """Seconds for a connection to say what it wants, at first and after each answer."""
@@ -58,28 +63,32 @@ async def serve(
     stop = stop or asyncio.Event()
     signatures = _signatures(config)
     limits = RateLimits(config.limits)
-    numbers = handover_numbers(config.handover)
+    targets = Targets.from_config(config.handover, kinds=carrier_kinds(config))
     with _stop_on_signal(stop), _bind(config) as listener:
         port: int = listener.getsockname()[1]
         origin = Origin(config.server.public_url) if config.server.public_url else _local_origin(config, port)
         store = await Store.open(config.store.url)
+        exchange = create_exchange(config, origin)
         try:
+            flow = HandoverFlow(
+                store,
+                targets,
+                exchange,
+                max_wait=config.handover.max_wait,
+                detect_machine=config.handover.detect_voicemail,
+                now=utc_now,
+            )
             reception = Reception(
                 store,
+                flow,
                 max_calls=config.server.max_calls,
                 longest_call=config.conversation.max_call,
                 start_deadline=start_deadline,
             )
             readiness = Readiness(store, unconfigured=bool(missing_settings(config)))
-            webhooks = TwilioWebhooks(
-                config,
-                store,
-                reception,
-                origin=origin,
-                signatures=signatures,
-                limits=limits,
-                handover_numbers=numbers,
-            )
+            guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
+            webhooks = TwilioWebhooks(config, store, reception, origin=origin, guard=guard, limits=limits, flow=flow)
+            handovers = HandoverWebhooks(flow, origin=origin, guard=guard)
             gate = Gate(
                 origin=origin,
                 signatures=signatures,
@@ -89,7 +98,7 @@ async def serve(
             )
             server = _HttpServer(
                 uvicorn.Config(
-                    create_app(webhooks, readiness),
+                    create_app(webhooks, handovers, readiness),
                     http=_ImpatientProtocol,
                     ws=upgrade_protocol(gate),  # type: ignore[arg-type]
                     lifespan="off",
@@ -112,6 +121,7 @@ async def serve(
                     ready=lambda: _announce(origin, port, ready),
                 )
         finally:
+            await exchange.aclose()
             await store.aclose()
 
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import structlog
 
-from talkspurt.agent import Agent, Caller
+from talkspurt.agent import Agent, Caller, HandoverDesk
 from talkspurt.agent.loading import load_agent
 from talkspurt.agent.locales import find_locale
 from talkspurt.clock import MediaClock
 from talkspurt.config import Config
 from talkspurt.core.endpointing import Endpointing
+from talkspurt.core.events import HandoverReturned
 from talkspurt.core.history import Entry
 from talkspurt.core.language import Language
 from talkspurt.core.settings import Settings
@@ -30,10 +31,14 @@ from talkspurt.mcp import McpServers
 from talkspurt.models import create_model
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.recognizers import create_recognizer
+from talkspurt.server.handover import words
+from talkspurt.server.handover.desk import Desk
+from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.session import Services, Session
 from talkspurt.speech.turn_detection import create_turn_detector
 from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
+from talkspurt.store.clock import utc_now
 from talkspurt.store.store import Store
 from talkspurt.synthesizers import create_synthesizer
 
@@ -45,10 +50,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call went: why it ended, and the name of the place it goes to if it was handed over."""
+    """How a call went: why it ended. After a hand-over it may come back."""
 
     reason: str
-    handover_target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,23 @@ class Switchboard:
     """All live calls of this process."""
 
     def __init__(
-        self, config: Config, store: Store, services: Services, desks: Mapping[str, _Desk], mcp: McpServers
+        self,
+        config: Config,
+        store: Store,
+        services: Services,
+        *,
+        desks: Mapping[str, _Desk],
+        mcp: McpServers,
+        recorder: "_Recorder",
+        handover_desk: HandoverDesk,
     ) -> None:
         self._mcp = mcp
         self._config = config
         self._store = store
         self._services = services
         self._desks = desks
+        self._recorder = recorder
+        self._handover_desk = handover_desk
         self._sessions: dict[str, Session] = {}
 
     @classmethod
@@ -125,7 +139,10 @@ class Switchboard:
                 services = Services(
                     recognizer, synthesizer, detector, clock, recorder, turn_detector, journals=config.journals
                 )
-                switchboard = cls(config, store, services, desks, mcp)
+                handover_desk = Desk(Targets.from_config(config.handover, kinds=carrier_kinds(config)), store, utc_now)
+                switchboard = cls(
+                    config, store, services, desks=desks, mcp=mcp, recorder=recorder, handover_desk=handover_desk
+                )
                 try:
                     yield switchboard
                 finally:
@@ -144,15 +161,18 @@ class Switchboard:
         if session is not None and not session.ended.is_set():
             session.attach(transport, attachment)
             await session.ended.wait()
-            return self._outcome(session)
-        session = self._begin(call, snapshot)
+            return Outcome(session.reason)
+        session = self._begin(call, snapshot, await self._returned(call.id) if snapshot is not None else None)
         self._sessions[call.id] = session
         try:
             with structlog.contextvars.bound_contextvars(call_id=call.id):
                 await session.run(transport, attachment)
         finally:
             self._sessions.pop(call.id, None)
-        return self._outcome(session)
+        if session.reason == "handover":
+            # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
+            await self._recorder.flush()
+        return Outcome(session.reason)
 
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""
@@ -165,10 +185,19 @@ class Switchboard:
         for session in tuple(self._sessions.values()):
             session.request_end(reason)
 
-    def _outcome(self, session: Session) -> Outcome:
-        return Outcome(session.reason, session.caller.handover_target if session.reason == "handover" else None)
+    async def _returned(self, call_id: str) -> HandoverReturned | None:
+        """How the call's last hand-over went, if it was in one that is over."""
+        handover = await self._store.handovers.latest_of(call_id)
+        if handover is None or handover.state != "failed":
+            return None
+        cause = handover.cause or "failed"
+        answer = words.returned(handover.target, cause)
+        return HandoverReturned(
+            phrase="back" if cause in words.WISHES else "back_unanswered",
+            content=json.dumps({**answer.facts(), "status": cause}, separators=(",", ":")),
+        )
 
-    def _begin(self, call: Call, snapshot: str | None) -> Session:
+    def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None) -> Session:
         desk = self._desks[call.agent]
         agent = self._mcp.equip(call.agent, desk.agent)
         locale = find_locale(call.locale)
@@ -192,7 +221,7 @@ class Switchboard:
             call_id=call.id,
             number=call.caller,
             locale=call.locale,
-            handover_targets=tuple(self._config.handover.targets),
+            desk=self._handover_desk,
         )
         begin = partial(
             Session,
@@ -207,7 +236,7 @@ class Switchboard:
             minimum_voiced=rules.barge_in_voiced,
         )
         try:
-            return begin(snapshot=_read_snapshot(snapshot))
+            return begin(snapshot=_read_snapshot(snapshot), returned=returned)
         except ValueError as error:
             # Written by another version of this program. The caller begins anew, which is better than a dead line.
             _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))

@@ -6,16 +6,13 @@ socket, the carrier then asks how to go on, so a call survives the process that 
 
 from typing import Final
 
-from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+from twilio.twiml.voice_response import Connect, VoiceResponse
 
 CONTENT_TYPE: Final = "application/xml"
 
 BUSY: Final = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
 UNKNOWN_NUMBER: Final = "This number is not in service. Goodbye."
 TECHNICAL_PROBLEM: Final = "We are sorry, there is a technical problem. Please call again in a few minutes. Goodbye."
-
-_RING_SECONDS: Final = 30
-"""How long a person's phone rings before the caller comes back to us."""
 
 
 def connect(*, stream_url: str, token: str, resume_url: str) -> str:
@@ -25,15 +22,6 @@ def connect(*, stream_url: str, token: str, resume_url: str) -> str:
     connect.stream(url=stream_url).parameter(name="token", value=token)
     response.append(connect)
     response.redirect(resume_url, method="POST")
-    return str(response)
-
-
-def dial(*, number: str, resume_url: str) -> str:
-    """Ring a person; the caller hears the ringing, and comes back to `resume_url` when nobody answers."""
-    response = VoiceResponse()
-    dial = Dial(answer_on_bridge=True, action=resume_url, method="POST", timeout=_RING_SECONDS)
-    dial.number(number)
-    response.append(dial)
     return str(response)
 
 

@@ -1,38 +1,23 @@
 """Twilio's webhooks: a call comes in, its stream has ended, its status changed.
 
-Each request is counted by address, read within bounds, and checked for its signature, in this
-order. All three are idempotent: the carrier, and proxies on the way, repeat requests.
-
-A caller never gets an HTTP error or a traceback once the request is known to be Twilio's: what
-goes wrong becomes a sentence in TwiML, and a line in our log.
+All three are idempotent: the carrier, and proxies on the way, repeat requests. Who asks is known: see `guard`.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Request, Response
-from starlette.datastructures import ImmutableMultiDict
-from starlette.requests import ClientDisconnect
+from fastapi import APIRouter, Response
 
 from talkspurt.config import Config
-from talkspurt.errors import StoreError
 from talkspurt.server import twiml
-from talkspurt.server.addresses import client_address
+from talkspurt.server.guard import Fields, Guard, xml
+from talkspurt.server.handover import documents
+from talkspurt.server.handover.flow import Back, HandoverFlow, Join, Over, Put, Wait
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.origin import MEDIA, RESUME, STATUS, VOICE, Origin
 from talkspurt.server.reception import Reception
-from talkspurt.server.signatures import HEADER, Signatures
 from talkspurt.store import Call, Store
 from talkspurt.telemetry import metrics
-
-MAX_BODY_BYTES: Final = 64 * 1024
-MAX_FIELDS: Final = 200
-READ_TIMEOUT: Final = 5.0
-ANSWER_TIMEOUT: Final = 10.0
-"""Twilio gives up after 15 s."""
 
 MOST_ATTACHMENTS: Final = 20
 """Media attachments of one call: a loop of reconnecting must end."""
@@ -48,19 +33,7 @@ FINAL_STATUSES: Final = {
 }
 """Twilio's final call statuses, and the end reason of a call that had none of its own."""
 
-Fields = ImmutableMultiDict[str, str]
-Action = Callable[[Fields], Awaitable[Response]]
-
 log = structlog.get_logger(__name__)
-
-
-class _RefusedError(Exception):
-    """The request is not to be answered: `status` says why, without detail."""
-
-    def __init__(self, status: int, outcome: str) -> None:
-        super().__init__(outcome)
-        self.status = status
-        self.outcome = outcome
 
 
 class TwilioWebhooks:
@@ -73,23 +46,23 @@ class TwilioWebhooks:
         reception: Reception,
         *,
         origin: Origin,
-        signatures: Signatures,
+        guard: Guard,
         limits: RateLimits,
-        handover_numbers: dict[str, str],
+        flow: HandoverFlow,
     ) -> None:
         self._config = config
         self._store = store
         self._reception = reception
         self._origin = origin
-        self._signatures = signatures
+        self._guard = guard
         self._limits = limits
-        self._handover_numbers = handover_numbers
+        self._flow = flow
 
     def routes(self) -> APIRouter:
         """The routes, each with its guard."""
         router = APIRouter()
         for path, action in ((VOICE, self.voice), (RESUME, self.resume), (STATUS, self.status)):
-            router.add_api_route(path, self._guarded(path, action), methods=["POST"])
+            router.add_api_route(path, self._guard.guarded(path, action), methods=["POST"])
         return router
 
     # ── the three ─────────────────────────────────────────────────────────────────
@@ -123,53 +96,64 @@ class TwilioWebhooks:
         return response
 
     async def resume(self, fields: Fields) -> Response:
-        """The stream or a `<Dial>` has ended: go on as the stored call says."""
+        """The stream, a `<Dial>` or what a waiting caller is played has ended: go on as the stored call says."""
         call = await self._store.calls.by_carrier_id(fields.get("CallSid", ""))
         if call is None:
-            return _xml(twiml.hang_up())
-        dialled = fields.get("DialCallStatus")
-        if dialled is not None and call.state == "handover":
-            log.info("handover_ended", call_id=call.id, status=metrics.label(dialled, {"answered", *FINAL_STATUSES}))
-            if dialled in ("completed", "answered"):
-                await self._reception.end_call(call.id, "handover")
-            else:
-                # Nobody answered. The caller is still there, and is ours again.
-                await self._store.calls.take_back(call.id)
-            call = await self._store.calls.find(call.id) or call
-        return await self._go_on(call)
+            return xml(twiml.hang_up())
+        return await self._go_on(call, fields)
 
     async def status(self, fields: Fields) -> Response:
-        """The call's status changed: a final one ends the call and a session that still runs."""
+        """The call's status changed: a final one ends the call, a session that still runs, and what rings for it."""
         sid, status = fields.get("CallSid", ""), fields.get("CallStatus", "")
         reason = FINAL_STATUSES.get(status)
         if reason is not None:
             self._reception.hang_up(sid)
             call = await self._store.calls.by_carrier_id(sid)
             if call is not None:
-                await self._reception.end_call(call.id, "handover" if call.state == "handover" else reason)
+                talked = call.state == "handover" and await self._flow.talked(call.id)
+                await self._reception.end_call(call.id, "handover" if talked else reason)
         return Response(status_code=204)
 
-    async def _go_on(self, call: Call) -> Response:
+    async def _go_on(self, call: Call, fields: Fields | None = None) -> Response:
         if call.state == "ended":
-            return _xml(twiml.hang_up())
+            return xml(twiml.hang_up())
         if call.state == "handover":
-            number = self._handover_numbers.get(call.handover_target or "")
-            if number is not None:
-                return _xml(twiml.dial(number=number, resume_url=self._origin.url(RESUME)))
-            log.error("handover_target_unknown", call_id=call.id, target=call.handover_target)
-            await self._store.calls.take_back(call.id)
+            response = await self._hand_over(call, fields or Fields())
+            if response is not None:
+                return response
         if call.failures > MOST_FAILURES or call.attachment >= MOST_ATTACHMENTS:
             log.error("call_given_up", call_id=call.id, failures=call.failures, attachments=call.attachment)
             await self._reception.end_call(call.id, "failed")
-            return _xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
+            return xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
         if not self._reception.takes_sockets:
             # A call that outlived a restart. Its socket would be refused while we warm up, and a refused socket
             # brings the carrier back at once, until it gives the call up.
-            return _xml(twiml.ask_again(resume_url=self._origin.url(RESUME)))
+            return xml(twiml.ask_again(resume_url=self._origin.url(RESUME)))
         return await self._connect(call)
 
+    async def _hand_over(self, call: Call, fields: Fields) -> Response | None:
+        """How a call goes on that is being handed over; None when it is the agent's again."""
+        following = await self._flow.caller_asks(
+            call,
+            key=fields.get("Digits", ""),
+            dialled=fields.get("DialCallStatus", ""),
+            attempt=documents.attempt_of(fields),
+        )
+        match following:
+            case Put():
+                return xml(documents.put(following, self._origin))
+            case Wait():
+                return xml(documents.wait(following, self._origin, self._config.handover.hold_music))
+            case Join():
+                return xml(documents.join(following, self._origin))
+            case Over():
+                await self._reception.end_call(call.id, "handover")
+                return xml(twiml.hang_up())
+            case Back():
+                return None
+
     async def _connect(self, call: Call) -> Response:
-        return _xml(
+        return xml(
             twiml.connect(
                 stream_url=self._origin.socket_url(MEDIA),
                 token=await self._store.tokens.issue(call),
@@ -177,78 +161,8 @@ class TwilioWebhooks:
             )
         )
 
-    # ── the guard ─────────────────────────────────────────────────────────────────
-
-    def _guarded(self, path: str, action: Action) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            try:
-                fields = await self._authentic_fields(request, path)
-            except _RefusedError as refused:
-                metrics.WEBHOOKS.labels(path, refused.outcome).inc()
-                return Response(status_code=refused.status)
-            try:
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    response = await action(fields)
-            except StoreError as error:
-                log.error("webhook_failed", path=path, error=str(error))
-                metrics.STORE_FAILURES.labels("webhook").inc()
-                outcome, response = "store", _xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
-            except Exception:
-                log.exception("webhook_failed", path=path)
-                outcome, response = "error", _xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
-            else:
-                outcome = "ok"
-            metrics.WEBHOOKS.labels(path, outcome).inc()
-            return response
-
-        return endpoint
-
-    async def _authentic_fields(self, request: Request, path: str) -> Fields:
-        """The POST fields, once Twilio is known to have sent them. Raises `_RefusedError`."""
-        peer = request.client.host if request.client else ""
-        forwarded_for = request.headers.getlist("x-forwarded-for")
-        address = client_address(peer, forwarded_for, self._config.server.trusted_proxies)
-        if not await self._limits.admit_request(address):
-            raise _RefusedError(429, "rate")
-        fields = _parse(await _body(request))
-        url = self._origin.url(path)
-        if request.url.query:
-            url += f"?{request.url.query}"
-        if not self._signatures.accept(url, fields, request.headers.get(HEADER)):
-            log.warning("webhook_unsigned", path=path, url=self._origin.url(path))
-            raise _RefusedError(403, "signature")
-        if not 0 < len(fields.get("CallSid", "")) <= 64:
-            raise _RefusedError(400, "call_sid")
-        return fields
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_TIMEOUT):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise _RefusedError(413, "oversized")
-    except (TimeoutError, ClientDisconnect):
-        raise _RefusedError(408, "slow") from None
-    return bytes(body)
-
-
-def _parse(body: bytes) -> Fields:
-    """All fields, blank ones, repeated ones and spaces included: the signature covers them."""
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError:
-        raise _RefusedError(400, "form") from None
-    return ImmutableMultiDict(pairs)
-
-
-def _xml(document: str) -> Response:
-    return Response(document, media_type=twiml.CONTENT_TYPE)
-
 
 def _refused(reason: str, document: str, **details: str) -> Response:
     metrics.CALLS_REFUSED.labels(reason).inc()
     log.warning("call_refused", reason=reason, **details)
-    return _xml(document)
+    return xml(document)

@@ -4,10 +4,12 @@ from typing import Final, Self
 
 from sqlalchemy import text
 
+from talkspurt.store.callbacks import CallbackRecords
 from talkspurt.store.calls import CallRecords
 from talkspurt.store.clock import Clock, utc_now
 from talkspurt.store.database import TIMEOUT, Database
 from talkspurt.store.effects import SqlEffectLedger
+from talkspurt.store.handovers import HandoverRecords
 from talkspurt.store.schema import migrate
 from talkspurt.store.tokens import StreamTokens
 from talkspurt.store.turns import TurnLog
@@ -22,6 +24,8 @@ class Store:
         self.tokens: Final = StreamTokens(database, clock)
         self.turns: Final = TurnLog(database, clock)
         self.effects: Final = SqlEffectLedger(database, clock)
+        self.handovers: Final = HandoverRecords(database, clock)
+        self.callbacks: Final = CallbackRecords(database, clock)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock = utc_now, statement_timeout: float = TIMEOUT) -> Self:

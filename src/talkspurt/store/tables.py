@@ -128,3 +128,66 @@ effects: Final = Table(
         postgresql_where=text("state IN ('executing', 'done', 'in_doubt')"),
     ),
 )
+
+OPEN_HANDOVER: Final = text("state IN ('requested', 'waiting', 'ringing', 'briefing', 'accepted', 'connected')")
+
+handovers: Final = Table(
+    "handovers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), nullable=False),
+    Column("target", String(64), nullable=False),
+    # Names of the targets where nobody took the call, separated by spaces.
+    Column("tried", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # Who the caller was known to be when the hand-over was asked for.
+    Column("account", String(128)),
+    Column("level", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("cause", String(32)),
+    # Which of the target's lines the call holds: from ringing on until it is over.
+    Column("line", Integer),
+    Column("attempt", Integer, nullable=False),
+    Column("leg", String(64)),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    CheckConstraint(
+        "state IN ('requested', 'waiting', 'ringing', 'briefing', 'accepted', 'connected', "
+        "'completed', 'failed', 'canceled')",
+        name="state",
+    ),
+    Index("ix_handovers_call_id", "call_id"),
+    Index("ix_handovers_target_state", "target", "state"),
+    # A call is handed over to one place at a time.
+    Index("uq_handovers_open", "call_id", unique=True, sqlite_where=OPEN_HANDOVER, postgresql_where=OPEN_HANDOVER),
+    # Whatever the code does, a target's telephone rings for no more callers than it has lines.
+    Index("uq_handovers_line", "target", "line", unique=True),
+)
+
+handover_steps: Final = Table(
+    "handover_steps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("handover_id", String(32), ForeignKey("handovers.id", ondelete="CASCADE"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("target", String(64), nullable=False),
+    Column("detail", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_handover_steps_handover_id", "handover_id"),
+)
+
+callbacks: Final = Table(
+    "callbacks",
+    metadata,
+    # One a call: asking twice is no reason to be called twice.
+    Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", String(64), nullable=False),
+    Column("target", String(64)),
+    Column("account", String(128)),
+    Column("reason", Text, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),
+    Index("ix_callbacks_done_at", "done_at"),
+)

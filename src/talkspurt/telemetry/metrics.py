@@ -75,6 +75,11 @@ ANOMALIES: Final = Counter(
     "talkspurt_anomalies", "Things a conversation did not expect, by name.", ["name"], registry=REGISTRY
 )
 
+HANDOVERS: Final = Counter(
+    "talkspurt_handovers", "Attempts to reach a person, by outcome.", ["outcome"], registry=REGISTRY
+)
+CALLBACKS: Final = Counter("talkspurt_callbacks", "Call-backs noted.", registry=REGISTRY)
+
 TURNS_WAITING: Final = Gauge("talkspurt_turns_waiting", "Turns not yet in the database.", registry=REGISTRY)
 TURNS_DROPPED: Final = Counter("talkspurt_turns_dropped", "Turns lost, by reason.", ["reason"], registry=REGISTRY)
 STORE_FAILURES: Final = Counter(

@@ -14,6 +14,7 @@ from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, T
 from talkspurt.core.settings import Settings
 from talkspurt.effects import ToolDispatcher
 from talkspurt.ports import EffectLedger, LanguageModel, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
 
 ROUNDS: Final = Settings().max_tool_rounds
@@ -33,7 +34,9 @@ class TextCall:
         number: str = "+15551230000",
     ) -> None:
         """`ledger` keeps the effects of this call; without one they are forgotten with it."""
-        self.caller = Caller(call_id=call_id, number=number)
+        self.desk = MemoryDesk()
+        """Nobody is there to take the call; call-backs are noted."""
+        self.caller = Caller(call_id=call_id, number=number, desk=self.desk)
         self.ended = False
         """Whether the agent has hung up."""
         self._agent = agent

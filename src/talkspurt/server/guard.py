@@ -1,0 +1,128 @@
+"""The door of every webhook: counted by address, read within bounds, checked for its signature, in this order.
+
+A caller never gets an HTTP error or a traceback once the request is known to be Twilio's: what goes wrong
+becomes a sentence in TwiML, and a line in our log.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import parse_qsl
+
+import structlog
+from fastapi import Request, Response
+from starlette.datastructures import ImmutableMultiDict
+from starlette.requests import ClientDisconnect
+
+from talkspurt.config import Config
+from talkspurt.errors import StoreError
+from talkspurt.server import twiml
+from talkspurt.server.addresses import client_address
+from talkspurt.server.limits import RateLimits
+from talkspurt.server.origin import Origin
+from talkspurt.server.signatures import HEADER, Signatures
+from talkspurt.telemetry import metrics
+
+MAX_BODY_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 200
+READ_TIMEOUT: Final = 5.0
+ANSWER_TIMEOUT: Final = 10.0
+"""Twilio gives up after 15 s."""
+
+Fields = ImmutableMultiDict[str, str]
+"""What the carrier posted, and before it what the webhook's own URL says: both are signed."""
+Action = Callable[[Fields], Awaitable[Response]]
+
+log = structlog.get_logger(__name__)
+
+
+class _RefusedError(Exception):
+    """The request is not to be answered: `status` says why, without detail."""
+
+    def __init__(self, status: int, outcome: str) -> None:
+        super().__init__(outcome)
+        self.status = status
+        self.outcome = outcome
+
+
+class Guard:
+    """Lets a webhook's requests through to what answers them."""
+
+    def __init__(self, config: Config, *, origin: Origin, signatures: Signatures, limits: RateLimits) -> None:
+        self._config = config
+        self._origin = origin
+        self._signatures = signatures
+        self._limits = limits
+
+    def guarded(
+        self, path: str, action: Action, *, identified_by: str = "CallSid"
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint for `path`: `action` sees only what Twilio has signed, and surely the field `identified_by`."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                fields = await self._authentic_fields(request, path, identified_by)
+            except _RefusedError as refused:
+                metrics.WEBHOOKS.labels(path, refused.outcome).inc()
+                return Response(status_code=refused.status)
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    response = await action(fields)
+            except StoreError as error:
+                log.error("webhook_failed", path=path, error=str(error))
+                metrics.STORE_FAILURES.labels("webhook").inc()
+                outcome, response = "store", xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
+            except Exception:
+                log.exception("webhook_failed", path=path)
+                outcome, response = "error", xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
+            else:
+                outcome = "ok"
+            metrics.WEBHOOKS.labels(path, outcome).inc()
+            return response
+
+        return endpoint
+
+    async def _authentic_fields(self, request: Request, path: str, identified_by: str) -> Fields:
+        """The POST fields, once Twilio is known to have sent them. Raises `_RefusedError`."""
+        peer = request.client.host if request.client else ""
+        forwarded_for = request.headers.getlist("x-forwarded-for")
+        address = client_address(peer, forwarded_for, self._config.server.trusted_proxies)
+        if not await self._limits.admit_request(address):
+            raise _RefusedError(429, "rate")
+        fields = _parse(await _body(request))
+        url = self._origin.url(path)
+        if request.url.query:
+            url += f"?{request.url.query}"
+        if not self._signatures.accept(url, fields, request.headers.get(HEADER)):
+            log.warning("webhook_unsigned", path=path, url=self._origin.url(path))
+            raise _RefusedError(403, "signature")
+        if not 0 < len(fields.get(identified_by, "")) <= 64:
+            raise _RefusedError(400, "call_sid")
+        return ImmutableMultiDict([*request.query_params.multi_items(), *fields.multi_items()])
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise _RefusedError(413, "oversized")
+    except (TimeoutError, ClientDisconnect):
+        raise _RefusedError(408, "slow") from None
+    return bytes(body)
+
+
+def _parse(body: bytes) -> Fields:
+    """All fields, blank ones, repeated ones and spaces included: the signature covers them."""
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise _RefusedError(400, "form") from None
+    return ImmutableMultiDict(pairs)
+
+
+def xml(document: str) -> Response:
+    """TwiML as an answer."""
+    return Response(document, media_type=twiml.CONTENT_TYPE)

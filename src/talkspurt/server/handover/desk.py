@@ -1,0 +1,109 @@
+"""Answers an agent's tools that want a person for the caller: truthfully, before anybody is called.
+
+It decides from the configuration (who may be called, when somebody is there) and the store (who waits), and
+notes what was promised: a hand-over that begins when the agent has finished its sentence, or a call-back.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from talkspurt.agent import Caller, ToolError
+from talkspurt.agent.handover import HandoverAnswer
+from talkspurt.server.handover import words
+from talkspurt.server.handover.callback import note_callback
+from talkspurt.server.handover.targets import Target, Targets
+from talkspurt.store import Store
+
+MOST_FAILURES: Final = 2
+"""Hand-overs of one call that came to nothing, after which a call-back is noted instead of ringing again."""
+REASON_CHARACTERS: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class Desk:
+    """A `HandoverDesk` on the store."""
+
+    def __init__(self, targets: Targets, store: Store, now: Callable[[], datetime]) -> None:
+        self._targets = targets
+        self._store = store
+        self._now = now
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the places that calls may go to."""
+        return self._targets.names
+
+    async def hand_over(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
+        """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not."""
+        wanted = self._find(target)
+        if wanted is None:
+            return await self._unreachable(caller, reason)
+        now = self._now()
+        there = self._targets.next_open(wanted.name, (), now)
+        if there is None:
+            return await self._closed(caller, wanted, reason, now)
+        if await self._store.handovers.failures_of(caller.call_id) >= MOST_FAILURES:
+            return await self.call_back(caller, target=wanted.name, reason=reason)
+        handover = await self._store.handovers.request(
+            caller.call_id,
+            target=there.name,
+            reason=reason[:REASON_CHARACTERS],
+            account=caller.account if caller.level else None,
+            level=caller.level,
+        )
+        # The one it already has, if the model asks twice.
+        there = self._targets.find(handover.target) or there
+        at, waiting = await self._store.handovers.load(there.name)
+        _log.info("handover_requested", call_id=caller.call_id, target=there.name, at=at, waiting=waiting)
+        ahead = await self._store.handovers.ahead(handover)
+        if at < there.lines and not ahead:
+            return HandoverAnswer("connecting", words.connecting(there.name), target=there.name)
+        return HandoverAnswer("queued", words.queued(there.name, ahead + 1), target=there.name, position=ahead + 1)
+
+    async def call_back(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
+        """Note that somebody is to call back, once a call."""
+        wanted = self._find(target)
+        name = wanted.name if wanted is not None else None
+        if not await self._note_callback(caller, name, reason):
+            return HandoverAnswer("unavailable", words.no_number(), target=name)
+        return HandoverAnswer("unavailable", words.callback_noted(), target=name, callback=True)
+
+    def _find(self, target: str | None) -> Target | None:
+        if not target:
+            return next(iter(self._targets), None)
+        found = self._targets.find(target)
+        if found is None:
+            known = ", ".join(self._targets.names) or "none"
+            raise ToolError(f"The call cannot go there. Places it can go to: {known}.")
+        return found
+
+    async def _unreachable(self, caller: Caller, reason: str) -> HandoverAnswer:
+        noted = await self._note_callback(caller, None, reason)
+        message = words.callback_noted() if noted else words.no_number()
+        return HandoverAnswer("unavailable", f"Nobody is free right now. {message}", callback=noted)
+
+    async def _closed(self, caller: Caller, wanted: Target, reason: str, now: datetime) -> HandoverAnswer:
+        openings = [time for place in self._targets.chain(wanted.name) if (time := place.hours.opens_next(now))]
+        opens = words.moment(min(openings), now) if openings else None
+        noted = await self._note_callback(caller, wanted.name, reason)
+        return HandoverAnswer(
+            "closed",
+            words.closed(wanted.name, opens, callback=noted),
+            target=wanted.name,
+            opens=opens,
+            callback=noted,
+        )
+
+    async def _note_callback(self, caller: Caller, target: str | None, reason: str) -> bool:
+        return await note_callback(
+            self._store,
+            caller.call_id,
+            number=caller.number,
+            target=target,
+            account=caller.account if caller.level else None,
+            reason=reason[:REASON_CHARACTERS],
+        )

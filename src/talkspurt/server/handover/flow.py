@@ -1,0 +1,389 @@
+"""Takes a call through its hand-over: each fact (the caller's line asks how to go on, a telephone is busy, a
+colleague presses 1, somebody hangs up) moves the stored hand-over one step and says what follows.
+
+There is no task that waits and no state in memory. The clock is the caller's own line, which the carrier has
+ask how to go on several times a minute while it holds; so whatever process answers can go on where another died.
+A telephone is rung only after the row says so, and news of the ringing carries the number of its attempt: what
+the carrier repeats changes nothing, and what is late is ignored.
+
+It knows no carrier: orders go to an `Exchange`, and what the caller's line does next is returned as a `Next`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from talkspurt.errors import TransportError
+from talkspurt.ports import Exchange, Leg
+from talkspurt.server.handover import words
+from talkspurt.server.handover.briefing import Briefing, brief
+from talkspurt.server.handover.callback import note_callback
+from talkspurt.server.handover.targets import Target, Targets
+from talkspurt.store import Call, Handover, Store
+from talkspurt.store.handovers import ATTEMPTING, State
+from talkspurt.telemetry import metrics
+
+RING_SLACK: Final = 15
+"""Seconds beyond its ringing time after which a telephone that nothing was heard of counts as unanswered."""
+LONGEST_BRIEFING: Final = 90
+"""Seconds that a colleague may take to press a key."""
+MOST_STEPS: Final = 8
+"""Steps that one question of the caller's line may set off: as many targets as one may hope to find."""
+
+CALL_BACK_KEY: Final = "1"
+RETURN_KEYS: Final = frozenset({"2", "*"})
+ACCEPT_KEY: Final = "1"
+AGAIN_KEY: Final = "2"
+
+DIAL_CAUSES: Final = {"busy": "busy", "no-answer": "no_answer", "canceled": "no_answer", "failed": "failed"}
+"""What a carrier says of a call that nobody answered, and our cause."""
+DIAL_DONE: Final = frozenset({"completed", "answered"})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Ring `number` with the caller on the line; then ask again, with how it went and this `attempt`."""
+
+    handover: str
+    attempt: int
+    number: str
+    ring: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let the caller wait, tell them `text`, then ask again, with the key that they pressed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Put the caller together with the colleague who waits in this room; then ask again."""
+
+    handover: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The call is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The caller has spoken with a person, and the call is over."""
+
+
+Next = Put | Wait | Join | Back | Over
+
+
+class HandoverFlow:
+    """All hand-overs. Methods raise `StoreError`; a carrier that does not obey is logged, and noticed later."""
+
+    def __init__(
+        self,
+        store: Store,
+        targets: Targets,
+        exchange: Exchange,
+        *,
+        max_wait: float,
+        detect_machine: bool,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._records = store.handovers
+        self._targets = targets
+        self._exchange = exchange
+        self._max_wait = timedelta(seconds=max_wait)
+        self._detect_machine = detect_machine
+        self._now = now
+
+    # ── the caller ────────────────────────────────────────────────────────────────
+
+    async def begin(self, call_id: str, *, attachment: int) -> bool:
+        """The agent has finished its sentence: the caller leaves it. False when they do not, or not any more."""
+        handover = await self._records.open_of(call_id)
+        if handover is None:
+            _log.error("handover_unknown", call_id=call_id)
+            return False
+        if not await self._store.calls.hand_over(call_id, attachment=attachment, target=handover.target):
+            return False
+        await self._move(handover, "waiting", leaving=("requested",))
+        return True
+
+    async def caller_asks(self, call: Call, *, key: str = "", dialled: str = "", attempt: int = 0) -> Next:
+        """The line of a caller who is being handed over asks how to go on.
+
+        `key` is what they pressed, `dialled` how the ringing or talking went whose number is `attempt`.
+        """
+        for _ in range(MOST_STEPS):
+            handover = await self._records.open_of(call.id)
+            if handover is None:
+                return await self._after(call)
+            await self._records.seen(handover)
+            following = await self._step(call, handover, key, dialled if attempt == handover.attempt else "")
+            if following is not None:
+                return following
+            key = ""
+        _log.error("handover_goes_round", call_id=call.id)
+        return Wait(words.hold_keys(call.caller))
+
+    async def _step(self, call: Call, handover: Handover, key: str, dialled: str) -> Next | None:
+        """One step; None when it changed where the hand-over stands, so that the question is asked anew."""
+        target = self._targets.find(handover.target)
+        if target is None:
+            # The configuration has changed meanwhile.
+            await self._give_up(handover, "failed", leaving=("requested", "waiting", *ATTEMPTING))
+            return None
+        match handover.state:
+            case "requested":
+                await self._move(handover, "waiting", leaving=("requested",))
+                return None
+            case "waiting":
+                if await self._wished(call, handover, key):
+                    return None
+                return await self._wait(call, handover, target)
+            case "ringing" | "briefing" if target.kind == "warm":
+                if await self._wished(call, handover, key) or await self._overdue(handover, target):
+                    return None
+                return Wait(f"{words.hold(target.name, None)} {words.hold_keys(call.caller)}")
+            case _ if dialled:
+                await self._dial_ended(handover, dialled)
+                return None
+            case _ if target.kind == "warm":
+                return Join(handover.id, handover.attempt)
+            case _:
+                return Put(handover.id, handover.attempt, target.number, target.ring)
+
+    async def _dial_ended(self, handover: Handover, dialled: str) -> None:
+        if dialled in DIAL_DONE:
+            await self._move(handover, "completed", leaving=("ringing", "accepted", "connected"))
+        else:
+            await self._attempt_failed(handover, DIAL_CAUSES.get(dialled, "failed"), leaving=(*ATTEMPTING, "connected"))
+
+    async def _wished(self, call: Call, handover: Handover, key: str) -> bool:
+        """Whether the caller pressed a key by which they leave the queue."""
+        waiting: tuple[State, ...] = ("waiting", "ringing", "briefing")
+        if key == CALL_BACK_KEY and await note_callback(
+            self._store,
+            call.id,
+            number=call.caller,
+            target=handover.target,
+            account=handover.account,
+            reason=handover.reason,
+        ):
+            return await self._give_up(handover, "callback", leaving=waiting)
+        if key in RETURN_KEYS:
+            return await self._give_up(handover, "came_back", leaving=waiting)
+        return False
+
+    async def _wait(self, call: Call, handover: Handover, target: Target) -> Next | None:
+        now = self._now()
+        if now - handover.requested_at > self._max_wait:
+            await self._give_up(handover, "waited_too_long", leaving=("waiting",))
+            return None
+        if not target.hours.is_open(now):
+            await self._attempt_failed(handover, "closed", leaving=("waiting",))
+            return None
+        ringing = await self._records.claim(handover, target.lines)
+        if ringing is None:
+            ahead = await self._records.ahead(handover)
+            return Wait(f"{words.hold(target.name, ahead)} {words.hold_keys(call.caller)}")
+        _log.info("handover_rings", call_id=call.id, target=target.name, attempt=ringing.attempt)
+        if target.kind == "warm":
+            return await self._ring(call, ringing, target)
+        return None
+
+    async def _ring(self, call: Call, handover: Handover, target: Target) -> Next | None:
+        leg = Leg(handover.id, handover.attempt, target.number, call.dialled, target.ring, self._detect_machine)
+        try:
+            carrier_id = await self._exchange.ring(leg)
+        except TransportError as error:
+            _log.error("handover_not_rung", call_id=call.id, target=target.name, error=str(error))
+            await self._attempt_failed(handover, "failed")
+            return None
+        if not await self._records.note_leg(handover, carrier_id):
+            # The caller has gone, or come back, while the carrier was being asked.
+            await self._hang_up(carrier_id)
+            return None
+        return Wait(words.hold_keys(call.caller))
+
+    async def _overdue(self, handover: Handover, target: Target) -> bool:
+        """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it."""
+        limit = target.ring + RING_SLACK if handover.state == "ringing" else LONGEST_BRIEFING
+        if self._now() - handover.changed_at <= timedelta(seconds=limit):
+            return False
+        return await self._attempt_failed(handover, "no_answer") is not None
+
+    async def _after(self, call: Call) -> Next:
+        latest = await self._records.latest_of(call.id)
+        if latest is not None and latest.state == "completed":
+            return Over()
+        await self._store.calls.take_back(call.id)
+        return Back()
+
+    async def talked(self, call_id: str) -> bool:
+        """Whether a call that ends now is, or was last, with a person."""
+        latest = await self._records.latest_of(call_id)
+        return latest is not None and latest.state in ("accepted", "connected", "completed")
+
+    async def call_ended(self, call_id: str) -> None:
+        """The call is over, wherever it was: nobody is rung for it any longer."""
+        handover = await self._records.open_of(call_id)
+        if handover is None:
+            return
+        if handover.state == "connected":
+            await self._move(handover, "completed", leaving=("connected",))
+        elif await self._move(
+            handover, "canceled", leaving=("requested", "waiting", *ATTEMPTING), detail="caller_gone"
+        ):
+            await self._hang_up(handover.leg)
+
+    # ── the colleague ─────────────────────────────────────────────────────────────
+
+    async def answered(self, handover_id: str, attempt: int, leg: str) -> Briefing | None:
+        """A telephone was picked up: what to tell whoever did; None when the caller does not wait any more."""
+        handover = await self._current(handover_id, attempt)
+        if handover is None or handover.state not in ("ringing", "briefing"):
+            return None
+        if handover.state == "ringing":
+            handover = await self._move(handover, "briefing", leaving=("ringing",), leg=leg)
+            if handover is None:
+                return None
+        call = await self._store.calls.find(handover.call_id)
+        return None if call is None else brief(call, handover, await self._store.effects.of_call(call.id))
+
+    async def connected(self, handover_id: str, attempt: int) -> None:
+        """The caller and the person hear each other."""
+        handover = await self._current(handover_id, attempt)
+        if handover is not None and await self._move(handover, "connected", leaving=("ringing", "accepted")):
+            metrics.HANDOVERS.labels("connected").inc()
+
+    async def key_pressed(self, handover_id: str, attempt: int, key: str) -> bool:
+        """The colleague pressed a key, or none in time (""): True when they take the call."""
+        handover = await self._current(handover_id, attempt)
+        if handover is None:
+            return False
+        if key != ACCEPT_KEY:
+            await self._leg_failed(handover, "declined" if key else "no_response", leaving=("briefing",), hang_up=False)
+            return False
+        if handover.state != "accepted":
+            accepted = await self._move(handover, "accepted", leaving=("briefing",))
+            if accepted is None:
+                return False
+            await self._recall(accepted)
+        return True
+
+    async def machine_answered(self, handover_id: str, attempt: int) -> None:
+        """An answering machine took the call. Whoever has pressed a key is none, whatever it sounds like."""
+        handover = await self._current(handover_id, attempt)
+        if handover is not None:
+            await self._leg_failed(handover, "voicemail", leaving=("ringing", "briefing"))
+
+    async def leg_ended(self, handover_id: str, attempt: int, status: str) -> None:
+        """The outgoing call is over: `status` is "completed" when it had been answered, or why it was not."""
+        handover = await self._current(handover_id, attempt)
+        if handover is None:
+            return
+        if handover.state == "connected":
+            # What becomes of the caller's line, it asks itself.
+            await self._move(handover, "completed", leaving=("connected",))
+            return
+        cause = DIAL_CAUSES.get(status, "hung_up")
+        await self._leg_failed(handover, cause, leaving=ATTEMPTING, hang_up=False)
+
+    async def _leg_failed(
+        self, handover: Handover, cause: str, *, leaving: tuple[State, ...], hang_up: bool = True
+    ) -> None:
+        failed = await self._attempt_failed(handover, cause, leaving=leaving, hang_up=hang_up)
+        if failed is not None:
+            await self._recall(failed)
+
+    async def _current(self, handover_id: str, attempt: int) -> Handover | None:
+        handover = await self._records.find(handover_id)
+        if handover is None or handover.attempt != attempt:
+            return None
+        return handover
+
+    # ── within ────────────────────────────────────────────────────────────────────
+
+    async def _attempt_failed(
+        self, handover: Handover, cause: str, *, leaving: tuple[State, ...] = ATTEMPTING, hang_up: bool = True
+    ) -> Handover | None:
+        """Nobody took the call here: on to the next place, or back to the agent. None when other news was faster."""
+        tried = (*handover.tried, handover.target)
+        following = self._targets.next_open(handover.target, tried, self._now())
+        if following is None:
+            return await self._end(handover, cause, leaving, hang_up=hang_up)
+        moved = await self._move(
+            handover,
+            "waiting",
+            leaving=leaving,
+            detail=cause,
+            cause=cause,
+            target=following.name,
+            tried=" ".join(tried),
+        )
+        if moved is not None:
+            metrics.HANDOVERS.labels(cause).inc()
+            if hang_up:
+                await self._hang_up(handover.leg)
+        return moved
+
+    async def _give_up(self, handover: Handover, cause: str, *, leaving: tuple[State, ...]) -> bool:
+        return await self._end(handover, cause, leaving) is not None
+
+    async def _end(
+        self, handover: Handover, cause: str, leaving: tuple[State, ...], *, hang_up: bool = True
+    ) -> Handover | None:
+        """The hand-over comes to nothing: the caller is the agent's again."""
+        failed = await self._move(handover, "failed", leaving=leaving, detail=cause, cause=cause)
+        if failed is None:
+            return None
+        metrics.HANDOVERS.labels(cause).inc()
+        await self._store.calls.take_back(handover.call_id)
+        if hang_up:
+            await self._hang_up(handover.leg)
+        return failed
+
+    async def _move(
+        self, handover: Handover, to: State, *, leaving: tuple[State, ...], detail: str = "", **values: str
+    ) -> Handover | None:
+        moved = await self._records.move(
+            handover, to, leaving=leaving, detail=detail, attempt=handover.attempt, **values
+        )
+        if moved is not None:
+            _log.info(
+                "handover_moved",
+                call_id=moved.call_id,
+                state=to,
+                target=moved.target,
+                attempt=moved.attempt,
+                cause=detail,
+            )
+        return moved
+
+    async def _hang_up(self, leg: str | None) -> None:
+        if leg is None:
+            return
+        try:
+            await self._exchange.hang_up(leg)
+        except TransportError as error:
+            # It rings out by itself, and whoever answers hears that nobody waits.
+            _log.error("leg_not_hung_up", error=str(error))
+
+    async def _recall(self, handover: Handover) -> None:
+        call = await self._store.calls.find(handover.call_id)
+        if call is None:
+            return
+        try:
+            await self._exchange.recall(call.carrier_call_id)
+        except TransportError as error:
+            # Their line asks by itself when what it plays to them is over.
+            _log.error("caller_not_recalled", call_id=call.id, error=str(error))

@@ -1,0 +1,78 @@
+"""Twilio's webhooks about the colleague's telephone: picked up, a key pressed, over, a machine, both in the room.
+
+Each URL carries the hand-over and the attempt, and is signed as a whole. All are idempotent.
+"""
+
+from fastapi import APIRouter, Response
+
+from talkspurt.server import twiml
+from talkspurt.server.guard import Fields, Guard, xml
+from talkspurt.server.handover import documents, words
+from talkspurt.server.handover.documents import attempt_of
+from talkspurt.server.handover.flow import AGAIN_KEY, HandoverFlow
+from talkspurt.server.origin import CONFERENCE, LEG, LEG_KEY, LEG_MACHINE, LEG_STATUS, Origin
+
+_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+
+class HandoverWebhooks:
+    """`routes` mounts them."""
+
+    def __init__(self, flow: HandoverFlow, *, origin: Origin, guard: Guard) -> None:
+        self._flow = flow
+        self._origin = origin
+        self._guard = guard
+
+    def routes(self) -> APIRouter:
+        """The routes, each with its guard."""
+        router = APIRouter()
+        actions = {
+            LEG: self.answered,
+            LEG_KEY: self.key,
+            LEG_STATUS: self.status,
+            LEG_MACHINE: self.machine,
+        }
+        for path, action in actions.items():
+            router.add_api_route(path, self._guard.guarded(path, action), methods=["POST"])
+        # News of a room as a whole is about no call.
+        room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid")
+        router.add_api_route(CONFERENCE, room, methods=["POST"])
+        return router
+
+    async def answered(self, fields: Fields) -> Response:
+        """Somebody, or something, has picked up."""
+        handover, attempt = fields.get("handover", ""), attempt_of(fields)
+        briefing = await self._flow.answered(handover, attempt, fields["CallSid"])
+        if briefing is None:
+            return xml(twiml.say_and_hang_up(words.NOT_WAITING))
+        return xml(documents.briefing(briefing.text, handover, attempt, self._origin))
+
+    async def key(self, fields: Fields) -> Response:
+        """They pressed a key, or let the time for it pass."""
+        handover, attempt, key = fields.get("handover", ""), attempt_of(fields), fields.get("Digits", "")
+        if key == AGAIN_KEY:
+            return xml(documents.brief_again(handover, attempt, self._origin))
+        if await self._flow.key_pressed(handover, attempt, key):
+            return xml(documents.accepted(handover, attempt, self._origin))
+        return xml(twiml.say_and_hang_up(words.DECLINED))
+
+    async def status(self, fields: Fields) -> Response:
+        """The telephone was answered (of a cold hand-over), or the outgoing call is over."""
+        handover, attempt, status = fields.get("handover", ""), attempt_of(fields), fields.get("CallStatus", "")
+        if status == "in-progress":
+            await self._flow.connected(handover, attempt)
+        elif status in _OVER:
+            await self._flow.leg_ended(handover, attempt, status)
+        return Response(status_code=204)
+
+    async def machine(self, fields: Fields) -> Response:
+        """The carrier has made up its mind who answered."""
+        if fields.get("AnsweredBy", "").startswith(("machine", "fax")):
+            await self._flow.machine_answered(fields.get("handover", ""), attempt_of(fields))
+        return Response(status_code=204)
+
+    async def conference(self, fields: Fields) -> Response:
+        """Both are in the room."""
+        if fields.get("StatusCallbackEvent") == "conference-start":
+            await self._flow.connected(fields.get("handover", ""), attempt_of(fields))
+        return Response(status_code=204)

@@ -1,0 +1,321 @@
+"""Hand-overs of calls to people: where each stands, who waits for which telephone, and every step it took.
+
+A hand-over is a row that facts move, one committed transition at a time: each is a conditional UPDATE, so
+of two facts that contradict each other (the colleague presses 1, the caller presses 1) one wins, in whatever
+process they arrive. No process has to live for a hand-over to go on.
+
+    requested → waiting → ringing → briefing → accepted → connected → completed
+        the other ends: failed (the caller is with the agent again), canceled (the caller has gone)
+
+A cold hand-over goes from ringing to connected at once.
+"""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from talkspurt.store.clock import Clock
+from talkspurt.store.database import ConflictError, Database
+from talkspurt.store.tables import handover_steps, handovers
+
+State = Literal[
+    "requested", "waiting", "ringing", "briefing", "accepted", "connected", "completed", "failed", "canceled"
+]
+
+OPEN: Final[tuple[State, ...]] = ("requested", "waiting", "ringing", "briefing", "accepted", "connected")
+ATTEMPTING: Final[tuple[State, ...]] = ("ringing", "briefing", "accepted")
+"""Somebody is being reached: what is under way can fail, and then another place is tried."""
+HOLDING: Final[tuple[State, ...]] = ("ringing", "briefing", "accepted", "connected")
+"""A line of the target is in use."""
+
+VANISHED: Final = timedelta(minutes=2)
+"""A caller who waits or is rung for asks how to go on several times a minute; one who has not for this long has gone,
+and the carrier's word of it was lost."""
+LONGEST_TALK: Final = timedelta(hours=4)
+"""The carrier's own limit for a call. A line that is held for longer is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """One hand-over as it stood when it was read."""
+
+    id: str
+    call_id: str
+    target: str
+    tried: tuple[str, ...]
+    """Targets where nobody took the call."""
+    reason: str
+    account: str | None
+    level: int
+    """The caller's verification level when it was asked for."""
+    state: State
+    cause: str | None
+    """Why it failed, or the last attempt did."""
+    line: int | None
+    attempt: int
+    """Outgoing calls so far: news of an earlier one is stale."""
+    leg: str | None
+    """The carrier's id of the outgoing call under way."""
+    requested_at: datetime
+    queued_at: datetime
+    changed_at: datetime
+    seen_at: datetime
+    """When the caller's line last asked how to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A transition of a hand-over."""
+
+    state: State
+    target: str
+    detail: str
+    at: datetime
+
+
+class HandoverRecords:
+    """The handovers and handover_steps tables. All methods raise `StoreError`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def request(
+        self, call_id: str, *, target: str, reason: str, account: str | None = None, level: int = 0
+    ) -> Handover:
+        """Note that a call is to go to `target`; returns the open hand-over if the call has one already."""
+        known = await self.open_of(call_id)
+        if known is not None:
+            return known
+        now = self._clock()
+        row = insert(handovers).values(
+            id=uuid.uuid4().hex,
+            call_id=call_id,
+            target=target,
+            tried="",
+            reason=reason,
+            account=account,
+            level=level,
+            state="requested",
+            attempt=0,
+            requested_at=now,
+            queued_at=now,
+            changed_at=now,
+            seen_at=now,
+        )
+        try:
+            async with self._database.write() as connection:
+                made = _handover((await connection.execute(row.returning(*handovers.c))).one())
+                await self._note(connection, made, "")
+                return made
+        except ConflictError:
+            known = await self.open_of(call_id)
+            if known is None:
+                raise
+            return known
+
+    async def find(self, handover_id: str) -> Handover | None:
+        """The hand-over with that id."""
+        return await self._one(select(handovers).where(handovers.c.id == handover_id))
+
+    async def open_of(self, call_id: str) -> Handover | None:
+        """The hand-over that a call is in."""
+        return await self._one(select(handovers).where(handovers.c.call_id == call_id, handovers.c.state.in_(OPEN)))
+
+    async def latest_of(self, call_id: str) -> Handover | None:
+        """The last hand-over of a call, over or not."""
+        statement = select(handovers).where(handovers.c.call_id == call_id)
+        return await self._one(statement.order_by(handovers.c.requested_at.desc(), handovers.c.changed_at.desc()))
+
+    async def failures_of(self, call_id: str) -> int:
+        """How many hand-overs of a call came to nothing."""
+        statement = select(func.count()).where(handovers.c.call_id == call_id, handovers.c.state == "failed")
+        async with self._database.read() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def steps(self, handover_id: str) -> tuple[Step, ...]:
+        """Every transition, in order."""
+        statement = select(handover_steps).where(handover_steps.c.handover_id == handover_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement.order_by(handover_steps.c.id))).all()
+        return tuple(Step(row.state, row.target, row.detail, row.at) for row in rows)
+
+    # ── the queue of a target ─────────────────────────────────────────────────────
+
+    async def load(self, target: str) -> tuple[int, int]:
+        """How many callers are at a target, and how many wait for it."""
+        counted = select(
+            func.count().filter(handovers.c.state.in_(HOLDING)),
+            func.count().filter(handovers.c.state.in_(("requested", "waiting"))),
+        ).where(handovers.c.target == target, ~self._gone())
+        async with self._database.read() as connection:
+            at, waiting = (await connection.execute(counted)).one()
+        return int(at), int(waiting)
+
+    async def ahead(self, handover: Handover) -> int:
+        """How many callers wait for the same target and have done so for longer."""
+        statement = select(func.count()).where(
+            handovers.c.target == handover.target,
+            handovers.c.state.in_(("requested", "waiting")),
+            ~self._gone(),
+            _before(handover),
+        )
+        async with self._database.read() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def claim(self, handover: Handover, lines: int) -> Handover | None:
+        """Waiting → ringing, when the target has a line free and nobody has waited for longer; else None.
+
+        Committed before anybody is called, so a request that the carrier repeats does not ring twice.
+        """
+        now = self._clock()
+        try:
+            async with self._database.write() as connection:
+                await self._release_gone(connection, handover.target)
+                first = select(func.count()).where(
+                    handovers.c.target == handover.target, handovers.c.state == "waiting", _before(handover)
+                )
+                if (await connection.execute(first)).scalar_one():
+                    return None
+                taken = set(
+                    (
+                        await connection.scalars(
+                            select(handovers.c.line).where(
+                                handovers.c.target == handover.target, handovers.c.line.is_not(None)
+                            )
+                        )
+                    ).all()
+                )
+                free = next((line for line in range(lines) if line not in taken), None)
+                if free is None:
+                    return None
+                return await self._move(
+                    connection,
+                    (handovers.c.id == handover.id, handovers.c.state == "waiting"),
+                    "ringing",
+                    detail="",
+                    line=free,
+                    attempt=handovers.c.attempt + 1,
+                    leg=None,
+                    changed_at=now,
+                )
+        except ConflictError:
+            # Another process took the same line at the same moment.
+            return None
+
+    # ── transitions ───────────────────────────────────────────────────────────────
+
+    async def move(
+        self,
+        handover: Handover,
+        to: State,
+        *,
+        leaving: Collection[State],
+        detail: str = "",
+        attempt: int | None = None,
+        **values: Any,
+    ) -> Handover | None:
+        """One transition: None when the hand-over is in none of the states `leaving` (any more), or at another attempt.
+
+        What leaves a target gives its line to the next caller.
+        """
+        conditions = [handovers.c.id == handover.id, handovers.c.state.in_(leaving)]
+        if attempt is not None:
+            conditions.append(handovers.c.attempt == attempt)
+        if to not in HOLDING:
+            values |= {"line": None, "leg": None}
+        async with self._database.write() as connection:
+            return await self._move(connection, conditions, to, detail=detail, changed_at=self._clock(), **values)
+
+    async def seen(self, handover: Handover) -> None:
+        """The caller is still on the line."""
+        statement = update(handovers).where(handovers.c.id == handover.id).values(seen_at=self._clock())
+        async with self._database.write() as connection:
+            await connection.execute(statement)
+
+    async def note_leg(self, handover: Handover, leg: str) -> bool:
+        """Remember the carrier's id of this attempt's outgoing call; False when nobody waits for it any more."""
+        statement = (
+            update(handovers)
+            .where(
+                handovers.c.id == handover.id,
+                handovers.c.attempt == handover.attempt,
+                handovers.c.state.in_(HOLDING),
+            )
+            .values(leg=leg)
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def _move(
+        self,
+        connection: AsyncConnection,
+        conditions: Collection[ColumnElement[bool]],
+        to: State,
+        *,
+        detail: str,
+        **values: Any,
+    ) -> Handover | None:
+        statement = update(handovers).where(*conditions).values(state=to, **values).returning(*handovers.c)
+        row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        moved = _handover(row)
+        await self._note(connection, moved, detail)
+        return moved
+
+    async def _note(self, connection: AsyncConnection, handover: Handover, detail: str) -> None:
+        await connection.execute(
+            insert(handover_steps).values(
+                handover_id=handover.id,
+                state=handover.state,
+                target=handover.target,
+                detail=detail[:64],
+                at=self._clock(),
+            )
+        )
+
+    def _gone(self) -> ColumnElement[bool]:
+        now, state = self._clock(), handovers.c.state
+        return or_(
+            and_(
+                handovers.c.state.in_(("requested", "waiting", "ringing", "briefing")),
+                handovers.c.seen_at < now - VANISHED,
+            ),
+            and_(state.in_(("accepted", "connected")), handovers.c.changed_at < now - LONGEST_TALK),
+        )
+
+    async def _release_gone(self, connection: AsyncConnection, target: str) -> None:
+        gone = select(handovers.c.id).where(handovers.c.target == target, handovers.c.state.in_(OPEN), self._gone())
+        for handover_id in (await connection.scalars(gone)).all():
+            await self._move(
+                connection,
+                (handovers.c.id == handover_id,),
+                "canceled",
+                detail="vanished",
+                cause="vanished",
+                line=None,
+                changed_at=self._clock(),
+            )
+
+    async def _one(self, statement: Select[Any]) -> Handover | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement.limit(1))).one_or_none()
+        return None if row is None else _handover(row)
+
+
+def _before(handover: Handover) -> ColumnElement[bool]:
+    queued = handovers.c.queued_at
+    earlier = or_(queued < handover.queued_at, and_(queued == handover.queued_at, handovers.c.id < handover.id))
+    return and_(handovers.c.id != handover.id, earlier)
+
+
+def _handover(row: Row[*tuple[Any, ...]]) -> Handover:
+    values = dict(row._mapping)
+    values["tried"] = tuple(values["tried"].split())
+    return Handover(**values)
