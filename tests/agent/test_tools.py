@@ -275,6 +275,7 @@ def test_what_is_known_of_a_caller_outlives_the_process(caller: Caller) -> None:
     later = Caller(call_id="c1", number="")
     later.restore(caller.standing())
     assert (later.account, later.level) == ("maya", 1)
+    nonsense: object
     for nonsense in (None, [], {"account": "maya"}, {"account": None, "level": 2}, {"account": "maya", "level": 9}):
         unknown = Caller(call_id="c1", number="")
         unknown.restore(nonsense)

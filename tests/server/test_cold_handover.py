@@ -9,6 +9,7 @@ from talkspurt.agent import Caller
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Handover
+from talkspurt.store.handovers import OPEN
 
 from .conftest import CALLER, EchoSession, Running, Socket, Twiml, running, settings, total
 
@@ -268,6 +269,6 @@ async def test_after_two_failures_a_call_back_is_noted_and_nobody_is_rung(server
         assert (await desk(server).hand_over(caller_of(session), target=None, reason="A bill")).handed_over
         handover = await records.open_of(session.call.id)
         assert handover is not None
-        assert await records.move(handover, "failed", leaving=("requested",), cause="busy")
+        assert await records.move(handover, "failed", leaving=OPEN, cause="busy")
     answer = await desk(server).hand_over(caller_of(session), target=None, reason="A bill")
     assert (answer.handed_over, answer.callback) == (False, True)

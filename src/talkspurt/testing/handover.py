@@ -1,9 +1,12 @@
 """A hand-over desk in memory, for agents' tests: it answers as the real one does, and remembers what it was asked."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from talkspurt.agent import Caller, ToolError
 from talkspurt.agent.handover import HandoverAnswer, HandoverStatus
+
+CALLED_BACK: Final = " I've asked a colleague to call you back."
 
 
 @dataclass
@@ -23,14 +26,16 @@ class MemoryDesk:
         if not self.targets or self.opens is not None:
             noted = self._note(caller, reason)
             status: HandoverStatus = "closed" if self.targets else "unavailable"
-            return HandoverAnswer(status, "Nobody is free right now.", opens=self.opens, callback=noted)
+            message = f"Nobody is free right now.{CALLED_BACK if noted else ''}"
+            return HandoverAnswer(status, message, opens=self.opens, callback=noted)
         chosen = target or self.targets[0]
         self.handed_over.append((chosen, reason))
         return HandoverAnswer("connecting", f"I'm trying to put you through to {chosen} now.", target=chosen)
 
     async def call_back(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
         noted = self._note(caller, reason)
-        return HandoverAnswer("unavailable", "Somebody will call you back.", target=target, callback=noted)
+        message = f"All right.{CALLED_BACK}" if noted else "I can't see your number."
+        return HandoverAnswer("unavailable", message, target=target, callback=noted)
 
     def _note(self, caller: Caller, reason: str) -> bool:
         if caller.number:
