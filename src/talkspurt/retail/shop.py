@@ -11,7 +11,7 @@ and survives a loss of power once committed (WAL, `synchronous=FULL`).
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, func, inspect, select

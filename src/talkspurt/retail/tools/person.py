@@ -3,7 +3,7 @@
 from typing import Any
 
 from talkspurt.agent import Caller, Tool, tool
-from talkspurt.retail.tools.common import Fact, ToolGroup
+from talkspurt.retail.tools.common import ToolGroup
 
 
 class Person(ToolGroup):
@@ -15,7 +15,7 @@ class Person(ToolGroup):
 
     @tool
     async def escalate_to_human(
-        self, caller: Caller, reason: str, target: Fact = "", callback: bool = False
+        self, caller: Caller, reason: str, target: str = "", callback: bool = False
     ) -> dict[str, Any]:
         """Get a person for the caller. The result says what happens; say that, and nothing beyond it.
 
