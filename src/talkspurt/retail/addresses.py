@@ -81,6 +81,10 @@ _UNIT: Final = re.compile(
     r"(\d+\s?[a-z]?\b|[a-z]\s?\d*\b)",
     re.IGNORECASE,
 )
+_BEFORE_NUMBERS: Final = frozenset(
+    ("suite", "ste", "apartment", "apt", "unit", "floor", "room", "number", "it's", "its", "is", "to", "at", "address")
+)
+"""Words that a house or unit number follows, so that "nine" is a 9 there, and not in "Nine Oaks"."""
 _UNIT_NAMES: Final = {"ste": "Suite", "apt": "Apartment"}
 _HOME: Final = re.compile(
     r"\b(?:home|default|profile|account|on file|original|billing|usual|current) (?:address|one|place)\b"
@@ -140,6 +144,7 @@ def read_address(said: str) -> Place:
     text, state = _take_state(text)
     text = _from_number(text)
     street, unit, city = _split(text)
+    city = re.sub(r"^in\s+", "", city, flags=re.IGNORECASE)
     if state and not city and STATES[state] == "New York":
         city = "New York"
     missing = [
@@ -147,12 +152,13 @@ def read_address(said: str) -> Place:
         for name, value in (("street and number", street), ("city", city), ("state", state), ("ZIP code", zip_code))
         if not value
     ]
+    if not street and not zip_code:
+        raise ToolError("Which address do you mean? I need the street and number, city, state and ZIP code.")
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise ToolError(
             f"For a new address I need the street and number, city, state and ZIP code. "
-            f"The {' and the '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
-            if len(missing) < 4
-            else "Which address do you mean? I need the street and number, city, state and ZIP code."
+            f"The {' and the '.join(missing)} {verb} missing."
         )
     return Place(_named(street), unit, _named(city), state, zip_code)
 
@@ -209,7 +215,7 @@ def _digits_written(text: str) -> str:
             end += 1
         number = "".join(spoken.numbers(" ".join(words[at:end]))) if end > at else ""
         before = written[-1].lower().strip(".#,") if written else ""
-        places = not written or end == len(words) or before in ("suite", "ste", "apartment", "apt", "unit", "number")
+        places = not written or end == len(words) or before in _BEFORE_NUMBERS
         if number and (places or len(number) >= 3):
             written.append(number)
             at = end
@@ -221,17 +227,16 @@ def _digits_written(text: str) -> str:
 
 def _is_number_word(word: str) -> bool:
     plain = word.lower().strip(".")
-    return plain in ("hundred", "thousand", "oh", "o") or bool(re.fullmatch(r"[a-z]+", plain) and spoken.numbers(plain))
+    if plain in ("hundred", "thousand", "oh", "o") or plain.isdigit():
+        return True
+    return plain.isalpha() and bool(spoken.numbers(plain))
 
 
 def _take_zip(text: str) -> tuple[str, str]:
     """The text up to its ZIP code, and the code; "" without one. A number that begins the text is the house's."""
     matches = [match for match in re.finditer(r"\b(\d{5})(?:-?\d{4})?\b", text) if match.start() > 0]
     if not matches:
-        spaced = re.search(r"(?<=[\sa-z,])(\d(?: ?\d){4})$", text)
-        if spaced is None:
-            return text, ""
-        return text[: spaced.start()], spaced.group(1).replace(" ", "")
+        return text, ""
     last = matches[-1]
     rest = re.sub(
         r"\bzip(?: ?code)?(?: is)?\b", " ", f"{text[: last.start()]} {text[last.end() :]}", flags=re.IGNORECASE
@@ -278,8 +283,9 @@ def _split(text: str) -> tuple[str, str, str]:
             following = words[at + 1].lower().strip(".") if at + 1 < len(words) else ""
             end = at + 2 if following in _SUFFIXES - {"st"} else at + 1
             city = " ".join(words[end:])
-            return _numbered(" ".join(words[:end])), unit, re.sub(r"^in\s+", "", city, flags=re.IGNORECASE)
-    return _numbered(text.strip(" ,.")), unit, ""
+            return _numbered(" ".join(words[:end])), unit, city
+    street = _numbered(text.strip(" ,."))
+    return street, unit, "" if street else text.strip(" ,.")
 
 
 def _numbered(street: str) -> str:

@@ -25,6 +25,8 @@ _BRANDS: Final = {
 _ORIGINAL: Final = re.compile(
     r"\boriginal\w*\b|\bsame\b|\bpaid\b|\bused (?:to pay|for|before)\b|\bback to (?:where|how)\b|\bit came from\b"
 )
+_PRONOUN: Final = re.compile(r"\b(?:the|that|this|my|other|which) one\b")
+"""No digit, though it sounds like one."""
 _OTHER: Final = re.compile(r"\bother\b|\bdifferent\b|\belse\b")
 
 
@@ -60,7 +62,7 @@ def _fitting(text: str, methods: Sequence[PaymentMethod], original: PaymentMetho
     if brands:
         told = True
         kept = [method for method in kept if (method.brand or "").lower() in brands]
-    number = re.sub(r"\D", "", spoken.digits(text))
+    number = spoken.digits(_PRONOUN.sub(" ", text))
     if len(number) >= 2:
         told = True
         kept = [method for method in kept if _has_number(method, number)]

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from talkspurt.agent import ToolError
 from talkspurt.retail.phrases import is_unit, misheard, places, tokens
+from talkspurt.retail.words import either
 
 Options = Mapping[str, str]
 
@@ -61,6 +62,7 @@ def named_options(text: str, variants: Sequence[Options]) -> dict[str, set[str]]
     forms = _forms(variants)
     used: set[int] = set()
     found: dict[str, set[str]] = {}
+    unclear: list[list[_Form]] = []
     for form in sorted({form.text for form in forms}, key=lambda form: (_weak(form, forms), -len(form), form)):
         for where in places(form, said):
             if used & set(where):
@@ -68,10 +70,32 @@ def named_options(text: str, variants: Sequence[Options]) -> dict[str, set[str]]
             meant = [each for each in forms if each.text == form]
             if any(each.weak for each in meant) and _other_unit(said, where, meant):
                 continue
-            option, value = _meant(meant, said, where)
             used |= set(where)
-            found.setdefault(option, set()).add(value)
+            owner = _owner(meant, said, where)
+            if owner is None:
+                unclear.append(meant)
+            else:
+                found.setdefault(owner.option, set()).add(owner.value)
+    for meant in unclear:
+        # "Medium, with high ventilation": the ventilation is told, so medium is the size.
+        left = [form for form in meant if form.option not in found]
+        if len(left) != 1:
+            raise ToolError(f"Do you mean {either([f'{form.option} {form.value}' for form in meant])}?")
+        found[left[0].option] = {left[0].value}
     return found
+
+
+def kept_options(text: str, current: Options) -> dict[str, set[str]]:
+    """Options that shall stay as they are: "the same size", "same capacity and type"."""
+    names = [word for option in current for word in tokens(option)]
+    kept: dict[str, set[str]] = {}
+    for found in re.finditer(r"\bsame ((?:[a-z]+(?: and |, | )?){1,6})", text.lower()):
+        said = tokens(found.group(1))
+        for option, value in current.items():
+            telling = [word for word in tokens(option) if names.count(word) == 1]
+            if any(misheard(word, name) for word in said for name in telling):
+                kept[option] = {value}
+    return kept
 
 
 def values_of(variants: Iterable[Options]) -> dict[str, list[str]]:
@@ -132,18 +156,18 @@ def _forms(variants: Sequence[Options]) -> list[_Form]:
 def _whole(option: str, value: str) -> list[str]:
     """The ways to say a value in full."""
     name = "".join(tokens(option))
-    names = [name, name.replace("resistance", "resistant").replace("proof", "proofed")]
-    if value.lower() in ("yes", "no"):
-        denied = value.lower() == "no"
+    names = [name, name.replace("resistance", "resistant")]
+    plain = value.lower()
+    if plain in ("yes", "no"):
         names += ["waterproof"] if name == "waterresistance" else []
-        return [f"{denial}{each}" for each in names for denial in (sorted(_DENIALS) if denied else [""])]
-    if value.lower() in ("none", f"not {option.rsplit(maxsplit=1)[-1]}", "not resistant"):
-        subject = names if value.lower() == "none" else [*names, "waterproof", "resistant"]
-        return [f"{denial}{each}" for each in subject for denial in sorted(_DENIALS)] + ["".join(tokens(value))] * (
-            value.lower() != "none"
-        )
-    sizes = [f"{''.join(tokens(alias))}" for alias in _SIZES.get(value, ())]
-    return ["".join(tokens(value)), *sizes]
+        denials = sorted(_DENIALS) if plain == "no" else [""]
+        return [f"{name}{plain}", *(f"{denial}{each}" for each in names for denial in denials)]
+    if plain in ("none", "not resistant"):
+        subjects = names if plain == "none" else [*names, "waterproof", "resistant"]
+        return [f"{name}{plain}", *(f"{denial}{each}" for each in subjects for denial in sorted(_DENIALS))]
+    sizes = ["".join(tokens(alias)) for alias in _SIZES.get(value, ())]
+    whole = "".join(tokens(value))
+    return [whole, *sizes, *(["1l"] if whole == "1000ml" else [])]
 
 
 def _tells(word: str) -> bool:
@@ -163,22 +187,17 @@ def _other_unit(said: Sequence[str], where: range, meant: Sequence[_Form]) -> bo
     return all(following not in tokens(form.value) for form in meant)
 
 
-def _meant(meant: Sequence[_Form], said: Sequence[str], where: range) -> tuple[str, str]:
-    """The option that a value belongs to, by the words around it when several options have that value."""
-    owners = dict.fromkeys((form.option, form.value) for form in meant)
-    if len(owners) == 1:
-        return next(iter(owners))
-    words = {option: tokens(option) for option, _ in owners}
-    shared = set.intersection(*(set(each) for each in words.values()))
-    near = [*range(where.stop, where.stop + 2), *range(where.start - 1, where.start - 3, -1)]
-    for place in near:
+def _owner(meant: Sequence[_Form], said: Sequence[str], where: range) -> _Form | None:
+    """The option that a value belongs to, by the words around it when several have it; None when they do not tell."""
+    if len({(form.option, form.value) for form in meant}) == 1:
+        return meant[0]
+    names = {form.option: set(tokens(form.option)) for form in meant}
+    shared = set.intersection(*names.values())
+    for place in (*range(where.stop, where.stop + 2), *range(where.start - 1, where.start - 3, -1)):
         if 0 <= place < len(said):
             fitting = [
-                owner
-                for owner in owners
-                if any(misheard(said[place], word) for word in words[owner[0]] if word not in shared)
+                form for form in meant if any(misheard(said[place], word) for word in names[form.option] - shared)
             ]
             if len(fitting) == 1:
                 return fitting[0]
-    value = meant[0].value
-    raise ToolError(f"Do you mean {' or '.join(f'{option} {value}' for option, _ in owners)}?")
+    return None

@@ -95,8 +95,9 @@ def misheard(word: str, known: str) -> bool:
     """Whether `word` is `known` in a likely misspelling; short words and numbers are never that."""
     if word == known:
         return True
-    letters = min(len(word), len(known)) >= 4 and not any(character.isdigit() for character in word + known)
-    return letters and fuzz.ratio(word, known) >= _SIMILAR
+    if min(len(word), len(known)) < 4 or abs(len(word) - len(known)) > 2:
+        return False
+    return not re.search(r"\d", word + known) and fuzz.ratio(word, known) >= _SIMILAR
 
 
 def places(form: str, said: Sequence[str]) -> Iterator[range]:
@@ -159,4 +160,6 @@ def _fraction(words: Sequence[str], at: int) -> tuple[str, int]:
 def _singular(word: str) -> str:
     if word in ("inches", "lenses", "watches"):
         return word[:-2]
+    if word in ("lens", "canvas"):
+        return word
     return word[:-1] if (len(word) > 3 or word == "lbs") and word.endswith("s") and not word.endswith("ss") else word

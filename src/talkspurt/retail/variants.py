@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from talkspurt.agent import ToolError, spoken
-from talkspurt.retail.options import named_options, spoken_options, values_of
+from talkspurt.retail.options import kept_options, named_options, spoken_options, values_of
 from talkspurt.retail.schema import Product, Variant
 from talkspurt.retail.words import common_name, either, spoken_amount
 
@@ -35,6 +35,8 @@ def choose_variant(said: str, product: Product, current: Variant | None = None) 
     if by_id is not None:
         return _allowed(by_id, product, current)
     named = named_options(said, [variant.options for variant in variants])
+    if current is not None:
+        named = {**kept_options(said, current.options), **named}
     fitting = [variant for variant in variants if _fits(variant, named)]
     available = [variant for variant in fitting if variant.available]
     lowered = said.lower()
