@@ -106,7 +106,8 @@ def places(form: str, said: Sequence[str]) -> Iterator[range]:
     A single word may be a likely misspelling.
     """
     for start in range(len(said)):
-        if said[start][:1] == form[:1] and misheard(said[start], form):
+        word = said[start]
+        if word == form or (word[0] == form[0] and not form.startswith(word) and misheard(word, form)):
             yield range(start, start + 1)
             continue
         joined = ""

@@ -54,8 +54,8 @@ def returning(plan: ReturnPlan) -> ReadBack:
         ]
         for items in _chosen(plan.items, plan.order.items)
     ]
-    asked = (_asked(sentences) for sentences in wordings)
-    words = next((each for each in asked if len(each.split()) <= NAMED_WORDS), None) or _asked(wordings[-1])
+    told = (_shortened(sentences) for sentences in wordings)
+    words = next((each for each in told if len(each.split()) <= NAMED_WORDS), None) or _asked(wordings[-1])
     facts: dict[str, str | int] = {"method": plan.method.kind, "items": len(plan.items)}
     return ReadBack(words, amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
 
@@ -121,15 +121,20 @@ def moving(user: User, place: Place) -> ReadBack:
 
 
 def _asked(sentences: Iterable[str]) -> str:
-    """The first sentence that is short enough, or else the shortest, with the question."""
+    """The first sentence that is short enough, or else the shortest, with the question. Raises `ToolError`."""
+    asked = _shortened(sentences)
+    if len(asked) > LONGEST:
+        raise ToolError("That is too much to read back at once. A colleague can do it with you.")
+    return asked
+
+
+def _shortened(sentences: Iterable[str]) -> str:
     shortest = ""
     for sentence in sentences:
         asked = f"{sentence}. Shall I go ahead?"
         if len(asked.split()) <= READ_BACK_WORDS:
             return asked
         shortest = asked if not shortest or len(asked) < len(shortest) else shortest
-    if len(shortest) > LONGEST:
-        raise ToolError("That is too much to read back at once. A colleague can do it with you.")
     return shortest
 
 
