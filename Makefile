@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence
+	bench-line-evidence mutants
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -13,6 +13,8 @@ help:
 	@echo "make test    run the tests, whole calls in real time among them"
 	@echo "make lint    ruff, mypy, import-linter, bandit"
 	@echo "make audit   look for published vulnerabilities in the locked packages"
+	@echo "make mutants [QUICK=1] [FRESH=1]"
+	@echo "             plant small faults in the conversation core, and count those that its tests notice"
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
 	@echo "             reproduce the published figures"
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
@@ -54,6 +56,12 @@ bench-turns: setup
 	@placed=0; $(BIN)/python -m benchmarks.turns || placed=1; \
 	$(BIN)/python -m benchmarks.turns.report $(if $(filter 1,$(QUICK)),--quick) $(ARGS) || exit $$?; \
 	exit $$placed
+
+# In copies of the tree, and resumable; ARGS="--number 300 --seed 2" for another sample, "--help" for the rest.
+mutants: export QUICK := $(QUICK)
+mutants: export FRESH := $(FRESH)
+mutants: setup
+	@$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 bench-turn-detection: setup
 	$(BIN)/python benchmarks/turn_detection.py $(ARGS)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+from benchmarks.intervals import wilson
 from benchmarks.turns.align import Templates
 from benchmarks.turns.artefacts import Run, load_run
 from benchmarks.turns.measure import Measured, Turn, measure_folder
@@ -186,15 +187,6 @@ BESIDE: Final = (
 
 
 # ── arithmetic ────────────────────────────────────────────────────────────────────
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % confidence interval of a rate (Wilson 1927), which stays true near 0 and 1."""
-    z = 1.959964
-    rate = hits / n
-    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -13,6 +13,7 @@ from rich.console import Console
 # Benchmarks are run from the repository and are not installed.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.intervals import wilson
 from benchmarks.turns import report as reporting
 from benchmarks.turns.artefacts import Run, save_run
 from benchmarks.turns.measure import Measured, Said, Turn
@@ -29,7 +30,6 @@ from benchmarks.turns.report import (
     quantile,
     report,
     summarise,
-    wilson,
 )
 
 KEYS = """
