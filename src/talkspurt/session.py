@@ -134,8 +134,8 @@ class Services:
     clock: MediaClock
     recorder: CallRecorder
     turn_detector: TurnDetector | None = None
-    journals: Path | None = None
-    """Folder for a journal of each call's states and decisions; None for none."""
+    journals: Path | Callable[[Call], Journal] | None = None
+    """Folder for a journal of each call's states and decisions, or what makes another kind; None for none."""
 
 
 class Session:
@@ -685,11 +685,13 @@ def _conversation(
     return Conversation.take_back(settings, dict(snapshot), returned)
 
 
-def _open_journal(folder: Path | None, call: Call) -> Journal:
-    if folder is None:
+def _open_journal(journals: Path | Callable[[Call], Journal] | None, call: Call) -> Journal:
+    if journals is None:
         return NoJournal()
+    if not isinstance(journals, Path):
+        return journals(call)
     # The id comes from whoever posted the webhook, and must not lead out of the folder.
-    return FileJournal(folder / f"{_NO_NAME.sub('_', call.carrier_id)}.jsonl")
+    return FileJournal(journals / f"{_NO_NAME.sub('_', call.carrier_id)}.jsonl")
 
 
 class _Line:

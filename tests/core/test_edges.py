@@ -1,4 +1,4 @@
-"""Edges of the rules that planted faults went past unnoticed (see `docs/mutation.md`): each test notices one of them."""
+"""Edges of the rules that planted faults went past unnoticed (see `docs/mutation.md`), each noticed by a test here."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.ports import Call, Recognizer, Synthesizer
 from talkspurt.session import Services, Session
+from talkspurt.telemetry.journal import Journal
 from talkspurt.testing.ledger import MemoryEffectLedger
 from talkspurt.testing.providers import LevelVoiceActivity, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
@@ -97,7 +98,7 @@ async def stage(
     synthesizer: ToneSynthesizer | None = None,
     speaker: Synthesizer | None = None,
     line: VirtualLine | None = None,
-    journals: Path | None = None,
+    journals: Path | Callable[[Call], Journal] | None = None,
     carrier_id: str = "CA1",
 ) -> AsyncIterator[Stage]:
     detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(), synthesizer or ToneSynthesizer()

@@ -5,7 +5,8 @@ of a call that went wrong is the test of what mended it.
 
 One JSON object a line: `at`, seconds since the call began, and `event`, written as in a snapshot. Unlike a journal
 (`talkspurt.telemetry.journal`) it holds what everybody said, though never a secret, whose digits do not reach the
-conversation: it is for calls of your own, not for your callers'.
+conversation: it is for calls of your own, not for your callers'. A session takes one as its journal:
+`Services(…, journals=lambda call: log)`.
 """
 
 import json
