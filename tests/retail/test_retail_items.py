@@ -100,6 +100,43 @@ def test_of_two_that_are_the_same_any_one_will_do() -> None:
     assert choose_items(["both"], TWINS[1:]) == list(TWINS[1:])
 
 
+SPEAKERS = (
+    item(0, "Bluetooth Speaker", "v1", **{"color": "blue", "water resistance": "yes"}),
+    item(1, "Bluetooth Speaker", "v2", **{"color": "blue", "water resistance": "no"}),
+    item(2, "Garden Hose", "v3", length="50ft"),
+    item(3, "Desk Lamp", "v4", color="white"),
+)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "positions"),
+    [
+        ("both speakers and the hose", [0, 1, 2]),
+        ("the hose and the two speakers", [0, 1, 2]),
+        ("the two speakers and the lamp, thanks", [0, 1, 3]),
+        ("both the hose and the lamp", [2, 3]),
+        ("the hose and the lamp as well", [2, 3]),
+        ("the speaker that is not water resistant", [1]),
+        ("the water resistant speaker", [0]),
+    ],
+)
+def test_every_part_of_an_enumeration_counts(spoken: str, positions: list[int]) -> None:
+    assert [chosen.position for chosen in choose_items([spoken], SPEAKERS)] == positions
+
+
+@pytest.mark.parametrize("spoken", ["both the speaker and the hose", "the speaker"])
+def test_one_of_two_is_asked_about_in_words_that_can_be_said(spoken: str) -> None:
+    question = "the bluetooth speaker with water resistance or the bluetooth speaker with no water resistance"
+    with pytest.raises(ToolError, match=question):
+        choose_items([spoken], SPEAKERS)
+
+
+@pytest.mark.parametrize("spoken", ["yes", "No.", "none"])
+def test_an_answer_chooses_no_item_that_has_it_for_an_option(spoken: str) -> None:
+    with pytest.raises(ToolError, match="I don't see that"):
+        choose_items([spoken], SPEAKERS)
+
+
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_whatever_is_said_chooses_items_of_the_order_or_refuses(spoken: list[str]) -> None:
     try:

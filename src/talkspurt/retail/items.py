@@ -10,7 +10,7 @@ from typing import Final
 
 from talkspurt.agent import ToolError, spoken
 from talkspurt.retail.options import named_options, spoken_options, values_of
-from talkspurt.retail.phrases import alike, tokens
+from talkspurt.retail.phrases import alike, misheard, tokens
 from talkspurt.retail.schema import OrderItem
 from talkspurt.retail.variants import CHEAPEST, DEAREST
 from talkspurt.retail.words import either, item_name, listed
@@ -21,10 +21,12 @@ _AND: Final = re.compile(r"\s*(?:[,;&]|\band\b|\bplus\b)\s*")
 _EMPTY: Final = frozenset(
     tokens(
         "a an the my that this those these them it pair of please just only return exchange change cancel "
-        "item items product products thing things from in order with is some"
+        "item items product products thing things from in order with is some too also well as thanks thank you"
     )
 )
 """Words that tell no item from another."""
+_ANSWERS: Final = frozenset(("yes", "no", "none"))
+"""Values of options that are never meant by the word alone: a caller who says "no" chooses nothing."""
 _PLACES: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 _PLACE: Final = re.compile(rf"\b(?:the )?({'|'.join(_PLACES)})\b")
 _NUMBERED: Final = re.compile(r"^(?:the )?(?:item|number|position|line)(?: number)? ([a-z]+|\d)$")
@@ -57,6 +59,13 @@ def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]
     identity = _by_number(phrase, items, taken)
     if identity is not None:
         return {identity}
+    parts = [part for part in _AND.split(phrase) if _words(part)]
+    if (
+        len(parts) > 1
+        and not _EXCEPT.search(phrase)
+        and any(_ALL.match(part) or _COUNTED.match(part) for part in parts)
+    ):
+        return _each_of(parts, items, taken)
     if every := _ALL.match(phrase):
         return _all_but(phrase[every.end() :], every.group(), items)
     if counted := _COUNTED.match(phrase):
@@ -64,13 +73,24 @@ def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]
         if [str(len(fitting))] == list(spoken.numbers(counted.group(1))):
             return {item.id for item in fitting}
     meant: set[str] = set()
-    parts = [part for part in _AND.split(phrase) if _words(part)]
     if len(parts) > 1 and _is_one(phrase, parts, items):
         parts = [phrase]
     for part in parts:
         meant.add(_one(_best(part, items), items, taken | meant))
     if not meant:
         raise ToolError(f"I don't see that in the order. {_contents(items)}")
+    return meant
+
+
+def _each_of(parts: Sequence[str], items: Sequence[OrderItem], taken: set[str]) -> set[str]:
+    """What parts of an enumeration mean, of which some stand for several items: "both skateboards and the watch"."""
+    meant: set[str] = set()
+    for part in parts:
+        every = _ALL.match(part)
+        rest = part[every.end() :].strip() if every else ""
+        # "Both the lamp and the watch" is one lamp.
+        counts = every is None or not rest or rest.rstrip(" .!?").endswith("s")
+        meant |= _meant(part if counts else rest, items, taken | meant)
     return meant
 
 
@@ -127,10 +147,10 @@ def _best(phrase: str, items: Sequence[OrderItem]) -> list[OrderItem]:
 def _score(phrase: str, words: Sequence[str], item: OrderItem, items: Sequence[OrderItem]) -> int:
     """How well an item fits; 0 unless its noun was said, or every word fits its name or options."""
     name = _words(item.name)
-    if words and alike("".join(words), "".join(name)):
+    if words and misheard("".join(words), "".join(name)):
         return 2 * max(len(words), len(name))
     in_name = [word for word in words if any(alike(word, known) for known in name)]
-    spelled = _words(" ".join(item.options.values())) + _words(" ".join(item.options))
+    spelled = [word for word in _words(" ".join([*item.options.values(), *item.options])) if word not in _ANSWERS]
     in_options = [word for word in words if word not in in_name and any(alike(word, known) for known in spelled)]
     noun_said = any(alike(word, name[-1]) for word in words) or "".join(name) in "".join(words)
     all_fit = len(in_name) + len(in_options) == len(words)
@@ -180,10 +200,10 @@ def _told_apart(fitting: Sequence[OrderItem]) -> str:
         return either(list(dict.fromkeys(f"the {item_name(item)}" for item in fitting)))
     for option in fitting[0].options:
         values = [item.options.get(option, "") for item in fitting]
-        if len(set(values)) == len(values):
+        if len(set(values)) == len(values) and not _ANSWERS & {value.lower() for value in values}:
             return either([f"the {value} {item_name(item)}" for value, item in zip(values, fitting, strict=True)])
     telling = [option for option, kinds in values_of([item.options for item in fitting]).items() if len(kinds) > 1]
-    return either([f"the {item_name(item)} in {spoken_options(item.options, telling)}" for item in fitting])
+    return either([f"the {item_name(item)} with {spoken_options(item.options, telling)}" for item in fitting])
 
 
 def _contents(items: Sequence[OrderItem]) -> str:
