@@ -17,12 +17,20 @@ DEEPEST: Final = 30
 """Brackets and signs within each other."""
 LARGEST: Final = Decimal(10) ** 12
 
+_SPOKEN: Final = {"plus": "+", "minus": "-", "less": "-", "times": "*", "divided by": "/"}
+_SPOKEN_SIGN: Final = re.compile(rf"\b({'|'.join(_SPOKEN)})\b", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"[-−+]?\s*[$€£]?[\d(].*[\d)]")
+"""From the first number to the last: "what's" and "altogether?" stand around a sum that was said."""
 UNREADABLE: Final = "I can't work that out. Give me numbers with plus, minus, times or divided by."
 
 
 def calculate(expression: str) -> str:
-    """The value of `expression`, rounded to cents: "135.24 - 153.23" → "-17.99". Raises `ToolError`."""
-    plain = re.sub(r"[$€£\s]|(?<=\d),(?=\d{3}\b)", "", expression.replace("×", "*").replace("÷", "/").replace("−", "-"))
+    """The value of `expression`, rounded to cents: "135.24 - 153.23" → "-17.99". Raises `ToolError`.
+
+    A caller's own words will do: "what's $652.61 plus $473.43?".
+    """
+    written = _written(expression).replace("×", "*").replace("÷", "/").replace("−", "-")
+    plain = re.sub(r"[$€£\s]|(?<=\d),(?=\d{3}\b)", "", written)
     if not plain or len(plain) > LONGEST or not re.fullmatch(r"[\d.+\-*/()]+", plain) or "**" in plain or "//" in plain:
         raise ToolError(UNREADABLE)
     try:
@@ -36,6 +44,15 @@ def calculate(expression: str) -> str:
     if abs(rounded) > LARGEST:
         raise ToolError("That is too large for me to work out.")
     return f"{rounded.normalize():f}" if rounded == rounded.to_integral_value() else f"{rounded:f}"
+
+
+def _written(expression: str) -> str:
+    """A sum in signs, if it was said in words."""
+    if not _SPOKEN_SIGN.search(expression):
+        return expression
+    signs = _SPOKEN_SIGN.sub(lambda word: _SPOKEN[word.group().lower()], expression)
+    found = _BETWEEN.search(signs)
+    return found.group() if found else signs
 
 
 def _value(node: ast.expr, deepest: int) -> Decimal:
