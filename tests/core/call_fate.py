@@ -16,6 +16,7 @@ from core.call_world import (
     Returns,
     Says,
     Stalls,
+    Starts,
     Voices,
     Wants,
     World,
@@ -77,14 +78,18 @@ class Fate:
             text = words(f"r{reply}.{sentence}", self.chance.choice([2, 5, 12]))
             parts.append(Says(f"{text}. ", after=self.chance.choice([0.05, 0.3, 2.0])))
         tools = range(self.chance.choice([0, 0, 1, 1, 2]))
-        parts.extend(Asks(self.chance.choice(["look", "refund", "refund", "verify"])) for _ in tools)
+        parts.extend(Asks(self.chance.choice(["look", "refund", "refund", "verify", "verify", "work"])) for _ in tools)
         if self._odds(12):
             parts.append(Asks("end_call"))
         if self._odds(8):
             parts.append(Fails() if self._odds(2) else Stalls())
         return parts
 
-    def _tool(self, command: RunTool) -> Returns | Proposes | Wants | None:
+    def _tool(self, command: RunTool) -> Returns | Starts | Proposes | Wants | None:
+        if command.name == "work":
+            later = self.chance.choice([None, 0.5, 4.0, 20.0, 60.0])
+            news = self.chance.choice([(), (1.0,), (2.0, 2.1, 9.0)])
+            return Starts(later, news, answer=f'"{command.tool_call} done"', after=self.chance.choice([0.1, 0.6, 25.0]))
         if command.name == "verify" and not self._odds(8):
             shortest, longest = self.chance.choice([(4, 4), (4, 4), (2, 6)])
             return Wants(EntryRules(shortest, longest), self.chance.choice([0.05, 0.05, 1.5]))

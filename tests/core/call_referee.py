@@ -38,12 +38,24 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyToolRequested,
     ToolReturned,
+    ToolStarted,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.log import RUNNING
 from talkspurt.core.secret_entry import PROMPTS
 from talkspurt.core.sentences import flush, take_sentences
-from talkspurt.core.states import Collecting, Ended, Endpointing, Hearing, Lost, Speaking, Thinking, Yielding
+from talkspurt.core.states import (
+    Closing,
+    Collecting,
+    Ended,
+    Endpointing,
+    Hearing,
+    Listening,
+    Lost,
+    Speaking,
+    Thinking,
+    Yielding,
+)
 
 if TYPE_CHECKING:
     from core.call_world import World
@@ -81,6 +93,8 @@ class Referee:
         self.revision = 0
         self.tools: dict[str, str | None] = {}
         """The first answer of every tool that was asked for."""
+        self.later: dict[str, str | None] = {}
+        """The answer of every tool that was started; "" when the call ended first."""
         self.executed: dict[str, str] = {}
         """The tool call of every effect executed, by proposal."""
         self.withdrawn: set[str] = set()
@@ -107,6 +121,10 @@ class Referee:
                 assert digit not in set("ABCD"), "a digit of a secret"
             case ReplyCompleted(reply) | ReplyFailed(reply, _) if self.replies.get(reply) == "open":
                 self.replies[reply] = "over"
+            case ToolStarted(tool_call, content) if self.tools.get(tool_call, "") is None:
+                self.tools[tool_call], self.later[tool_call] = content, None
+            case ToolReturned(tool_call, content) if self.later.get(tool_call, "") is None:
+                self.later[tool_call] = content
             case ToolReturned(tool_call, content) if self.tools.get(tool_call, "") is None:
                 self.tools[tool_call] = content
             case ReplyToolRequested(reply, tool_call) if (
@@ -175,6 +193,9 @@ class Referee:
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
                 self.tools[tool_call] = None
+            case CancelTool(tool_call) if self.later.get(tool_call, "") is None:
+                assert isinstance(self.world.floor, Ended | Closing), "nothing but the end stops it"
+                self.later[tool_call] = ""
             case CancelTool(tool_call):
                 assert self.tools[tool_call] is None
                 assert tool_call not in self.executed.values(), "a confirmed effect was cancelled"
@@ -284,6 +305,8 @@ class Referee:
             assert deadline >= self._now
             assert self.end is None
             assert self.utterance_open == isinstance(floor, Yielding | Hearing | Endpointing)
+        if isinstance(floor, Listening):
+            assert not conversation._agent.may_tell, "an answer that nobody is told of"
         if isinstance(floor, Thinking | Speaking):
             assert turn is not None
             assert not suspended
@@ -327,6 +350,7 @@ class Referee:
         self._check_order(history)
         self.check_secret(repr(history))
         self._check_answers(history)
+        self._check_later(history)
         self._check_words(history)
         if not any(isinstance(entry, ToolAnswered) and entry.content == RUNNING for entry in history):
             assert joined(self.records) == list(history), "the store does not hold what history says"
@@ -344,6 +368,20 @@ class Referee:
                     assert entry.content == first or (overdue and "in_doubt" in entry.content)
                 else:
                     assert entry.content != RUNNING
+
+    def _check_later(self, history: tuple[Entry, ...]) -> None:
+        """Every answer that comes later lands once, behind the call that began it; or it is said why there is none."""
+        suffix = "-finished"
+        landed = [e for e in history if isinstance(e, ToolAnswered) and e.tool_call.endswith(suffix)]
+        assert Counter(entry.tool_call.removesuffix(suffix) for entry in landed) == Counter(list(self.later))
+        names = {entry.tool_call: entry.name for entry in history if isinstance(entry, ToolCalled)}
+        order = [entry.tool_call for entry in history if isinstance(entry, ToolCalled)]
+        for entry in landed:
+            began = entry.tool_call.removesuffix(suffix)
+            assert entry.name == names[began]
+            assert order.index(began) < order.index(entry.tool_call)
+            answer = self.later[began]
+            assert entry.content == answer if answer else "ended before" in entry.content
 
     def _check_words(self, history: tuple[Entry, ...]) -> None:
         """History holds what the carrier played: exactly, and to within one word where a segment was cut."""

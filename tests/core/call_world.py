@@ -57,7 +57,9 @@ from talkspurt.core.events import (
     SpeechContinued,
     SpeechStarted,
     SpeechStopped,
+    ToolProgressed,
     ToolReturned,
+    ToolStarted,
     Transcribed,
     TranscriptionFailed,
     TurnJudged,
@@ -177,6 +179,18 @@ class Proposes:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """A tool starts, tells how far it is, and answers `later` seconds after it began, or never."""
+
+    later: float | None = 8.0
+    news: tuple[float, ...] = ()
+    """Seconds after which it says something, in words that say which news it is."""
+    content: str = '{"status":"started"}'
+    answer: str = '{"ok":true}'
+    after: float = 0.1
+
+
+@dataclass(frozen=True)
 class Wants:
     """A tool needs a secret. Its prompt consists of words that say so."""
 
@@ -235,7 +249,7 @@ class World:
     replies: deque[list[Part]] = field(default_factory=deque)
     """Scripts for the model, one per request; then `default_reply`."""
     default_reply: Callable[[int], list[Part]] = lambda reply: [Says(f"{words(f'r{reply}.0', 5)}. ")]
-    tool: Callable[[RunTool], Returns | Proposes | Wants | None] = lambda _command: Returns()
+    tool: Callable[[RunTool], Returns | Starts | Proposes | Wants | None] = lambda _command: Returns()
     keyed: Callable[[str], Returns | None] = lambda _secret: Returns('{"verified":true}')
     """What a tool that wanted a secret does with it."""
     effect: Callable[[ExecuteEffect], Returns | None] = lambda _command: Returns('{"done":true}')
@@ -567,6 +581,9 @@ class World:
                 return
             case Returns(content):
                 event = ToolReturned(tool_call, content)
+            case Starts(content=content):
+                event = ToolStarted(tool_call, content)
+                self._go_on(tool_call, answer)
             case Wants(rules):
                 # A tool call is named anew in each call of a world, so its words are nobody else's.
                 self.prompts[f"key-{tool_call}"] = tool_call
@@ -580,6 +597,17 @@ class World:
                 self.give(event)
 
         self.later(answer.after, arrives)
+
+    def _go_on(self, tool_call: str, work: Starts) -> None:
+        def arrives(event: Event) -> None:
+            if tool_call in self._tools or self.late_news():
+                self.give(event)
+
+        for number, at in enumerate(work.news):
+            told = ToolProgressed(tool_call, f"{words(f'n{tool_call}.{number}', 3)}.")
+            self.later(at, lambda told=told: arrives(told))  # type: ignore[misc]
+        if work.later is not None:
+            self.later(work.later, lambda: arrives(ToolReturned(tool_call, work.answer)))
 
     def _use_secret(self, tool_call: str) -> None:
         secret = self.taken[tool_call] = self.pad.take(tool_call, self.now)

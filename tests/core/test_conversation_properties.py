@@ -17,6 +17,7 @@ from talkspurt.core.commands import (
     DiscardSecret,
     ExecuteEffect,
     RunWithSecret,
+    Speak,
     StopPlayback,
     WithdrawEffect,
 )
@@ -46,7 +47,9 @@ from talkspurt.core.events import (
     SpeechStarted,
     SpeechStirred,
     SpeechStopped,
+    ToolProgressed,
     ToolReturned,
+    ToolStarted,
     Transcribed,
     TranscriptionFailed,
     TurnJudged,
@@ -63,6 +66,7 @@ EXPECTED = (
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
     *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),
     *(kind.__name__ for kind in (CollectSecret, RunWithSecret, DiscardSecret)),
+    *("answered later", "ended before it was done", "news told"),
     *("stale_secret", "secret asked for again", "digit_behind_entry", "digit_out_of_turn"),
     *("caller_hung_up", "line_lost", "no_media", "agent_goodbye", "shutdown", "max_call"),
 )
@@ -89,6 +93,9 @@ def test_seeded_calls_keep_the_rules_and_reach_every_state_by_every_way_there_is
         seen.update(type(command).__name__ for command in fate.world.commands)
         seen.update(fate.world.counted)
         seen["secret asked for again"] += sum(asked > 1 for asked in fate.world.referee.collected.values())
+        for answer in fate.world.referee.later.values():
+            seen["answered later" if answer else "ended before it was done"] += 1
+        seen["news told"] += sum(str(speak.text).startswith("nt") for speak in fate.world.of(Speak))
         assert ENGLISH.phrases.keys() >= set(fate.world.phrases), "a stock sentence without a wording"
         seen[fate.world.ended] += 1
     assert states >= set(TRANSITIONS)
@@ -247,6 +254,8 @@ anything: st.SearchStrategy[Event | None] = st.one_of(
     st.builds(SegmentFailed, ids, texts),
     st.builds(PlaybackReached, ids, numbers),
     st.builds(ToolReturned, names, texts),
+    st.builds(ToolStarted, names, texts),
+    st.builds(ToolProgressed, names, texts),
     st.builds(EffectProposed, names, st.sampled_from(["p1", "p2"]), texts, texts),
     st.builds(SecretRequested, names, texts, st.sampled_from([EntryRules(), EntryRules(shortest=4, longest=4)])),
     st.builds(SecretProgress, names, ids),

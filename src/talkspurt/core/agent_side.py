@@ -6,6 +6,8 @@ and to go on; it tells the conversation by `step` how far its turn is.
 Rules kept here:
 - only the playback ledger puts the agent's words into history;
 - every tool answer lands once, in the place behind its call, even when its turn is gone;
+- the answer of a tool that finishes later lands once, too, as a call of its own, and the model is asked what to say
+  of it as soon as nobody speaks and nothing waits for a yes;
 - nothing of a guess is said, runs or enters history before the turn was taken with its words;
 - a secret is collected for one tool call at a time, which this turn waits for; it never outlives the turn;
 - an effect is executed only when the caller's turn is a clear yes, every detail of the
@@ -48,7 +50,9 @@ from talkspurt.core.events import (
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
+    ToolProgressed,
     ToolReturned,
+    ToolStarted,
     WordsPlaced,
 )
 from talkspurt.core.history import CallerSaid, Entry, ToolCalled
@@ -82,6 +86,7 @@ _ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
 
 _TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
 _IN_DOUBT = '{"error":{"kind":"in_doubt","message":"It is not certain whether this was done. Someone must check."}}'
+_CALL_ENDED = '{"error":{"kind":"cancelled","message":"The call ended before this was done."}}'
 _CANCELLED = '{"error":{"kind":"cancelled","message":"Nobody waits for this any more."}}'
 _ONE_AT_A_TIME = (
     '{"error":{"kind":"refused","message":"Only one change can be confirmed at a time. Ask for this one later."}}'
@@ -117,6 +122,10 @@ class AgentSide:
         self.turn: AgentTurn | None = None
         self.suspended = False
         self.running: dict[str, RunningTool] = {}
+        self.later: dict[str, RunningTool] = {}
+        """Tools that were started and answer in a later turn."""
+        self.untold = False
+        """One of them has answered, and the model has not been asked since."""
         self.pending: PendingEffect | None = None
         self.secret: SecretEntry | None = None
         """What a tool of this turn waits for; it is in `running` all the while."""
@@ -231,6 +240,7 @@ class AgentSide:
         """What to report of work that died with the process that did it."""
         reply = self.turn.reply if self.turn is not None else self.guess.reply if self.guess is not None else None
         tools = tuple(ToolReturned(name, _IN_DOUBT if t.executing else _TIMEOUT) for name, t in self.running.items())
+        tools += tuple(ToolReturned(name, _TIMEOUT) for name in self.later)
         return tools if reply is None else (ReplyFailed(reply, "process_lost"), *tools)
 
     def resume_turn(self, now: float) -> None:
@@ -263,10 +273,17 @@ class AgentSide:
         for name in [name for name, tool in self.running.items() if not tool.executing]:
             self._commands.append(CancelTool(name))
             self._land(name, _CANCELLED)
+        for name in list(self.later):
+            self._commands.append(CancelTool(name))
+            self._land_later(name, _CALL_ENDED)
 
-    def fill(self, phrase: Phrase, now: float) -> None:
+    def fill(self, words: str | Phrase, now: float) -> None:
         """Bridge the waiting; it answers nothing."""
-        self._order(Line(phrase), now)
+        self._order(Line(words), now)
+
+    def tell(self, now: float) -> None:
+        """Ask the model what to say of answers that have come since it was asked last."""
+        self._request(AgentTurn(before=self.segments, interruptible=self._settings.interruptible), now)
 
     def end_after_turn(self, reason: str, farewell: str, now: float) -> None:
         """Let the call end once the current turn and the stock sentence `farewell` ("" for none) have been heard.
@@ -284,7 +301,33 @@ class AgentSide:
             spoke = turn.spoke and self._waiting
             self.turn = replace(turn, ending=reason, farewell=farewell, spoke=spoke)
 
+    def bridge(self) -> str | Phrase:
+        """What to say while the caller waits: the newest words of a tool under way, or a stock sentence. Takes them."""
+        waited_for = self.later if self.turn is None else self._waited_for
+        for tools in (self.running, self.later):
+            for name, tool in tools.items():
+                if name in waited_for and tool.news:
+                    tools[name] = replace(tool, news="")
+                    return tool.news
+        waiting = next((tool.name for tool in waited_for.values()), None)
+        return Phrase("filler") if waiting is None else Phrase("tool_filler", (("tool", waiting),))
+
     # ── what the conversation asks ────────────────────────────────────────────────
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether it is the caller who waits: for a tool that answers later, and for no question."""
+        return bool(self.later) and self.pending is None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to tell a caller who waits for tools that answer later."""
+        return any(tool.news for tool in self.later.values())
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether the model may be asked about late answers: what waits for a yes must stay the last thing said."""
+        return self.untold and self.pending is None
 
     @property
     def expectation(self) -> Expectation:
@@ -464,6 +507,9 @@ class AgentSide:
 
     def tool_returned(self, event: ToolReturned) -> None:
         """Put the answer in its place; the next round follows by `step`."""
+        if event.tool_call in self.later:
+            self._land_later(event.tool_call, event.content)
+            return
         if event.tool_call not in self.running:
             self._commands.append(Count("stale_tool"))
             return
@@ -471,6 +517,23 @@ class AgentSide:
             self.expects = event.expects or self.expects
             self.turn = replace(self.turn, interruptible=event.interruptible or self.turn.interruptible)
         self._land(event.tool_call, event.content)
+
+    def tool_started(self, event: ToolStarted) -> None:
+        """The turn waits for it no longer; its answer will take a place of its own."""
+        tool = self.running.get(event.tool_call)
+        if tool is None or tool.executing:
+            self._commands.append(Count("stale_tool"))
+            return
+        self._land(event.tool_call, event.content)
+        self.later[event.tool_call] = tool
+
+    def tool_progressed(self, event: ToolProgressed) -> None:
+        """Keep what it says for the next moment in which the caller waits and nobody speaks."""
+        for tools in (self.running, self.later):
+            if event.tool_call in tools:
+                tools[event.tool_call] = replace(tools[event.tool_call], news=event.words)
+                return
+        self._commands.append(Count("stale_tool"))
 
     def effect_proposed(self, event: EffectProposed, now: float) -> None:
         """Read the proposal back; it waits for the caller's yes."""
@@ -626,10 +689,15 @@ class AgentSide:
         return self.turn
 
     @property
+    def _waited_for(self) -> dict[str, RunningTool]:
+        """The tools that the current turn waits for."""
+        tools = self._current.tools
+        return {name: tool for name, tool in self.running.items() if name in tools}
+
+    @property
     def _waiting(self) -> bool:
         """The model or a tool of this round has not finished."""
-        turn = self._current
-        return turn.reply is not None or bool(turn.tools & self.running.keys())
+        return self._current.reply is not None or bool(self._waited_for)
 
     @property
     def _audible(self) -> bool:
@@ -676,10 +744,12 @@ class AgentSide:
         self.replies += 1
         self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False, spoke=False)
         self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
+        self.untold = False
 
     def _adopt(self, guess: Guess, now: float) -> None:
         """The guess holds: what was kept has just come."""
         self._commands.append(Count("speculation_kept"))
+        self.untold = False
         self.turn = AgentTurn(
             before=self.segments, reply=guess.reply, fed_at=now, interruptible=self._settings.interruptible
         )
@@ -784,6 +854,12 @@ class AgentSide:
             self._commands.append(DiscardSecret(tool_call))
         self.running.pop(tool_call)
         self.log.answer(tool_call, content)
+
+    def _land_later(self, tool_call: str, content: str) -> None:
+        self.drop_guess()
+        tool = self.later.pop(tool_call)
+        self.log.add(Called(ToolCalled(f"{tool_call}-finished", tool.name, tool.arguments), content))
+        self.untold = True
 
     def _take_confirmed(self, text: str, source: Literal["voice", "keypad"]) -> PendingEffect | None:
         """The pending effect if this turn of the caller confirms it; otherwise it is withdrawn for good."""

@@ -109,7 +109,10 @@ class StopPlayback:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool the model asked for; answered by `ToolReturned`, `EffectProposed` or `SecretRequested`."""
+    """Run a tool the model asked for; answered by `ToolReturned`, `EffectProposed` or `SecretRequested`.
+
+    By `ToolStarted`, too, with the `ToolReturned` in a later turn.
+    """
 
     tool_call: str
     name: str

@@ -58,7 +58,9 @@ from talkspurt.core.events import (
     SpeechStarted,
     SpeechStirred,
     SpeechStopped,
+    ToolProgressed,
     ToolReturned,
+    ToolStarted,
     Transcribed,
     TranscriptionFailed,
     TurnJudged,
@@ -259,6 +261,8 @@ class Conversation:
             "suspended": agent.suspended,
             "pending": encode(agent.pending),
             "running": encode(agent.running),
+            "later": encode(agent.later),
+            "untold": agent.untold,
             "secret": encode(agent.secret),
             "guess": encode(agent.guess),
             "expects": encode(agent.expects),
@@ -300,6 +304,8 @@ class Conversation:
         agent.suspended = parts.plain("suspended", bool)
         agent.pending = parts.one("pending", turn.PendingEffect, NoneType)
         agent.running = parts.mapping("running", turn.RunningTool)
+        agent.later = parts.mapping("later", turn.RunningTool)
+        agent.untold = parts.plain("untold", bool)
         agent.secret = parts.one("secret", SecretEntry, NoneType)
         agent.guess = parts.one("guess", speculation.Guess, NoneType)
         agent.expects = parts.one("expects", Expectation, NoneType)
@@ -378,6 +384,10 @@ class Conversation:
                 self._agent.reply_news(event, now)
             case ToolReturned():
                 self._agent.tool_returned(event)
+            case ToolStarted():
+                self._agent.tool_started(event)
+            case ToolProgressed():
+                self._agent.tool_progressed(event)
             case EffectProposed():
                 self._agent.effect_proposed(event, now)
             case SecretRequested():
@@ -646,6 +656,8 @@ class Conversation:
         match self._floor:
             case Opening(since):
                 return since + rules.opening_timeout
+            case Listening() if self._agent.keeps_waiting:
+                return self._quiet_since + (rules.progress_after if self._agent.has_news else rules.waiting_prompt)
             case Listening():
                 return (
                     self._quiet_since + (rules.silence_prompt, rules.silence_offer, rules.silence_hangup)[self._prompts]
@@ -693,6 +705,9 @@ class Conversation:
         match floor:
             case Opening():
                 self._end("no_media", now)
+            case Listening() if self._agent.keeps_waiting:
+                self._agent.open_turn(self._agent.bridge(), now=now)
+                self._enter(Thinking(now, filled=True))
             case Listening() if self._prompts == len(PROMPTS):
                 self._close("caller_silent", now, Phrase("goodbye_silence"))
             case Listening():
@@ -848,6 +863,8 @@ class Conversation:
                 if self._agent.settle_secret(now):
                     self._enter(Thinking(now))
                     self._advance(now)
+            case Listening():
+                self._tell(now)
             case _:
                 return
 
@@ -866,13 +883,18 @@ class Conversation:
             self._enter(Listening(now))
         for digit in self._keypad.take_ahead():
             self._digit_pressed(DigitPressed(digit), now)
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        """Take the turn for late answers, if nobody else has it."""
+        if isinstance(self._floor, Listening) and self._agent.may_tell:
+            self._agent.tell(now)
+            self._enter(Thinking(now))
 
     def _fill(self, floor: Thinking, now: float) -> None:
         """Say that the agent is still there, unless something is about to be heard."""
         if self._agent.playback.silent:
-            turn = self._agent.turn
-            tool = next((t.name for id_, t in self._agent.running.items() if turn and id_ in turn.tools), None)
-            self._agent.fill(Phrase("tool_filler", (("tool", tool),)) if tool else Phrase("filler"), now)
+            self._agent.fill(self._agent.bridge(), now)
         self._enter(replace(floor, filled=True))
 
     # ── endings ───────────────────────────────────────────────────────────────────

@@ -212,6 +212,22 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool answers in a later turn, by `ToolReturned`; `content`, a JSON object as text, tells the model so."""
+
+    tool_call: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgressed:
+    """What a tool that is under way would have the caller know; the newest words replace those not said yet."""
+
+    tool_call: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class EffectProposed:
     """A tool with an effect is ready but for the caller's yes: `read_back` must be heard first."""
 
@@ -295,6 +311,8 @@ Event = (
     | SegmentFailed
     | PlaybackReached
     | ToolReturned
+    | ToolStarted
+    | ToolProgressed
     | EffectProposed
     | SecretRequested
     | SecretProgress

@@ -66,6 +66,8 @@ class RunningTool:
     """A confirmed effect, which nothing cancels."""
     keyed: bool = False
     """It was handed the secret that it waited for: it is not asked for again."""
+    news: str = ""
+    """What it would have the caller know and they have not been told yet."""
 
 
 @dataclass(frozen=True, slots=True)
