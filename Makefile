@@ -67,4 +67,5 @@ bench-turn-detection: setup
 	$(BIN)/python benchmarks/turn_detection.py $(ARGS)
 
 bench-line-evidence: setup
-	$(BIN)/python benchmarks/line_evidence.py $(ARGS)
+	@status=0; $(BIN)/python benchmarks/line_evidence.py || status=$$?; \
+	$(BIN)/python -m benchmarks.side_talk $(ARGS) || status=$$?; exit $$status

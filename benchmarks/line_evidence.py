@@ -14,6 +14,7 @@ Nothing is skipped: without data, voices or weights it exits with 1, above a goa
 
 import argparse
 import asyncio
+import copy
 import json
 import math
 import os
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from talkspurt.errors import TalkspurtError
 from talkspurt.media import g711
 from talkspurt.media.evidence import Evidence, LineEvidence
-from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtTracker
+from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
 from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.simulate.voices import read_wav
 from talkspurt.speech.voice_activity import WINDOW, SileroVoiceActivity
@@ -286,7 +287,7 @@ class Bench:
 
         def decided(probability: float, samples: int) -> None:
             fact = tracker.receive(probability, samples)
-            if fact is None:
+            if fact is None or isinstance(fact, TalkspurtStirred):
                 return
             at = round(fact.at * LINE_RATE_HZ)
             if isinstance(fact, TalkspurtStarted):
@@ -350,8 +351,13 @@ def learn_voice(bench: Bench, voice: str) -> LineEvidence:
         while heard < min(2 * (last + 800), len(line)):
             evidence.hear(line[heard : heard + FRAME])
             heard += FRAME
-        evidence.learn(first, last)
+        evidence.learn([(first, last)])
     return evidence
+
+
+def known_line(learned: LineEvidence) -> LineEvidence:
+    """A new line on which the caller's voice is known already."""
+    return LineEvidence(copy.deepcopy(learned.room))
 
 
 def openings(spurts: list[tuple[int, int]], seconds: float) -> list[tuple[int, int]]:
@@ -445,12 +451,12 @@ def print_voices(bench: Bench) -> bool:
         for line in [bench.utterances(voice, level_db, learned=False, far=far)]
     }
     for voice in bench.voices:
-        saved = learn_voice(bench, voice).snapshot()
+        learned = learn_voice(bench, voice)
         for _ in range(2):
             line = bench.utterances(voice, 0, learned=False, most=15)
             spurts = bench.talkspurts(line)
             for seconds in AFTER:
-                values = list(measure_along(line, openings(spurts, seconds), LineEvidence.restore(saved)))
+                values = list(measure_along(line, openings(spurts, seconds), known_line(learned)))
                 own[seconds] += values
                 if voice.startswith("recording"):
                     own_recorded[seconds] += values
@@ -459,7 +465,7 @@ def print_voices(bench: Bench) -> bool:
                 continue
             for seconds in AFTER:
                 moments = openings(other_spurts, seconds)[:2]
-                values = list(measure_along(other_line, moments, LineEvidence.restore(saved)))
+                values = list(measure_along(other_line, moments, known_line(learned)))
                 side[seconds, level_db, far] += values
     print("\nVOICE: is_caller     after     n   yes    unsure  no     | likeness 2 % 50 % 98 %")
     reached = True

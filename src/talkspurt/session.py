@@ -362,7 +362,10 @@ class Session:
             self._answer_due = at
             last = round(fact.at * LINE_RATE_HZ)
             self._stretches.append((tracker.first, last))
-            self._post(SpeechStopped(self._talkspurts, at, fact.voiced, self._voice_of(tracker.first, last)))
+            voice = self._voice_of(tracker.first, last)
+            if voice.is_caller is False and voice.is_echo is False and voice.is_voice is not False:
+                self._evidence.overhear(tracker.first, last)
+            self._post(SpeechStopped(self._talkspurts, at, fact.voiced, voice))
 
     def _voice_of(self, first: int, last: int) -> Voice:
         """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.
@@ -452,9 +455,8 @@ class Session:
             case EndUtterance(utterance):
                 self._stream.end(utterance)
                 self._utterance_from = None
-            case KnowVoice():
-                for first, last in self._stretches:
-                    self._evidence.learn(first, last)
+            case KnowVoice(insisted=insisted):
+                self._evidence.learn(self._stretches, insisted=insisted)
             case RequestReply(reply):
                 self._replies[reply] = self._start(self._reply(command))
             case JudgeTurn(utterance, revision):

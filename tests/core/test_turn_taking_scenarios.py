@@ -805,6 +805,7 @@ def test_another_voice_that_insists_is_the_caller_from_then_on() -> None:
     for text in ("one", "two", "three"):
         call.says(text, sound=STRANGER).run(1.2)
     assert call.asked == ["three"]
+    assert call.of(KnowVoice) == [KnowVoice(3, insisted=True)]
 
 
 def test_another_voice_that_answers_are_you_still_there_is_heard() -> None:

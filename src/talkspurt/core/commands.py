@@ -62,6 +62,8 @@ class KnowVoice:
     """The utterance was the caller's own: what it sounds like tells their voice from others from now on."""
 
     utterance: int
+    insisted: bool = False
+    """It was taken for somebody else's, and answered because they insisted: they are the caller now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -735,7 +735,8 @@ class Conversation:
                 self._ignore(floor, now)
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
                 if voice.is_echo is False:
-                    self._commands.append(KnowVoice(utterance))
+                    insisted = rules.barge_in.is_somebody_else(voice)
+                    self._commands.append(KnowVoice(utterance, insisted))
                 self._take_turn(text or "", "voice", now, now - stopped_at)
             case Typing(digits, entry_rules):
                 self._typed(Typing(replace(digits, complete=True), entry_rules), now)

@@ -5,22 +5,23 @@ One `LineEvidence` per call hears and plays along; hearing a frame is a copy. As
 caller's line, it measures (about half a millisecond). `Evidence` holds the numbers; the verdicts beside them
 apply thresholds measured by `benchmarks/line_evidence.py`, and a policy is free to use its own.
 
-It decides nothing and keeps nothing but the last seconds and a profile of the caller's voice. Positions are
+It decides nothing and keeps nothing but the last seconds and profiles of the line's voices. Positions are
 samples of the line since the call began, for both directions. Nothing that a line can carry makes it raise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
-from talkspurt.media.frames import RATE_HZ, WINDOW, Frames, analyse
-from talkspurt.media.level import NoiseFloor, active, active_level, loudest_level
+from talkspurt.media.frames import RATE_HZ, WINDOW
+from talkspurt.media.level import NoiseFloor, loudest_level
 from talkspurt.media.ring import SampleRing
-from talkspurt.media.voice_profile import VoiceProfile
+from talkspurt.media.room import Room
+from talkspurt.media.voice_profile import Stretch
 
 HEARD: Final = 5 * RATE_HZ // 2
 """Samples of the caller that are kept: 2.5 s, of which at most `LONGEST` are measured or learned at once."""
@@ -83,7 +84,7 @@ class Evidence:
     agent_dbfs: float | None
     """Level of the agent's own audio of which the stretch may hold the echo; None when nothing was played."""
     likeness: float | None
-    """0 to 1: how much the voice resembles the caller's own; None until a second of it was learned."""
+    """0 to 1: how much the voice resembles the caller's own; None until a word of it was learned."""
     voicing: float
     """0 to 1: how voiced it is; words have a vowel, coughs and rustles do not."""
     echoless: bool = False
@@ -115,7 +116,7 @@ class Evidence:
 class LineEvidence:
     """One call's line, both directions. Not thread-safe."""
 
-    def __init__(self, profile: VoiceProfile | None = None) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self._heard = SampleRing(HEARD)
         self._played = SampleRing(PLAYED)
         self._floor = NoiseFloor()
@@ -123,12 +124,8 @@ class LineEvidence:
         self._echo = EchoPath()
         self._spoken = 0.0
         """Seconds that the agent has spoken."""
-        self._profile = profile or VoiceProfile()
-
-    @property
-    def profile(self) -> VoiceProfile:
-        """The caller's voice as far as it is known."""
-        return self._profile
+        self.room = Room() if room is None else room
+        """The voices that are known."""
 
     @property
     def echo_delay(self) -> int | None:
@@ -141,10 +138,6 @@ class LineEvidence:
         if self._heard.end - self._floor_at >= FLOOR_EVERY:
             self._floor_at = self._heard.end
             self._floor.receive(self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at), FRAME)
-
-    def skip(self, to: int) -> None:
-        """Go on at position `to`: audio before it was lost, or heard by the process before this one."""
-        self._heard.write(_NOTHING, max(to, self._heard.end))
 
     def play(self, pcm: bytes, at: int) -> None:
         """Note that the agent's audio will be played from position `at` on."""
@@ -159,18 +152,16 @@ class LineEvidence:
         """Measure the caller's samples from `first` to `last`; of a long stretch its last two seconds."""
         first, last = self._held(first, last)
         heard = self._heard.read(first, last)
-        frames = analyse(heard)
-        marked = active(frames.levels)
-        level = active_level(frames.levels, marked, self._floor.dbfs)
+        stretch = Stretch.of(heard, self._floor.dbfs)
         played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
         return Evidence(
             seconds=(last - first) / RATE_HZ,
-            level_dbfs=level,
+            level_dbfs=stretch.level_dbfs,
             noise_dbfs=self._floor.dbfs,
             echo=self._echo.share(heard, played),
             agent_dbfs=loudest_level(played, FRAME),
-            likeness=self._profile.likeness(frames, marked, level),
-            voicing=_voicing(frames, marked),
+            likeness=self.room.likeness(stretch),
+            voicing=_voicing(stretch),
             echoless=self._echo.delay is None and self._spoken >= ECHOLESS,
         )
 
@@ -182,46 +173,40 @@ class LineEvidence:
         played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
         return self._echo.explained(heard, played) >= RETURNING
 
-    def learn(self, first: int, last: int) -> None:
-        """Take this stretch, as far as it is still held, for the caller's own voice.
+    def learn(self, turn: Sequence[tuple[int, int]], *, insisted: bool = False) -> None:
+        """Take the talkspurts of a turn, each from its first to its last sample, for one voice's, likely the caller's.
 
-        Call it as each talkspurt of a turn ends: two and a half seconds later its audio is gone.
+        `insisted`: it was answered although it was somebody else's; that is the caller from now on. Call it as the
+        turn ends: two and a half seconds after a sample was heard it is gone, and nothing is learned of it.
         """
+        if insisted:
+            self.room.hand_over()
+        self.room.learn([stretch for first, last in turn for stretch in self._stretches(first, last)])
+
+    def overhear(self, first: int, last: int) -> None:
+        """Take a talkspurt that just ended for somebody else's than the caller's."""
+        self.room.overhear(list(self._stretches(first, last)))
+
+    def _stretches(self, first: int, last: int) -> Iterator[Stretch]:
         first, last = self._held(first, last)
         for begin in range(first, last, LEARNED_AT_ONCE):
             end = min(last, begin + LEARNED_AT_ONCE)
-            if end - begin < WINDOW:
-                break
-            frames = analyse(self._heard.read(begin, end))
-            marked = active(frames.levels)
-            self._profile.learn(frames, marked, active_level(frames.levels, marked, self._floor.dbfs))
-
-    def snapshot(self) -> dict[str, Any]:
-        """What another process needs to go on: the caller's voice, as plain JSON values."""
-        return {"profile": self._profile.snapshot()}
-
-    @classmethod
-    def restore(cls, snapshot: Mapping[str, Any]) -> "LineEvidence":
-        """Go on with what was saved; what cannot be read is learned anew."""
-        profile = snapshot.get("profile")
-        return cls(VoiceProfile.restore(profile) if isinstance(profile, Mapping) else None)
+            if end - begin >= WINDOW:
+                yield Stretch.of(self._heard.read(begin, end), self._floor.dbfs)
 
     def _held(self, first: int, last: int) -> tuple[int, int]:
         last = max(self._heard.begin, min(last, self._heard.end))
         return min(max(first, self._heard.begin, last - LONGEST), last), last
 
 
-_NOTHING: Final[NDArray[np.int16]] = np.zeros(0, dtype=np.int16)
-
-
 def _samples(pcm: bytes) -> NDArray[np.int16]:
     return np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
 
 
-def _voicing(frames: Frames, marked: NDArray[np.bool_]) -> float:
+def _voicing(stretch: Stretch) -> float:
     # Weighed by amplitude: the s of "stop" is as long as its vowel, but fainter.
-    weights = 10 ** (frames.levels[marked] / 20)
-    periodic = np.clip((frames.harmonicity[marked] - NOISY) / (HARMONIC - NOISY), 0, 1)
+    weights = 10 ** (stretch.frames.levels[stretch.marked] / 20)
+    periodic = np.clip((stretch.frames.harmonicity[stretch.marked] - NOISY) / (HARMONIC - NOISY), 0, 1)
     return float(weights @ periodic / (weights.sum() + 1e-9))
 
 
