@@ -157,8 +157,16 @@ def make_call(clips: Set, kind: str, number: int, bench: line_evidence.Bench) ->
     pcm = over_the_line(sound)
     spurts = bench.talkspurts(pcm)
     said = [
-        Said(*rest, first, last, tuple((a, b) for a, b in spurts if a < last + 1_600 and b > first))
-        for *rest, first, last in placed
+        Said(
+            own,
+            speaking,
+            count,
+            level_db,
+            first,
+            last,
+            tuple((a, b) for a, b in spurts if a < last + 1_600 and b > first),
+        )
+        for own, speaking, count, level_db, first, last in placed
     ]
     return RoomCall(kind, pcm, tuple(one for one in said if one.spurts))
 
