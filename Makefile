@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence mutants
+	bench-line-evidence bench-retail-tasks mutants
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -17,6 +17,9 @@ help:
 	@echo "             plant small faults in the conversation core, and count those that its tests notice"
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
 	@echo "             reproduce the published figures"
+	@echo "make bench-retail-tasks [VOICE=1]"
+	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 24 of"
+	@echo "             them by voice, which takes half an hour"
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
@@ -69,3 +72,7 @@ bench-turn-detection: setup
 bench-line-evidence: setup
 	@status=0; $(BIN)/python benchmarks/line_evidence.py || status=$$?; \
 	$(BIN)/python -m benchmarks.side_talk $(ARGS) || status=$$?; exit $$status
+
+bench-retail-tasks: export VOICE := $(VOICE)
+bench-retail-tasks: setup
+	$(BIN)/python -m benchmarks.retail_tasks $(ARGS)
