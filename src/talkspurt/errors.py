@@ -7,6 +7,7 @@
     ├── TransportError       the line to the carrier is gone
     ├── ProviderError        a recognizer, synthesizer or language model failed
     ├── StoreError           the database cannot be reached or refused the write
+    │   └── StaleOwnerError  another process owns the call now; this one has to leave it alone
     └── CallError            one call cannot go on; other calls are untouched
 
 `code` is stable: the API, the metrics and the dashboard show it, never the class name.
@@ -72,6 +73,12 @@ class StoreError(TalkspurtError):
     """The database cannot be reached or did not take the write."""
 
     code = "store"
+
+
+class StaleOwnerError(StoreError):
+    """Another process has taken the call over: what this one wants to write about it is refused."""
+
+    code = "stale_owner"
 
 
 class CallError(TalkspurtError):

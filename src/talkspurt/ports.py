@@ -8,7 +8,7 @@ Each port is fitted by at least two very different implementations (a local mode
 streaming cloud vendor), and each has one contract suite under `tests/contracts/`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -350,35 +350,120 @@ class NoExchange:
 # ── doing ─────────────────────────────────────────────────────────────────────────
 
 
+EffectState = Literal[
+    "proposed",
+    "read_back",
+    "confirmed",
+    "executing",
+    "done",
+    "failed",
+    "in_doubt",
+    "withdrawn",
+    "refused",
+    "expired",
+    "resolved_done",
+    "resolved_not_done",
+]
+"""Where an effect stands; docs/effects.md draws them."""
+
+
 @dataclass(frozen=True, slots=True)
 class EffectRecord:
-    """One effect in the ledger. `arguments` and `result` are canonical JSON text (sorted keys, no spaces)."""
+    """One effect in the ledger. `arguments`, `facts` and `result` are canonical JSON text (sorted keys, no spaces)."""
 
     proposal: str
     call_id: str
     tool: str
     arguments: str
-    state: Literal["proposed", "executing", "done", "failed", "withdrawn", "in_doubt"]
+    state: EffectState
     result: str | None = None
+    account: str | None = None
+    """The verified account it was proposed for."""
+    subject: str = ""
+    """Whom its rate counts against: the account, or else the caller's number."""
+    words: str = ""
+    """What the caller is read back."""
+    facts: str = "{}"
+    """What the policy judged."""
+    turn: int | None = None
+    """Which of the caller's turns confirmed it, counted from 1."""
+    key: str | None = None
+    """Its idempotency key, once it is confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectLimit:
+    """At most `count` effects of a tool and subject within `seconds`; None is within this call."""
+
+    count: int
+    seconds: float | None
 
 
 class EffectLedger(Protocol):
-    """Remembers every effect, one committed transition at a time, so that none happens twice.
+    """Remembers the effects of one call, one committed transition at a time, so that none happens twice.
 
-    Raises `StoreError` when a transition could not be committed; then nothing may be executed.
+    It belongs to the process that owns the call. Raises `StoreError` when a transition could not be committed, and
+    `StaleOwnerError` when another process has taken the call over; then nothing may be executed.
     """
 
-    async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a new proposal; returns the earlier record if this call already did the same thing, or may have.
+    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
+        """Store a new proposal (or refusal); returns the earlier record if the call already did this, or may have.
 
-        Such a record is done, executing or in doubt; what failed or was withdrawn may be proposed again.
+        Such a record is executing, done, in doubt or resolved as done; of the others each may be proposed again. Over
+        one of the `limits` the proposal is stored, and returned, as refused.
         """
 
-    async def begin(self, proposal: str, /) -> EffectRecord | None:
-        """Move proposed to executing, once: None when the proposal is not (any more) in state proposed."""
+    async def read_back(self, proposal: str, /, *, heard_at: float) -> bool:
+        """Proposed → read_back: it was heard, `heard_at` seconds into the call. False for any other state."""
+
+    async def confirm(self, proposal: str, /, *, turn: int, key: str) -> bool:
+        """Read_back → confirmed by that turn of the caller. False for any other state."""
+
+    async def begin(
+        self, proposal: str, /, *, patience: float, limits: Sequence[EffectLimit] = ()
+    ) -> EffectRecord | None:
+        """Confirmed → executing, once; None when it is not confirmed, or the same effect was begun by another proposal.
+
+        Over one of the `limits` it becomes refused instead, and is returned so. After `patience` seconds without an
+        outcome, whoever is doing it counts as gone.
+        """
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
         """Move executing to its outcome."""
 
+    async def refuse(self, proposal: str, /, *, result: str) -> None:
+        """Anything that has not begun → refused, with what the model is told; any other state is left alone."""
+
     async def withdraw(self, proposal: str, /) -> None:
-        """Move proposed to withdrawn; any other state is left alone."""
+        """Anything that has not begun → withdrawn; any other state is left alone."""
+
+    async def resolve(self, proposal: str, /, *, result: str | None) -> EffectRecord:
+        """Executing or in doubt → resolved_done with its result, or resolved_not_done. Returns how it stands now.
+
+        Not fenced: what a lookup found out is true whoever asks.
+        """
+
+    async def find(self, proposal: str, /) -> EffectRecord | None:
+        """An effect of this call."""
+
+
+AttemptOutcome = Literal["passed", "failed", "void"]
+
+
+class VerificationAttempts(Protocol):
+    """Counts who tried to be verified, so that nobody can guess. Raises `StoreError`; then nobody is verified."""
+
+    async def take(self, *, call_id: str, number: str, per_call: int, per_number: int) -> str | None:
+        """Begin an attempt, which counts as failed until it is closed.
+
+        None when the call has none left, or the number has none today. A withheld number ("") is not counted by itself.
+        """
+
+    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, account: str | None) -> None:
+        """Say how an attempt ended and whose account it was about; "void" is as if it had never been."""
+
+    async def failed_for(self, account: str, /) -> int:
+        """Failed attempts at an account within the last 24 hours."""
+
+    async def left(self, *, call_id: str, number: str, per_call: int, per_number: int) -> int:
+        """How many more attempts `take` would allow."""

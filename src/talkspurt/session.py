@@ -36,6 +36,7 @@ from talkspurt.core.commands import (
     ExecuteEffect,
     JudgeTurn,
     KnowVoice,
+    NoteReadBack,
     Phrase,
     Prepare,
     Record,
@@ -236,8 +237,12 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 reader = group.create_task(self._read_transcripts(stream))
+                # Before the facts: what they lead to begins anew here.
+                unfinished = self._conversation.executing
                 for fact in self._conversation.orphaned():
                     self._post(fact)
+                for tool_call, proposal in unfinished:
+                    self._start_effect(self._recover_effect(tool_call, proposal))
                 self._opened = True
                 self._listen()
                 await self.ended.wait()
@@ -457,7 +462,8 @@ class Session:
                 self._utterance_from = None
             case KnowVoice(insisted=insisted):
                 self._evidence.learn(self._stretches, insisted=insisted)
-            case RequestReply(reply):
+            case RequestReply(reply, history):
+                self._dispatcher.follow(history)
                 self._replies[reply] = self._start(self._reply(command))
             case JudgeTurn(utterance, revision):
                 self._judge_turn(utterance, revision)
@@ -488,8 +494,10 @@ class Session:
             case DiscardSecret(tool_call):
                 self._pad.discard(tool_call, self._now)
                 self._dispatcher.forget_secret(tool_call)
-            case ExecuteEffect(tool_call, proposal):
-                self._start_effect(self._execute_effect(tool_call, proposal))
+            case NoteReadBack(proposal, at):
+                self._start_effect(self._dispatcher.heard(proposal, at))
+            case ExecuteEffect(tool_call, proposal, turn):
+                self._start_effect(self._execute_effect(tool_call, proposal, turn))
             case WithdrawEffect(proposal):
                 self._start_effect(self._dispatcher.withdraw(proposal))
             case Record(entry):
@@ -588,8 +596,11 @@ class Session:
         self._tool_returned(await self._dispatcher.run_with_secret(tool_call, secret))
         self._tools.pop(tool_call, None)
 
-    async def _execute_effect(self, tool_call: str, proposal: str) -> None:
-        self._tool_returned(await self._dispatcher.execute(tool_call, proposal))
+    async def _execute_effect(self, tool_call: str, proposal: str, turn: int) -> None:
+        self._tool_returned(await self._dispatcher.execute(tool_call, proposal, turn))
+
+    async def _recover_effect(self, tool_call: str, proposal: str) -> None:
+        self._tool_returned(await self._dispatcher.recover(tool_call, proposal))
 
     def _tool_returned(self, fact: ToolReturned | EffectProposed | SecretRequested) -> None:
         self._post(fact)

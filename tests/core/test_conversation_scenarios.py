@@ -591,7 +591,7 @@ def test_a_heard_read_back_and_a_clear_yes_execute_exactly_once() -> None:
     assert call.said[-1] == READ_BACK
     assert len(call.of(RequestReply)) == 1, "the model is not asked before the caller has answered"
     call.asks("yes").listens()
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
     assert call.history[-4:] == (
         CallerSaid("yes"),
         ToolCalled("t1-confirmed", "refund", "{}"),
@@ -615,7 +615,7 @@ def test_a_yes_over_the_closing_question_counts() -> None:
     call = proposing([Says("Done. ")])
     call.run_until(lambda world: DETAILS + 2 in world.sent and world.reached[0] > world.sent[4].start + 0.2)
     call.asks("yes").listens()
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
 
 
 @pytest.mark.parametrize("played", [0.0, 1.0, 2.5, 3.9])
@@ -643,7 +643,7 @@ def test_details_interrupted_by_a_noise_are_read_again_whole() -> None:
     detail = READ_BACK.split(". ", maxsplit=1)[0] + "."
     assert [c.text for c in call.of(Speak)].count(detail) == 2
     call.asks("yes").listens()
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
 
 
 def test_a_read_back_whose_synthesis_broke_is_not_heard() -> None:
@@ -691,7 +691,7 @@ def test_a_second_proposal_at_once_is_refused() -> None:
     assert call.of(WithdrawEffect) == [WithdrawEffect("p2")]
     assert "one change" in call.answers()["t2"]
     call.asks("yes").listens()
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
 
 
 def test_the_same_proposal_twice_is_one_proposal() -> None:
@@ -702,7 +702,7 @@ def test_the_same_proposal_twice_is_one_proposal() -> None:
     call.give(again)
     call.listens().give(again)
     assert call.of(WithdrawEffect) == []
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
     assert call.counted.count("duplicate_proposal") == 3
 
 

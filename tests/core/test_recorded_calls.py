@@ -108,7 +108,7 @@ def test_a_proposal_that_comes_twice_is_one() -> None:
     """The second one withdrew the first, and the caller's yes did nothing (8f8f544)."""
     call = played("a_proposal_that_came_twice")
     assert call.of(WithdrawEffect) == []
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
     assert said(call)[-1] == "Your refund is on its way."
 
 
@@ -124,7 +124,7 @@ def test_a_goodbye_behind_a_read_back_waits_for_the_answer() -> None:
     """The agent read the change back and hung up on its own question (6d6cb07)."""
     call = played("a_goodbye_behind_a_read_back")
     assert call.of(EndCall) == []
-    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1")]
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
     assert said(call)[-1] == "Your refund is on its way."
 
 

@@ -725,7 +725,8 @@ class BundledShop:
         return result
 
     async def execute(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads((await self._dispatcher.execute("call", self._proposal)).content)
+        await self._dispatcher.heard(self._proposal, 1.0)
+        result: dict[str, Any] = json.loads((await self._dispatcher.execute("call", self._proposal, 2)).content)
         return result
 
 

@@ -51,7 +51,8 @@ class Line:
         return event
 
     async def execute(self, proposed: EffectProposed) -> Any:
-        return json.loads((await self.dispatcher.execute("t1", proposed.proposal)).content)
+        await self.dispatcher.heard(proposed.proposal, 1.0)
+        return json.loads((await self.dispatcher.execute("t1", proposed.proposal, 2)).content)
 
     async def confirmed(self, name: str, **arguments: Any) -> Any:
         return await self.execute(await self.propose(name, **arguments))

@@ -458,7 +458,8 @@ async def test_the_bundled_agent_opens_seeds_and_reopens_its_database(
                     "t2", "process_return", json.dumps({"order_id": DELIVERED, "items": ["lamp"]})
                 )
                 assert isinstance(proposed, EffectProposed)
-                await dispatcher.execute("t2", proposed.proposal)
+                await dispatcher.heard(proposed.proposal, 1.0)
+                await dispatcher.execute("t2", proposed.proposal, 2)
 
 
 def test_every_tool_the_dialogue_names_exists(tmp_path: Path) -> None:

@@ -230,20 +230,14 @@ async def test_a_live_call_is_reconnected_as_its_next_attachment(server: Running
     await second.echo()
 
 
-async def test_a_resumed_call_is_given_its_snapshot_and_its_effects_are_in_doubt(server: Running) -> None:
-    from talkspurt.ports import EffectRecord
-
+async def test_a_resumed_call_is_given_its_snapshot(server: Running) -> None:
     twiml = await server.voice()
     call = await stored(server)
     gone = await server.store.tokens.redeem(twiml.token, "CA1")
     assert gone is not None, "another process had the call and died"
     await server.store.calls.save_snapshot(call.id, attachment=1, snapshot='{"version":1}')
-    await server.store.effects.propose(EffectRecord("p1", call.id, "refund", "{}", "proposed"))
-    await server.store.effects.begin("p1")
     _, session = await server.connect(await server.resume())
     assert (session.attachment, session.snapshot) == (2, '{"version":1}')
-    (effect,) = await server.store.effects.of_call(call.id)
-    assert effect.state == "in_doubt"
 
 
 async def test_a_repeated_resume_still_leads_to_one_owner(server: Running) -> None:

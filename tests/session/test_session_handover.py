@@ -16,7 +16,7 @@ from talkspurt.testing.providers import ScriptedModel
 BUSY = HandoverReturned("back_unanswered", '{"status":"busy","message":"The line is busy."}')
 
 
-@tool
+@tool(verifies=1)
 async def escalate(caller: Caller, reason: str) -> dict[str, Any]:
     """Get a person."""
     caller.desk = MemoryDesk(targets=("billing",))

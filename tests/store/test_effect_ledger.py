@@ -1,117 +1,265 @@
-"""Effects happen once: every transition is committed, conditional, and refused a second time."""
+"""Effects happen once: every transition is committed, conditional, fenced, and refused a second time."""
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from sqlalchemy import select
 
-from talkspurt.errors import StoreError
-from talkspurt.ports import EffectLedger, EffectRecord
-from talkspurt.store import Store
-
-
-def refund(proposal: str, *, amount: int = 5, call_id: str = "call") -> EffectRecord:
-    return EffectRecord(proposal, call_id, "offer_refund", f'{{"amount":{amount}}}', "proposed")
-
-
-async def test_the_ledger_fits_the_port(store: Store) -> None:
-    ledger: EffectLedger = store.effects
-    assert await ledger.propose(refund("p1")) == refund("p1")
+from store.conftest import HandClock
+from talkspurt.errors import StaleOwnerError, StoreError
+from talkspurt.ports import EffectLedger, EffectLimit, EffectRecord
+from talkspurt.store import Call, SqlEffectLedger, Store
+from talkspurt.store.tables import effect_transitions
 
 
-async def test_a_proposal_goes_through_its_states_once(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    begun = await store.effects.begin("p1")
-    assert begun is not None
-    assert begun.state == "executing"
-    assert await store.effects.begin("p1") is None
-    await store.effects.finish("p1", state="done", result='{"ok":true}')
-    (record,) = await store.effects.of_call("call")
-    assert (record.state, record.result) == ("done", '{"ok":true}')
-    assert await store.effects.begin("p1") is None
+@pytest.fixture
+async def ledger(store: Store, call: Call) -> SqlEffectLedger:
+    return await taken(store, call)
 
 
-async def test_what_was_done_is_returned_instead_of_proposed_again(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.begin("p1")
-    await store.effects.finish("p1", state="done", result="{}")
-    again = await store.effects.propose(refund("p2"))
-    assert (again.proposal, again.state) == ("p1", "done")
-    assert len(await store.effects.of_call("call")) == 1
+async def taken(store: Store, call: Call) -> SqlEffectLedger:
+    fence = await store.calls.take(call.id, attachment=call.attachment)
+    assert fence is not None
+    return store.effects.ledger(call.id, fence)
 
 
-@pytest.mark.parametrize("other", [refund("p2", amount=6), refund("p2", call_id="other")])
-async def test_other_arguments_and_other_calls_are_other_effects(store: Store, other: EffectRecord) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.begin("p1")
-    await store.effects.finish("p1", state="done", result="{}")
-    assert (await store.effects.propose(other)).proposal == "p2"
-    assert await store.effects.begin("p2") is not None
+def refund(call: Call, proposal: str, *, amount: int = 5, subject: str = "maya") -> EffectRecord:
+    arguments = f'{{"amount":{amount}}}'
+    return EffectRecord(proposal, call.id, "offer_refund", arguments, "proposed", account="maya", subject=subject)
 
 
-async def test_a_failed_effect_may_be_tried_again(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.begin("p1")
-    await store.effects.finish("p1", state="failed", result="{}")
-    assert (await store.effects.propose(refund("p2"))).proposal == "p2"
-    assert await store.effects.begin("p2") is not None
+async def confirmed(ledger: EffectLedger, record: EffectRecord) -> str:
+    proposal = (await ledger.propose(record)).proposal
+    await ledger.read_back(proposal, heard_at=12.5)
+    await ledger.confirm(proposal, turn=3, key=f"key-{proposal}-{record.call_id}")
+    return proposal
 
 
-async def test_an_effect_in_doubt_blocks_a_second_attempt(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.propose(refund("p2"))
-    await store.effects.begin("p1")
-    # Proposed while the first was, so that only the index stands between it and a second execution.
-    assert await store.effects.doubt_unfinished("call") == 1
-    assert await store.effects.begin("p2") is None
+async def begun(ledger: EffectLedger, record: EffectRecord, **limits: Any) -> EffectRecord | None:
+    return await ledger.begin(await confirmed(ledger, record), patience=10, **limits)
 
 
-async def test_a_withdrawn_proposal_can_never_begin(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.withdraw("p1")
-    assert await store.effects.begin("p1") is None
+async def test_the_ledger_fits_the_port(ledger: SqlEffectLedger, call: Call) -> None:
+    port: EffectLedger = ledger
+    assert await port.propose(refund(call, "p1")) == refund(call, "p1")
 
 
-async def test_withdrawing_leaves_a_running_effect_alone(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.begin("p1")
-    await store.effects.withdraw("p1")
-    (record,) = await store.effects.of_call("call")
-    assert record.state == "executing"
+async def test_every_transition_leaves_its_row(store: Store, ledger: SqlEffectLedger, call: Call) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await ledger.finish("p1", state="in_doubt", result="{}")
+    await store.effects.resolve("p1", result='{"ok":true}')
+    assert await store.effects.transitions("p1") == (
+        *("proposed", "read_back", "confirmed", "executing"),
+        *("in_doubt", "resolved_done"),
+    )
+    async with ledger._database.read() as connection:
+        rows = await connection.execute(select(effect_transitions.c.state, effect_transitions.c.fence))
+        fences = {row.state: row.fence for row in rows}
+    assert fences == dict.fromkeys(("proposed", "read_back", "confirmed", "executing", "in_doubt"), 1) | {
+        "resolved_done": None
+    }
+    (record,) = await store.effects.of_call(call.id)
+    assert (record.state, record.turn, record.key, record.result) == (
+        *("resolved_done", 3),
+        *(f"key-p1-{call.id}", '{"ok":true}'),
+    )
 
 
-async def test_proposing_the_same_id_again_returns_what_it_became(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.withdraw("p1")
-    assert (await store.effects.propose(refund("p1"))).state == "withdrawn"
+async def test_other_calls_have_other_effects(store: Store, ledger: SqlEffectLedger, call: Call) -> None:
+    other = await store.calls.admit(
+        carrier_call_id="CA2", caller="+12025550102", dialled="+12025550100", agent="retail", locale="en-US"
+    )
+    theirs = await taken(store, other)
+    assert await begun(ledger, refund(call, "p1")) is not None
+    assert await theirs.find("p1") is None
+    assert not await theirs.read_back("p1", heard_at=1)
+    assert await begun(theirs, refund(other, "p2")) is not None
 
 
-async def test_finishing_is_idempotent_but_not_revisable(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    await store.effects.begin("p1")
-    await store.effects.finish("p1", state="done", result="{}")
-    await store.effects.finish("p1", state="done", result="{}")
+async def test_proposing_the_same_id_again_returns_what_it_became(ledger: SqlEffectLedger, call: Call) -> None:
+    await ledger.propose(refund(call, "p1"))
+    await ledger.withdraw("p1")
+    assert (await ledger.propose(refund(call, "p1"))).state == "withdrawn"
+
+
+async def test_finishing_is_idempotent_but_not_revisable(ledger: SqlEffectLedger, call: Call) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await ledger.finish("p1", state="done", result="{}")
+    await ledger.finish("p1", state="done", result="{}")
     outcome: Literal["failed"] = "failed"
     with pytest.raises(StoreError, match="not executing"):
-        await store.effects.finish("p1", state=outcome, result="{}")
+        await ledger.finish("p1", state=outcome, result="{}")
     with pytest.raises(StoreError, match="unknown"):
-        await store.effects.finish("p9", state=outcome, result="{}")
+        await ledger.finish("p9", state=outcome, result="{}")
 
 
-async def test_of_fifty_begins_exactly_one_executes(store: Store) -> None:
-    await store.effects.propose(refund("p1"))
-    results = await asyncio.gather(*(store.effects.begin("p1") for _ in range(50)))
+async def test_of_fifty_begins_exactly_one_executes(ledger: SqlEffectLedger, call: Call) -> None:
+    await confirmed(ledger, refund(call, "p1"))
+    results = await asyncio.gather(*(ledger.begin("p1", patience=10) for _ in range(50)))
     assert sum(result is not None for result in results) == 1
 
 
-async def test_of_fifty_proposals_of_one_effect_exactly_one_executes(url: str, store: Store) -> None:
+async def test_of_fifty_proposals_of_one_effect_exactly_one_executes(
+    url: str, store: Store, ledger: SqlEffectLedger, call: Call
+) -> None:
     """Even from two processes at once, one call does one thing once."""
     other = await Store.open(url)
     try:
         for number in range(50):
-            await store.effects.propose(refund(f"p{number}"))
-        ledgers = [store.effects, other.effects]
-        results = await asyncio.gather(*(ledgers[number % 2].begin(f"p{number}") for number in range(50)))
+            await confirmed(ledger, refund(call, f"p{number}"))
+        ledgers = [ledger, other.effects.ledger(call.id, 1)]
+        results = await asyncio.gather(*(ledgers[n % 2].begin(f"p{n}", patience=10) for n in range(50)))
         assert sum(result is not None for result in results) == 1
     finally:
         await other.aclose()
+
+
+# ── whose call it is ──────────────────────────────────────────────────────────────
+
+
+async def test_whoever_lost_the_call_writes_nothing_more_about_it(
+    store: Store, ledger: SqlEffectLedger, call: Call
+) -> None:
+    assert await begun(ledger, refund(call, "p1")) is not None
+    await confirmed(ledger, refund(call, "p2", amount=6))
+    await ledger.propose(refund(call, "p3", amount=7))
+    heir = await taken(store, call)
+    stale: list[Any] = [
+        ledger.propose(refund(call, "p4", amount=8)),
+        ledger.read_back("p3", heard_at=1),
+        ledger.confirm("p3", turn=2, key="k"),
+        ledger.begin("p2", patience=10),
+        ledger.finish("p1", state="done", result="{}"),
+        ledger.refuse("p3", result="{}"),
+        ledger.withdraw("p3"),
+    ]
+    for write in stale:
+        with pytest.raises(StaleOwnerError):
+            await write
+    states = {record.proposal: record.state for record in await store.effects.of_call(call.id)}
+    assert states == {"p1": "executing", "p2": "expired", "p3": "expired"}, "what waited for a yes has expired"
+    await heir.finish("p1", state="done", result="{}")
+
+
+async def test_a_call_that_nobody_took_has_no_effects(store: Store, call: Call) -> None:
+    for fence in (0, 1):
+        with pytest.raises(StaleOwnerError):
+            await store.effects.ledger("no such call", fence).propose(refund(call, "p1"))
+    with pytest.raises(StaleOwnerError):
+        await store.effects.ledger(call.id, 1).propose(refund(call, "p1"))
+
+
+async def test_only_the_attachment_that_has_a_live_call_takes_it(store: Store, call: Call) -> None:
+    assert await store.calls.take(call.id, attachment=1) is None
+    assert await store.calls.take(call.id, attachment=0) == 1
+    assert await store.calls.take(call.id, attachment=0) == 2
+    await store.calls.end(call.id, "test")
+    assert await store.calls.take(call.id, attachment=0) is None
+
+
+# ── how often ─────────────────────────────────────────────────────────────────────
+
+
+async def test_a_rate_is_kept_when_it_is_proposed_and_when_it_begins(ledger: SqlEffectLedger, call: Call) -> None:
+    limits = [EffectLimit(1, None)]
+    await confirmed(ledger, refund(call, "p1"))
+    await confirmed(ledger, refund(call, "p2", amount=6))
+    first, second = [await ledger.begin(p, patience=10, limits=limits) for p in ("p1", "p2")]
+    assert first is not None
+    assert first.state == "executing"
+    assert second is not None
+    assert second.state == "refused"
+    refused = await ledger.propose(refund(call, "p3", amount=7), limits=limits)
+    assert refused.state == "refused"
+
+
+async def test_a_rate_per_hour_counts_all_calls_of_an_account(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    limits = [EffectLimit(1, 3600)]
+    other = await store.calls.admit(
+        carrier_call_id="CA2", caller="+12025550102", dialled="+12025550100", agent="retail", locale="en-US"
+    )
+    theirs = await taken(store, other)
+    await begun(ledger, refund(call, "p1"), limits=limits)
+    assert (await theirs.propose(refund(other, "p2"), limits=limits)).state == "refused"
+    assert (await theirs.propose(refund(other, "p3", subject="yusuf"), limits=limits)).state == "proposed"
+    clock.advance(3601)
+    assert (await theirs.propose(refund(other, "p4"), limits=limits)).state == "proposed"
+
+
+async def test_of_ten_calls_at_once_a_rate_lets_one_begin(url: str, store: Store, clock: HandClock) -> None:
+    other = await Store.open(url, clock=clock)
+    try:
+        begins = []
+        for number in range(10):
+            call = await store.calls.admit(
+                carrier_call_id=f"CB{number}", caller="", dialled="+12025550100", agent="retail", locale="en-US"
+            )
+            ledger = await taken((store, other)[number % 2], call)
+            proposal = await confirmed(ledger, refund(call, f"q{number}"))
+            begins.append(ledger.begin(proposal, patience=10, limits=[EffectLimit(1, 3600)]))
+        states = [record.state for record in await asyncio.gather(*begins) if record is not None]
+        assert sorted(states) == ["executing", *["refused"] * 9]
+    finally:
+        await other.aclose()
+
+
+# ── those who clean up ────────────────────────────────────────────────────────────
+
+
+async def test_what_nobody_executes_any_more_is_claimed_once(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await confirmed(ledger, refund(call, "p2", amount=6))
+    assert await store.effects.claim(["offer_refund"]) == ()
+    clock.advance(11)
+    claims = await asyncio.gather(*(store.effects.claim(["offer_refund"]) for _ in range(5)))
+    assert [[record.proposal for record in claim] for claim in claims if claim] == [["p1"]]
+    clock.advance(61)
+    assert [record.proposal for record in await store.effects.claim([])] == ["p1"], "the sweeper died with its claim"
+
+
+async def test_a_doubt_is_told_once_and_looked_up_again_only_where_it_can_be(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    clock.advance(11)
+    await store.effects.claim([])
+    assert await store.effects.doubt("p1", result="{}")
+    assert not await store.effects.doubt("p1", result="{}")
+    assert [record.proposal for record in await store.effects.in_doubt()] == ["p1"]
+    clock.advance(61)
+    assert await store.effects.claim([]) == ()
+    assert [record.proposal for record in await store.effects.claim(["offer_refund"])] == ["p1"]
+
+
+async def test_what_is_in_doubt_is_not_looked_up_before_it_must_have_ended(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await ledger.finish("p1", state="in_doubt", result="{}")
+    assert await store.effects.claim(["offer_refund"]) == ()
+    clock.advance(11)
+    assert len(await store.effects.claim(["offer_refund"])) == 1
+
+
+async def test_what_nobody_can_confirm_any_more_expires(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await confirmed(ledger, refund(call, "p1"))
+    await begun(ledger, refund(call, "p2", amount=6))
+    assert await store.effects.expire() == 0
+    await store.calls.end(call.id, "caller_hung_up")
+    assert await store.effects.expire() == 1
+    assert [record.state for record in await store.effects.of_call(call.id)] == ["expired", "executing"]
+
+
+async def test_an_old_proposal_expires_with_its_call_still_open(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await ledger.propose(refund(call, "p1"))
+    clock.advance(2 * 3600 + 1)
+    assert await store.effects.expire() == 1

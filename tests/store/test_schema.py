@@ -1,11 +1,14 @@
 """The migrations lead to the tables in the code, on an empty database and on a second start."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
@@ -27,6 +30,38 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(url: str, stor
     async with database.read() as connection:
         assert await connection.run_sync(difference) == []
     await database.aclose()
+
+
+async def test_effects_of_an_earlier_version_are_kept_and_can_be_taken_back(url: str, store: Store) -> None:
+    def to(revision: str, connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "talkspurt.store:migrations")
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        (command.upgrade if revision == "head" else command.downgrade)(config, revision)
+
+    states = ("proposed", "executing", "done", "failed", "withdrawn", "in_doubt")
+    database = Database(url)
+    async with database.write() as connection:
+        await connection.run_sync(partial(to, "0002"))
+        for state in states:
+            await connection.execute(
+                text(
+                    "INSERT INTO effects "
+                    "(proposal, call_id, tool, arguments, fingerprint, state, proposed_at, changed_at) VALUES "
+                    "(:state, 'c', 't', '{}', :state, :state, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+                ),
+                {"state": state},
+            )
+        await connection.run_sync(partial(to, "head"))
+    assert {record.state for record in await store.effects.of_call("c")} == set(states)
+    await store.effects.resolve("executing", result="{}")
+    async with database.write() as connection:
+        await connection.execute(text("DELETE FROM effect_transitions"))
+        await connection.run_sync(partial(to, "0002"))
+        rows = (await connection.execute(text("SELECT proposal, state FROM effects"))).all()
+    await database.aclose()
+    assert {row.proposal: row.state for row in rows} == {state: state for state in states} | {"executing": "done"}
 
 
 async def test_several_processes_may_start_at_once_and_again(url: str) -> None:
@@ -61,7 +96,8 @@ def test_the_tables_are_valid_postgresql() -> None:
     statements = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     statements += [str(CreateIndex(i).compile(dialect=dialect)) for t in metadata.sorted_tables for i in t.indexes]
     assert any("TIMESTAMP WITH TIME ZONE" in statement for statement in statements)
-    assert any("WHERE state IN ('executing', 'done', 'in_doubt')" in statement for statement in statements)
+    once = "WHERE state IN ('executing', 'done', 'in_doubt', 'resolved_done')"
+    assert any(once in statement for statement in statements)
 
 
 @pytest.mark.parametrize(

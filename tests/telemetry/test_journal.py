@@ -14,6 +14,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     ExecuteEffect,
+    NoteReadBack,
     Phrase,
     Prepare,
     Record,
@@ -78,7 +79,8 @@ COMMANDS: list[Command] = [
     Speak(1, 0, CANARY),
     Speak(2, 0, Phrase("tool_filler", (("tool", CANARY),))),
     RunTool("t1", "look", CANARY),
-    ExecuteEffect("t1", CANARY),
+    NoteReadBack(CANARY, 1.0),
+    ExecuteEffect("t1", CANARY, 2),
     Record(CallerSaid(CANARY, "voice")),
     Count("stale_reply", CANARY),
 ]

@@ -70,6 +70,7 @@ class Desk:
     async def agree(self, proposed: Any) -> Any:
         """What a model gets once the caller has said yes to a proposal."""
         assert isinstance(proposed, EffectProposed), proposed
+        await self.dispatcher.heard(proposed.proposal, 1.0)
         return json.loads((await self.dispatcher.execute(proposed.tool_call, proposed.proposal, 1)).content)
 
 

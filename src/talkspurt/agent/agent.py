@@ -33,13 +33,23 @@ class Policies:
     max_call_minutes: float = 30.0
     verification_attempts: int = 3
     """Failed attempts in one call after which nobody is verified any more."""
+    attempts_per_account: int = 5
+    """Failed attempts at one account within a day, by whomever, after which it is not verified any more."""
+    attempts_per_number: int = 10
+    """Failed attempts from one caller's number within a day after which nobody is verified any more there."""
     max_tool_rounds: int = 6
     """Tool rounds within one turn before the agent must speak."""
     interruptible: Interruptible = "voice"
     """What may stop the agent's replies: the caller's "voice" (or keys), only the "keypad", or "never" anything."""
 
     def __post_init__(self) -> None:
-        for name in ("max_call_minutes", "verification_attempts", "max_tool_rounds"):
+        for name in (
+            "max_call_minutes",
+            "verification_attempts",
+            "attempts_per_account",
+            "attempts_per_number",
+            "max_tool_rounds",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"policies: {name} must be greater than 0, not {getattr(self, name)}")
         if self.interruptible not in get_args(Interruptible):

@@ -26,6 +26,7 @@ from talkspurt.core.commands import (
     Count,
     DiscardSecret,
     ExecuteEffect,
+    NoteReadBack,
     Phrase,
     Prepare,
     Record,
@@ -77,6 +78,9 @@ SLOWEST = 0.6
 
 MAX_TOOLS_AT_ONCE = 8
 """More parallel calls than this in one reply is a model gone astray."""
+
+MAX_REPAIRS = 1
+"""How often in a turn a model is shown that it asked for what there is not, before the agent apologises instead."""
 
 AGENT_GOODBYE = "agent_goodbye"
 """The end reason of a call that the model ended by `END_CALL`."""
@@ -213,8 +217,10 @@ class AgentSide:
             return
         tool_call = f"{confirmed.tool_call}-confirmed"
         self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
-        self.running[tool_call] = RunningTool(confirmed.name, confirmed.arguments, now, executing=True)
-        self._commands.append(ExecuteEffect(tool_call, confirmed.proposal))
+        self.running[tool_call] = RunningTool(
+            confirmed.name, confirmed.arguments, now, executing=True, proposal=confirmed.proposal
+        )
+        self._commands.append(ExecuteEffect(tool_call, confirmed.proposal, self.log.callers_turns))
         self.turn = AgentTurn(
             before=self.segments,
             fed_at=now,
@@ -239,9 +245,18 @@ class AgentSide:
     def orphaned(self) -> tuple[ReplyFailed | ToolReturned, ...]:
         """What to report of work that died with the process that did it."""
         reply = self.turn.reply if self.turn is not None else self.guess.reply if self.guess is not None else None
-        tools = tuple(ToolReturned(name, _IN_DOUBT if t.executing else _TIMEOUT) for name, t in self.running.items())
+        tools = tuple(
+            ToolReturned(name, _IN_DOUBT if tool.executing else _TIMEOUT)
+            for name, tool in self.running.items()
+            if not tool.proposal
+        )
         tools += tuple(ToolReturned(name, _TIMEOUT) for name in self.later)
         return tools if reply is None else (ReplyFailed(reply, "process_lost"), *tools)
+
+    @property
+    def executing(self) -> tuple[tuple[str, str], ...]:
+        """Tool calls that execute an effect, with its proposal."""
+        return tuple((name, tool.proposal) for name, tool in self.running.items() if tool.proposal)
 
     def resume_turn(self, now: float) -> None:
         """Go on with the suspended turn from the word where it stopped."""
@@ -515,7 +530,11 @@ class AgentSide:
             return
         if self.turn is not None and event.tool_call in self.turn.tools:
             self.expects = event.expects or self.expects
-            self.turn = replace(self.turn, interruptible=event.interruptible or self.turn.interruptible)
+            self.turn = replace(
+                self.turn,
+                interruptible=event.interruptible or self.turn.interruptible,
+                went_wrong=self.turn.went_wrong or event.wrong,
+            )
         self._land(event.tool_call, event.content)
 
     def tool_started(self, event: ToolStarted) -> None:
@@ -680,6 +699,7 @@ class AgentSide:
         """The carrier has played up to here."""
         if not self.playback.reached(event.epoch, event.position, now):
             self._commands.append(Count("stale_mark"))
+        self._note_heard(now)
 
     # ── within ────────────────────────────────────────────────────────────────────
 
@@ -779,10 +799,12 @@ class AgentSide:
             # The model said goodbye behind a question that is still to be answered.
             turn = self.turn = replace(turn, ending="", farewell="")
         if turn.asked and self.pending is None and turn.ending != AGENT_GOODBYE:
-            if turn.rounds < self._settings.max_tool_rounds:
-                self._request(replace(turn, rounds=turn.rounds + 1, attempts=0), now)
+            repairs = turn.repairs + turn.went_wrong
+            if repairs <= MAX_REPAIRS and turn.rounds < self._settings.max_tool_rounds:
+                turn = replace(turn, rounds=turn.rounds + 1, attempts=0, repairs=repairs, went_wrong=False)
+                self._request(turn, now)
                 return
-            self._commands.append(Count("tool_rounds_exhausted"))
+            self._commands.append(Count("tool_rounds_exhausted" if repairs <= MAX_REPAIRS else "tool_not_repaired"))
             self._fail(now)
         elif not turn.spoke and not turn.ending:
             self._commands.append(Count("empty_reply"))
@@ -861,6 +883,15 @@ class AgentSide:
         self.log.add(Called(ToolCalled(f"{tool_call}-finished", tool.name, tool.arguments), content))
         self.untold = True
 
+    def _note_heard(self, now: float) -> None:
+        """Say so as soon as the read-back that waits for a yes was heard."""
+        pending = self.pending
+        if pending is None or pending.heard or not self.playback.was_proven(pending.proposal):
+            return
+        if self.turn is None or all(line.tag != pending.proposal for line in self.turn.held):
+            self.pending = replace(pending, heard=True)
+            self._commands.append(NoteReadBack(pending.proposal, now))
+
     def _take_confirmed(self, text: str, source: Literal["voice", "keypad"]) -> PendingEffect | None:
         """The pending effect if this turn of the caller confirms it; otherwise it is withdrawn for good."""
         pending, self.pending = self.pending, None
@@ -868,7 +899,7 @@ class AgentSide:
             return None
         held = self.turn.held if self.turn is not None else ()
         heard = (
-            self.playback.was_proven(pending.proposal)
+            pending.heard
             and self.playback.last_tag in (pending.proposal, pending.question_tag)
             and all(line.tag == pending.question_tag for line in held)
         )

@@ -122,11 +122,21 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteReadBack:
+    """The carrier has proven that the caller heard all of a read-back but its closing question: write it down."""
+
+    proposal: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ExecuteEffect:
     """The caller heard the read-back and said yes: execute the proposal; answered by `ToolReturned`."""
 
     tool_call: str
     proposal: str
+    turn: int
+    """Which of the caller's turns said yes, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,7 @@ Command = (
     | Speak
     | StopPlayback
     | RunTool
+    | NoteReadBack
     | ExecuteEffect
     | WithdrawEffect
     | CancelTool

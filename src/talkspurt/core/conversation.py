@@ -194,6 +194,11 @@ class Conversation:
         return (*lost, *self._agent.orphaned())
 
     @property
+    def executing(self) -> tuple[tuple[str, str], ...]:
+        """Tool calls that execute an effect, with its proposal: of a restored conversation, what to find out about."""
+        return () if isinstance(self._floor, Ended) else self._agent.executing
+
+    @property
     def history(self) -> tuple[history.Entry, ...]:
         """What was said, done and heard up to now."""
         return self._agent.history()

@@ -209,6 +209,8 @@ class ToolReturned:
     """What the caller will be asked for next, if the tool declares it."""
     interruptible: Interruptible | None = None
     """What may stop the agent when it speaks of it, if the tool declares it."""
+    wrong: bool = False
+    """The model asked for what there is not, or with arguments that cannot be used: it may try once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,11 @@ class Log:
         """Take the next place."""
         self.places.append(place)
 
+    @property
+    def callers_turns(self) -> int:
+        """How many turns the caller has had."""
+        return sum(isinstance(place, CallerSaid) for place in self.places)
+
     def postpone(self, tool_call: str) -> None:
         """Let a call that has no answer yet take the next place instead: what was said since led to its answer."""
         for index in range(len(self.places) - 1, -1, -1):

@@ -37,6 +37,10 @@ class AgentTurn:
     """Tool calls that this turn waits for."""
     asked: bool = False
     """Tools were asked for in this round, so another round follows."""
+    went_wrong: bool = False
+    """In this round the model asked for what there is not, or with arguments that cannot be used."""
+    repairs: int = 0
+    """How often it has been shown such a mistake."""
     rounds: int = 0
     attempts: int = 0
     """How often the model was asked again in this round."""
@@ -68,6 +72,8 @@ class RunningTool:
     """It was handed the secret that it waited for: it is not asked for again."""
     news: str = ""
     """What it would have the caller know and they have not been told yet."""
+    proposal: str = ""
+    """The effect that is being executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class PendingEffect:
     tool_call: str
     name: str
     arguments: str
+    heard: bool = False
+    """The caller has heard all of the read-back that has to be heard."""
 
     @property
     def question_tag(self) -> str:

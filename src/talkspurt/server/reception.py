@@ -192,8 +192,6 @@ class Reception:
         if before is not None:
             # The carrier has left it, or it would not have asked for another.
             before.finish()
-        elif attachment.number > 1 and sid not in self._calls:
-            await self._doubt_effects(call.id)
         self._sockets[sid] = socket
         self._calls[sid] = call.id
         metrics.ATTACHMENTS.inc()
@@ -262,17 +260,6 @@ class Reception:
         except StoreError as error:
             log.error("failure_not_stored", error=str(error))
             metrics.STORE_FAILURES.labels("outcome").inc()
-
-    async def _doubt_effects(self, call_id: str) -> None:
-        """The call's session is gone: what it was executing may or may not have happened."""
-        try:
-            doubted = await self._store.effects.doubt_unfinished(call_id)
-        except StoreError as error:
-            log.error("effects_not_doubted", error=str(error))
-            metrics.STORE_FAILURES.labels("effects").inc()
-            return
-        if doubted:
-            log.warning("effects_in_doubt", effects=doubted)
 
     # ── ending ────────────────────────────────────────────────────────────────────
 

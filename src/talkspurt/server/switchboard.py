@@ -26,6 +26,7 @@ from talkspurt.core.history import Entry
 from talkspurt.core.language import Language
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
+from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
 from talkspurt.mcp import McpServers
 from talkspurt.models import create_model
@@ -87,6 +88,7 @@ class Switchboard:
         self._recorder = recorder
         self._handover_desk = handover_desk
         self._sessions: dict[str, Session] = {}
+        self._runs = RunCounter()
 
     @classmethod
     @asynccontextmanager
@@ -162,7 +164,12 @@ class Switchboard:
             session.attach(transport, attachment)
             await session.ended.wait()
             return Outcome(session.reason)
-        session = self._begin(call, snapshot, await self._returned(call.id) if snapshot is not None else None)
+        fence = await self._store.calls.take(call.id, attachment=attachment)
+        if fence is None:
+            # A later attachment has the call, or it has ended, while this one was on its way.
+            return Outcome("superseded")
+        returned = await self._returned(call.id) if snapshot is not None else None
+        session = self._begin(call, snapshot, returned, fence)
         self._sessions[call.id] = session
         try:
             with structlog.contextvars.bound_contextvars(call_id=call.id):
@@ -197,7 +204,7 @@ class Switchboard:
             content=json.dumps({**answer.facts(), "status": cause}, separators=(",", ":")),
         )
 
-    def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None) -> Session:
+    def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
         desk = self._desks[call.agent]
         agent = self._mcp.equip(call.agent, desk.agent)
         locale = find_locale(call.locale)
@@ -231,7 +238,13 @@ class Switchboard:
             locale=locale,
             settings=settings,
             caller=caller,
-            dispatcher=ToolDispatcher(agent, caller, self._store.effects),
+            dispatcher=ToolDispatcher(
+                agent,
+                caller,
+                self._store.effects.ledger(call.id, fence),
+                attempts=self._store.attempts,
+                counter=self._runs,
+            ),
             services=self._services,
             minimum_voiced=rules.barge_in_voiced,
         )

@@ -11,7 +11,7 @@ Invariants:
 
 from talkspurt.store.callbacks import Callback, CallbackRecords
 from talkspurt.store.calls import Call, CallRecords
-from talkspurt.store.effects import SqlEffectLedger
+from talkspurt.store.effects import EffectRecords, SqlEffectLedger
 from talkspurt.store.handovers import Handover, HandoverRecords
 from talkspurt.store.store import Store
 from talkspurt.store.tokens import Attachment, StreamTokens
@@ -23,6 +23,7 @@ __all__ = [
     "CallRecords",
     "Callback",
     "CallbackRecords",
+    "EffectRecords",
     "Handover",
     "HandoverRecords",
     "SqlEffectLedger",

@@ -14,7 +14,8 @@ from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from talkspurt.store.clock import Clock
 from talkspurt.store.database import ConflictError, Database
-from talkspurt.store.tables import calls, stream_tokens
+from talkspurt.store.effects import expire
+from talkspurt.store.tables import calls, effects, stream_tokens
 
 State = Literal["live", "handover", "ended"]
 
@@ -34,6 +35,8 @@ class Call:
     handover_target: str | None
     attachment: int
     """The media attachment that owns the call; 0 before the first."""
+    fence: int
+    """How many sessions have taken the call up: the number of its owner, without which it has no effects."""
     failures: int
     """Sessions of this call that broke."""
     snapshot: str | None
@@ -83,6 +86,24 @@ class CallRecords:
     async def by_carrier_id(self, carrier_call_id: str) -> Call | None:
         """The call with the carrier's id."""
         return await self._one(select(calls).where(calls.c.carrier_call_id == carrier_call_id))
+
+    async def take(self, call_id: str, *, attachment: int) -> int | None:
+        """Become the call's owner, for a new session on the attachment that it has now.
+
+        Returns the fencing number of its effects; an earlier owner can write nothing about them any more, and what
+        waited for a yes there has expired. None when a later attachment has the call, or it has ended.
+        """
+        statement = (
+            update(calls)
+            .where(calls.c.id == call_id, calls.c.attachment == attachment, calls.c.state == "live")
+            .values(fence=calls.c.fence + 1)
+            .returning(calls.c.fence)
+        )
+        async with self._database.write() as connection:
+            fence: int | None = (await connection.execute(statement)).scalar_one_or_none()
+            if fence is not None:
+                await expire(connection, effects.c.call_id == call_id, self._clock())
+        return fence
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
         """Keep where the conversation stands; False when a later attachment owns the call or it has ended."""

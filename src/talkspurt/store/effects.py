@@ -1,121 +1,298 @@
-"""The effect ledger on the database: one committed transition at a time.
+"""The effect ledger on the database: one committed transition at a time (docs/effects.md draws them).
 
-    proposed ──begin──► executing ──finish──► done | failed | in_doubt
-        └──withdraw──► withdrawn
+Every transition is one conditional UPDATE and one row in `effect_transitions`, in one transaction, under the fencing
+number of the process that owns the call: a process that lost the call to another can write nothing more about it.
 
-Every arrow is one conditional UPDATE. The unique index `uq_effects_once` keeps a call from
-executing the same tool with the same arguments a second time, even if two proposals for it were
-made at once; an effect in doubt blocks a second attempt as well, until a person has looked.
+The unique index `uq_effects_once` keeps a call from executing the same tool with the same arguments a second time,
+even if two proposals for it were made at once; one in doubt blocks a second attempt as well, until it is resolved.
 """
 
 import hashlib
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Row, Update, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from talkspurt.errors import StoreError
-from talkspurt.ports import EffectRecord
+from talkspurt.errors import StaleOwnerError, StoreError
+from talkspurt.ports import EffectLimit, EffectRecord, EffectState
 from talkspurt.store.clock import Clock
 from talkspurt.store.database import ConflictError, Database
-from talkspurt.store.tables import effects
+from talkspurt.store.tables import calls, effect_transitions, effects
 
-_RECORD = (
-    effects.c.proposal,
-    effects.c.call_id,
-    effects.c.tool,
-    effects.c.arguments,
-    effects.c.state,
-    effects.c.result,
-)
+OPEN: Final = ("proposed", "read_back", "confirmed")
+"""States of an effect that nothing has happened to."""
+BEGUN: Final = ("executing", "done", "in_doubt", "resolved_done")
+"""States of an effect that happened, or may have."""
+LEASE: Final = timedelta(seconds=60)
+"""How long a sweeper has an effect to itself."""
+STALE: Final = timedelta(hours=2)
+"""Age at which nobody can confirm a proposal any more, however its call ended."""
+
+_RECORD = tuple(effects.c[name] for name in EffectRecord.__dataclass_fields__)
 
 
 class SqlEffectLedger:
-    """Implements `ports.EffectLedger`."""
+    """Implements `ports.EffectLedger` for the call that this process owns under `fence`."""
+
+    def __init__(self, database: Database, clock: Clock, call_id: str, fence: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._call_id = call_id
+        self._fence = fence
+
+    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
+        """Store a new proposal (or refusal); returns the earlier record if the call already did this, or may have."""
+        now = self._clock()
+        fingerprint = _fingerprint(record)
+        async with self._database.write() as connection:
+            await self._own(connection)
+            begun = select(*_RECORD).where(
+                effects.c.call_id == record.call_id,
+                or_(
+                    and_(effects.c.fingerprint == fingerprint, effects.c.state.in_(BEGUN)),
+                    effects.c.proposal == record.proposal,
+                ),
+            )
+            earlier = (await connection.execute(begun)).first()
+            if earlier is not None and record.state == "proposed":
+                return _record(earlier)
+            if await self._exceeded(connection, record.tool, record.subject, limits, now=now):
+                record = replace(record, state="refused")
+            values = {column.name: getattr(record, column.name) for column in _RECORD}
+            await connection.execute(
+                insert(effects).values(**values, fingerprint=fingerprint, proposed_at=now, changed_at=now)
+            )
+            await _note(connection, record.proposal, record.state, self._fence, now)
+        return record
+
+    async def read_back(self, proposal: str, /, *, heard_at: float) -> bool:
+        """Proposed → read_back. False for any other state."""
+        return await self._move(proposal, ("proposed",), "read_back", heard_at=heard_at) is not None
+
+    async def confirm(self, proposal: str, /, *, turn: int, key: str) -> bool:
+        """Read_back → confirmed. False for any other state."""
+        return await self._move(proposal, ("read_back",), "confirmed", turn=turn, key=key) is not None
+
+    async def begin(
+        self, proposal: str, /, *, patience: float, limits: Sequence[EffectLimit] = ()
+    ) -> EffectRecord | None:
+        """Confirmed → executing, once; or refused, over one of the limits."""
+        now = self._clock()
+        try:
+            async with self._database.write() as connection:
+                await self._own(connection)
+                mine = select(effects.c.tool, effects.c.subject).where(effects.c.proposal == proposal)
+                row = (await connection.execute(mine)).one_or_none()
+                if row is not None and await self._exceeded(connection, row.tool, row.subject, limits, now=now):
+                    return await self._moved(connection, proposal, ("confirmed",), "refused")
+                deadline = now + timedelta(seconds=patience)
+                return await self._moved(
+                    connection, proposal, ("confirmed",), "executing", began_at=now, deadline=deadline
+                )
+        except ConflictError:
+            return None
+
+    async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
+        """Executing → its outcome. The same outcome again changes nothing; any other is a `StoreError`."""
+        if await self._move(proposal, ("executing",), state, result=result) is not None:
+            return
+        found = await self.find(proposal)
+        if found is None or (found.state, found.result) != (state, result):
+            standing = "unknown" if found is None else found.state
+            raise StoreError(f"effect {proposal} cannot become {state}: it is {standing}, not executing")
+
+    async def refuse(self, proposal: str, /, *, result: str) -> None:
+        """Anything that has not begun → refused."""
+        await self._move(proposal, OPEN, "refused", result=result)
+
+    async def withdraw(self, proposal: str, /) -> None:
+        """Anything that has not begun → withdrawn."""
+        await self._move(proposal, OPEN, "withdrawn")
+
+    async def resolve(self, proposal: str, /, *, result: str | None) -> EffectRecord:
+        """Executing or in doubt → resolved as done or not done; returns how it stands now."""
+        await _resolve(self._database, self._clock, proposal, result)
+        found = await self.find(proposal)
+        if found is None:
+            raise StoreError(f"effect {proposal} is unknown")
+        return found
+
+    async def find(self, proposal: str, /) -> EffectRecord | None:
+        """An effect of this call."""
+        statement = select(*_RECORD).where(effects.c.proposal == proposal, effects.c.call_id == self._call_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _record(row)
+
+    async def _move(
+        self, proposal: str, before: Collection[str], after: EffectState, **values: Any
+    ) -> EffectRecord | None:
+        async with self._database.write() as connection:
+            await self._own(connection)
+            return await self._moved(connection, proposal, before, after, **values)
+
+    async def _moved(
+        self, connection: AsyncConnection, proposal: str, before: Collection[str], after: EffectState, **values: Any
+    ) -> EffectRecord | None:
+        mine = and_(effects.c.proposal == proposal, effects.c.call_id == self._call_id)
+        return await _move(connection, mine, before, after, fence=self._fence, now=self._clock(), **values)
+
+    async def _own(self, connection: AsyncConnection) -> None:
+        """Make sure that the call is still this process's, and stays so until the transaction ends."""
+        owner = select(calls.c.fence).where(calls.c.id == self._call_id).with_for_update(read=True)
+        fence = (await connection.execute(owner)).scalar_one_or_none()
+        if fence != self._fence:
+            raise StaleOwnerError(f"call {self._call_id} belongs to owner {fence}, not {self._fence}")
+
+    async def _exceeded(
+        self, connection: AsyncConnection, tool: str, subject: str, limits: Sequence[EffectLimit], *, now: datetime
+    ) -> bool:
+        if not limits:
+            return False
+        if not self._database.is_sqlite:
+            # Two calls of one account would each count without the other; SQLite has one writer at a time anyway.
+            lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+            await connection.execute(lock, {"name": f"{tool}|{subject}"})
+        for limit in limits:
+            count = select(func.count()).where(effects.c.tool == tool, effects.c.state.in_(BEGUN))
+            if limit.seconds is None:
+                count = count.where(effects.c.call_id == self._call_id)
+            else:
+                count = count.where(
+                    effects.c.subject == subject, effects.c.began_at > now - timedelta(seconds=limit.seconds)
+                )
+            if (await connection.execute(count)).scalar_one() >= limit.count:
+                return True
+        return False
+
+
+class EffectRecords:
+    """All effects of all calls: ledgers for those who execute, and the view of those who clean up."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
-    async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a new proposal; returns the earlier record if this call already did the same thing, or may have."""
-        now = self._clock()
-        fingerprint = _fingerprint(record)
-        async with self._database.write() as connection:
-            begun = select(*_RECORD).where(
-                effects.c.call_id == record.call_id,
-                effects.c.fingerprint == fingerprint,
-                effects.c.state.in_(("executing", "done", "in_doubt")),
-            )
-            earlier = (await connection.execute(begun)).first()
-            if earlier is None:
-                same = select(*_RECORD).where(effects.c.proposal == record.proposal)
-                earlier = (await connection.execute(same)).first()
-            if earlier is not None:
-                return _record(earlier)
-            await connection.execute(
-                insert(effects).values(
-                    proposal=record.proposal,
-                    call_id=record.call_id,
-                    tool=record.tool,
-                    arguments=record.arguments,
-                    fingerprint=fingerprint,
-                    state="proposed",
-                    proposed_at=now,
-                    changed_at=now,
-                )
-            )
-        return EffectRecord(record.proposal, record.call_id, record.tool, record.arguments, "proposed")
-
-    async def begin(self, proposal: str, /) -> EffectRecord | None:
-        """Proposed → executing, once: None when it is not proposed, or another proposal did the same."""
-        statement = self._transition(proposal, "proposed").values(state="executing").returning(*_RECORD)
-        try:
-            async with self._database.write() as connection:
-                begun = (await connection.execute(statement)).one_or_none()
-        except ConflictError:
-            return None
-        return None if begun is None else _record(begun)
-
-    async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
-        """Executing → its outcome. The same outcome again changes nothing; any other is a `StoreError`."""
-        statement = self._transition(proposal, "executing").values(state=state, result=result)
-        async with self._database.write() as connection:
-            if (await connection.execute(statement)).rowcount == 1:
-                return
-            found = (await connection.execute(select(*_RECORD).where(effects.c.proposal == proposal))).one_or_none()
-        if found is None or (found.state, found.result) != (state, result):
-            standing = "unknown" if found is None else found.state
-            raise StoreError(f"effect {proposal} cannot become {state}: it is {standing}, not executing")
-
-    async def withdraw(self, proposal: str, /) -> None:
-        """Proposed → withdrawn; any other state is left alone."""
-        async with self._database.write() as connection:
-            await connection.execute(self._transition(proposal, "proposed").values(state="withdrawn"))
-
-    async def doubt_unfinished(self, call_id: str) -> int:
-        """Executing → in_doubt, for a call whose session is gone: whether it happened, nobody here can know."""
-        statement = (
-            update(effects)
-            .where(effects.c.call_id == call_id, effects.c.state == "executing")
-            .values(state="in_doubt", changed_at=self._clock())
-        )
-        async with self._database.write() as connection:
-            return int((await connection.execute(statement)).rowcount)
+    def ledger(self, call_id: str, fence: int) -> SqlEffectLedger:
+        """The ledger of a call, for the process that owns it under that number (see `CallRecords.take`)."""
+        return SqlEffectLedger(self._database, self._clock, call_id, fence)
 
     async def of_call(self, call_id: str) -> tuple[EffectRecord, ...]:
         """All effects of a call, oldest first."""
-        statement = (
-            select(*_RECORD).where(effects.c.call_id == call_id).order_by(effects.c.proposed_at, effects.c.proposal)
+        return await self._all(effects.c.call_id == call_id)
+
+    async def in_doubt(self) -> tuple[EffectRecord, ...]:
+        """What a person has to look at, oldest first."""
+        return await self._all(effects.c.state == "in_doubt")
+
+    async def transitions(self, proposal: str) -> tuple[EffectState, ...]:
+        """The states an effect has been in, in order."""
+        states = select(effect_transitions.c.state).where(effect_transitions.c.proposal == proposal)
+        async with self._database.read() as connection:
+            entered = set((await connection.execute(states)).scalars())
+        return tuple(state for state in get_args(EffectState) if state in entered)
+
+    async def claim(self, tools: Collection[str], *, most: int = 50) -> tuple[EffectRecord, ...]:
+        """Take effects that nobody executes any more, or that are in doubt, to oneself for `LEASE`.
+
+        `tools` are those that can be looked up. What is in doubt and cannot be is claimed until a person was told.
+        """
+        now = self._clock()
+        over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)
+        gone = effects.c.state == "executing"
+        doubtful = and_(
+            effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(list(tools)))
         )
+        free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
+        some = (
+            select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(effects.c.changed_at).limit(most)
+        )
+        statement = (
+            update(effects)
+            .where(effects.c.proposal.in_(some.with_for_update(skip_locked=True)), or_(gone, doubtful), over, free)
+            .values(claimed_until=now + LEASE)
+            .returning(*_RECORD)
+        )
+        async with self._database.write() as connection:
+            return tuple(_record(row) for row in await connection.execute(statement))
+
+    async def resolve(self, proposal: str, *, result: str | None) -> bool:
+        """Executing or in doubt → resolved_done with its result, or resolved_not_done; False when it is neither."""
+        return await _resolve(self._database, self._clock, proposal, result)
+
+    async def doubt(self, proposal: str, *, result: str) -> bool:
+        """Executing → in_doubt; True when a person has not been told of it yet, which is noted as done now."""
+        now = self._clock()
+        async with self._database.write() as connection:
+            this = effects.c.proposal == proposal
+            await _move(connection, this, ("executing",), "in_doubt", fence=None, now=now, result=result)
+            told = update(effects).where(this, effects.c.state == "in_doubt", effects.c.told_at.is_(None))
+            return bool((await connection.execute(told.values(told_at=now))).rowcount == 1)
+
+    async def expire(self) -> int:
+        """Open → expired, for calls that are over and proposals that are too old; returns how many."""
+        now = self._clock()
+        over = select(calls.c.id).where(calls.c.state == "ended")
+        which = and_(or_(effects.c.call_id.in_(over), effects.c.proposed_at < now - STALE))
+        async with self._database.write() as connection:
+            return await expire(connection, which, now)
+
+    async def _all(self, which: ColumnElement[bool]) -> tuple[EffectRecord, ...]:
+        statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
         async with self._database.read() as connection:
             return tuple(_record(row) for row in await connection.execute(statement))
 
-    def _transition(self, proposal: str, before: str) -> Update:
-        return (
-            update(effects)
-            .where(effects.c.proposal == proposal, effects.c.state == before)
-            .values(changed_at=self._clock())
-        )
+
+async def expire(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> int:
+    """Within a transaction: open → expired, for the effects that `which` selects; returns how many."""
+    rows = await connection.execute(select(effects.c.proposal).where(which, effects.c.state.in_(OPEN)))
+    expired = [
+        await _move(connection, effects.c.proposal == proposal, OPEN, "expired", fence=None, now=now)
+        for proposal in rows.scalars().all()
+    ]
+    return len([record for record in expired if record is not None])
+
+
+async def _resolve(database: Database, clock: Clock, proposal: str, result: str | None) -> bool:
+    state: EffectState = "resolved_not_done" if result is None else "resolved_done"
+    values = {} if result is None else {"result": result}
+    async with database.write() as connection:
+        this = effects.c.proposal == proposal
+        moved = await _move(connection, this, ("executing", "in_doubt"), state, fence=None, now=clock(), **values)
+    return moved is not None
+
+
+async def _move(
+    connection: AsyncConnection,
+    which: ColumnElement[bool],
+    before: Collection[str],
+    after: EffectState,
+    *,
+    fence: int | None,
+    now: datetime,
+    **values: Any,
+) -> EffectRecord | None:
+    """One transition of one effect: the conditional UPDATE and its row. None when the condition does not hold."""
+    statement = (
+        update(effects)
+        .where(which, effects.c.state.in_(before))
+        .values(state=after, changed_at=now, **values)
+        .returning(*_RECORD)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    await _note(connection, row.proposal, after, fence, now)
+    return _record(row)
+
+
+async def _note(
+    connection: AsyncConnection, proposal: str, state: EffectState, fence: int | None, now: datetime
+) -> None:
+    await connection.execute(insert(effect_transitions).values(proposal=proposal, state=state, fence=fence, at=now))
 
 
 def _fingerprint(record: EffectRecord) -> str:

@@ -4,11 +4,12 @@ from typing import Final, Self
 
 from sqlalchemy import text
 
+from talkspurt.store.attempts import SqlVerificationAttempts
 from talkspurt.store.callbacks import CallbackRecords
 from talkspurt.store.calls import CallRecords
 from talkspurt.store.clock import Clock, utc_now
 from talkspurt.store.database import TIMEOUT, Database
-from talkspurt.store.effects import SqlEffectLedger
+from talkspurt.store.effects import EffectRecords
 from talkspurt.store.handovers import HandoverRecords
 from talkspurt.store.schema import migrate
 from talkspurt.store.tokens import StreamTokens
@@ -23,9 +24,10 @@ class Store:
         self.calls: Final = CallRecords(database, clock)
         self.tokens: Final = StreamTokens(database, clock)
         self.turns: Final = TurnLog(database, clock)
-        self.effects: Final = SqlEffectLedger(database, clock)
         self.handovers: Final = HandoverRecords(database, clock)
         self.callbacks: Final = CallbackRecords(database, clock)
+        self.effects: Final = EffectRecords(database, clock)
+        self.attempts: Final = SqlVerificationAttempts(database, clock)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock = utc_now, statement_timeout: float = TIMEOUT) -> Self:

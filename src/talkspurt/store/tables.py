@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -66,6 +67,8 @@ calls: Final = Table(
     Column("handover_target", String(64)),
     # The number of the attachment that owns the call: the fencing number of its writes.
     Column("attachment", Integer, nullable=False),
+    # Raised when a process takes the call up: the fencing number of its effects. Attachments come and go within it.
+    Column("fence", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False),
     Column("snapshot", Text),
     Column("created_at", UtcDateTime, nullable=False),
@@ -101,6 +104,9 @@ turns: Final = Table(
     Index("uq_turns_call_id_n", "call_id", "n", unique=True),
 )
 
+ONCE: Final = text("state IN ('executing', 'done', 'in_doubt', 'resolved_done')")
+"""States of an effect that happened, or may have."""
+
 effects: Final = Table(
     "effects",
     metadata,
@@ -110,23 +116,61 @@ effects: Final = Table(
     Column("arguments", Text, nullable=False),
     # SHA-256 of tool and arguments: the identity of what is done, short enough for an index.
     Column("fingerprint", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("account", String(128)),
+    Column("subject", String(128), nullable=False, server_default=""),
+    Column("words", Text, nullable=False, server_default=""),
+    Column("facts", Text, nullable=False, server_default="{}"),
+    Column("state", String(20), nullable=False),
     Column("result", Text),
+    # Seconds into the call at which the read-back had been heard, and the caller's turn that then said yes.
+    Column("heard_at", Float),
+    Column("turn", Integer),
+    Column("key", String(64)),
     Column("proposed_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("began_at", UtcDateTime),
+    # When whoever executes it counts as gone.
+    Column("deadline", UtcDateTime),
+    # Until when a sweeper is looking it up.
+    Column("claimed_until", UtcDateTime),
+    # When a person was told that they have to look.
+    Column("told_at", UtcDateTime),
     CheckConstraint(
-        "state IN ('proposed', 'executing', 'done', 'failed', 'withdrawn', 'in_doubt')",
+        "state IN ('proposed', 'read_back', 'confirmed', 'executing', 'done', 'failed', 'in_doubt', 'withdrawn', "
+        "'refused', 'expired', 'resolved_done', 'resolved_not_done')",
         name="state",
     ),
     # The last line of defence: whatever the code does, one call cannot do one thing twice.
-    Index(
-        "uq_effects_once",
-        "call_id",
-        "fingerprint",
-        unique=True,
-        sqlite_where=text("state IN ('executing', 'done', 'in_doubt')"),
-        postgresql_where=text("state IN ('executing', 'done', 'in_doubt')"),
-    ),
+    Index("uq_effects_once", "call_id", "fingerprint", unique=True, sqlite_where=ONCE, postgresql_where=ONCE),
+    Index("uq_effects_key", "key", unique=True),
+    Index("ix_effects_state", "state"),
+    Index("ix_effects_tool_subject", "tool", "subject"),
+)
+
+effect_transitions: Final = Table(
+    "effect_transitions",
+    metadata,
+    # No state is entered twice: the key refuses what the condition of an UPDATE would let through.
+    Column("proposal", String(64), ForeignKey("effects.proposal", ondelete="CASCADE"), primary_key=True),
+    Column("state", String(20), primary_key=True),
+    # The owner of the call that made it; NULL for the sweeper.
+    Column("fence", Integer),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+verification_attempts: Final = Table(
+    "verification_attempts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("call_id", String(32), nullable=False),
+    Column("number", String(64), nullable=False),
+    Column("account", String(128)),
+    Column("outcome", String(8), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    CheckConstraint("outcome IN ('open', 'passed', 'failed')", name="outcome"),
+    Index(None, "call_id"),
+    Index(None, "number", "at"),
+    Index(None, "account", "at"),
 )
 
 OPEN_HANDOVER: Final = text("state IN ('requested', 'waiting', 'ringing', 'briefing', 'accepted', 'connected')")

@@ -1,14 +1,19 @@
 """An effect ledger that forgets everything with the process: for tests of agents and of the runtime.
 
-It keeps the same transitions as the stored one, and can be told to refuse the next write.
+It keeps the same transitions as the stored one, without owners and limits of rate, and can be told to refuse the next
+write.
 """
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from talkspurt.errors import StoreError
-from talkspurt.ports import EffectRecord
+from talkspurt.ports import EffectLimit, EffectRecord, EffectState
+
+_OPEN = ("proposed", "read_back", "confirmed")
+_BEGUN = ("executing", "done", "in_doubt", "resolved_done")
 
 
 class MemoryEffectLedger:
@@ -18,42 +23,66 @@ class MemoryEffectLedger:
         self.records: dict[str, EffectRecord] = {}
         self.unreachable = False
 
-    async def propose(self, record: EffectRecord, /) -> EffectRecord:
-        """Store a proposal, or return the record of the same effect that this call did before, or may have done."""
+    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
         await self._reach()
         for earlier in self.records.values():
-            same = (earlier.call_id, earlier.tool, earlier.arguments) == (record.call_id, record.tool, record.arguments)
-            if same and earlier.state in ("executing", "done", "in_doubt"):
+            if record.state == "proposed" and earlier.state in _BEGUN and _same(earlier, record):
                 return earlier
         self.records[record.proposal] = record
         return record
 
-    async def begin(self, proposal: str, /) -> EffectRecord | None:
-        """Move proposed to executing, once."""
+    async def read_back(self, proposal: str, /, *, heard_at: float) -> bool:
+        return await self._move(proposal, ("proposed",), "read_back") is not None
+
+    async def confirm(self, proposal: str, /, *, turn: int, key: str) -> bool:
+        return await self._move(proposal, ("read_back",), "confirmed", turn=turn, key=key) is not None
+
+    async def begin(
+        self, proposal: str, /, *, patience: float, limits: Sequence[EffectLimit] = ()
+    ) -> EffectRecord | None:
         await self._reach()
         record = self.records.get(proposal)
-        if record is None or record.state != "proposed":
+        if record is None or any(e.state in _BEGUN and _same(e, record) for e in self.records.values()):
             return None
-        self.records[proposal] = replace(record, state="executing")
-        return self.records[proposal]
+        return await self._move(proposal, ("confirmed",), "executing")
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
-        """Move executing to its outcome."""
-        await self._reach()
-        record = self.records.get(proposal)
-        if record is None or record.state != "executing":
+        if await self._move(proposal, ("executing",), state, result=result) is None:
             raise StoreError(f"effect {proposal} is not executing")
-        self.records[proposal] = replace(record, state=state, result=result)
+
+    async def refuse(self, proposal: str, /, *, result: str) -> None:
+        await self._move(proposal, _OPEN, "refused", result=result)
 
     async def withdraw(self, proposal: str, /) -> None:
-        """Move proposed to withdrawn; leave any other state alone."""
+        await self._move(proposal, _OPEN, "withdrawn")
+
+    async def resolve(self, proposal: str, /, *, result: str | None) -> EffectRecord:
+        if result is None:
+            await self._move(proposal, ("executing", "in_doubt"), "resolved_not_done")
+        else:
+            await self._move(proposal, ("executing", "in_doubt"), "resolved_done", result=result)
+        return self.records[proposal]
+
+    async def find(self, proposal: str, /) -> EffectRecord | None:
+        await self._reach()
+        return self.records.get(proposal)
+
+    async def _move(
+        self, proposal: str, before: Collection[str], after: EffectState, **values: Any
+    ) -> EffectRecord | None:
         await self._reach()
         record = self.records.get(proposal)
-        if record is not None and record.state == "proposed":
-            self.records[proposal] = replace(record, state="withdrawn")
+        if record is None or record.state not in before:
+            return None
+        self.records[proposal] = replace(record, state=after, **values)
+        return self.records[proposal]
 
     async def _reach(self) -> None:
         # A real store lets other work of the call go on meanwhile.
         await asyncio.sleep(0)
         if self.unreachable:
             raise StoreError("the effect ledger cannot be reached")
+
+
+def _same(one: EffectRecord, other: EffectRecord) -> bool:
+    return (one.call_id, one.tool, one.arguments) == (other.call_id, other.tool, other.arguments)

@@ -71,6 +71,7 @@ class TextCall:
     async def _reply(self, spoken: list[str]) -> list[ToolCallPart]:
         """Ask the model for a round, put its words down and return the tool calls it wants."""
         request = ReplyRequest(self._agent.prompt, tuple(self._history), self._dispatcher.specs())
+        self._dispatcher.follow(request.history)
         text, calls = "", []
         async for part in self._model.reply(request):
             match part:
@@ -91,6 +92,7 @@ class TextCall:
         if isinstance(event, EffectProposed):
             self._history.append(AgentSaid(event.read_back))
             spoken.append(event.read_back)
+            await self._dispatcher.heard(event.proposal, 0.0)
             self._proposed = call, event
             return True
         self.ended = call.name == "end_call"
@@ -101,7 +103,8 @@ class TextCall:
             await self._dispatcher.withdraw(event.proposal)
             return
         confirmed = ToolCallPart(f"confirmed-{next(self._ids)}", call.name, call.arguments)
-        done = await self._dispatcher.execute(confirmed.tool_call, event.proposal)
+        turn = sum(isinstance(entry, CallerSaid) for entry in self._history)
+        done = await self._dispatcher.execute(confirmed.tool_call, event.proposal, turn)
         self._answer(confirmed, done.content)
 
     def _answer(self, call: ToolCallPart, content: str) -> None:

@@ -1,0 +1,390 @@
+"""The way of an effect: worded, proposed, heard, confirmed, judged again, begun, carried out, written down.
+
+Before each step its transition is committed in the ledger (docs/effects.md). Nothing here can skip one: without the row
+that the step before has left, the next one is refused by the database. An effect that ended in doubt is not tried
+again; one that was done is answered with its first result.
+
+`execute` is the only place that calls the function of a tool with an effect. One effect of a call runs at a time, and
+once begun it is carried through: cancelling waits for the outcome, which comes within the tool's timeout.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+import structlog
+from pydantic import BaseModel
+
+from talkspurt.agent import Caller, Effect, ReadBack, Tool
+from talkspurt.core.events import EffectProposed
+from talkspurt.effects.authority import Authority
+from talkspurt.effects.calling import bounded, call
+from talkspurt.effects.content import (
+    UnusableResultError,
+    canonical,
+    effect_key,
+    error_content,
+    message,
+    result_content,
+)
+from talkspurt.effects.refusals import (
+    CALLER_CHANGED,
+    CHANGED,
+    FAILED,
+    IN_DOUBT,
+    NOT_DONE,
+    NOT_HEARD,
+    NOT_OPEN,
+    TOO_OFTEN,
+    NotDoneError,
+    where,
+)
+from talkspurt.errors import StaleOwnerError
+from talkspurt.ports import EffectLedger, EffectRecord
+
+GRACE: Final = 5.0
+"""Seconds beyond a tool's own time after which whoever executes it counts as gone."""
+WRITING_PAUSES: Final = (0.0, 0.2, 1.0)
+"""Seconds before each attempt to write down what came of an effect: it must not stay unknown for a hiccup."""
+DONE: Final = ("done", "resolved_done")
+REFUSED_BYTES: Final = 2_000
+"""Longest arguments that are kept of a wish that was refused."""
+
+_log = structlog.get_logger(__name__)
+
+Outcome = Literal["done", "failed", "in_doubt"]
+
+
+@dataclass(slots=True)
+class _Proposal:
+    """An effect that waits for a yes: for whom it was worded, and how."""
+
+    tool: Tool
+    arguments: BaseModel
+    record: EffectRecord
+    read_back: ReadBack
+    heard_at: float | None = None
+    noted: bool = False
+    """The ledger knows that it was heard."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Proposals:
+    """The effects of one call."""
+
+    def __init__(self, caller: Caller, authority: Authority, ledger: EffectLedger) -> None:
+        self._caller = caller
+        self._authority = authority
+        self._ledger = ledger
+        self._open: dict[str, _Proposal] = {}
+        self._outcomes: dict[tuple[str, str], tuple[Outcome, str]] = {}
+        """By tool and canonical arguments, what effects of this session came to that happened, or may have."""
+        self._executing: set[asyncio.Task[str]] = set()
+        # One effect of a call at a time: the second of two alike then finds the first one's outcome.
+        self._turn = asyncio.Lock()
+
+    # ── proposing ─────────────────────────────────────────────────────────────────
+
+    async def propose(self, tool_call: str, tool: Tool, arguments: BaseModel) -> EffectProposed | str:
+        """Word an effect and store its proposal; the first result, as content, when the call did the same before."""
+        text = _canonical(tool, arguments)
+        outcome, earlier = self._outcomes.get((tool.name, text), (None, ""))
+        if outcome == "done":
+            return earlier
+        self._authority.trust(tool, arguments)
+        read_back = await self._worded(tool, arguments)
+        self._authority.judge(tool, read_back)
+        record = EffectRecord(
+            proposal=uuid4().hex,
+            call_id=self._caller.call_id,
+            tool=tool.name,
+            arguments=text,
+            state="proposed",
+            account=self._caller.account if self._caller.level else None,
+            subject=self._authority.subject,
+            words=read_back.words,
+            facts=_facts(read_back),
+        )
+        try:
+            stored = await bounded(self._ledger.propose(record, limits=self._authority.limits(tool)))
+        except Exception as error:
+            _log.error("effect_not_proposed", tool=tool.name, **where(error))
+            raise NotDoneError("failed", FAILED) from None
+        if stored.state != "proposed":
+            return await self._standing(stored, tool, arguments)
+        self._open[stored.proposal] = _Proposal(tool, arguments, stored, read_back)
+        content = result_content({"status": "confirmation_required", "read_back": read_back.words})
+        return EffectProposed(tool_call, stored.proposal, read_back.words, content)
+
+    async def note_refusal(self, tool: str, arguments: str, content: str) -> None:
+        """Keep in the ledger that an effect was wished for and refused before it could be proposed."""
+        kept = arguments.encode("utf-8", "replace")[:REFUSED_BYTES].decode("utf-8", "ignore").replace("\0", "")
+        record = EffectRecord(
+            proposal=uuid4().hex,
+            call_id=self._caller.call_id,
+            tool=tool[:128].encode("utf-8", "replace").decode().replace("\0", ""),
+            arguments=kept,
+            state="refused",
+            result=content,
+            account=self._caller.account if self._caller.level else None,
+            subject=self._authority.subject,
+        )
+        try:
+            await bounded(self._ledger.propose(record))
+        except Exception as error:
+            _log.error("refusal_not_recorded", tool=record.tool, **where(error))
+
+    async def heard(self, proposal: str, at: float) -> None:
+        """The caller has heard all of the read-back that has to be heard, `at` seconds into the call."""
+        pending = self._open.get(proposal)
+        if pending is None:
+            return
+        pending.heard_at = at if pending.heard_at is None else pending.heard_at
+        try:
+            await self._note_heard(pending)
+        except Exception as error:
+            # `execute` tries again, and does nothing without it.
+            _log.error("read_back_not_recorded", tool=pending.tool.name, **where(error))
+
+    async def withdraw(self, proposal: str) -> None:
+        """Make sure that a proposal is never executed."""
+        if self._open.pop(proposal, None) is None:
+            return
+        try:
+            await bounded(self._ledger.withdraw(proposal))
+        except Exception as error:
+            # Forgotten here is enough: no later execute can find it.
+            _log.warning("effect_not_withdrawn", proposal=proposal, **where(error))
+
+    # ── executing ─────────────────────────────────────────────────────────────────
+
+    async def execute(self, proposal: str, turn: int) -> str:
+        """Carry out what the caller heard and confirmed by that turn, at most once; returns the content."""
+        task = asyncio.create_task(self._execute(proposal, turn))
+        self._executing.add(task)
+        task.add_done_callback(self._executing.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+            raise
+
+    async def recover(self, proposal: str) -> str:
+        """What came of an effect that is not open here: it has ended, or another process died while it was at it."""
+        try:
+            record = await bounded(self._ledger.find(proposal))
+        except Exception as error:
+            _log.error("effect_not_recovered", **where(error))
+            return error_content("refused", IN_DOUBT)
+        if record is None:
+            return error_content("refused", NOT_OPEN)
+        tool = self._authority.tool(record.tool)
+        if record.state in ("executing", "in_doubt") and tool is not None:
+            try:
+                arguments = tool.arguments.model_validate_json(record.arguments)
+            except ValueError:
+                return error_content("refused", IN_DOUBT)
+            return await self._standing_content(record, tool, arguments)
+        if record.state in DONE:
+            return record.result or result_content({"status": "done"})
+        return error_content("refused", IN_DOUBT if record.state in ("executing", "in_doubt") else NOT_DONE)
+
+    async def _execute(self, proposal: str, turn: int) -> str:
+        async with self._turn:
+            pending = self._open.get(proposal)
+            if pending is None:
+                return await self.recover(proposal)
+            identity = (pending.tool.name, pending.record.arguments)
+            earlier = self._outcomes.get(identity)
+            if earlier is not None:
+                # The same effect was proposed twice and the other proposal went first.
+                await self.withdraw(proposal)
+                return earlier[1]
+            try:
+                effect = await self._confirmed(pending, turn)
+                await self._unchanged(pending)
+                await self._begin(pending)
+            except NotDoneError as reason:
+                self._open.pop(proposal, None)
+                await self._refuse(pending, reason.content)
+                return reason.content
+            self._open.pop(proposal, None)
+            return await self._carry_through(pending, effect, identity)
+
+    async def _confirmed(self, pending: _Proposal, turn: int) -> Effect:
+        """Write down that it was heard and confirmed."""
+        if pending.heard_at is None:
+            raise NotDoneError("refused", NOT_HEARD)
+        record = pending.record
+        effect = Effect(
+            key=effect_key(record.call_id, record.tool, record.arguments, turn),
+            tool=record.tool,
+            call_id=record.call_id,
+            turn=turn,
+        )
+        try:
+            await self._note_heard(pending)
+            confirmed = await bounded(self._ledger.confirm(record.proposal, turn=turn, key=effect.key))
+        except Exception as error:
+            _log.error("effect_not_confirmed", tool=record.tool, **where(error))
+            raise NotDoneError("failed", FAILED) from None
+        if not confirmed:
+            raise NotDoneError("refused", NOT_OPEN)
+        return effect
+
+    async def _unchanged(self, pending: _Proposal) -> None:
+        """Judge everything again as it is now: who is calling, what would be done, and whether that is allowed."""
+        tool = pending.tool
+        if self._caller.account != pending.record.account and (tool.level or pending.record.account):
+            raise NotDoneError("refused", CALLER_CHANGED)
+        if self._caller.level < tool.level:
+            raise NotDoneError("refused", CALLER_CHANGED)
+        self._authority.admit(tool)
+        self._authority.scope(tool, pending.arguments)
+        read_back = await self._worded(tool, pending.arguments)
+        if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):
+            raise NotDoneError("refused", CHANGED)
+        self._authority.judge(tool, read_back)
+
+    async def _begin(self, pending: _Proposal) -> None:
+        tool, proposal = pending.tool, pending.record.proposal
+        try:
+            begun = await bounded(
+                self._ledger.begin(proposal, patience=tool.timeout + GRACE, limits=self._authority.limits(tool))
+            )
+        except Exception as error:
+            _log.error("effect_not_begun", tool=tool.name, **where(error))
+            raise NotDoneError("failed", FAILED) from None
+        if begun is None:
+            raise NotDoneError("refused", NOT_OPEN)
+        if begun.state == "refused":
+            raise NotDoneError("refused", TOO_OFTEN)
+
+    async def _carry_through(self, pending: _Proposal, effect: Effect, identity: tuple[str, str]) -> str:
+        """Call the tool and write down what came of it."""
+        # Until the outcome is known, the same thing asked for again must find it in doubt.
+        doubt = error_content("refused", IN_DOUBT)
+        self._outcomes[identity] = ("in_doubt", doubt)
+        try:
+            state, content = await self._carry_out(pending, effect)
+        except asyncio.CancelledError:
+            await self._finish(pending, "in_doubt", doubt)
+            raise
+        if state == "failed":
+            del self._outcomes[identity]
+        else:
+            self._outcomes[identity] = (state, content if state == "done" else doubt)
+        await self._finish(pending, state, content)
+        return content
+
+    async def _carry_out(self, pending: _Proposal, effect: Effect) -> tuple[Outcome, str]:
+        tool, stand_in = pending.tool, replace(self._caller)
+        try:
+            result = await call(tool, tool.function, tool.keywords(pending.arguments, stand_in, effect=effect))
+        except NotDoneError as reason:
+            if reason.kind == "refused":
+                return "failed", reason.content
+            found = await self._look_up(tool, pending.arguments, effect.key)
+            return ("in_doubt", reason.content) if found is None else ("done", found)
+        self._caller.leaving = self._caller.leaving or stand_in.leaving
+        return "done", _told(tool, result)
+
+    # ── what came of it ───────────────────────────────────────────────────────────
+
+    async def _standing(self, record: EffectRecord, tool: Tool, arguments: BaseModel) -> str:
+        """What to answer to a wish that the ledger has a record of already."""
+        if record.state in DONE:
+            return record.result or result_content({"status": "done"})
+        if record.state == "refused":
+            raise NotDoneError("refused", TOO_OFTEN)
+        return await self._standing_content(record, tool, arguments)
+
+    async def _standing_content(self, record: EffectRecord, tool: Tool, arguments: BaseModel) -> str:
+        """Begun, without an outcome: whoever began it may be gone. Before its deadline only good news is certain."""
+        found = await self._look_up(tool, arguments, record.key or "")
+        if found is None:
+            # Asking the caller again would promise what cannot be kept.
+            return error_content("refused", IN_DOUBT)
+        try:
+            await bounded(self._ledger.resolve(record.proposal, result=found))
+        except Exception as error:
+            _log.error("effect_not_resolved", tool=tool.name, **where(error))
+        return found
+
+    async def _look_up(self, tool: Tool, arguments: BaseModel, key: str) -> str | None:
+        """Ask the tool what came of an effect; its result as content, None when it does not say that it was done."""
+        if tool.lookup is None or not key:
+            return None
+        try:
+            async with asyncio.timeout(tool.timeout):
+                result = await tool.look_up(arguments, self._caller, key)
+        except Exception as error:
+            _log.error("lookup_failed", tool=tool.name, **where(error))
+            return None
+        return None if result is None else _told(tool, result)
+
+    # ── writing ───────────────────────────────────────────────────────────────────
+
+    async def _note_heard(self, pending: _Proposal) -> None:
+        async with pending.writing:
+            if not pending.noted and pending.heard_at is not None:
+                await bounded(self._ledger.read_back(pending.record.proposal, heard_at=pending.heard_at))
+                pending.noted = True
+
+    async def _refuse(self, pending: _Proposal, content: str) -> None:
+        try:
+            await bounded(self._ledger.refuse(pending.record.proposal, result=content))
+        except Exception as error:
+            _log.error("refusal_not_recorded", tool=pending.tool.name, **where(error))
+
+    async def _finish(self, pending: _Proposal, state: Outcome, content: str) -> None:
+        for pause in WRITING_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                await bounded(self._ledger.finish(pending.record.proposal, state=state, result=content))
+            except StaleOwnerError:
+                _log.warning("effect_outcome_of_a_stale_owner", tool=pending.tool.name, state=state)
+                return
+            except Exception as error:
+                # The row stays in state executing, until the sweeper has looked it up.
+                _log.error("effect_not_recorded", tool=pending.tool.name, state=state, **where(error))
+            else:
+                return
+
+    async def _worded(self, tool: Tool, arguments: BaseModel) -> ReadBack:
+        assert tool.read_back is not None, "checked by @tool"
+        said = await call(tool, tool.read_back, tool.keywords(arguments, replace(self._caller)))
+        read_back = said if isinstance(said, ReadBack) else ReadBack(said) if isinstance(said, str) else ReadBack("")
+        words = message(read_back.words) if isinstance(read_back.words, str) else ""
+        if not words:
+            _log.error("read_back_unusable", tool=tool.name)
+            raise NotDoneError("failed", FAILED)
+        return ReadBack(words, read_back.amount_cents, read_back.status, read_back.facts)
+
+
+def _canonical(tool: Tool, arguments: BaseModel) -> str:
+    try:
+        return canonical(arguments.model_dump(mode="json", by_alias=True))
+    except Exception as error:
+        # A type of the tool's own that cannot be written back as JSON.
+        _log.error("tool_arguments_failed", tool=tool.name, **where(error))
+        raise NotDoneError("failed", FAILED) from None
+
+
+def _facts(read_back: ReadBack) -> str:
+    return canonical(
+        {"amount_cents": read_back.amount_cents, "facts": dict(read_back.facts), "status": read_back.status}
+    )
+
+
+def _told(tool: Tool, result: Any) -> str:
+    try:
+        return result_content(result)
+    except UnusableResultError as error:
+        # It happened; that its result cannot be told must not look like a failure.
+        _log.error("tool_result_unusable", tool=tool.name, reason=str(error))
+        return result_content({"status": "done"})

@@ -1,0 +1,38 @@
+"""Why a tool call ends without a result: a kind for the model, and a short fact that it can tell the caller."""
+
+import traceback
+from typing import Final
+
+from talkspurt.effects.content import ErrorKind, error_content
+
+UNVERIFIED: Final = "The caller has to be verified first."
+EXHAUSTED: Final = "I couldn't verify that, and there are no more tries on this call."
+LOCKED: Final = "There were too many failed tries for this account today. A person has to help."
+OTHER_ACCOUNT: Final = "That is another account than the verified one. I can only help with the verified account."
+TOO_OFTEN: Final = "That has been done as often as it may be for now."
+NOT_SAID: Final = "I may only use what the caller said themself here. Ask the caller to say the {}."
+TOO_SLOW: Final = "That took too long."
+FAILED: Final = "Something went wrong on our side."
+IN_DOUBT: Final = "I can't be sure that this went through, so I won't try it again. A colleague has to check."
+NOT_OPEN: Final = "There is nothing to confirm any more. Nothing was changed just now."
+NOT_HEARD: Final = "The caller has not heard what would be done. Nothing was changed."
+NOT_DONE: Final = (
+    "The connection broke before this was done. Nothing was changed: ask whether the caller still wants it."
+)
+CHANGED: Final = "This has changed since it was read to the caller. Nothing was done: look it up and ask again."
+CALLER_CHANGED: Final = "The verified account has changed since. Nothing was changed."
+
+
+class NotDoneError(Exception):
+    """Why a tool call ends without a result, as the model is told."""
+
+    def __init__(self, kind: ErrorKind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.content = error_content(kind, text)
+
+
+def where(error: BaseException) -> dict[str, str]:
+    """Class and place of an error for the log; its message may hold what a caller said."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "at": f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""}

@@ -1,0 +1,77 @@
+"""Whether something that a model wants to act on came from the caller's own mouth.
+
+After text of strangers has come into a conversation, whatever the model passes to a tool may be theirs. What the caller
+said is compared in the forms in which speech carries it: as it stands, spelled, in digits, as an address.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from talkspurt.agent import spoken
+
+SHORT: Final = 3
+"""Letters and digits below which a value has to be a word of its own."""
+
+
+def unsaid(arguments: BaseModel, said: Sequence[str], *, known: Iterable[str] = ()) -> str | None:
+    """The name of the first argument that the caller did not say, in words; None when all were said.
+
+    What the tool itself offers (defaults, yes or no, a closed choice) is nobody's text, nor is what is `known`.
+    """
+    values = arguments.model_dump(mode="json")
+    for name in sorted(arguments.model_fields_set):
+        field = type(arguments).model_fields[name]
+        alias = str(field.alias)
+        if alias in known or _closed(field.annotation):
+            continue
+        if not all(_was_said(value, said) for value in _leaves(values[name])):
+            return alias.replace("_", " ")
+    return None
+
+
+def _closed(annotation: Any) -> bool:
+    if annotation in (bool, type(None)) or (isinstance(annotation, type) and issubclass(annotation, Enum)):
+        return True
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return True
+    if origin in (Union, UnionType, list, tuple, set, Annotated):
+        parts = get_args(annotation)[:1] if origin is Annotated else get_args(annotation)
+        return all(_closed(part) for part in parts if part is not Ellipsis)
+    return False
+
+
+def _leaves(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            for entry in value.values():
+                yield from _leaves(entry)
+        case list():
+            for entry in value:
+                yield from _leaves(entry)
+        case _:
+            yield value
+
+
+def _was_said(value: Any, said: Sequence[str]) -> bool:
+    if value is None or isinstance(value, bool):
+        return True
+    return any(_in_text(str(value), text) for text in said)
+
+
+def _in_text(value: str, text: str) -> bool:
+    wanted = _squashed(value)
+    if not wanted:
+        return True
+    if len(wanted) < SHORT:
+        return wanted in (_squashed(word) for word in text.split()) or wanted in spoken.numbers(text)
+    forms = (text, spoken.alphanumerics(text), spoken.digits(text), spoken.email_address(text) or "")
+    return any(wanted in _squashed(form) for form in forms)
+
+
+def _squashed(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())

@@ -1,0 +1,76 @@
+"""Attempts to be verified, counted per call, per caller number and per account, so that nobody can guess.
+
+An attempt counts as failed from the moment it begins: a process that is killed in the middle of one, or many that try
+at once, gain none. Implements `ports.VerificationAttempts`.
+"""
+
+import uuid
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from talkspurt.ports import AttemptOutcome
+from talkspurt.store.clock import Clock
+from talkspurt.store.database import Database
+from talkspurt.store.tables import verification_attempts as attempts
+
+DAY: Final = timedelta(hours=24)
+_FAILED: Final = attempts.c.outcome.in_(("open", "failed"))
+
+
+class SqlVerificationAttempts:
+    """The verification_attempts table. All methods raise `StoreError`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def take(self, *, call_id: str, number: str, per_call: int, per_number: int) -> str | None:
+        """Begin an attempt; None when the call, or the number today, has none left."""
+        attempt = uuid.uuid4().hex
+        async with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                # Otherwise two calls from one number, at once, would both count the last one as theirs.
+                lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))")
+                await connection.execute(lock, {"name": number or call_id})
+            if await self._left(connection, call_id, number, per_call, per_number) <= 0:
+                return None
+            await connection.execute(
+                insert(attempts).values(id=attempt, call_id=call_id, number=number, outcome="open", at=self._clock())
+            )
+        return attempt
+
+    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, account: str | None) -> None:
+        """Say how an attempt ended and whose account it was about."""
+        this = attempts.c.id == attempt
+        async with self._database.write() as connection:
+            if outcome == "void":
+                await connection.execute(delete(attempts).where(this))
+            else:
+                await connection.execute(update(attempts).where(this).values(outcome=outcome, account=account))
+
+    async def failed_for(self, account: str, /) -> int:
+        """Failed attempts at an account within the last 24 hours."""
+        since = self._clock() - DAY
+        statement = select(func.count()).where(attempts.c.account == account, _FAILED, attempts.c.at > since)
+        async with self._database.read() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def left(self, *, call_id: str, number: str, per_call: int, per_number: int) -> int:
+        """How many more attempts `take` would allow."""
+        async with self._database.read() as connection:
+            return await self._left(connection, call_id, number, per_call, per_number)
+
+    async def _left(
+        self, connection: AsyncConnection, call_id: str, number: str, per_call: int, per_number: int
+    ) -> int:
+        in_call = select(func.count()).where(attempts.c.call_id == call_id, _FAILED)
+        left = per_call - int((await connection.execute(in_call)).scalar_one())
+        if number:
+            today = select(func.count()).where(
+                attempts.c.number == number, _FAILED, attempts.c.at > self._clock() - DAY
+            )
+            left = min(left, per_number - int((await connection.execute(today)).scalar_one()))
+        return left

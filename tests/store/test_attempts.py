@@ -1,0 +1,29 @@
+"""Attempts outlive their process, and are forgiven after a day."""
+
+from store.conftest import HandClock
+from talkspurt.store import Store
+
+
+async def test_attempts_outlive_the_process_and_are_forgiven_after_a_day(
+    url: str, store: Store, clock: HandClock
+) -> None:
+    limits = {"number": "+12025550101", "per_call": 9, "per_number": 2}
+    for call in ("c1", "c2"):
+        attempt = await store.attempts.take(call_id=call, **limits)  # type: ignore[arg-type]
+        assert attempt is not None
+        await store.attempts.close(attempt, outcome="failed", account="maya")
+    other = await Store.open(url, clock=clock)
+    try:
+        assert await other.attempts.take(call_id="c3", **limits) is None  # type: ignore[arg-type]
+        assert await other.attempts.failed_for("maya") == 2
+        clock.advance(24 * 3600 + 1)
+        assert await other.attempts.failed_for("maya") == 0
+        assert await other.attempts.take(call_id="c3", **limits) is not None  # type: ignore[arg-type]
+    finally:
+        await other.aclose()
+
+
+async def test_an_attempt_that_nobody_closed_counts_as_failed(store: Store) -> None:
+    for _ in range(2):
+        assert await store.attempts.take(call_id="c1", number="", per_call=2, per_number=9) is not None
+    assert await store.attempts.take(call_id="c1", number="", per_call=2, per_number=9) is None
