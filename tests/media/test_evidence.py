@@ -261,10 +261,10 @@ def test_a_voice_that_is_clearly_louder_than_the_callers_is_nobody_in_the_backgr
     assert talk.hears(stranger(0.5, 11) * 2).is_caller is None
 
 
-def test_a_voice_that_comes_back_is_the_caller_rather_than_one_that_spoke_longer() -> None:
+def test_a_voice_that_comes_back_is_the_caller_rather_than_one_that_spoke_once_longer_and_louder() -> None:
     talk = Talk()
-    talk.answers(stranger(2, 1))
-    for seed in range(2, 5):
+    talk.answers(stranger(2, 1) * 1.2)
+    for seed in range(2, 6):
         talk.answers(caller(0.5, seed))
     assert talk.hears(caller(0.5, 6)).is_caller is True
     assert talk.hears(stranger(1, 7)).is_caller is False
