@@ -249,3 +249,13 @@ def test_capitals_and_full_stops_prove_nothing(text: str, kind: str) -> None:
     assert LANGUAGE.completeness(text.capitalize(), asked) is LANGUAGE.completeness(text, asked)
     assert LANGUAGE.is_backchannel(text.upper() + ".") is LANGUAGE.is_backchannel(text)
     assert LANGUAGE.is_demand(text.upper() + "?") is LANGUAGE.is_demand(text)
+
+
+@pytest.mark.parametrize("text", ["A-H-M-N.", "H of M.", "HNM.", "and", "and and and and", "And then,", "you"])
+def test_what_a_recognizer_makes_of_a_hum_leaves_the_agent_its_turn(text: str) -> None:
+    assert ENGLISH.language.is_backchannel(text)
+
+
+@pytest.mark.parametrize("text", ["And then cancel it.", "Man.", "No.", "W 2 3", "Go on and on.", ""])
+def test_words_that_say_something_are_no_hum(text: str) -> None:
+    assert not ENGLISH.language.is_backchannel(text)

@@ -257,9 +257,9 @@ def test_it_is_an_answer_when_only_the_end_of_a_question_was_cut_off() -> None:
     [
         ("sure", 0.3, False),
         ("sure sure", 0.4, False),
-        ("sure sure sure", 0.4, True),
-        ("sure", 0.5, True),
-        ("mhm", 0.8, False),
+        ("sure sure sure", 0.6, False),
+        ("sure sure sure sure", 0.4, True),
+        ("sure", 0.75, True),
         ("stop", 0.2, True),
     ],
 )
@@ -267,7 +267,43 @@ def test_brief_words_leave_the_agent_its_turn_unless_they_demand_it(text: str, v
     call = speaking()
     call.says(text, voiced).run(1.2)
     assert call.asked == (["go", text] if taken else ["go"])
-    assert (call.counted.count("backchannel") == 1) is not taken
+    assert (call.counted.count("brief_words") == 1) is not taken
+
+
+def test_a_backchannel_leaves_the_agent_its_turn_however_long_it_is() -> None:
+    call = speaking()
+    call.says("mhm", 0.8).run(1.2)
+    assert call.asked == ["go"]
+    assert call.counted.count("backchannel") == 1
+
+
+def test_after_brief_words_the_agent_waits_a_moment_for_more() -> None:
+    call = speaking()
+    call.says("sure", 0.3)
+    until(call, Endpointing)
+    call.run(0.1)
+    assert isinstance(call.floor, Endpointing)
+    call.says("but cancel it", 0.6).run(1.2)
+    assert call.asked[-1] != "go"
+
+
+def test_who_says_brief_words_again_wants_the_turn() -> None:
+    call = speaking()
+    call.says("top", 0.3)
+    until(call, Speaking)
+    call.run(0.8)
+    call.says("top", 0.3).run(1.2)
+    assert call.asked == ["go", "top"]
+
+
+def test_brief_words_long_after_others_are_passed_over_again() -> None:
+    call = speaking()
+    call.says("top", 0.3)
+    until(call, Speaking)
+    call.run(2.6)
+    call.says("top", 0.3).run(1.2)
+    assert call.asked == ["go"]
+    assert call.counted.count("brief_words") == 2
 
 
 def test_brief_words_into_silence_are_a_turn() -> None:
@@ -344,7 +380,8 @@ SHORT = words("c", 7)
     [
         ("Shall I?", "yes", None, 0.15),
         ("Shall I?", "yes", 1.0, 0.15),
-        ("Shall I?", "well", None, 1.0),
+        ("Shall I?", "well", None, 0.25),
+        ("Shall I?", "well it depends", None, 1.0),
         ("Your zip?", "1 2 3 4 5", None, 0.45),
         ("Your zip?", "one moment", None, 1.75),
         ("Your zip?", "1 2 3", 1.0, 1.75),
@@ -559,7 +596,7 @@ def test_nothing_is_guessed_while_a_confirmation_is_pending() -> None:
     call = world([Asks("refund")], tool=lambda _command: Proposes("Refund it. Shall I?", "p1")).answered()
     call.asks("refund it").listens()
     asked = len(call.of(RequestReply))
-    call.says("one moment").run(0.5)
+    call.says("let me see").run(0.5)
     assert isinstance(call.floor, Endpointing)
     assert len(call.of(RequestReply)) == asked
     until(call, Thinking)

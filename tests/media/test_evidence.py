@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -364,6 +365,18 @@ def test_a_short_faint_stretch_may_be_echo_as_long_as_the_agent_speaks() -> None
     assert evidence_of(seconds=0.13, echo=0.3).is_echo is True
     assert evidence_of(seconds=0.13, echo=0.3, level_dbfs=-25).is_echo is None
     assert evidence_of(seconds=0.13, echo=0.5, level_dbfs=-25).is_echo is True
+
+
+def test_what_is_far_below_the_callers_own_level_while_the_agent_speaks_was_not_said_into_the_telephone() -> None:
+    def is_voice(level_dbfs: float, caller_dbfs: float | None, *, speaking: bool = True) -> bool | None:
+        evidence = evidence_of(level_dbfs=level_dbfs, echo=0, agent_dbfs=-18 if speaking else None)
+        return replace(evidence, caller_dbfs=caller_dbfs).is_voice
+
+    assert is_voice(-44, -25) is False
+    assert is_voice(-42, -25) is True
+    assert is_voice(-44, -30) is True
+    assert is_voice(-44, None) is True
+    assert is_voice(-44, -25, speaking=False) is True
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from talkspurt.errors import WeightsError
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.recognizers.whisper import (
+    COLLAR,
     LEAD_IN,
     STREAM_WAITING,
     UTTERANCE,
@@ -21,6 +22,7 @@ from talkspurt.recognizers.whisper import (
     Transcriber,
     WhisperRecognizer,
     WhisperStream,
+    _trimmed,
     credible,
 )
 from talkspurt.speech.weights import WeightStore
@@ -66,6 +68,26 @@ def test_a_short_answer_is_not_repeated(transcriber: Transcriber, spoken: Callab
     for lead in (0.0, 0.2, 0.5):
         pcm = bytes(2 * int(lead * LINE_RATE_HZ)) + spoken("Yes, please.") + SECOND
         assert transcriber.transcribe(pcm).lower().strip(".!").replace(",", "") == "yes please"
+
+
+def test_words_of_a_faint_echo_before_the_voice_are_none_of_it(
+    transcriber: Transcriber, spoken: Callable[[str], bytes]
+) -> None:
+    echo = np.frombuffer(spoken("The lamp comes with a cable."), dtype="<i2")[-LINE_RATE_HZ // 2 :] // 60
+    answer = spoken("Yes, please.")
+    alone = transcriber.transcribe(answer)
+    assert transcriber.transcribe(echo.astype("<i2").tobytes() + answer) == alone
+
+
+def test_faint_sounds_next_to_the_voice_are_left_to_it() -> None:
+    voice = np.full(LINE_RATE_HZ, 0.1, dtype=np.float32)
+    faint = np.full(LINE_RATE_HZ // 4, 0.001, dtype=np.float32)
+    trimmed = _trimmed(np.concatenate((faint, voice, faint)), len(faint), len(faint) + len(voice))
+    collar = int(COLLAR * LINE_RATE_HZ)
+    assert len(trimmed) == len(voice) + 2 * len(faint)
+    assert not trimmed[: len(faint) - collar].any()
+    assert not trimmed[len(faint) + len(voice) + collar :].any()
+    assert trimmed[len(faint) - collar : len(faint) + len(voice) + collar].all()
 
 
 # ── whose turn it is ──────────────────────────────────────────────────────────────

@@ -73,7 +73,7 @@ class English:
     def is_backchannel(self, text: str, /) -> bool:
         """Whether it only says "I am listening"."""
         # A hum counts as one word, in however many pieces it was written ("M. M. M.").
-        words = [] if _is_hum(text) else _plain(text).split()
+        words = [] if _is_hum(text) or _is_empty(text) else _plain(text).split()
         if len(words) > _LONGEST_BACKCHANNEL or not re.search(r"[a-z]", text.lower()):
             return False
         at = 0
@@ -397,6 +397,23 @@ _LISTENING: Final = frozenset(
 def _is_hum(text: str) -> bool:
     letters = re.sub(r"[^a-z0-9]", "", text.lower())
     return bool(_HUM.fullmatch(letters))
+
+
+_SAYS_NOTHING: Final = frozenset(
+    ["and", "then", "the", "an", "a", "of", "so", "um", "uh", "oh", "em", "en", "you", "ah"]
+)
+_HUMMED_LETTERS: Final = frozenset("aehmnu")
+_CONSONANTS: Final = frozenset("hmn")
+"""What a hum is spelled with ("A-H-M-N.", "HNM"): nobody spells a name of these letters into the agent's speech."""
+
+
+def _is_empty(text: str) -> bool:
+    """Whether no word of it means anything by itself ("and and and"): a hum, or nothing yet."""
+    words = _plain(text).split()
+    return bool(words) and all(
+        word in _SAYS_NOTHING or (len(word) == 1 and word in _HUMMED_LETTERS) or set(word) <= _CONSONANTS
+        for word in words
+    )
 
 
 def _is_listening(phrase: str) -> bool:

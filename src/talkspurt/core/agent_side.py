@@ -266,6 +266,11 @@ class AgentSide:
         for line in held:
             self._order(line, now)
 
+    def passed_over(self, now: float) -> None:
+        """Brief words of the caller have left this turn to the agent."""
+        assert self.turn is not None
+        self.turn = replace(self.turn, passed_over_at=now)
+
     def drop_turn(self) -> None:
         """Forget the turn. Its tools go on, and their answers still land in history, but none waits for a secret."""
         if self.turn is None:

@@ -20,10 +20,16 @@ class BargeIn:
 
     patience: float = 0.3
     """Seconds from falling silent to the second step: from then on the sound tells somebody else from the caller."""
-    brief: float = 0.45
+    brief: float = 0.65
     """Voice (seconds) up to which unknown words into the agent's speech leave it the turn: most backchannels last less
-    than half a second (Ward and Tsukahara 2000), and of such shortness little is recognised."""
-    brief_words: int = 2
+    than half a second (Ward and Tsukahara 2000), which a detector makes 0.1 to 0.15 s longer, and of such shortness
+    little is recognised ("no, keep" for "okay")."""
+    brief_words: int = 3
+    second_thought: float = 0.3
+    """Seconds after such words until the agent goes on: time to say more, and for a "stop" that was not understood to
+    have stopped it for a moment."""
+    insistence: float = 2.5
+    """Seconds after such words within which others are not passed over for being brief: somebody wants the turn."""
 
     def may_stop(self, voice: Voice) -> bool:
         """The first step: whether to fall silent. Not for an echo, nor for what may be one; not for a noise."""

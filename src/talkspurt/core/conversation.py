@@ -578,8 +578,12 @@ class Conversation:
                 language = self._settings.language
                 if not text and self._agent.turn is not None:
                     self._no_words(floor, now)
-                elif text and self._agent.has_more_to_say and self._asks_for_nothing(text, floor.voiced):
+                elif text and self._agent.has_more_to_say and language.is_backchannel(text):
                     self._go_on("backchannel", utterance, now)
+                elif text and self._agent.has_more_to_say and self._is_brief(text, floor.voiced, now):
+                    # Whoever said it may only have begun: the agent goes on when nothing follows.
+                    self._agent.passed_over(now)
+                    self._enter(replace(floor, text=""))
                 else:
                     whole = language.completeness(text, floor.pause.expectation)
                     pause = replace(floor.pause, completeness=whole, words=len(text.split()))
@@ -591,17 +595,20 @@ class Conversation:
             case _:
                 self._commands.append(Count("stale_transcript"))
 
-    def _asks_for_nothing(self, text: str, voiced: float) -> bool:
-        """Whether words said into the agent's speech leave it the turn: by what they are, or by their shortness."""
-        language, rules = self._settings.language, self._settings.barge_in
-        if language.is_backchannel(text):
-            return True
-        # A hum or a "sure" that the recognizer took for some other word; those that matter are known.
+    def _is_brief(self, text: str, voiced: float, now: float) -> bool:
+        """Whether words said into the agent's speech leave it the turn because there is so little of them.
+
+        A hum or a "sure" that the recognizer took for some other word; those that matter are known, and whoever means
+        it says it again.
+        """
+        rules, turn = self._settings.barge_in, self._agent.turn
+        insists = turn is not None and turn.passed_over_at is not None and now - turn.passed_over_at < rules.insistence
         return (
             self._agent.was_heard
+            and not insists
             and voiced <= rules.brief
             and len(text.split()) <= rules.brief_words
-            and not language.is_demand(text)
+            and not self._settings.language.is_demand(text)
         )
 
     def _guess(self, text: str, whole: Completeness, voice: Voice) -> None:
@@ -673,6 +680,8 @@ class Conversation:
                 return since + rules.max_utterance
             case Endpointing(text=None, stopped_at=stopped_at):
                 return stopped_at + rules.transcript_patience
+            case Endpointing(text="", stopped_at=stopped_at) if self._agent.turn is not None:
+                return stopped_at + rules.barge_in.second_thought
             case Endpointing(pause=pause, stopped_at=stopped_at, not_before=not_before):
                 return max(stopped_at + rules.endpointing.wait(pause), not_before)
             case Typing(digits, entry_rules):
@@ -733,6 +742,8 @@ class Conversation:
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(floor, now)
+            case Endpointing(utterance=utterance, text="") if self._agent.turn is not None:
+                self._go_on("brief_words", utterance, now)
             case Endpointing(text=""):
                 # Only now: the next words may make out what these were.
                 self._no_words(floor, now)

@@ -35,6 +35,8 @@ class Pause:
 
 ENTITIES: Final[frozenset[Kind]] = frozenset({"identifier", "email", "zip", "phone", "amount"})
 """Answers that are given piece by piece and are recognisably whole or not."""
+FEW: Final = 2
+"""Words that answer a yes/no question, as a rule; whoever has more to say about it says more of them."""
 ENOUGH: Final = 8
 """Words from which a whole clause is more often the end than not. On the benchmark's turns a pause after a whole clause
 of fewer words is as likely to be followed by more as not; from eight words on, nine of ten were the end."""
@@ -51,6 +53,9 @@ class Endpointing:
     answer: float = 0.15
     """After a clear yes or no to a yes/no question: a quarter of a second after the voice. Human answers are followed
     within 0.2 s (Stivers et al. 2009)."""
+    short_answer: float = 0.25
+    """After one or two words to such a question that are neither, nor the beginning of anything: most are a "sure" or
+    a "yeah" that the recognizer took for some other word."""
     entity: float = 0.45
     """After a whole order number, address or code: what may still follow is a pleasantry."""
     complete: float = 0.5
@@ -84,6 +89,8 @@ class Endpointing:
             return self.entity if whole is Completeness.COMPLETE else self.partial
         if whole is Completeness.COMPLETE and kind == "yes_no":
             return self.answer
+        if kind == "yes_no" and 0 < pause.words <= FEW:
+            return self.short_answer
         if self.is_enough(pause):
             sounds_over = pause.score is not None and pause.score >= self.confident
             at_least = min(pause.late_habit + self.margin, self.silence) if pause.late_habit else 0.0

@@ -57,6 +57,8 @@ class AgentTurn:
     """What a turn of its own says once this one has been heard."""
     held: tuple[Line, ...] = ()
     """What is to be said once the turn goes on."""
+    passed_over_at: float | None = None
+    """When words of the caller were last passed over because they were brief."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ VOICED: Final = 0.35
 """Voicing from which a stretch is speech."""
 FAINT_DBFS: Final = -50.0
 """Active level below which nobody speaks into the telephone: callers come at -15 to -40 dBFS (-26, ITU-T P.56)."""
+FAINT_DB: Final = 18.0
+"""The same below the caller's own level, while the agent speaks: what little is heard then is an echo that cannot be
+told, or far from the telephone. Callers' first syllables were up to 12 dB off their usual level."""
+ADAPTATION: Final = 0.3
+"""Weight of a turn's level in the caller's."""
 UNVOICED: Final = 0.15
 """Voicing below which it is a cough, a breath or a rustle."""
 
@@ -87,6 +92,8 @@ class Evidence:
     """0 to 1: how much the voice resembles the caller's own; None until a word of it was learned."""
     voicing: float
     """0 to 1: how voiced it is; words have a vowel, coughs and rustles do not."""
+    caller_dbfs: float | None = None
+    """The level of the caller's turns up to now; None before the first."""
     echoless: bool = False
     """The agent has spoken for `ECHOLESS` seconds and nothing of it has ever come back: this line has no echo."""
 
@@ -110,6 +117,9 @@ class Evidence:
         """Whether it is speech on the line at all; None when unsure. What is too faint was not said into it."""
         if self.level_dbfs < FAINT_DBFS:
             return False
+        speaking = self.agent_dbfs is not None
+        if speaking and self.caller_dbfs is not None and self.level_dbfs < self.caller_dbfs - FAINT_DB:
+            return False
         return _between(self.voicing, UNVOICED, VOICED)
 
 
@@ -126,6 +136,12 @@ class LineEvidence:
         """Seconds that the agent has spoken."""
         self.room = Room() if room is None else room
         """The voices that are known."""
+        self._caller_dbfs: float | None = None
+
+    @property
+    def noise_dbfs(self) -> float:
+        """The line's noise floor; a quiet room's as long as nothing was heard."""
+        return self._floor.dbfs
 
     @property
     def echo_delay(self) -> int | None:
@@ -162,6 +178,7 @@ class LineEvidence:
             agent_dbfs=loudest_level(played, FRAME),
             likeness=self.room.likeness(stretch),
             voicing=_voicing(stretch),
+            caller_dbfs=self._caller_dbfs,
             echoless=self._echo.delay is None and self._spoken >= ECHOLESS,
         )
 
@@ -181,7 +198,11 @@ class LineEvidence:
         """
         if insisted:
             self.room.hand_over()
-        self.room.learn([stretch for first, last in turn for stretch in self._stretches(first, last)])
+        stretches = [stretch for first, last in turn for stretch in self._stretches(first, last)]
+        self.room.learn(stretches)
+        for stretch in stretches:
+            before = stretch.level_dbfs if self._caller_dbfs is None else self._caller_dbfs
+            self._caller_dbfs = before + ADAPTATION * (stretch.level_dbfs - before)
 
     def overhear(self, first: int, last: int) -> None:
         """Take a talkspurt that just ended for somebody else's than the caller's."""

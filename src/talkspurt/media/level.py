@@ -4,6 +4,7 @@ Levels are dBFS of the mean square. The level of speech is that of its loud fram
 or a slow beginning in the stretch does not make a voice seem farther away.
 """
 
+import audioop
 from collections import deque
 from typing import Final
 
@@ -66,6 +67,11 @@ def loudest_level(samples: Floats, frame: int) -> float | None:
     powers = np.sort(_powers(samples, frame))
     level = float(10 * np.log10(powers[-max(1, round(len(powers) * LOUDEST)) :].mean() + 1e-12))
     return level if level > AUDIBLE_DBFS else None
+
+
+def amplified(pcm: bytes, factor: float) -> bytes:
+    """PCM16 made louder by this factor, and clipped where it is too loud for that."""
+    return audioop.mul(pcm[: len(pcm) & ~1], 2, factor)
 
 
 def _powers(samples: Floats, frame: int) -> Floats:
