@@ -23,7 +23,6 @@ QUESTIONS: Final = {
     "who": "What's the e-mail address on your account, your first and last name, or an order number?",
     "who again": "I'm sorry, that doesn't match. Once more: your e-mail address, your name, or an order number?",
     "other facts": "I'm sorry, that doesn't match. Could you check, and say it again?",
-    "name": "And your first and last name?",
     "zip": "And your ZIP code?",
     "order": "What's the order number?",
     "order again": "I'm sorry, I can't find that order. What's the order number, digit by digit?",
@@ -181,13 +180,13 @@ class Desk:
         name = spoken.person_name(text) if self.turns > 1 and slot != "zip" else None
         if email:
             self.facts = {"email": email}
-        elif zip_code:
-            self.facts["zip_code"] = zip_code
+        elif slot in ("zip", "other facts"):
+            # Five digits are a ZIP code only where one was asked for: elsewhere they are half an order number.
+            self.facts |= {"zip_code": zip_code} if zip_code else {}
         elif spoken.identifiers(text, _NUMBER):
             self.heard = text
         elif name:
-            self.facts = {"zip_code": self.facts["zip_code"]} if "zip_code" in self.facts else {}
-            self.facts["first_name"], self.facts["last_name"] = name
+            self.facts = dict(zip(("first_name", "last_name"), name, strict=True))
 
     def _fill(self, slot: str, text: str) -> None:
         given_up = self.refused and _LEFT.search(text)
@@ -340,7 +339,7 @@ class Desk:
             return ""
         if "last_name" in self.facts or "order_id" in self.facts:
             return "" if "zip_code" in self.facts else "zip"
-        return "name" if "zip_code" in self.facts else "who again" if self.mismatched else "who"
+        return "who again" if self.mismatched else "who"
 
     def _missing(self, slot: str) -> str:
         """The question that is still open for one part of an effect; "" for none."""

@@ -17,6 +17,11 @@ MAPLE = Place("445 Maple Drive", "Suite 394", "Fort Worth", "TX", "76165")
         ("445 Maple Drive, Suite 394, Fort Worth, TX 76165, USA", MAPLE),
         ("four forty five maple drive suite three ninety four fort worth texas seven six one six five", MAPLE),
         ("please send it to 445 Maple Drive, suite 394 in Fort Worth, Texas, zip code 7 6 1 6 5", MAPLE),
+        (
+            "Four forty-five Maple Drive, Suite three ninety-four, Fort Worth, Texas, seven six one six five",
+            MAPLE,
+        ),
+        ("12 Forty-Second Street, Omaha, NE 68104", Place("12 Forty-Second Street", "", "Omaha", "NE", "68104")),
         ("101 Highway, New York, 10001", Place("101 Highway", "", "New York", "NY", "10001")),
         ("101 Highway, New York, New York 10001", Place("101 Highway", "", "New York", "NY", "10001")),
         ("1234 Elm St, Springfield, IL, 62701", Place("1234 Elm St", "", "Springfield", "IL", "62701")),

@@ -26,6 +26,11 @@ BOOTS = product(
     ({"size": "8", "waterproof": "no"}, 90_00, True),
     ({"size": "9", "waterproof": "yes"}, 110_00, True),
 )
+SANDALS = product(
+    "Sandals",
+    ({"size": "8", "waterproof": "yes"}, 50_00, True),
+    ({"size": "9", "waterproof": "no"}, 50_00, True),
+)
 BOTTLE = product(
     "Water Bottle",
     ({"capacity": "500ml", "color": "blue"}, 10_00, True),
@@ -71,6 +76,7 @@ def variant(goods: Product, place: int) -> Variant:
         (BOOTS, 0, "not waterproof", 1),
         (BOOTS, 1, "a waterproof pair in the same size", 0),
         (BOOTS, 0, "nine", 2),
+        (SANDALS, 0, "Size nine. Waterproof or not doesn't matter.", 1),
         (BOTTLE, 0, "seven fifty milliliters", 1),
         (BOTTLE, 0, "one liter", 2),
         (BOTTLE, 0, "a thousand ml", 2),

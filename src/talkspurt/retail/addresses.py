@@ -229,7 +229,8 @@ def _is_number_word(word: str) -> bool:
     plain = word.lower().strip(".")
     if plain in ("hundred", "thousand", "oh", "o") or plain.isdigit():
         return True
-    return plain.isalpha() and bool(spoken.numbers(plain))
+    # "Forty-five" is one, "Forty-Second" is not.
+    return all(part.isalpha() and spoken.numbers(part) for part in plain.split("-"))
 
 
 def _take_zip(text: str) -> tuple[str, str]:

@@ -27,11 +27,12 @@ _COUNTERPARTS: Final = re.compile(
 )
 """What the caller does not want: "Google Home instead of Apple HomeKit"."""
 _INDIFFERENT: Final = re.compile(
-    r"\b(?:(?:don't|do not|doesn't|not) (?:really )?(?:care|mind|matter)\w*(?: (?:about|whether|if))?|no matter"
+    r"[^,.;!?]*\b(?:(?:don't|do not|doesn't|does not|won't) (?:really )?matter|makes no difference)\b[^,.;!?]*"
+    r"|\b(?:(?:don't|do not|doesn't|not) (?:really )?(?:care|mind)\w*(?: (?:about|whether|if))?|no matter"
     r"|regardless of"
     r"|any)\b[^,.;!?]*"
 )
-"""What does not matter: "I don't care about waterproof", "any colour"."""
+"""What does not matter: "I don't care about waterproof", "waterproof or not doesn't matter", "any colour"."""
 _DENIALS: Final = frozenset({"not", "non", "no", "without"})
 
 
