@@ -1,4 +1,4 @@
-"""The command line: `talkspurt serve`, `call`, `models` and `config`.
+"""The command line: `talkspurt serve`, `call`, `callbacks`, `models` and `config`.
 
 Reads options, runs one thing, prints. It decides nothing about calls. Errors that are somebody's
 to mend end in one clear line on standard error and exit status 2; a call that failed exits with 1.
@@ -29,6 +29,7 @@ from talkspurt.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
     from talkspurt.server.origin import Origin
+    from talkspurt.store import Callback
 
 app = App(
     name="talkspurt",
@@ -268,6 +269,43 @@ def call(
     )
     if not _run(run_campaign(campaign, load_config(), Console())):
         sys.exit(1)
+
+
+# ── callbacks ─────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def callbacks(*, done: str | None = None) -> None:
+    """Show the call-backs that callers wait for, the oldest first.
+
+    Parameters
+    ----------
+    done
+        Tick off the call-back of this call (the first column): somebody has called.
+
+    """
+    waiting = _run(_callbacks(load_config(), done))
+    if not waiting:
+        print("nobody waits for a call-back")
+        return
+    table = Table("call", "since", "number", "for", "account", "reason", box=None)
+    for callback in waiting:
+        since = callback.requested_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        told = (callback.number, callback.target or "", callback.account or "", callback.reason)
+        table.add_row(callback.call_id, since, *map(escape, told))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+async def _callbacks(config: Config, done: str | None) -> "tuple[Callback, ...]":
+    from talkspurt.store import Store
+
+    store = await Store.open(config.store.url)
+    try:
+        if done is not None and not await store.callbacks.done(done):
+            raise ConfigurationError(f"no call-back of a call '{done}' is outstanding; talkspurt callbacks lists them")
+        return await store.callbacks.outstanding()
+    finally:
+        await store.aclose()
 
 
 # ── models ────────────────────────────────────────────────────────────────────────

@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ import pytest
 from talkspurt import cli
 from talkspurt.errors import StoreError, WeightsError
 from talkspurt.simulate.lines import Interrupt, PlayWav, PressKeys, Say, Wait
+from talkspurt.store import Store
 
 
 def run(*arguments: str) -> int:
@@ -191,3 +193,27 @@ def test_an_unforeseen_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ExceptionGroup) as caught:
         run("models", "list")
     assert caught.group_contains(KeyError)
+
+
+async def _note_callback(url: str) -> None:
+    store = await Store.open(url)
+    call = await store.calls.admit(carrier_call_id="CA1", caller="", dialled="", agent="retail", locale="en-US")
+    await store.callbacks.note(call.id, number="+12025550101", reason="A [bill] that is wrong", target="billing")
+    await store.aclose()
+
+
+def test_call_backs_are_listed_until_somebody_has_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"
+    monkeypatch.setenv("TALKSPURT_STORE__URL", url)
+    assert run("callbacks") == 0
+    assert "nobody waits" in capsys.readouterr().out
+    asyncio.run(_note_callback(url))
+    assert run("callbacks") == 0
+    listed = capsys.readouterr().out.splitlines()[1].split()
+    assert listed[3:] == ["+12025550101", "billing", "A", "[bill]", "that", "is", "wrong"]
+    assert run("callbacks", "--done", listed[0]) == 0
+    assert "nobody waits" in capsys.readouterr().out
+    assert run("callbacks", "--done", listed[0]) == 2
+    assert "outstanding" in capsys.readouterr().err

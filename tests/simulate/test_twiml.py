@@ -16,7 +16,7 @@ from talkspurt.simulate.twiml import ConnectStream, Dial, Hangup, Pause, Redirec
         ("<Dial>+15551234567</Dial>", (Dial("+15551234567"),)),
         (
             "<Dial action='/dialled' answerOnBridge='true'><Number>+15551234567</Number></Dial>",
-            (Dial("+15551234567", "/dialled"),),
+            (Dial("+15551234567", action="/dialled"),),
         ),
         ("<Reject reason='busy'/>", (Reject("busy"),)),
         (

@@ -26,7 +26,11 @@ EventKind = Literal[
     "pause",
     "digit",
     "said",  # the carrier's own <Say>
+    "played",  # its <Play>
     "dialled",
+    "joined",  # a conference
+    "left",
+    "redirected",  # over REST
     "audio_dropped",  # the stream ended before it was played
     "error",
     "ended",

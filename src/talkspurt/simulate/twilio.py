@@ -13,49 +13,60 @@ Invariants
 * A call always ends: by the caller, the agent, a failure or `max_seconds`; never by an exception.
   What went wrong is in `recording.end` and `recording.errors`.
 
-A TLS-terminating proxy in front of the server is folded in: with `public_url`, requests are
-signed and TwiML is read as for that origin, while the connections go to `url`.
+With an `ExchangeDouble`, its `<Dial>` rings that one's colleagues and REST can change the call; without one a
+`<Dial>` to a number is over at once, as `dial_outcome` says. How it asks the server is in `requests`.
 
-Source: Twilio's "TwiML for Programmable Voice", "Media Streams" and "Security"; what is not
-documented is marked so where it is decided.
+Source: Twilio's "TwiML for Programmable Voice" and "Media Streams"; what is not documented is marked so where
+it is decided.
 """
 
 import asyncio
 import email.utils
-import ipaddress
 import ssl
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Literal, Self
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Final, Literal, Self
+from urllib.parse import urljoin
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
-from twilio.request_validator import RequestValidator
 
 from talkspurt.errors import CallError, ProtocolError, TransportError
 from talkspurt.media import g711
 from talkspurt.simulate.channel import Carried, Channel
+from talkspurt.simulate.exchange import ExchangeDouble
 from talkspurt.simulate.loudness import is_audible
 from talkspurt.simulate.media_stream import MediaStream
 from talkspurt.simulate.playout import FRAME_BYTES, PlayoutBuffer, Tick
 from talkspurt.simulate.recording import CallEnd, CallRecording, EventKind
-from talkspurt.simulate.twiml import ConnectStream, Dial, Hangup, Pause, Redirect, Reject, Say, Verb, parse_twiml
+from talkspurt.simulate.requests import WEBHOOK_SECONDS, CarrierRequests, voice_form
+from talkspurt.simulate.twiml import (
+    ConnectStream,
+    Dial,
+    Gather,
+    Hangup,
+    Pause,
+    Play,
+    Redirect,
+    Reject,
+    Say,
+    Verb,
+    parse_twiml,
+)
 from talkspurt.simulate.voices import speak
 
 FRAME_SECONDS: Final = 0.02
-WEBHOOK_SECONDS: Final = 15.0
-"""Twilio's own limit for an answer."""
 MOST_DOCUMENTS: Final = 30
 """TwiML documents in one call: a server that redirects for ever must not keep a test busy for ever."""
 FRAME_PCM_BYTES: Final = 2 * FRAME_BYTES
 SILENT_FRAME: Final = g711.MULAW_SILENCE * FRAME_BYTES
 
 DialOutcome = Literal["completed", "busy", "no-answer", "failed"]
+Request = tuple[str, dict[str, str], str]
+"""URL, fields and method of the request for the next document."""
 Speaker = Callable[[str], Awaitable[NDArray[np.int16]]]
 
 
@@ -82,6 +93,7 @@ class TwilioDouble:
         status_path: str = "/twilio/status",
         account_sid: str = "AC" + "0" * 32,
         dial_outcome: DialOutcome = "completed",
+        exchange: ExchangeDouble | None = None,
         carrier_voice: Speaker = speak,
         channel: Channel | None = None,
         max_seconds: float = 600.0,
@@ -91,25 +103,19 @@ class TwilioDouble:
 
         `channel` carries the caller's voice to the carrier; None is a perfect line.
         """
-        self._origin = url.rstrip("/")
-        self._public_origin = (public_url or url).rstrip("/")
+        self._requests = CarrierRequests(url, public_url=public_url, auth_token=auth_token, ssl_context=ssl_context)
         self._voice_path = voice_path
         self._status_path = status_path
-        self._validator = RequestValidator(auth_token) if auth_token else None
         self._from = from_number
         self._to = to_number
         self._account_sid = account_sid
         self._dial_outcome = dial_outcome
+        self._exchange = exchange
         self._carrier_voice = carrier_voice
         self._channel = channel
         self._max_seconds = max_seconds
         self._ssl_context = ssl_context
         self.recording = CallRecording(call_sid=f"CA{uuid.uuid4().hex}")
-        self._client = httpx.AsyncClient(
-            timeout=WEBHOOK_SECONDS,
-            verify=ssl_context if ssl_context is not None else self._origin.startswith("https"),
-            trust_env=not _is_loopback(self._origin),
-        )
         self._outgoing = bytearray()
         """What the caller is about to say, PCM16: it becomes mu-law behind the channel."""
         self._playout = PlayoutBuffer()
@@ -122,6 +128,11 @@ class TwilioDouble:
         self._answered = asyncio.Event()
         self._ended = asyncio.Event()
         self._hang_up = asyncio.Event()
+        self._redirected: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        """Where REST wants the call to go on: URL and method."""
+        self._completed = asyncio.Event()
+        self._keys: asyncio.Queue[str] | None = None
+        """Keys for the `<Gather>` under way."""
         self._call: asyncio.Task[None] | None = None
         self._documents = 0
         self.listener: Callable[[bytes], None] | None = None
@@ -130,6 +141,8 @@ class TwilioDouble:
     # ── the caller's side ─────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
+        if self._exchange is not None:
+            self._exchange.register(self.recording.call_sid, self)
         self._call = asyncio.create_task(self._run(), name=f"call {self.recording.call_sid}")
         return self
 
@@ -187,6 +200,17 @@ class TwilioDouble:
             self._log("digit", digit)
             if self._stream is not None:
                 self._stream.press(digit)
+            if self._keys is not None:
+                self._keys.put_nowait(digit)
+
+    def redirect(self, url: str, method: str) -> None:
+        """REST replaces the call's TwiML."""
+        self._log("redirected", url)
+        self._redirected.put_nowait((url, method))
+
+    def complete(self) -> None:
+        """REST ends the call."""
+        self._completed.set()
 
     def hang_up(self) -> None:
         """Put the phone down. Idempotent."""
@@ -228,20 +252,23 @@ class TwilioDouble:
             self._answered.set()
             self._tick.set()
             await self._report_status()
-            await self._client.aclose()
+            await self._requests.aclose()
 
     async def _first_end(self) -> CallEnd:
         """Whatever ends the call first: its TwiML, the caller, or the clock's time limit."""
         twiml = asyncio.create_task(self._obey_server())
         caller = asyncio.create_task(self._hang_up.wait())
+        rest = asyncio.create_task(self._completed.wait())
         clock = asyncio.create_task(self._keep_time())
-        tasks = (twiml, caller, clock)
+        tasks = (twiml, caller, rest, clock)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if twiml.done():
                 return twiml.result()
             if caller.done():
                 return CallEnd("caller", "hung up")
+            if rest.done():
+                return CallEnd("agent", "completed over REST")
             return clock.result()
         finally:
             for task in tasks:
@@ -294,12 +321,11 @@ class TwilioDouble:
 
     async def _obey_server(self) -> CallEnd:
         try:
-            url = self._public_origin + self._voice_path
+            url = self._requests.public_origin + self._voice_path
             form: dict[str, str] = {"CallStatus": "ringing"}
             method = "POST"
             while True:
-                verbs = parse_twiml(await self._fetch(url, form, method))
-                outcome = await self._obey(verbs, url)
+                outcome = await self._unless_redirected(self._obey_document(url, form, method))
                 if isinstance(outcome, CallEnd):
                     return outcome
                 url, form, method = outcome
@@ -307,7 +333,25 @@ class TwilioDouble:
             self._log("error", str(error))
             return CallEnd("carrier", str(error), failed=True)
 
-    async def _obey(self, verbs: tuple[Verb, ...], url: str) -> CallEnd | tuple[str, dict[str, str], str]:
+    async def _obey_document(self, url: str, form: dict[str, str], method: str) -> CallEnd | Request:
+        return await self._obey(parse_twiml(await self._fetch(url, form, method)), url)
+
+    async def _unless_redirected(self, obeying: Coroutine[Any, Any, CallEnd | Request]) -> CallEnd | Request:
+        """What the document leads to, or what REST puts in its place while it runs."""
+        document = asyncio.ensure_future(obeying)
+        redirected = asyncio.ensure_future(self._redirected.get())
+        try:
+            await asyncio.wait({document, redirected}, return_when=asyncio.FIRST_COMPLETED)
+            if redirected.done():
+                url, method = redirected.result()
+                return url, {}, method
+            return document.result()
+        finally:
+            redirected.cancel()
+            document.cancel()
+            await asyncio.gather(document, redirected, return_exceptions=True)
+
+    async def _obey(self, verbs: tuple[Verb, ...], url: str) -> CallEnd | Request:
         """Run a document; returns the end of the call, or the request for the document that replaces it."""
         for verb in verbs:
             if not isinstance(verb, Redirect | Reject):
@@ -323,10 +367,15 @@ class TwilioDouble:
                     await self._say(text)
                 case Pause(seconds):
                     await self._let_pass(seconds)
+                case Play():
+                    self._log("played", verb.url)
+                case Gather():
+                    key = await self._gather(verb)
+                    if key:
+                        return urljoin(url, verb.action or url), {"Digits": key}, "POST"
                 case Dial():
-                    self._log("dialled", verb.number)
+                    outcome = {"DialCallStatus": await self._dial(verb), "DialCallSid": f"CA{uuid.uuid4().hex}"}
                     if verb.action is not None:
-                        outcome = {"DialCallStatus": self._dial_outcome, "DialCallSid": f"CA{uuid.uuid4().hex}"}
                         return urljoin(url, verb.action), outcome, verb.method
                 case Hangup():
                     return CallEnd("agent", "hung up")
@@ -341,9 +390,9 @@ class TwilioDouble:
             parameters=dict(verb.parameters),
             log=self._log,
         )
-        headers = {"User-Agent": "Twilio.TmeWs/1.0", **self._signature(verb.url, {})}
+        headers = {"User-Agent": "Twilio.TmeWs/1.0", **self._requests.signature(verb.url, {})}
         try:
-            await stream.open(self._dialled(verb.url), headers=headers, ssl_context=self._ssl_context)
+            await stream.open(self._requests.dialled(verb.url), headers=headers, ssl_context=self._ssl_context)
         except TransportError as error:
             # Not documented what follows; field reports say that the next verb runs, as after any stream.
             self._log("error", str(error))
@@ -358,6 +407,48 @@ class TwilioDouble:
                 self.recording.log(self.now, "audio_dropped", seconds=unheard)
             self._log("stream_ended", stream.stream_sid)
             await stream.stop()
+
+    async def _gather(self, verb: Gather) -> str:
+        """The key that the caller presses while the prompts are played or a little later; "" for none."""
+        keys: asyncio.Queue[str] = asyncio.Queue()
+        self._keys = keys
+        prompting = asyncio.ensure_future(self._prompt(verb))
+        pressed = asyncio.ensure_future(keys.get())
+        try:
+            await asyncio.wait({prompting, pressed}, return_when=asyncio.FIRST_COMPLETED)
+            return pressed.result() if pressed.done() else ""
+        finally:
+            self._keys = None
+            self._playout = PlayoutBuffer()
+            for task in (prompting, pressed):
+                task.cancel()
+            await asyncio.gather(prompting, pressed, return_exceptions=True)
+
+    async def _prompt(self, verb: Gather) -> None:
+        for prompt in verb.prompts:
+            match prompt:
+                case Say(text):
+                    await self._say(text)
+                case Pause(seconds):
+                    await self._let_pass(seconds)
+                case Play():
+                    self._log("played", prompt.url)
+        await self._let_pass(verb.timeout)
+
+    async def _dial(self, verb: Dial) -> str:
+        """Ring somebody, or meet them in a room; returns the DialCallStatus."""
+        exchange = self._exchange
+        if verb.room is not None:
+            if exchange is None:
+                raise ProtocolError("twiml", "12200 there are no conferences without an exchange")
+            self._log("joined", verb.room.name)
+            await exchange.meet(verb.room, self.recording.call_sid)
+            self._log("left", verb.room.name)
+            return "completed"
+        self._log("dialled", verb.number)
+        if exchange is None:
+            return self._dial_outcome
+        return await exchange.put_through(verb, self._form({"CallStatus": "in-progress"}))
 
     async def _say(self, text: str) -> None:
         self._log("said", text)
@@ -377,25 +468,8 @@ class TwilioDouble:
         self._documents += 1
         if self._documents > MOST_DOCUMENTS:
             raise ProtocolError("twiml", f"the server sent more than {MOST_DOCUMENTS} TwiML documents in one call")
-        response = await self._request(url, self._form({"CallStatus": "in-progress"} | fields), method)
-        if response.status_code != httpx.codes.OK:
-            raise TransportError(f"11200 {url} answered HTTP {response.status_code}: {response.text[:200].strip()}")
-        return response.text
-
-    async def _request(self, url: str, form: dict[str, str], method: str) -> httpx.Response:
-        self._log("request", f"{method} {url}")
-        headers = {"User-Agent": "TwilioProxy/1.1", "Accept": "*/*", "I-Twilio-Idempotency-Token": str(uuid.uuid4())}
-        if method == "GET":
-            url = str(httpx.URL(url).copy_merge_params(form))
-            headers |= self._signature(url, {})
-            request = self._client.build_request("GET", self._dialled(url), headers=headers)
-        else:
-            headers |= self._signature(url, form)
-            request = self._client.build_request("POST", self._dialled(url), data=form, headers=headers)
-        try:
-            return await self._client.send(request)
-        except httpx.HTTPError as error:
-            raise TransportError(f"11205 cannot reach {url}: {error or type(error).__name__}") from None
+        form = self._form({"CallStatus": "in-progress"} | fields)
+        return await self._requests.document(url, form, method, self._note_request)
 
     async def _report_status(self) -> None:
         end = self.recording.end
@@ -411,50 +485,25 @@ class TwilioDouble:
                 "SequenceNumber": "0",
             }
         )
-        url = self._public_origin + self._status_path
-        try:
-            response = await self._request(url, form, "POST")
-        except TransportError as error:
-            self._log("error", str(error))
-            return
-        if not response.is_success:
-            self._log("error", f"11200 {url} answered HTTP {response.status_code}")
+        await self._report(self._requests.public_origin + self._status_path, form)
+
+    async def _report(self, url: str, form: dict[str, str]) -> None:
+        problem = await self._requests.report(url, form, self._note_request)
+        if problem is not None:
+            self._log("error", problem)
 
     def _form(self, fields: dict[str, str]) -> dict[str, str]:
-        """The fields of a voice request; what Twilio does not know it sends blank, and signs."""
-        places = {
-            f"{who}{what}": ""
-            for who in ("From", "To", "Caller", "Called")
-            for what in ("City", "State", "Zip", "Country")
-        }
-        return {
-            "AccountSid": self._account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallSid": self.recording.call_sid,
-            "Called": self._to,
-            "Caller": self._from,
-            "Direction": "inbound",
-            "From": self._from,
-            "To": self._to,
-            **places,
+        return voice_form(
+            self.recording.call_sid,
+            account_sid=self._account_sid,
+            caller=self._from,
+            called=self._to,
+            direction="inbound",
             **fields,
-        }
+        )
 
-    def _signature(self, url: str, form: dict[str, str]) -> dict[str, str]:
-        if self._validator is None:
-            return {}
-        return {"X-Twilio-Signature": str(self._validator.compute_signature(url, form))}
-
-    def _dialled(self, url: str) -> str:
-        """Where a public URL is really reached. Raises `TransportError` for plain `ws` to another machine."""
-        public, origin = urlsplit(self._public_origin), urlsplit(self._origin)
-        parts = urlsplit(url)
-        if self._public_origin != self._origin and parts.netloc == public.netloc:
-            scheme = origin.scheme if parts.scheme.startswith("http") else origin.scheme.replace("http", "ws")
-            return parts._replace(scheme=scheme, netloc=origin.netloc).geturl()
-        if parts.scheme == "ws" and not _is_loopback(url):
-            raise TransportError(f"31922 a media socket must be wss://, and so is only loopback excused: {url}")
-        return url
+    def _note_request(self, request: str) -> None:
+        self._log("request", request)
 
     def _log(self, kind: EventKind, detail: str) -> None:
         self.recording.log(self._clock(), kind, detail)
@@ -463,11 +512,3 @@ class TwilioDouble:
         if self._answered_at is None:
             return 0.0
         return asyncio.get_running_loop().time() - self._answered_at
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -52,13 +52,49 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """`<Dial>`: connect the caller with `number`."""
+class Play:
+    """`<Play>`: a recording at `url`."""
 
-    number: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """`<Gather>`: play the prompts and wait for a key; without one the next verb runs."""
+
+    prompts: tuple[Say | Pause | Play, ...]
+    action: str | None = None
+    """Told the key; its TwiML replaces the rest of this one."""
+    timeout: float = 5.0
+    """Seconds that a key is waited for when the prompts are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """`<Conference>` within `<Dial>`: meet whoever else is in the room of that name."""
+
+    name: str
+    starts: bool = True
+    """Whether the conference may begin with this participant."""
+    ends: bool = False
+    """Whether it ends for all when this participant leaves."""
+    status_callback: str | None = None
+    """Told when it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """`<Dial>`: connect the caller with `number`, or with whoever is in `room`."""
+
+    number: str = ""
+    room: Room | None = None
     action: str | None = None
     """Told how the second leg went; its TwiML replaces the rest of this one."""
     method: str = "POST"
+    timeout: float = 30.0
+    """Seconds that the telephone rings."""
+    status_callback: str | None = None
+    """Told when `number` has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +109,7 @@ class Reject:
     reason: str = "rejected"
 
 
-Verb = ConnectStream | Redirect | Say | Pause | Dial | Hangup | Reject
+Verb = ConnectStream | Redirect | Say | Pause | Play | Gather | Dial | Hangup | Reject
 
 
 def parse_twiml(document: str) -> tuple[Verb, ...]:
@@ -101,9 +137,13 @@ def _verb(element: Element) -> Verb:
         case "Say":
             return Say(_text(element))
         case "Pause":
-            return Pause(_seconds(element))
+            return Pause(_seconds(element, "length", "1"))
+        case "Play":
+            return Play(_text(element))
+        case "Gather":
+            return _gather(element)
         case "Dial":
-            return Dial(_dialled(element), element.get("action"), _method(element))
+            return _dial(element)
         case "Hangup":
             return Hangup()
         case "Reject":
@@ -126,17 +166,47 @@ def _connect(element: Element) -> ConnectStream:
     return ConnectStream(url, tuple(parameters), element.get("action"), _method(element))
 
 
-def _dialled(element: Element) -> str:
-    number = _text(element) or "".join(_text(child) for child in element if child.tag == "Number")
-    if not number:
-        raise ProtocolError("twiml", "12200 <Dial> names no number")
-    return number
+def _gather(element: Element) -> Gather:
+    prompts = []
+    for child in element:
+        prompt = _verb(child)
+        if not isinstance(prompt, Say | Pause | Play):
+            raise ProtocolError("twiml", f"12200 <Gather> may not hold <{child.tag}>")
+        prompts.append(prompt)
+    if element.get("numDigits") != "1":
+        raise ProtocolError("twiml", "12200 this carrier knows <Gather> only with numDigits 1")
+    return Gather(tuple(prompts), element.get("action"), _seconds(element, "timeout", "5"))
 
 
-def _seconds(element: Element) -> float:
-    length = element.get("length", "1")
+def _dial(element: Element) -> Dial:
+    if _text(element):
+        return Dial(_text(element), None, element.get("action"), _method(element), _seconds(element, "timeout", "30"))
+    if len(element) != 1 or element[0].tag not in ("Number", "Conference") or not _text(element[0]):
+        raise ProtocolError("twiml", "12200 <Dial> names no number and no conference, or several")
+    noun = element[0]
+    events = noun.get("statusCallbackEvent", "").split()
+    room = None
+    if noun.tag == "Conference":
+        room = Room(
+            _text(noun),
+            starts=noun.get("startConferenceOnEnter", "true") == "true",
+            ends=noun.get("endConferenceOnExit", "false") == "true",
+            status_callback=noun.get("statusCallback") if "start" in events else None,
+        )
+    return Dial(
+        number="" if room else _text(noun),
+        room=room,
+        action=element.get("action"),
+        method=_method(element),
+        timeout=_seconds(element, "timeout", "30"),
+        status_callback=noun.get("statusCallback") if not room and "answered" in events else None,
+    )
+
+
+def _seconds(element: Element, attribute: str, default: str) -> float:
+    length = element.get(attribute, default)
     if not length.isdecimal():
-        raise ProtocolError("twiml", f"12200 <Pause length> must be whole seconds, not {length!r}")
+        raise ProtocolError("twiml", f"12200 <{element.tag} {attribute}> must be whole seconds, not {length!r}")
     return float(length)
 
 

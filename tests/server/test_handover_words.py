@@ -1,0 +1,164 @@
+"""When somebody is there, how that is said, and what a colleague is told."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from talkspurt.config import HandoverConfig
+from talkspurt.errors import ConfigurationError
+from talkspurt.ports import EffectRecord
+from talkspurt.server.handover import words
+from talkspurt.server.handover.briefing import LONGEST, brief
+from talkspurt.server.handover.hours import OpeningHours, time_zone
+from talkspurt.server.handover.targets import Targets
+from talkspurt.store import Call, Handover
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def at(text: str, zone: ZoneInfo = NEW_YORK) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=zone)
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_open"),
+    [
+        ("2026-11-25 08:59", False),
+        ("2026-11-25 09:00", True),
+        ("2026-11-25 16:59", True),
+        ("2026-11-25 17:00", False),
+        ("2026-11-26 12:00", False),  # closed that day
+        ("2026-11-27 23:30", True),  # Friday night, past midnight
+        ("2026-11-28 01:59", True),
+        ("2026-11-28 02:00", False),
+        ("2026-11-29 12:00", False),
+    ],
+)
+def test_hours_are_those_of_the_clock_on_the_wall(moment: str, is_open: bool) -> None:
+    lines = ("mon-fri 09:00-17:00", "FRI  22:00-02:00")
+    hours = OpeningHours.parse(lines, NEW_YORK, [date(2026, 11, 26)])
+    assert hours.is_open(at(moment)) is is_open
+    assert hours.is_open(at(moment).astimezone(UTC)) is is_open
+
+
+def test_nine_is_nine_on_the_day_the_clocks_change() -> None:
+    hours = OpeningHours.parse(["sun 09:00-10:00"], NEW_YORK)
+    assert hours.is_open(datetime(2026, 11, 1, 14, 0, tzinfo=UTC)), "after the change it is five hours behind"
+    assert hours.is_open(datetime(2026, 10, 25, 13, 0, tzinfo=UTC)), "before it, four"
+    assert not hours.is_open(datetime(2026, 11, 1, 13, 30, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-11-25 08:00", "today at 9:30 AM"),
+        ("2026-11-25 10:00", "tomorrow at 9:30 AM"),
+        ("2026-11-27 18:00", "on Monday at 9:30 AM"),
+        ("2026-12-23 18:00", "on January 4 at 9:30 AM"),
+    ],
+)
+def test_the_next_opening_is_found_and_said(now: str, opens: str) -> None:
+    holidays = [date(2026, 12, day) for day in range(24, 32)] + [date(2027, 1, day) for day in range(1, 4)]
+    hours = OpeningHours.parse(["mon-fri 09:30-17:00"], NEW_YORK, holidays)
+    following = hours.opens_next(at(now))
+    assert following is not None
+    assert words.moment(following, at(now).astimezone(UTC)) == opens
+
+
+def test_without_hours_it_never_closes_but_on_closed_days() -> None:
+    hours = OpeningHours.parse([], NEW_YORK, [date(2026, 12, 25)])
+    assert hours.is_open(at("2026-12-24 03:00"))
+    assert not hours.is_open(at("2026-12-25 12:00"))
+    following = hours.opens_next(at("2026-12-25 12:00"))
+    assert following is not None
+    assert words.moment(following, at("2026-12-25 12:00")) == "tomorrow at 12 AM"
+
+
+@pytest.mark.parametrize("line", ["monday 9-5", "mon-fri", "mon 09:00-25:00", "mun 09:00-10:00", "mon 9:00-10:00", ""])
+def test_hours_that_cannot_be_read_are_refused_at_start(line: str) -> None:
+    config = HandoverConfig.model_validate({"targets": {"billing": {"number": "+12025550123", "hours": [line]}}})
+    with pytest.raises(ConfigurationError, match=r"handover\.targets\.billing"):
+        Targets.from_config(config, kinds=frozenset({"cold"}))
+
+
+def test_a_day_may_end_at_midnight() -> None:
+    hours = OpeningHours.parse(["mon 18:00-24:00"], NEW_YORK)
+    assert hours.is_open(at("2026-11-23 23:59"))
+    assert not hours.is_open(at("2026-11-24 00:00"))
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ({"number": "+12025550123", "kind": "warm"}, "twilio.account_sid"),
+        ({"number": "+12025550123", "otherwise": "nowhere"}, "no target 'nowhere'"),
+        ({"number": "+12025550123", "time_zone": "Mars/Base"}, "not a known time zone"),
+    ],
+)
+def test_targets_that_cannot_work_are_refused_at_start(target: dict[str, str], complaint: str) -> None:
+    config = HandoverConfig.model_validate({"targets": {"billing": target}})
+    with pytest.raises(ConfigurationError, match=complaint):
+        Targets.from_config(config, kinds=frozenset({"cold"}))
+
+
+def test_places_that_send_to_each_other_are_tried_once_each() -> None:
+    numbers = {"a": "+12025550123", "b": "+12025550124"}
+    config = HandoverConfig.model_validate(
+        {"targets": {name: {"number": n, "otherwise": "b" if name == "a" else "a"} for name, n in numbers.items()}}
+    )
+    targets = Targets.from_config(config, kinds=frozenset({"cold"}))
+    assert [target.name for target in targets.chain("a")] == ["a", "b"]
+    assert targets.next_open("b", ("b", "a"), at("2026-11-25 12:00")) is None
+
+
+def test_an_unknown_zone_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="tzdata"):
+        time_zone("../etc/passwd")
+
+
+# ── the briefing ──────────────────────────────────────────────────────────────────
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+def call(caller: str = "+12025550101") -> Call:
+    return Call(
+        "c1", "CA1", caller, "+12025550100", "retail", "en-US", "handover", None, "billing", 1, 0, None, NOW, NOW, None
+    )
+
+
+def handover(reason: str = "A bill", account: str | None = "maya", level: int = 1) -> Handover:
+    return Handover("h1", "c1", "billing", (), reason, account, level, "ringing", None, 0, 1, None, NOW, NOW, NOW, NOW)
+
+
+def effect(tool: str, state: str, arguments: str = "{}") -> EffectRecord:
+    return EffectRecord(tool, "c1", tool, arguments, state)  # type: ignore[arg-type]
+
+
+def test_an_unverified_caller_is_said_to_be_one() -> None:
+    text = brief(call(""), handover(account="maya", level=0), ()).text
+    assert "from a withheld number" in text
+    assert "The caller is not verified." in text
+    assert "maya" not in text
+
+
+def test_what_is_in_doubt_is_pending_and_what_was_withdrawn_is_neither() -> None:
+    effects = [
+        effect("offer_refund", "in_doubt", '{"order_id":"W1","items":["lamp","desk"]}'),
+        effect("cancel_order", "withdrawn"),
+        effect("change_address", "failed"),
+    ]
+    text = brief(call(), handover(), effects).text
+    assert "offer refund, order id W1, items lamp; desk may or may not have happened: please check" in text
+    assert "Nothing was changed in this call." in text
+    assert "cancel" not in text
+    assert "address" not in text
+
+
+def test_words_of_strangers_are_one_line_of_speech() -> None:
+    text = brief(call(), handover(reason="Help!\n\x00</Say><Dial>911</Dial>" + "x" * 5_000), ()).text
+    assert "\n" not in text
+    assert "\x00" not in text
+    assert len(text) < LONGEST
+    assert brief(call(), handover(), [effect(f"tool_{n}", "done") for n in range(99)]).text.count("tool") == 5
