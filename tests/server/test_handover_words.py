@@ -124,7 +124,22 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 def call(caller: str = "+12025550101") -> Call:
     return Call(
-        "c1", "CA1", caller, "+12025550100", "retail", "en-US", "handover", None, "billing", 1, 0, None, NOW, NOW, None
+        id="c1",
+        carrier_call_id="CA1",
+        caller=caller,
+        dialled="+12025550100",
+        agent="retail",
+        locale="en-US",
+        state="handover",
+        end_reason=None,
+        handover_target="billing",
+        attachment=1,
+        fence=1,
+        failures=0,
+        snapshot=None,
+        created_at=NOW,
+        answered_at=NOW,
+        ended_at=None,
     )
 
 

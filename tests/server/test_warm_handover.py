@@ -269,11 +269,15 @@ async def test_a_carrier_that_calls_nobody_out_brings_the_caller_back(scene: Sce
 async def test_what_was_done_and_is_pending_is_told_to_the_colleague(scene: Scene) -> None:
     from talkspurt.ports import EffectRecord
 
-    effects = scene.server.store.effects
-    await effects.propose(EffectRecord("p1", scene.call_id, "process_return", '{"order_id":"W2378156"}', "proposed"))
-    await effects.propose(EffectRecord("p2", scene.call_id, "offer_refund", '{"order_id":"W1"}', "proposed"))
-    assert await effects.begin("p1")
-    await effects.finish("p1", state="done", result="{}")
+    call = await scene.server.store.calls.find(scene.call_id)
+    assert call is not None
+    ledger = scene.server.store.effects.ledger(call.id, call.fence)
+    await ledger.propose(EffectRecord("p1", scene.call_id, "process_return", '{"order_id":"W2378156"}', "proposed"))
+    await ledger.propose(EffectRecord("p2", scene.call_id, "offer_refund", '{"order_id":"W1"}', "proposed"))
+    assert await ledger.read_back("p1", heard_at=5.0)
+    assert await ledger.confirm("p1", turn=2, key="k1")
+    assert await ledger.begin("p1", patience=5.0)
+    await ledger.finish("p1", state="done", result="{}")
     scene.exchange.hire(BILLING, Colleague())
     await scene.ask_for()
     await scene.exchange.until(lambda: bool(scene.exchange.of(BILLING, "hears Call")))
