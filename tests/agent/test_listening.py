@@ -253,9 +253,22 @@ def test_capitals_and_full_stops_prove_nothing(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("text", ["A-H-M-N.", "H of M.", "HNM.", "and", "and and and and", "And then,", "you"])
 def test_what_a_recognizer_makes_of_a_hum_leaves_the_agent_its_turn(text: str) -> None:
-    assert ENGLISH.language.is_backchannel(text)
+    assert LANGUAGE.is_backchannel(text)
 
 
 @pytest.mark.parametrize("text", ["And then cancel it.", "Man.", "No.", "W 2 3", "Go on and on.", ""])
 def test_words_that_say_something_are_no_hum(text: str) -> None:
-    assert not ENGLISH.language.is_backchannel(text)
+    assert not LANGUAGE.is_backchannel(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("You said that.", Completeness.UNFINISHED),
+        ("They told me that", Completeness.UNFINISHED),
+        ("I want that.", Completeness.OPEN),
+        ("I'd like to return that.", Completeness.OPEN),
+    ],
+)
+def test_that_behind_a_verb_of_saying_begins_a_clause(text: str, whole: Completeness) -> None:
+    assert LANGUAGE.completeness(text, ANYTHING) is whole

@@ -26,8 +26,8 @@ COMPLETE, OPEN, UNFINISHED = Completeness.COMPLETE, Completeness.OPEN, Completen
         (Pause(YES_NO, OPEN), 1.0),
         (Pause(YES_NO, UNFINISHED, words=1), 1.5),
         *((Pause(Expectation(kind), COMPLETE), 0.45) for kind in ENTITIES),
-        *((Pause(Expectation(kind), OPEN), 1.75) for kind in ENTITIES),
-        *((Pause(Expectation(kind), UNFINISHED), 1.75) for kind in ENTITIES),
+        *((Pause(Expectation(kind), OPEN), 2.0) for kind in ENTITIES),
+        *((Pause(Expectation(kind), UNFINISHED), 2.0) for kind in ENTITIES),
         (Pause(Expectation("name"), COMPLETE), 0.5),
         (Pause(Expectation("name"), OPEN), 1.0),
     ],
@@ -78,7 +78,7 @@ def test_a_brisk_caller_is_waited_for_less_after_few_words() -> None:
     assert RULES.wait(Pause(brisk=True)) == 0.75
     assert RULES.wait(Pause(brisk=True, words=ENOUGH)) == 0.5
     assert RULES.wait(Pause(brisk=True, completeness=UNFINISHED)) == 1.5
-    assert RULES.wait(Pause(ZIP, brisk=True)) == 1.75
+    assert RULES.wait(Pause(ZIP, brisk=True)) == 2.0
     assert Endpointing(brisk=2.0).wait(Pause(brisk=True)) == 1.0
 
 

@@ -383,8 +383,8 @@ SHORT = words("c", 7)
         ("Shall I?", "well", None, 0.25),
         ("Shall I?", "well it depends", None, 1.0),
         ("Your zip?", "1 2 3 4 5", None, 0.45),
-        ("Your zip?", "one moment", None, 1.75),
-        ("Your zip?", "1 2 3", 1.0, 1.75),
+        ("Your zip?", "one moment", None, 2.0),
+        ("Your zip?", "1 2 3", 1.0, 2.0),
         ("Right.", "whole", None, 0.5),
         ("Right.", LONG, None, 0.5),
         ("Right.", SHORT, None, 1.0),
@@ -773,7 +773,7 @@ def test_a_tool_may_say_what_the_caller_will_be_asked_for() -> None:
     call.says("1 2 3").run(0.2)
     assert isinstance(call.floor, Endpointing)
     assert call.floor.pause.expectation == Expectation("zip")
-    assert pause(call) == pytest.approx(1.75)
+    assert pause(call) == pytest.approx(2.0)
     # It holds for one answer.
     call.listens()
     call.says("1 2 3")
@@ -911,3 +911,13 @@ def test_a_monologue_is_answered_as_soon_as_its_words_are_there() -> None:
     call = world(transcribe=lambda _text: (0.1, "so much")).answered()
     call.starts("blah").run(30.3)
     assert call.asked == ["so much"]
+
+
+def test_a_long_voice_without_words_is_given_a_moment_to_go_on() -> None:
+    call = speaking()
+    call.says("", 0.9)
+    until(call, Endpointing)
+    call.run(0.1)
+    assert isinstance(call.floor, Endpointing)
+    until(call, Speaking)
+    assert call.asked == ["go"]

@@ -142,9 +142,13 @@ _OBJECT_WANTING: Final = (
     r"(?<!what )(?<!all )(?<!that )(?<!as )(?<!thing )(?<!if )i(?:'d| would)?(?: just| really| only| also)? "
     r"(?:want|need|wanted|needed|like|bought|ordered)"
 )
+_CLAUSE_WANTING: Final = (
+    r"(?:said|say|says|told \w+|tell \w+|promised|think|thought|know|knew|mean|means|heard|believe|guess|hope|see|saw"
+    r"|so|sure|afraid|sorry) that"
+)
 _TRAILING_WORDS: Final = re.compile(
     rf"(?:^|\s)(?:{_CONNECTIVES}|{_DETERMINERS}|{_CONTRACTIONS}|{_SUBJECTS}|{_EXCEPT_AFTER}|{_HESITATIONS}|{_SEARCHING}"
-    rf"|{_OBJECT_WANTING}|to be|going|trying|looking|calling)$"
+    rf"|{_OBJECT_WANTING}|{_CLAUSE_WANTING}|to be|going|trying|looking|calling)$"
 )
 _TRAILING_CORRECTION: Final = re.compile(rf"\s(?:{_CORRECTING})$|^(?:no wait|wait no|i mean|actually|or rather)$")
 _TRAILING_PREPOSITION: Final = re.compile(rf"(?:^|\s)(?:{_PREPOSITIONS})$")

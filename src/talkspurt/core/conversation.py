@@ -576,14 +576,15 @@ class Conversation:
         match self._floor:
             case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
                 language = self._settings.language
-                if not text and self._agent.turn is not None:
+                if not text and self._agent.turn is not None and not self._spoke_up(floor):
                     self._no_words(floor, now)
                 elif text and self._agent.has_more_to_say and language.is_backchannel(text):
                     self._go_on("backchannel", utterance, now)
                 elif text and self._agent.has_more_to_say and self._is_brief(text, floor.voiced, now):
                     # Whoever said it may only have begun: the agent goes on when nothing follows.
                     self._agent.passed_over(now)
-                    self._enter(replace(floor, text=""))
+                    pause = replace(floor.pause, words=len(text.split()))
+                    self._enter(replace(floor, text="", pause=pause))
                 else:
                     whole = language.completeness(text, floor.pause.expectation)
                     pause = replace(floor.pause, completeness=whole, words=len(text.split()))
@@ -610,6 +611,10 @@ class Conversation:
             and len(text.split()) <= rules.brief_words
             and not self._settings.language.is_demand(text)
         )
+
+    def _spoke_up(self, floor: Endpointing) -> bool:
+        """Whether a voice that no words were made of was too long for a cough: more may follow at once."""
+        return floor.voice.is_voice is True and floor.voiced > self._settings.barge_in.brief
 
     def _guess(self, text: str, whole: Completeness, voice: Voice) -> None:
         """Let the reply be made ahead, unless the caller is sure to go on, or it is not they who speak."""
@@ -742,8 +747,8 @@ class Conversation:
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(floor, now)
-            case Endpointing(utterance=utterance, text="") if self._agent.turn is not None:
-                self._go_on("brief_words", utterance, now)
+            case Endpointing(utterance=utterance, text="", pause=pause) if self._agent.turn is not None:
+                self._go_on("brief_words" if pause.words else "utterance_without_words", utterance, now)
             case Endpointing(text=""):
                 # Only now: the next words may make out what these were.
                 self._no_words(floor, now)
