@@ -1,4 +1,4 @@
-"""The command line: `talkspurt serve`, `call`, `callbacks`, `models` and `config`.
+"""The command line: `talkspurt serve`, `call`, `callbacks`, `effects`, `models` and `config`.
 
 Reads options, runs one thing, prints. It decides nothing about calls. Errors that are somebody's
 to mend end in one clear line on standard error and exit status 2; a call that failed exits with 1.
@@ -39,7 +39,9 @@ app = App(
 )
 models = App(name="models", help="The model store: local weights with pinned hashes.")
 config_commands = App(name="config", help="The configuration.")
+effect_commands = App(name="effects", help="Effects of tools that somebody has to look at.")
 app.command(models)
+app.command(effect_commands)
 app.command(config_commands)
 
 
@@ -361,6 +363,47 @@ def _show_statuses(statuses: Sequence[Any]) -> None:
         )
         table.add_row(status.name, status.purpose, status.licence, f"{status.size / 1e6:.1f} MB", state)
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+# ── effects ───────────────────────────────────────────────────────────────────────
+
+
+@effect_commands.default
+def in_doubt() -> None:
+    """List what may or may not have happened and cannot be looked up: find out, and say so with `resolve`."""
+    from talkspurt.store import Store
+
+    async def listed() -> None:
+        store = await Store.open(load_config().store.url)
+        try:
+            records = await store.effects.in_doubt()
+        finally:
+            await store.aclose()
+        for record in records:
+            print(
+                f"{record.proposal}  {record.tool}  {record.arguments}\n    said: {record.words}\n    key: {record.key}"
+            )
+        if not records:
+            print("nothing is in doubt")
+
+    _run(listed())
+
+
+@effect_commands.command
+def resolve(proposal: str, outcome: Literal["done", "not-done"]) -> None:
+    """Say what became of an effect in doubt, by the id that `talkspurt effects` shows."""
+    from talkspurt.store import Store
+
+    async def resolved() -> bool:
+        store = await Store.open(load_config().store.url)
+        try:
+            return await store.effects.resolve(proposal, result='{"status":"done"}' if outcome == "done" else None)
+        finally:
+            await store.aclose()
+
+    if not _run(resolved()):
+        raise ConfigurationError(f"effect {proposal} is not in doubt: talkspurt effects lists those that are")
+    print(f"{proposal}: {outcome}")
 
 
 # ── config ────────────────────────────────────────────────────────────────────────

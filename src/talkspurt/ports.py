@@ -8,7 +8,7 @@ Each port is fitted by at least two very different implementations (a local mode
 streaming cloud vendor), and each has one contract suite under `tests/contracts/`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -445,6 +445,26 @@ class EffectLedger(Protocol):
 
     async def find(self, proposal: str, /) -> EffectRecord | None:
         """An effect of this call."""
+
+
+class UnfinishedEffects(Protocol):
+    """What effects of all calls have been left behind, for the sweeper. Raises `StoreError`."""
+
+    async def claim(self, tools: Collection[str], /) -> tuple[EffectRecord, ...]:
+        """Take effects that nobody executes any more, or that are in doubt, to oneself for a while.
+
+        `tools` can be looked up; what is in doubt of others is claimed until a person was told. Of several sweepers
+        one gets each.
+        """
+
+    async def resolve(self, proposal: str, /, *, result: str | None) -> bool:
+        """Executing or in doubt → resolved_done with its result, or resolved_not_done; False when it is neither."""
+
+    async def doubt(self, proposal: str, /, *, result: str) -> bool:
+        """Executing → in_doubt; True when a person has not been told of it yet, which is noted as done now."""
+
+    async def expire(self) -> int:
+        """What nobody can confirm any more → expired; returns how many."""
 
 
 AttemptOutcome = Literal["passed", "failed", "void"]

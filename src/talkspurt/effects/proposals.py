@@ -42,6 +42,7 @@ from talkspurt.effects.refusals import (
 )
 from talkspurt.errors import StaleOwnerError
 from talkspurt.ports import EffectLedger, EffectRecord
+from talkspurt.telemetry.metrics import EFFECTS
 
 GRACE: Final = 5.0
 """Seconds beyond a tool's own time after which whoever executes it counts as gone."""
@@ -78,8 +79,8 @@ class Proposals:
         self._authority = authority
         self._ledger = ledger
         self._open: dict[str, _Proposal] = {}
-        self._outcomes: dict[tuple[str, str], tuple[Outcome, str]] = {}
-        """By tool and canonical arguments, what effects of this session came to that happened, or may have."""
+        self._results: dict[tuple[str, str], str] = {}
+        """By tool and canonical arguments, the results of effects that were done here, written down or not."""
         self._executing: set[asyncio.Task[str]] = set()
         # One effect of a call at a time: the second of two alike then finds the first one's outcome.
         self._turn = asyncio.Lock()
@@ -89,8 +90,8 @@ class Proposals:
     async def propose(self, tool_call: str, tool: Tool, arguments: BaseModel) -> EffectProposed | str:
         """Word an effect and store its proposal; the first result, as content, when the call did the same before."""
         text = _canonical(tool, arguments)
-        outcome, earlier = self._outcomes.get((tool.name, text), (None, ""))
-        if outcome == "done":
+        earlier = self._results.get((tool.name, text))
+        if earlier is not None:
             return earlier
         self._authority.trust(tool, arguments)
         read_back = await self._worded(tool, arguments)
@@ -199,17 +200,18 @@ class Proposals:
             if pending is None:
                 return await self.recover(proposal)
             identity = (pending.tool.name, pending.record.arguments)
-            earlier = self._outcomes.get(identity)
+            earlier = self._results.get(identity)
             if earlier is not None:
                 # The same effect was proposed twice and the other proposal went first.
                 await self.withdraw(proposal)
-                return earlier[1]
+                return earlier
             try:
                 effect = await self._confirmed(pending, turn)
                 await self._unchanged(pending)
                 await self._begin(pending)
             except NotDoneError as reason:
                 self._open.pop(proposal, None)
+                EFFECTS.labels("refused").inc()
                 await self._refuse(pending, reason.content)
                 return reason.content
             self._open.pop(proposal, None)
@@ -260,24 +262,21 @@ class Proposals:
             _log.error("effect_not_begun", tool=tool.name, **where(error))
             raise NotDoneError("failed", FAILED) from None
         if begun is None:
-            raise NotDoneError("refused", NOT_OPEN)
+            # It was confirmed a moment ago, so another proposal of the same effect has been begun before.
+            raise NotDoneError("refused", IN_DOUBT)
         if begun.state == "refused":
             raise NotDoneError("refused", TOO_OFTEN)
 
     async def _carry_through(self, pending: _Proposal, effect: Effect, identity: tuple[str, str]) -> str:
         """Call the tool and write down what came of it."""
-        # Until the outcome is known, the same thing asked for again must find it in doubt.
-        doubt = error_content("refused", IN_DOUBT)
-        self._outcomes[identity] = ("in_doubt", doubt)
         try:
             state, content = await self._carry_out(pending, effect)
         except asyncio.CancelledError:
-            await self._finish(pending, "in_doubt", doubt)
+            await self._finish(pending, "in_doubt", error_content("refused", IN_DOUBT))
             raise
-        if state == "failed":
-            del self._outcomes[identity]
-        else:
-            self._outcomes[identity] = (state, content if state == "done" else doubt)
+        EFFECTS.labels(state).inc()
+        if state == "done":
+            self._results[identity] = content
         await self._finish(pending, state, content)
         return content
 
@@ -291,7 +290,7 @@ class Proposals:
             found = await self._look_up(tool, pending.arguments, effect.key)
             return ("in_doubt", reason.content) if found is None else ("done", found)
         self._caller.leaving = self._caller.leaving or stand_in.leaving
-        return "done", _told(tool, result)
+        return "done", told(tool, result)
 
     # ── what came of it ───────────────────────────────────────────────────────────
 
@@ -325,7 +324,7 @@ class Proposals:
         except Exception as error:
             _log.error("lookup_failed", tool=tool.name, **where(error))
             return None
-        return None if result is None else _told(tool, result)
+        return None if result is None else told(tool, result)
 
     # ── writing ───────────────────────────────────────────────────────────────────
 
@@ -381,10 +380,10 @@ def _facts(read_back: ReadBack) -> str:
     )
 
 
-def _told(tool: Tool, result: Any) -> str:
+def told(tool: Tool, result: Any) -> str:
+    """The result of what happened, as content: one that cannot be told must not look like a failure."""
     try:
         return result_content(result)
     except UnusableResultError as error:
-        # It happened; that its result cannot be told must not look like a failure.
         _log.error("tool_result_unusable", tool=tool.name, reason=str(error))
         return result_content({"status": "done"})

@@ -27,6 +27,7 @@ from talkspurt.core.language import Language
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
+from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
 from talkspurt.mcp import McpServers
 from talkspurt.models import create_model
@@ -145,6 +146,8 @@ class Switchboard:
                 switchboard = cls(
                     config, store, services, desks=desks, mcp=mcp, recorder=recorder, handover_desk=handover_desk
                 )
+                sweeper = Sweeper(store.effects, agents.values(), switchboard.agent_of)
+                tasks.append(group.create_task(sweeper.run()))
                 try:
                     yield switchboard
                 finally:
@@ -180,6 +183,12 @@ class Switchboard:
             # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
             await self._recorder.flush()
         return Outcome(session.reason)
+
+    async def agent_of(self, call_id: str) -> Agent | None:
+        """The agent that answers, or answered, a call; None for one that this configuration does not have."""
+        call = await self._store.calls.find(call_id)
+        desk = self._desks.get(call.agent) if call is not None else None
+        return None if call is None or desk is None else self._mcp.equip(call.agent, desk.agent)
 
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""

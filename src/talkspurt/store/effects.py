@@ -195,7 +195,7 @@ class EffectRecords:
             entered = set((await connection.execute(states)).scalars())
         return tuple(state for state in get_args(EffectState) if state in entered)
 
-    async def claim(self, tools: Collection[str], *, most: int = 50) -> tuple[EffectRecord, ...]:
+    async def claim(self, tools: Collection[str], /, *, most: int = 50) -> tuple[EffectRecord, ...]:
         """Take effects that nobody executes any more, or that are in doubt, to oneself for `LEASE`.
 
         `tools` are those that can be looked up. What is in doubt and cannot be is claimed until a person was told.
@@ -219,11 +219,11 @@ class EffectRecords:
         async with self._database.write() as connection:
             return tuple(_record(row) for row in await connection.execute(statement))
 
-    async def resolve(self, proposal: str, *, result: str | None) -> bool:
+    async def resolve(self, proposal: str, /, *, result: str | None) -> bool:
         """Executing or in doubt → resolved_done with its result, or resolved_not_done; False when it is neither."""
         return await _resolve(self._database, self._clock, proposal, result)
 
-    async def doubt(self, proposal: str, *, result: str) -> bool:
+    async def doubt(self, proposal: str, /, *, result: str) -> bool:
         """Executing → in_doubt; True when a person has not been told of it yet, which is noted as done now."""
         now = self._clock()
         async with self._database.write() as connection:

@@ -80,6 +80,24 @@ HANDOVERS: Final = Counter(
 )
 CALLBACKS: Final = Counter("talkspurt_callbacks", "Call-backs noted.", registry=REGISTRY)
 
+EFFECTS: Final = Counter(
+    "talkspurt_effects",
+    "Effects of tools by what came of them; refused ones were never begun.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+EFFECTS_RESOLVED: Final = Counter(
+    "talkspurt_effects_resolved",
+    "Effects without an outcome that were looked up, by what was found.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+EFFECTS_FOR_A_PERSON: Final = Counter(
+    "talkspurt_effects_for_a_person",
+    "Effects in doubt that somebody has to look at: talkspurt effects lists them.",
+    registry=REGISTRY,
+)
+
 TURNS_WAITING: Final = Gauge("talkspurt_turns_waiting", "Turns not yet in the database.", registry=REGISTRY)
 TURNS_DROPPED: Final = Counter("talkspurt_turns_dropped", "Turns lost, by reason.", ["reason"], registry=REGISTRY)
 STORE_FAILURES: Final = Counter(

@@ -1,0 +1,88 @@
+"""Finds out what came of effects that nobody finished: their process died, or their tool never said.
+
+It asks the tool's `lookup` for the effect's key, and never calls the tool itself: what is repeated may happen twice. An
+effect that cannot be looked up is in doubt, and a person is told once: by a log line, a metric, and the row, which
+`talkspurt effects` lists. Several processes may sweep the same database.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import structlog
+
+from talkspurt.agent import Agent, Caller, Tool
+from talkspurt.effects.calling import bounded
+from talkspurt.effects.content import error_content
+from talkspurt.effects.proposals import told
+from talkspurt.effects.refusals import IN_DOUBT, where
+from talkspurt.ports import EffectRecord, UnfinishedEffects
+from talkspurt.telemetry.metrics import EFFECTS_FOR_A_PERSON, EFFECTS_RESOLVED
+
+EVERY: Final = 5.0
+"""Seconds between two rounds."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Looks after the effects of some agents' calls."""
+
+    def __init__(
+        self, effects: UnfinishedEffects, agents: Iterable[Agent], agent_of: Callable[[str], Awaitable[Agent | None]]
+    ) -> None:
+        """`agent_of` finds the agent of a call by the call's id; it may raise `StoreError`."""
+        self._effects = effects
+        self._agent_of = agent_of
+        self._can_look_up = frozenset(tool.name for agent in agents for tool in agent.tools if tool.lookup is not None)
+
+    async def run(self) -> None:
+        """Sweep at once and then every few seconds, until cancelled."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(EVERY)
+
+    async def sweep(self) -> None:
+        """One round; never raises."""
+        try:
+            await bounded(self._effects.expire())
+            for record in await bounded(self._effects.claim(self._can_look_up)):
+                await self._settle(record)
+        except Exception as error:
+            # The next round, or the claim's end, brings it back.
+            _log.error("effects_not_swept", **where(error))
+
+    async def _settle(self, record: EffectRecord) -> None:
+        agent = await self._agent_of(record.call_id)
+        tool = agent.tool(record.tool) if agent is not None else None
+        known, result = (False, None) if tool is None else await _looked_up(record, tool)
+        if known:
+            if await bounded(self._effects.resolve(record.proposal, result=result)):
+                outcome = "not_done" if result is None else "done"
+                EFFECTS_RESOLVED.labels(outcome).inc()
+                _log.info("effect_resolved", proposal=record.proposal, tool=record.tool, outcome=outcome)
+        elif await bounded(self._effects.doubt(record.proposal, result=error_content("refused", IN_DOUBT))):
+            EFFECTS_FOR_A_PERSON.inc()
+            _log.error(
+                "effect_in_doubt",
+                proposal=record.proposal,
+                tool=record.tool,
+                call_id=record.call_id,
+                key=record.key,
+                todo="find out whether it happened; talkspurt effects lists it",
+            )
+
+
+async def _looked_up(record: EffectRecord, tool: Tool) -> tuple[bool, str | None]:
+    """Whether it is known what came of it, and its result as content; None when it did not happen."""
+    if tool.lookup is None or record.key is None:
+        return False, None
+    caller = Caller(call_id=record.call_id, number="", account=record.account)
+    try:
+        arguments = tool.arguments.model_validate_json(record.arguments)
+        async with asyncio.timeout(tool.timeout):
+            result = await tool.look_up(arguments, caller, record.key)
+    except Exception as error:
+        _log.error("lookup_failed", tool=tool.name, **where(error))
+        return False, None
+    return True, None if result is None else told(tool, result)

@@ -1,0 +1,116 @@
+"""Nobody is raised but by a tool that was declared to, and nobody guesses: per call, per account, per number."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effects.till import Desk, a_desk
+from talkspurt.effects.refusals import EXHAUSTED, LOCKED
+from talkspurt.errors import StoreError
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(tmp_path, account=None) as desk:
+        yield desk
+
+
+async def verify(desk: Desk, name: str, pin: str) -> str:
+    content = await desk.ask("verify", {"name": name, "pin": pin})
+    return "verified" if content == {"verified": True} else str(content["error"]["message"])
+
+
+def standing(desk: Desk) -> tuple[str | None, int]:
+    return desk.caller.account, desk.caller.level
+
+
+async def test_right_facts_raise_the_caller_to_what_the_tool_declares(desk: Desk) -> None:
+    assert await verify(desk, "maya", "4711") == "verified"
+    assert standing(desk) == ("maya", 1)
+    assert await desk.run("prove", code="123456") == {"verified": True}
+    assert standing(desk) == ("maya", 2)
+
+
+async def test_a_tool_that_was_not_declared_to_raises_nobody(desk: Desk) -> None:
+    assert await desk.run("flatter") == {"done": True}
+    assert standing(desk) == (None, 0)
+
+
+async def test_a_second_proof_needs_the_first(desk: Desk) -> None:
+    assert (await desk.run("prove", code="123456"))["error"]["kind"] == "verification_required"
+
+
+async def test_another_account_starts_again_from_its_own_level(desk: Desk) -> None:
+    await verify(desk, "maya", "4711")
+    await desk.run("prove", code="123456")
+    await verify(desk, "yusuf", "0815")
+    assert standing(desk) == ("yusuf", 1)
+
+
+async def test_three_tries_a_call_and_ten_calls_of_a_number_later_no_more(desk: Desk) -> None:
+    assert await verify(desk, "nobody", "1") == "That didn't match."
+    assert await verify(desk, "nobody", "1") == "That didn't match."
+    assert await verify(desk, "nobody", "1") == EXHAUSTED
+    assert await verify(desk, "maya", "4711") == EXHAUSTED
+    again = await desk.another(desk.caller.number)
+    for _ in range(2):
+        assert await verify(again, "nobody", "1") == "That didn't match."
+    assert await verify(again, "nobody", "1") == EXHAUSTED
+    third = await desk.another(desk.caller.number)
+    assert await verify(third, "maya", "4711") == EXHAUSTED
+    assert standing(third) == (None, 0)
+    desk.clock.advance(24 * 3600 + 1)
+    assert await verify(third, "maya", "4711") == "verified"
+
+
+async def test_an_account_that_was_guessed_at_from_many_numbers_is_locked_for_the_day(desk: Desk) -> None:
+    for number in range(2):
+        other = await desk.another(f"+1202555010{number}")
+        for _ in range(2):
+            answer = await verify(other, "maya", "0000")
+    assert answer == LOCKED
+    assert await verify(desk, "maya", "0000") == LOCKED, "the same words for wrong facts"
+    assert await verify(desk, "maya", "4711") == LOCKED, "and for right ones"
+    assert standing(desk) == (None, 0)
+    assert await verify(desk, "yusuf", "0815") == "verified"
+    desk.clock.advance(24 * 3600 + 1)
+    assert await verify(desk, "maya", "4711") == "verified"
+
+
+async def test_tries_outlive_the_process_that_counted_them(desk: Desk) -> None:
+    for _ in range(2):
+        await verify(desk, "nobody", "1")
+    heir = await desk.taken_over()
+    assert await verify(heir, "nobody", "1") == EXHAUSTED
+
+
+async def test_without_the_store_nobody_is_verified(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreachable(*_: Any, **__: Any) -> int:
+        raise StoreError("gone")
+
+    for method in ("take", "failed_for"):
+        with monkeypatch.context() as broken:
+            broken.setattr(desk.store.attempts, method, unreachable)
+            assert await verify(desk, "maya", "4711") == "Something went wrong on our side."
+        assert standing(desk) == (None, 0)
+
+
+async def test_who_is_verified_while_somebody_else_takes_the_phone_is_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, gate = desk.store.attempts.take, asyncio.Event()
+
+    async def slow(**limits: Any) -> str | None:
+        await gate.wait()
+        return await take(**limits)
+
+    monkeypatch.setattr(desk.store.attempts, "take", slow)
+    verifying = asyncio.create_task(verify(desk, "maya", "4711"))
+    await asyncio.sleep(0)
+    await desk.run("new_caller")
+    gate.set()
+    await verifying
+    assert standing(desk) == (None, 0)

@@ -1,0 +1,65 @@
+"""Whether a value came from the caller's mouth: in the forms in which speech carries it."""
+
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Field
+
+from talkspurt.agent import AccountOf, tool
+from talkspurt.effects.words import unsaid
+
+
+class Colour(Enum):
+    BLUE = "blue"
+
+
+@tool
+async def act(
+    thing: str = "",
+    items: list[str] | None = None,
+    cents: int = 0,
+    colour: Colour = Colour.BLUE,
+    way: Annotated[Literal["post", "shop"] | None, Field(description="how")] = None,
+    fast: bool = False,
+    account: Annotated[str, AccountOf()] = "",
+) -> None:
+    """Act."""
+
+
+def missing(said: str, **arguments: Any) -> str | None:
+    return unsaid(act.arguments.model_validate(arguments), [said], known=act.account_parameters)
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("my order W two three seven eight one five six", {"thing": "W2378156"}),
+        ("it is w 2378156", {"thing": "#W2378156"}),
+        ("the blue head-phones please", {"thing": "Blue Headphones"}),
+        ("yusuf dot rossi at example dot com", {"thing": "yusuf.rossi@example.com"}),
+        ("the lamp and the chair", {"items": ["lamp", "chair"]}),
+        ("twenty five cents", {"cents": 25}),
+        ("ninety dollars", {"cents": 90}),
+        ("anything", {"colour": "blue", "way": "post", "fast": True, "account": "mallory"}),
+        ("anything", {}),
+        ("anything", {"thing": "", "items": [], "way": None}),
+    ],
+)
+def test_what_was_said_in_any_form_counts(said: str, arguments: dict[str, Any]) -> None:
+    assert missing(said, **arguments) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "name"),
+    [
+        ("my order W two three seven eight one five six", {"thing": "W2378157"}, "thing"),
+        ("the lamp", {"items": ["lamp", "chair"]}, "items"),
+        ("five", {"cents": 50}, "cents"),
+        ("I have no idea", {"thing": "no"}, None),
+        ("nothing", {"thing": "no"}, "thing"),
+        ("", {"thing": "x"}, "thing"),
+    ],
+)
+def test_what_was_not_said_does_not(said: str, arguments: dict[str, Any], name: str | None) -> None:
+    assert missing(said, **arguments) == name
