@@ -419,8 +419,8 @@ async def test_a_person_in_the_middle_of_a_question(line: Line, shop: Shop) -> N
         "What's the weather like in Paris?",
         "Who won the world cup?",
         "Tell me a joke.",
-        "What's the return policy?",
-        "How much is the shipping?",
+        "How do I set up my new camera?",
+        "I need an appointment with a doctor.",
     ],
 )
 async def test_what_it_does_not_know_it_says(line: Line, shop: Shop, question: str) -> None:
@@ -765,7 +765,7 @@ async def test_the_bundled_shop_knows_who_is_calling(bundled: Line) -> None:
 
 
 async def test_the_bundled_shop_finds_somebody(bundled: Line) -> None:
-    assert "call you back" in await bundled.say("I'd like to speak to somebody, please.")
+    assert "reach anybody" in await bundled.say("I'd like to speak to somebody, please.")
 
 
 # ── another trade, to see that the brain knows none ───────────────────────────────

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from retail.shop_line import order_of
+from retail.shop_line import method_of, order_of
 from talkspurt.agent import Agent
 from talkspurt.agent.loading import load_agent
 from talkspurt.config import Config
 from talkspurt.models.offline import OfflineModel
 from talkspurt.retail import create_agent
 from talkspurt.retail.dialogue import DIALOGUE
-from talkspurt.retail.schema import Status
+from talkspurt.retail.schema import Status, User
 from talkspurt.retail.shop import Shop
 from talkspurt.speech.weights import WeightStore
 from talkspurt.testing.text_call import TextCall
@@ -140,3 +140,103 @@ async def test_the_store_is_the_retail_agent_with_a_database_of_its_own(
         await call.say("Where is order W2378156?")
         assert "delivered" in await call.say("60614")
     assert (tmp_path / "store.db").exists()
+
+
+# ── what a caller can have done without any key ───────────────────────────────────
+
+PENDING, DELIVERED = "W7704128", "W2378156"
+
+
+async def verified(call: TextCall, wish: str) -> str:
+    """The caller says what they want, and is verified by the order's ZIP code."""
+    await call.say(wish)
+    return await call.say("six oh six one four")
+
+
+async def test_an_order_is_cancelled_for_one_of_two_reasons(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        await call.say(f"Please cancel my order {PENDING}.")
+        await call.say("Because I found it cheaper elsewhere.")
+        assert "one of those?" in await call.say("60614")
+        said = await call.say("Well, I just don't need it any more.")
+        assert "cancel order W 7 7 0 4 1 2 8, no longer needed" in said
+        said = await call.say("Yes, go ahead.")
+        assert "cancelled" in said
+        async with Shop(url).opened() as shop:
+            order = await order_of(shop, PENDING)
+        assert (order.status, order.cancel_reason) == (Status.CANCELLED, "no longer needed")
+
+
+async def test_an_item_of_a_pending_order_becomes_another(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        wish = f"I'd like to change the yoga mat in my pending order {PENDING} to the purple one."
+        assert "Which payment method" in await verified(call, wish)
+        said = await call.say("My gift card, please.")
+        assert "yoga mat to purple" in said
+        assert "2 dollars" in said
+        assert "changed" in await call.say("Yes.")
+        async with Shop(url).opened() as shop:
+            order = await order_of(shop, PENDING)
+        assert order.status is Status.ITEMS_CHANGED
+        assert [item.options for item in order.items if item.name == "Yoga Mat"] == [{"color": "purple"}]
+
+
+async def test_an_item_that_is_out_of_stock_is_not_promised(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        said = await verified(call, f"Change the backpack in my pending order {PENDING} to the navy one in large.")
+        assert "out of stock" in said
+        async with Shop(url).opened() as shop:
+            assert (await order_of(shop, PENDING)).status is Status.PENDING
+
+
+async def test_an_order_is_sent_elsewhere(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        await call.say(f"I need to change the delivery address of order {PENDING}.")
+        await call.say("445 Maple Drive, Suite 394, Fort Worth, Texas")
+        said = await call.say("60614")
+        assert "ZIP code is missing" in said
+        said = await call.say("445 Maple Drive, Suite 394, Fort Worth, Texas, seven six one six five")
+        assert "445 Maple Drive, Suite 394, Fort Worth, Texas, 7 6 1 6 5" in said
+        assert "Fort Worth" in await call.say("Yes please.")
+        async with Shop(url).opened() as shop:
+            assert (await order_of(shop, PENDING)).address.zip_code == "76165"
+            assert (await order_of(shop, DELIVERED)).address.zip_code == "60614"
+
+
+async def test_an_order_is_paid_another_way(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        said = await verified(call, f"I want to pay for order {PENDING} with my gift card instead.")
+        assert "to your gift card, and refund your Visa ending 4 8 2 1" in said
+        await call.say("Yes.")
+        async with Shop(url).opened() as shop:
+            assert (await method_of(shop, "gift/maya_collins")).balance_cents == 150_00 - 86_20
+
+
+async def test_an_item_that_was_delivered_is_exchanged(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        wish = f"I'd like to exchange the desk lamp from order {DELIVERED} for a brass one, on my Visa."
+        said = await verified(call, wish)
+        assert "exchange the desk lamp for another, brass" in said
+        assert "14 dollars and 75 cents to your Visa ending 4 8 2 1" in said
+        assert "exchange is requested" in await call.say("Yes, please.")
+        async with Shop(url).opened() as shop:
+            assert (await order_of(shop, DELIVERED)).status is Status.EXCHANGE_REQUESTED
+
+
+async def test_an_account_gets_a_new_address(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        await call.say("I've moved, please update the address on my account.")
+        await call.say("9 Elm Avenue, Houston, Texas, 77034")
+        await call.say("maya dot collins at example dot com")
+        await call.say("Yes.")
+        async with Shop(url).opened() as shop, shop.reading() as session:
+            assert (await session.get_one(User, "maya_collins")).address.city == "Houston"
+
+
+async def test_questions_about_the_shop_and_its_products_need_no_account(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        assert "eight in the evening" in await call.say("What are your opening hours?")
+        assert "30 days" in await call.say("And what's your return policy?")
+        said = await call.say("How much is a yoga mat?")
+        assert "27 dollars and 80 cents" in said
+        assert call.caller.level == 0

@@ -90,6 +90,9 @@ class Slot:
     resolver: Resolver | None = None
     many: bool = False
     """Several may be chosen: the value is a list."""
+    opening: str = ""
+    """Regular expression, for a `free` slot: a wish that has these words in it ("cancel it, I ordered it by mistake")
+    tells this already, and is the answer as it stands."""
 
     def fills(self) -> tuple[str, ...]:
         """Names of the facts that this slot fills."""
@@ -126,8 +129,12 @@ class Intent:
     """Completes "Do you want to …": "return an item". Intents without one are never offered."""
     slots: tuple[str, ...] = ()
     tool: str = ""
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """Argument to template; default: every slot under its own name."""
+    arguments: Mapping[str, Wordings] = field(default_factory=dict)
+    """Argument to template, or to several of which the first that can be filled counts; default: every slot under its
+    own name."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """What a refusal of the tool is about: slot to a regular expression over the message. The message is said, and the
+    caller's answer fills the slot anew. A slot that is only here is never asked for unless the tool does."""
     outcomes: tuple[Outcome, ...] = ()
     say: Wordings = ()
     declined: Wordings = ()
@@ -237,19 +244,35 @@ def _mistakes(dialogue: Dialogue) -> list[str]:
         if intent.tool and not intent.outcomes:
             found.append(f"intent '{intent.name}' calls '{intent.tool}' but has no outcomes; say what its result means")
         found += [
-            f"intent '{intent.name}' needs the unknown slot '{name}'" for name in intent.slots if name not in slots
+            f"intent '{intent.name}' needs the unknown slot '{name}'"
+            for name in (*intent.slots, *intent.doubts)
+            if name not in slots
+        ]
+        found += [
+            f"intent '{intent.name}' has a doubt that is no regular expression: {error}"
+            for error in filter(None, map(_error_in, intent.doubts.values()))
         ]
     for slot in dialogue.slots:
         if slot.kind == "identifier" and not slot.pattern:
             found.append(f"slot '{slot.name}' is an identifier and needs a pattern")
         if slot.kind == "choice" and not (slot.choices or slot.options):
             found.append(f"slot '{slot.name}' is a choice and needs choices or options")
-        try:
-            re.compile(slot.pattern)
-        except re.error as error:
-            found.append(f"slot '{slot.name}' has a pattern that is no regular expression: {error}")
+        found += [
+            f"slot '{slot.name}' has a pattern that is no regular expression: {error}"
+            for error in filter(None, map(_error_in, (slot.pattern, slot.opening)))
+        ]
+        if slot.opening and slot.kind != "free":
+            found.append(f"slot '{slot.name}' has opening words but is no free slot")
     for way in dialogue.verification.ways if dialogue.verification else ():
         found += [f"verification needs the unknown slot '{name}'" for name in way if name not in slots]
     if dialogue.person and dialogue.person not in intents:
         found.append(f"person names the unknown intent '{dialogue.person}'")
     return found
+
+
+def _error_in(pattern: str) -> re.error | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return error
+    return None

@@ -118,6 +118,8 @@ def require_pending(order: Order, done: str) -> None:
             raise ToolError(f"The items of that order have been changed already, so it can't be {done} any more.")
         case Status.CANCELLED:
             raise ToolError(f"That order is cancelled already, so it can't be {done}.")
+        case Status.DELIVERED:
+            raise ToolError(f"That order is delivered, so it can't be {done}. Its items can be returned or exchanged.")
         case _:
             raise ToolError(f"That order is {order.status}. Only pending orders can be {done}.")
 
@@ -131,6 +133,11 @@ def require_delivered(order: Order, done: str) -> None:
             raise ToolError("A return was already requested for that order.")
         case Status.EXCHANGE_REQUESTED:
             raise ToolError("An exchange was already requested for that order.")
+        case Status.PENDING:
+            raise ToolError(
+                f"That order is pending, and only delivered orders can be {done}. "
+                "It can be changed or cancelled instead."
+            )
         case _:
             raise ToolError(f"That order is {order.status}. Only delivered orders can be {done}.")
 

@@ -27,6 +27,9 @@ _ORIGINAL: Final = re.compile(
 )
 _PRONOUN: Final = re.compile(r"\b(?:the|that|this|my|other|which) one\b")
 """No digit, though it sounds like one."""
+_ENDING: Final = re.compile(r"\b(?:ending|ends|ended|last (?:four|3|three|4)?\s?digits)\b(?: (?:in|with|on|are))?(.*)")
+_CARD_DIGITS: Final = 12
+"""Fewest digits that are a whole card's number, wherever they are said."""
 _OTHER: Final = re.compile(r"\bother\b|\bdifferent\b|\belse\b")
 
 
@@ -62,8 +65,8 @@ def _fitting(text: str, methods: Sequence[PaymentMethod], original: PaymentMetho
     if brands:
         told = True
         kept = [method for method in kept if (method.brand or "").lower() in brands]
-    number = spoken.digits(_PRONOUN.sub(" ", text))
-    if len(number) >= 2:
+    number = _number(text)
+    if number:
         told = True
         kept = [method for method in kept if _has_number(method, number)]
     if _OTHER.search(text) and original is not None:
@@ -89,6 +92,16 @@ def _kind(text: str) -> str | None:
 def _says_nothing(text: str) -> bool:
     """Whether these are words that leave the choice open ("any", "whatever")."""
     return bool(re.search(r"\b(?:any|whatever|whichever|don't mind|not care|don't care|you choose|default)\b", text))
+
+
+def _number(text: str) -> str:
+    """The digits by which a method was named; "" without any. Of a long sentence only what "ending" leads to."""
+    plain = _PRONOUN.sub(" ", text)
+    if ending := _ENDING.search(plain):
+        return spoken.digits(ending.group(1))
+    number = spoken.digits(plain)
+    short = len(plain.split()) <= 8 and not spoken.identifiers(plain, r"W\d{7}")
+    return number if (len(number) >= 2 and short) or len(number) >= _CARD_DIGITS else ""
 
 
 def _has_number(method: PaymentMethod, number: str) -> bool:

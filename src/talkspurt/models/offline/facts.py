@@ -47,7 +47,9 @@ def read(slot: Slot, text: str, *, typed: bool = False, options: Sequence[Option
             return {slot.name: chosen if slot.many else chosen[0]}
         case "free":
             value = text.strip() or None
-    return {slot.name: value} if value else {}
+    if not value:
+        return {}
+    return {slot.name: [value] if slot.many else value}
 
 
 def _typed_identifier(slot: Slot, text: str) -> dict[str, Any]:
@@ -71,6 +73,11 @@ def mentioned(slot: Slot, text: str) -> dict[str, Any]:
     if slot.kind == "person" and (named := _MY_NAME.search(text)):
         return read(slot, _END_OF_NAME.split(named.group(1))[0])
     return {}
+
+
+def told(slot: Slot, text: str) -> dict[str, Any]:
+    """What the words of a wish tell of a free slot, by `Slot.opening`."""
+    return read(slot, text) if slot.opening and re.search(slot.opening, text, re.IGNORECASE) else {}
 
 
 def sounds_like_digits(text: str) -> bool:

@@ -9,6 +9,7 @@ A tool's effect is confirmed by the runtime, not here: `GoAhead` only knows that
 what to do when the caller's answer was no, unclear, or about something else.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -18,7 +19,7 @@ from talkspurt.agent.spoken import digits
 from talkspurt.agent.tools import SPEAK_SLOWER
 from talkspurt.models.offline.classify import Guess
 from talkspurt.models.offline.english import HELLO, LACKING, WAIT, WHERE, ordinal
-from talkspurt.models.offline.facts import choose, mentioned, read, sounds_like_digits
+from talkspurt.models.offline.facts import choose, mentioned, read, sounds_like_digits, told
 from talkspurt.models.offline.spelling import wants_spelling
 from talkspurt.models.offline.standing import (
     Act,
@@ -164,6 +165,8 @@ class Policy:
         clear = heard.clear
         changed = clear is not None and clear.name not in (LACKING, WHERE, WAIT, HELLO, standing.intent)
         loose = slot.kind in ("free", "person", "choice") and not heard.typed
+        if answer and told(slot, heard.text):
+            return self._steps.advance(self._answered(standing, slot, answer))
         if answer and not (loose and changed and clear is not None and clear.likeness > 0.6 and slot.kind != "choice"):
             return self._steps.advance(self._answered(standing, slot, answer))
         if slot.resolver and (heard.typed or (sounds_like_digits(heard.text) and not changed)):
@@ -409,6 +412,9 @@ class Policy:
             return self._refused(standing, call)
         if kind == "refused":
             message = str(look_up(result, "error.message") or "")
+            doubted = self._doubted(standing, call, message)
+            if doubted is not None:
+                return self._steps.ask_again(standing, doubted, text or message)
             return self._steps.more(
                 replace(standing, trouble=0), text or message or self._steps.say(standing, self._phrases.trouble)
             )
@@ -417,6 +423,15 @@ class Policy:
         return self._steps.offer_person(
             replace(standing, verifying=False), text or self._steps.say(standing, self._phrases.trouble)
         )
+
+    def _doubted(self, standing: Standing, call: Call, message: str) -> Slot | None:
+        """The slot that a task's refusal is about, by the intent's `doubts`."""
+        intent = self._dialogue.intent(standing.intent)
+        if intent is None or call.role != "task" or call.tool != intent.tool:
+            return None
+        found = (name for name, pattern in intent.doubts.items() if re.search(pattern, message, re.IGNORECASE))
+        name = next(found, None)
+        return None if name is None else self._dialogue.slot(name)
 
     def _refused(self, standing: Standing, call: Call) -> Move:
         """What the caller told does not verify: ask for the fact that is likeliest wrong, then for a person."""
@@ -449,7 +464,9 @@ class Policy:
         return read(slot, heard.text, typed=heard.typed, options=options)
 
     def _answered(self, standing: Standing, slot: Slot, facts: Mapping[str, Any]) -> Standing:
-        return learned(replace(standing, question=Nothing()), slot, facts)
+        answered = learned(replace(standing, question=Nothing()), slot, facts)
+        # Of a free answer only the tool can say whether it will do: its doubts are counted until it does.
+        return replace(answered, misses=standing.misses) if slot.kind == "free" else answered
 
     def _wants(self, heard: Understood, act: str) -> bool:
         best = heard.best

@@ -11,7 +11,7 @@ from typing import Any, Final
 from talkspurt.agent.dialogue import Dialogue, Intent, Slot, Wordings
 from talkspurt.agent.tools import SPEAK_SLOWER
 from talkspurt.models.offline.english import WAIT, means_another
-from talkspurt.models.offline.facts import mentioned
+from talkspurt.models.offline.facts import mentioned, told
 from talkspurt.models.offline.spelling import to_spell
 from talkspurt.models.offline.standing import (
     Act,
@@ -25,9 +25,10 @@ from talkspurt.models.offline.standing import (
     Nothing,
     Standing,
     forget,
+    learned,
 )
 from talkspurt.models.offline.understanding import SENTENCE, Understood
-from talkspurt.models.offline.wording import enumeration, evaluate, letters, sentences, word
+from talkspurt.models.offline.wording import enumeration, first_of, letters, sentences, word
 
 TRIES: Final = 3
 """Failed tries at one slot, or turns that lead nowhere, until a person is offered; before the last, the keypad is."""
@@ -53,12 +54,15 @@ class Steps:
             return self.speak(standing, self.say(standing, self._phrases.go_on))
         if standing.verifying:
             return self._verify(standing)
-        for name in intent.slots:
-            if not self.filled(standing, name):
-                return self._fill(standing, self._dialogue.slot(name))
+        for slot in map(self._dialogue.slot, (*intent.slots, *intent.doubts)):
+            if not self.filled(standing, slot.name):
+                if slot.name not in standing.misses and (facts := told(slot, standing.opening)):
+                    standing = learned(standing, slot, facts)
+                elif slot.name in intent.slots:
+                    return self._fill(standing, slot)
         values = {**standing.facts, "said": standing.opening, "topic": self.title(standing.before) or "not said"}
         templates = intent.arguments or {fact: f"{{{fact}}}" for fact in self.facts_of(intent.slots)}
-        arguments = {name: evaluate(template, values) for name, template in templates.items()}
+        arguments = {name: first_of(template, values) for name, template in templates.items()}
         call = Call("task", intent.tool, {name: value for name, value in arguments.items() if value is not None})
         return self._call(standing, call)
 
@@ -88,7 +92,7 @@ class Steps:
             return self._call(standing, Call("resolve", slot.resolver.tool, arguments, slot.name))
         lacking = slot.name in standing.lacking
         if slot.options and (slot.kind == "choice" or lacking) and slot.name not in standing.options:
-            arguments = {name: evaluate(template, standing.facts) for name, template in slot.options.arguments.items()}
+            arguments = {name: first_of(template, standing.facts) for name, template in slot.options.arguments.items()}
             return self._call(standing, Call("options", slot.options.tool, arguments, slot.name))
         if lacking and slot.name not in standing.options:
             return self.offer_person(standing, self.say(standing, self._phrases.stuck))
@@ -126,11 +130,12 @@ class Steps:
         again = intent.name == standing.intent and isinstance(standing.question, ForSlot)
         if not again:
             standing = replace(standing, misses={}, missed={}, trouble=0, question=Nothing(), verifying=False)
-        for slot in map(self._dialogue.slot, intent.slots):
+        for slot in map(self._dialogue.slot, (*intent.slots, *intent.doubts)):
             if slot.name in standing.heard:
                 continue
             named = bool(mentioned(slot, heard.text))
-            stale = slot.kind == "choice" and intent.name != self._dialogue.person and not named
+            fleeting = slot.kind == "choice" or (slot.kind == "free" and not again)
+            stale = fleeting and intent.name != self._dialogue.person and not named
             if stale or (slot.kind == "identifier" and means_another(heard.text, slot.spoken())):
                 standing = forget(standing, slot)
         topic = heard.topics.get(name)
@@ -215,6 +220,15 @@ class Steps:
         plain = sentences(self.say(standing, self._phrases.unheard), self.question(standing, slot))
         listed = slot.kind == "choice" and bool(standing.options.get(slot.name))
         return self.speak(standing, keypad or (plain if listed else retry) or plain)
+
+    def ask_again(self, standing: Standing, slot: Slot, message: str) -> Move:
+        """The tool could not do with what was told about a slot, and says why: the next answer is for it."""
+        misses = standing.misses.get(slot.name, 0) + 1
+        standing = replace(forget(standing, slot), misses={**standing.misses, slot.name: misses})
+        if misses > TRIES:
+            return self.offer_person(standing, message)
+        question = message if message.endswith("?") else sentences(message, self.say(standing, slot.ask))
+        return self.speak(replace(standing, question=ForSlot(slot.name)), question)
 
     def unheard(self, standing: Standing) -> Move:
         """No words at all."""

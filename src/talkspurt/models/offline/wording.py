@@ -30,6 +30,11 @@ def word(wordings: Wordings, values: Mapping[str, Any], turn: int = 0) -> str:
     return same[turn % len(same)]
 
 
+def first_of(templates: Wordings, values: Mapping[str, Any]) -> Any:
+    """The value of the first template that can be filled; None when none can."""
+    return next((value for value in (evaluate(each, values) for each in _each(templates)) if value is not None), None)
+
+
 def evaluate(template: str, values: Mapping[str, Any]) -> Any:
     """A template as a value: one that is nothing but a plain blank keeps its type; None when it cannot be filled."""
     alone = _BLANK.fullmatch(template)
