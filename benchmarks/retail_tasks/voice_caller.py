@@ -21,7 +21,8 @@ QUIET: Final = 1.6
 """Seconds without the agent's voice after which it has finished: a tool's filler is followed by its answer sooner."""
 GREETING_SECONDS: Final = 15.0
 TURN_SECONDS: Final = 60.0
-MOST_TURNS: Final = 60
+MOST_TIMES: Final = 5
+"""How often a caller says the same before hanging up."""
 YES: Final = "Yes."
 NO: Final = "No."
 
@@ -50,11 +51,11 @@ class VoiceCaller:
         try:
             while self.line.last_heard is None and self.line.now < GREETING_SECONDS:
                 await self.line.next_tick()
-            for _ in range(MOST_TURNS):
-                if not await self._agent_finished():
+            while await self._agent_finished():
+                answer = self._answer()
+                if answer is None:
                     return
-                await self._say(self._answer())
-            self.failures.append(f"no end after {MOST_TURNS} turns")
+                await self._say(answer)
         except CallEndedError:
             return
 
@@ -80,8 +81,8 @@ class VoiceCaller:
         while self.line.last_heard == heard and self.line.now - began < 12.0:
             await self.line.next_tick()
 
-    def _answer(self) -> str:
-        """What to say to what was asked last."""
+    def _answer(self) -> str | None:
+        """What to say to what was asked last; None when it was said often enough."""
         asked = self.asked()
         place = asked[-1]["place"] if asked else "opening"
         if asked and asked[-1]["slot"] == "order close":
@@ -94,6 +95,9 @@ class VoiceCaller:
             self.unsaid += 1
         else:
             number, times = len(self.turns) - 1, 0
+        if times == MOST_TIMES:
+            self.failures.append(f"not understood in {times} ways: {self.turns[number].way(0)}")
+            return None
         self.answers[place] = (number, times + 1)
         return self.turns[number].way(times)
 
