@@ -56,9 +56,9 @@ def _turns(lines: Sequence[Sequence[str]]) -> tuple[Turn, ...]:
 
 
 def _patient(line: str) -> list[str]:
-    """A line and what follows when a number in it was not understood: the digits one by one, then the keypad."""
+    """A line, and what follows when it was not understood: its number digit by digit, and then on the keypad."""
     numbers = spoken.identifiers(line, r"W?\d{7}") or spoken.identifiers(line, r"\d{5}")
     if not numbers:
-        return [line]
+        return [line, f"I said: {line}"]
     digits = numbers[0].removeprefix("W")
     return [line, ", ".join(_DIGITS[int(digit)] for digit in digits) + ".", f"{KEYS}{digits}#"]

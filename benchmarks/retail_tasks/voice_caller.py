@@ -52,7 +52,7 @@ class VoiceCaller:
             while self.line.last_heard is None and self.line.now < GREETING_SECONDS:
                 await self.line.next_tick()
             while await self._agent_finished():
-                answer = self._answer()
+                answer = self.answer()
                 if answer is None:
                     return
                 await self._say(answer)
@@ -81,7 +81,7 @@ class VoiceCaller:
         while self.line.last_heard == heard and self.line.now - began < 12.0:
             await self.line.next_tick()
 
-    def _answer(self) -> str | None:
+    def answer(self) -> str | None:
         """What to say to what was asked last; None when it was said often enough."""
         asked = self.asked()
         place = asked[-1]["place"] if asked else "opening"
