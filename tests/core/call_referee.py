@@ -19,6 +19,7 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     ExecuteEffect,
+    NoteReadBack,
     Phrase,
     Record,
     RequestReply,
@@ -98,6 +99,8 @@ class Referee:
         self.executed: dict[str, str] = {}
         """The tool call of every effect executed, by proposal."""
         self.withdrawn: set[str] = set()
+        self.noted: dict[str, float] = {}
+        """When each read-back was said to have been heard."""
         self.proposed: dict[str, EffectProposed] = {}
         self.collecting: str | None = None
         """The tool call that has the caller's keys."""
@@ -219,6 +222,10 @@ class Referee:
                 if self.tools.get(tool_call, "") is None and tool_call not in self.keyed:
                     # The conversation decides what the model is told.
                     self.tools[tool_call] = ""
+            case NoteReadBack(proposal, at):
+                assert proposal not in self.noted, "heard twice"
+                self._check_heard(proposal)
+                self.noted[proposal] = at
             case ExecuteEffect():
                 self._check_effect(command)
             case WithdrawEffect(proposal):
@@ -262,11 +269,9 @@ class Referee:
         if words.source == "voice":
             assert words.text == self.world.recognised[self.utterance, self.revision]
 
-    def _check_effect(self, command: ExecuteEffect) -> None:
-        world, proposal = self.world, command.proposal
-        assert proposal not in self.executed, "executed twice"
-        assert proposal not in self.withdrawn
-        assert command.tool_call not in self.tools
+    def _check_heard(self, proposal: str) -> list[str]:
+        """All of a read-back but its closing question has been played; returns its lines."""
+        world = self.world
         sentences, rest = take_sentences(self.proposed[proposal].read_back)
         lines = list(sentences + flush(rest))
         details = lines[:-1] if len(lines) > 1 and lines[-1].endswith("?") else lines
@@ -275,10 +280,21 @@ class Referee:
                 sent.text == line and sent.announced and world.reached[sent.epoch] >= sent.end - 1e-6
                 for sent in world.sent.values()
             ), f"{line!r} was not heard"
+        return lines
+
+    def _check_effect(self, command: ExecuteEffect) -> None:
+        world, proposal = self.world, command.proposal
+        assert proposal not in self.executed, "executed twice"
+        assert proposal not in self.withdrawn
+        assert command.tool_call not in self.tools
+        lines = self._check_heard(proposal)
+        assert proposal in self.noted, "confirmed before it was said to have been heard"
         last = self.speaks[max(self.speaks)].text
         assert not isinstance(last, Phrase)
         assert any(last in line for line in lines), "something was said after the read-back"
-        answer = [entry for entry in world.history if isinstance(entry, CallerSaid)][-1]
+        answers = [entry for entry in world.history if isinstance(entry, CallerSaid)]
+        answer = answers[-1]
+        assert command.turn == len(answers), "another turn than the one that said yes"
         assert answer.source == "voice"
         assert world.rules.language.yes_or_no(answer.text) is True
         self.executed[proposal] = command.tool_call

@@ -167,6 +167,7 @@ class Returns:
 
     content: str = '{"ok":true}'
     after: float = 0.2
+    wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -580,7 +581,7 @@ class World:
             case None:
                 return
             case Returns(content):
-                event = ToolReturned(tool_call, content)
+                event = ToolReturned(tool_call, content, wrong=answer.wrong)
             case Starts(content=content):
                 event = ToolStarted(tool_call, content)
                 self._go_on(tool_call, answer)

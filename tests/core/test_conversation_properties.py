@@ -16,6 +16,7 @@ from talkspurt.core.commands import (
     CollectSecret,
     DiscardSecret,
     ExecuteEffect,
+    NoteReadBack,
     RunWithSecret,
     Speak,
     StopPlayback,
@@ -61,7 +62,7 @@ from talkspurt.core.states import TRANSITIONS, Ended, Floor
 FEWEST, MOST = 100, 600
 """Calls with fixed seeds: at least so many, then until everything has happened."""
 EXPECTED = (
-    *(kind.__name__ for kind in (ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
+    *(kind.__name__ for kind in (NoteReadBack, ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
     *("reply_overdue", "tool_overdue", "transcript_overdue", "segment_overdue", "marks_missing"),
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
     *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),

@@ -16,6 +16,7 @@ from talkspurt.core.commands import (
     CancelTool,
     EndUtterance,
     ExecuteEffect,
+    NoteReadBack,
     Phrase,
     RequestReply,
     RunTool,
@@ -657,7 +658,62 @@ def test_a_read_back_without_marks_is_not_heard() -> None:
     call = proposing()
     call.mark = lambda: None
     call.listens().asks("yes").listens()
-    assert call.of(ExecuteEffect) == []
+    assert call.of(ExecuteEffect, NoteReadBack) == []
+
+
+def test_a_read_back_is_said_to_be_heard_once_and_as_soon_as_it_was() -> None:
+    call = proposing()
+    call.run_until(lambda world: bool(world.of(NoteReadBack)))
+    (note,) = call.of(NoteReadBack)
+    details = [sent for sent in call.sent.values() if sent.text.startswith("p1.")]
+    assert note == NoteReadBack("p1", call.now)
+    assert call.reached[0] >= max(sent.end for sent in details)
+    call.listens().asks("what was that").listens()
+    assert len(call.of(NoteReadBack)) == 1
+
+
+def test_a_read_back_that_is_cut_off_before_its_end_is_not_said_to_be_heard() -> None:
+    call = proposing()
+    until(call, Speaking).run(1.0)
+    call.asks("no").listens()
+    assert call.of(NoteReadBack) == []
+
+
+# ── a model that errs ─────────────────────────────────────────────────────────────
+
+
+def erring(*wrong: bool) -> World:
+    """A call whose model asks for a tool in each round, with or without a mistake, and then says so."""
+    answers = deque(wrong)
+    return world(
+        *([Asks("look", f"t{number}")] for number in range(len(wrong))),
+        [Says("Here it is. ")],
+        tool=lambda _c: Returns(wrong=answers.popleft()),
+    ).answered()
+
+
+def test_a_model_that_errs_is_shown_its_mistake_once() -> None:
+    call = erring(True, False).asks("look").listens()
+    assert call.said[-1] == "Here it is."
+    assert "tool_not_repaired" not in call.counted
+
+
+def test_a_model_that_errs_again_is_apologised_for() -> None:
+    call = erring(True, True).asks("look").listens()
+    assert call.said[-1].startswith("apology")
+    assert "tool_not_repaired" in call.counted
+    assert len(call.of(RequestReply)) == 2
+    call.asks("once more").listens()
+    assert call.said[-1] == "Here it is."
+
+
+def test_mistakes_in_two_turns_are_two_first_ones() -> None:
+    call = world(
+        *([Asks("look", "t1")], [Says("One. ")], [Asks("look", "t2")], [Says("Two. ")]),
+        tool=lambda _c: Returns(wrong=True),
+    ).answered()
+    call.asks("one").listens().asks("two").listens()
+    assert call.said[-1] == "Two."
 
 
 @pytest.mark.parametrize("between", ["silence", "noise", "line"])
