@@ -2,6 +2,7 @@
 
 from talkspurt.agent.agent import Agent, Policies, Voice
 from talkspurt.agent.caller import Caller
+from talkspurt.agent.codes import CodeSender, OneTimeCodes, hash_pin, pin_matches
 from talkspurt.agent.effects import AccountOf, Effect, ReadBack
 from talkspurt.agent.handover import HandoverAnswer, HandoverDesk
 from talkspurt.agent.keypad_secret import KeypadSecret
@@ -13,16 +14,20 @@ __all__ = [
     "AccountOf",
     "Agent",
     "Caller",
+    "CodeSender",
     "Effect",
     "Expectation",
     "HandoverAnswer",
     "HandoverDesk",
     "KeypadSecret",
+    "OneTimeCodes",
     "Policies",
     "Policy",
     "ReadBack",
     "Tool",
     "ToolError",
     "Voice",
+    "hash_pin",
+    "pin_matches",
     "tool",
 ]
