@@ -4,7 +4,19 @@ The public names an agent is written with; everything else is reached through
 its own package. `ARCHITECTURE.md` is the map.
 """
 
-from talkspurt.agent import AccountOf, Agent, Caller, Effect, KeypadSecret, Policy, ReadBack, ToolError, Voice, tool
+from talkspurt.agent import (
+    AccountOf,
+    Agent,
+    Caller,
+    Effect,
+    KeypadSecret,
+    Policy,
+    Progress,
+    ReadBack,
+    ToolError,
+    Voice,
+    tool,
+)
 
 __all__ = [
     "AccountOf",
@@ -13,6 +25,7 @@ __all__ = [
     "Effect",
     "KeypadSecret",
     "Policy",
+    "Progress",
     "ReadBack",
     "ToolError",
     "Voice",

@@ -81,6 +81,10 @@ class McpToolConfig(_Section):
     rate: str = ""
     timeout: float = Field(5.0, gt=0, le=600)
     filler: str = ""
+    progress: str = ""
+    """Said when the server reports progress; what it says of it itself is not repeated to callers."""
+    finishes_later: bool = False
+    """The conversation goes on while it works, for up to `timeout`, and its answer comes in a later turn."""
     untrusted: bool = True
     """Its answers hold text of strangers; false only for a server that you wrote and data that you wrote."""
     expects: McpExpectation | None = None
@@ -93,6 +97,10 @@ class McpToolConfig(_Section):
             raise ValueError("an effect needs read_back: the caller must hear what will be done")
         if self.effect and self.cancellable:
             raise ValueError("a confirmed effect is carried through; drop cancellable")
+        if self.finishes_later and (self.effect or self.cancellable):
+            raise ValueError(
+                "finishes_later is for tools without an effect, and no turn waits for one: drop cancellable"
+            )
         if self.account_argument and not self.level:
             raise ValueError("account_argument needs level = 1 or 2: nobody is verified at level 0")
         if not self.effect:
@@ -108,6 +116,7 @@ class McpServerConfig(_Section):
     agents: tuple[str, ...] = Field(min_length=1)
     """Names in [agents] that are offered its tools."""
     command: str = ""
+    """"python" is the interpreter that runs Talkspurt."""
     arguments: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
     """Variables for the command beside PATH, HOME, LANG and the like; `${NAME}` takes one of our own environment."""

@@ -72,7 +72,9 @@ from talkspurt.core.events import (
     SpeechStarted,
     SpeechStirred,
     SpeechStopped,
+    ToolProgressed,
     ToolReturned,
+    ToolStarted,
     Transcribed,
     TranscriptionFailed,
     TurnJudged,
@@ -179,6 +181,7 @@ class Session:
         self._pacer = Pacer(LINE_RATE_HZ)
         self._pacer.restart(self._conversation.epoch)
         self._specs = dispatcher.specs()
+        dispatcher.report_to(self._tool_progressed)
         self._opened = False
         """Whether the ports are open: only then can a line be listened to."""
         self._transport: Transport | None = None
@@ -595,8 +598,14 @@ class Session:
 
     async def _run_tool(self, command: RunTool) -> None:
         # The dispatcher never raises for anything a model or tool does.
-        self._tool_returned(await self._dispatcher.run(command.tool_call, command.name, command.arguments))
+        answer = await self._dispatcher.run(command.tool_call, command.name, command.arguments)
+        self._tool_returned(answer)
+        if isinstance(answer, ToolStarted):
+            self._tool_returned(await self._dispatcher.finish(command.tool_call))
         self._tools.pop(command.tool_call, None)
+
+    def _tool_progressed(self, tool_call: str, words: str) -> None:
+        self._post(ToolProgressed(tool_call, words))
 
     async def _run_with_secret(self, tool_call: str, secret: str | None) -> None:
         self._tool_returned(await self._dispatcher.run_with_secret(tool_call, secret))
@@ -608,7 +617,7 @@ class Session:
     async def _recover_effect(self, tool_call: str, proposal: str) -> None:
         self._tool_returned(await self._dispatcher.recover(tool_call, proposal))
 
-    def _tool_returned(self, fact: ToolReturned | EffectProposed | SecretRequested) -> None:
+    def _tool_returned(self, fact: ToolReturned | ToolStarted | EffectProposed | SecretRequested) -> None:
         self._post(fact)
         if self.caller.leaving:
             self.caller.leaving = False

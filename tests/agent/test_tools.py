@@ -1,5 +1,6 @@
 """What `@tool` accepts, what it tells a model, and what it refuses with which sentence."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, Tool, ToolError, tool
+from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, Progress, Tool, ToolError, tool
 from talkspurt.errors import ConfigurationError
 from talkspurt.testing.handover import MemoryDesk
 
@@ -342,3 +343,58 @@ def secret_tool(*marks: Any, kind: type = str, **declarations: Any) -> Tool:
 def test_a_secret_is_checked_when_the_tool_is_declared(make: Callable[[], Tool], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         make()
+
+
+# ── slow tools ────────────────────────────────────────────────────────────────────
+
+
+async def search(caller: Caller, progress: Progress, order_id: str) -> str:
+    """Look for a parcel."""
+    await progress("The depot is looking for it.")
+    return order_id
+
+
+async def test_a_tool_that_tells_how_far_it_is_gets_what_it_tells_it_with() -> None:
+    declared = tool(finishes_later=True, timeout=120)(search)
+    assert list(declared.parameters["properties"]) == ["order_id"]
+    assert declared.finishes_later
+    told: list[str] = []
+    caller = Caller(call_id="c1", number="")
+    arguments = declared.arguments.model_validate({"order_id": "W1"})
+    assert await declared.function(**declared.keywords(arguments, caller, progress=Progress(told.append))) == "W1"
+    assert told == ["The depot is looking for it."]
+
+
+async def test_words_of_progress_are_bounded_and_let_others_go_on() -> None:
+    told: list[str] = []
+    turns: list[int] = []
+    progress = Progress(told.append)
+
+    async def others() -> None:
+        while True:
+            turns.append(len(told))
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    for number in range(10_000):
+        await progress(f"Step {number}.")
+    await progress("  ")
+    task.cancel()
+    assert len(told) == 20
+    assert len(turns) > 1000
+
+
+@pytest.mark.parametrize(
+    ("declarations", "sentence"),
+    [
+        ({"verifies": 1}, "a caller is verified while they wait"),
+        ({"cancellable": True}, "drop cancellable"),
+    ],
+)
+def test_what_cannot_finish_later_says_why(declarations: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        tool(finishes_later=True, **declarations)(search)
+    with pytest.raises(ConfigurationError, match="a secret is kept no longer than its turn"):
+        secret_tool(KeypadSecret("PIN?"), finishes_later=True)
+    with pytest.raises(ConfigurationError, match="a confirmed effect is carried through"):
+        secret_tool("", effect=True, finishes_later=True)

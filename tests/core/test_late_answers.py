@@ -85,6 +85,16 @@ def test_a_caller_who_waits_is_not_asked_whether_they_are_there() -> None:
     assert "still_there" in call.phrases, "afterwards they are"
 
 
+def test_a_caller_who_owes_a_yes_is_asked_for_it_whatever_is_under_way() -> None:
+    def tool(command: RunTool) -> Starts | Proposes:
+        return Starts(later=None) if command.name == "work" else Proposes("I will pay. Shall I?")
+
+    script: list[list[Part]] = [[Asks("work", "t1"), Asks("pay", "t2")]]
+    call = World(replies=deque(script), tool=tool).answered().asks().listens()
+    call.run(14.0)
+    assert call.phrases == ["still_there"]
+
+
 def test_a_process_that_dies_takes_its_work_with_it_and_says_so() -> None:
     call = starting([Says("That failed. ")], work=Starts(later=None)).answered().asks().listens()
     call.clone()
@@ -102,6 +112,16 @@ def test_an_interruption_does_not_stop_it() -> None:
     call.run_until(lambda world: "t1-finished" in world.answers())
     assert call.of(CancelTool) == []
     assert call.answers()["t1-finished"] == '{"ok":true}'
+
+
+def test_a_reply_that_was_guessed_before_it_came_is_not_used() -> None:
+    call = starting([Says("I guessed. ")], [Says("Now I know. ")], work=Starts(later=None))
+    call.answered().asks().listens()
+    call.says("well").run_until(lambda world: len(world.of(RequestReply)) == 3)
+    assert call.callers_turns == 1, "it is a guess"
+    call.give(ToolReturned("t1", '{"ok":true}'))
+    call.listens()
+    assert call.said[-1] == "Now I know."
 
 
 # ── progress ──────────────────────────────────────────────────────────────────────

@@ -117,7 +117,7 @@ def test_no_key_is_in_it(path: Path) -> None:
 
 def test_no_word_of_a_whole_call_is_in_it(path: Path) -> None:
     """Neither the model's words, which carry their origin, nor the caller's."""
-    journal, fate = FileJournal(path), Fate(Random(3))
+    journal, fate = FileJournal(path), Fate(Random(8))
     receive = fate.world.conversation.receive
 
     def watched(event: Event | None, now: float) -> tuple[Command, ...]:

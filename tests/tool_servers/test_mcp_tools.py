@@ -273,13 +273,27 @@ async def test_a_server_that_never_answers_holds_up_neither_the_start_nor_a_call
         assert asyncio.get_running_loop().time() - began < 8
         before = asyncio.get_running_loop().time()
         shop.begin()
-        assert shop.offered == {}
-        assert asyncio.get_running_loop().time() - before < 0.05
+        assert "can't be reached" in (await shop.run("check_stock", item="mug"))["error"]["message"]
+        assert asyncio.get_running_loop().time() - before < 0.5
 
 
 async def test_a_command_that_does_not_exist_is_no_reason_not_to_answer_the_telephone() -> None:
-    async with desk(mcp_config({"command": "/no/such/program"}, {"check_stock": {}})) as shop:
-        assert shop.offered == {}
+    tools: dict[str, Any] = {"check_stock": {}, "reserve_item": RESERVE}
+    async with desk(mcp_config({"command": "/no/such/program"}, tools)) as shop:
+        for name in tools:
+            assert "can't be reached" in (await shop.run(name, item="mug"))["error"]["message"]
+
+
+async def test_a_server_that_comes_up_late_is_used_in_the_same_call(tmp_path: Path) -> None:
+    settings = liar(tmp_path, listed("say", ANSWER))
+    listing, away = settings["arguments"][1], f"{settings['arguments'][1]}.away"
+    os.rename(listing, away)
+    async with desk(mcp_config(settings, {"say": {}})) as shop:
+        assert "can't be reached" in (await shop.run("say"))["error"]["message"]
+        os.rename(away, listing)
+        await until(lambda: shop.servers._connections["warehouse"].connected)
+        good = {"content": [{"type": "text", "text": "well"}]}
+        assert (await shop.run("say", answer=good))["result"] == "well"
 
 
 async def test_megabytes_are_not_read(warehouse: Warehouse) -> None:
@@ -387,7 +401,7 @@ async def test_a_tool_with_an_unusable_schema_is_left_out_and_the_others_are_not
 async def test_a_list_that_breaks_the_protocol_offers_nothing(tmp_path: Path, schema: Any) -> None:
     config = mcp_config(liar(tmp_path, listed("bad", schema), listed("say", ANSWER)), {"say": {}})
     async with desk(config) as shop:
-        assert shop.offered == {}
+        assert "can't be reached" in (await shop.run("say"))["error"]["message"]
 
 
 async def test_a_pattern_of_the_servers_cannot_hold_up_the_process(tmp_path: Path) -> None:

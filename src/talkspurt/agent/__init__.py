@@ -7,6 +7,7 @@ from talkspurt.agent.effects import AccountOf, Effect, ReadBack
 from talkspurt.agent.handover import HandoverAnswer, HandoverDesk
 from talkspurt.agent.keypad_secret import KeypadSecret
 from talkspurt.agent.policy import Policy
+from talkspurt.agent.progress import Progress
 from talkspurt.agent.tools import Tool, ToolError, tool
 from talkspurt.core.language import Expectation
 
@@ -23,6 +24,7 @@ __all__ = [
     "OneTimeCodes",
     "Policies",
     "Policy",
+    "Progress",
     "ReadBack",
     "Tool",
     "ToolError",

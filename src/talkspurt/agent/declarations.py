@@ -17,6 +17,7 @@ from talkspurt.agent.caller import Caller
 from talkspurt.agent.effects import AccountOf, Effect
 from talkspurt.agent.expectations import mistake_in
 from talkspurt.agent.keypad_secret import KeypadSecret
+from talkspurt.agent.progress import Progress
 from talkspurt.agent.rates import Rate, parse_rates
 from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation
@@ -45,7 +46,8 @@ class Signature:
     """Annotation and default of what the model sends, by name."""
     caller: str | None = None
     effect: str | None = None
-    """Names of the parameters that receive the `Caller` and the `Effect`."""
+    progress: str | None = None
+    """Names of the parameters that receive the `Caller`, the `Effect` and the `Progress`."""
     secrets: dict[str, tuple[Any, KeypadSecret]] = field(default_factory=dict)
     accounts: tuple[str, ...] = ()
     """Arguments marked `AccountOf`."""
@@ -77,6 +79,21 @@ def check_interruption(name: str, *, effect: bool, interruptible: Interruptible 
         )
     if effect and cancellable:
         raise ConfigurationError(f"tool '{name}': a confirmed effect is carried through; drop cancellable")
+
+
+def check_later(name: str, signature: Signature, *, effect: bool, verifies: int, cancellable: bool) -> None:
+    """What finishes in a later turn neither waits for a yes or a secret, nor ends with the turn."""
+    reason = None
+    if effect:
+        reason = "a confirmed effect is carried through in its turn: let it begin the work, and look at it with another"
+    elif verifies:
+        reason = "a caller is verified while they wait"
+    elif signature.secrets:
+        reason = "a secret is kept no longer than its turn"
+    elif cancellable:
+        reason = "no turn waits for it; drop cancellable"
+    if reason is not None:
+        raise ConfigurationError(f"tool '{name}' cannot finish later: {reason}")
 
 
 def check_declarations(name: str, *, level: int, verifies: int, timeout: float, expects: Expectation | None) -> None:
@@ -191,7 +208,7 @@ def read_signature(name: str, function: ToolFunction) -> Signature:
                 f"tool '{name}': annotate parameter '{parameter.name}', e.g. '{parameter.name}: str'"
             )
         hint = hints[parameter.name]
-        if hint is Caller or hint is Effect:
+        if hint in (Caller, Effect, Progress):
             if hint in injected:
                 raise ConfigurationError(f"tool '{name}' takes the {hint.__name__} twice")
             injected[hint] = parameter.name
@@ -203,7 +220,8 @@ def read_signature(name: str, function: ToolFunction) -> Signature:
         if any(isinstance(mark, AccountOf) or mark is AccountOf for mark in marks):
             accounts.append(parameter.name)
         arguments[parameter.name] = (hint, ... if parameter.default is parameter.empty else parameter.default)
-    return Signature(arguments, injected.get(Caller), injected.get(Effect), secrets, tuple(accounts))
+    runtime = (injected.get(Caller), injected.get(Effect), injected.get(Progress))
+    return Signature(arguments, *runtime, secrets, tuple(accounts))
 
 
 def read_rate(name: str, rate: str) -> tuple[Rate, ...]:

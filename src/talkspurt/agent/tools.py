@@ -23,6 +23,7 @@ from talkspurt.agent.caller import Caller
 from talkspurt.agent.declarations import BUILT_IN, END_CALL, NEW_CALLER, SPEAK_SLOWER, ToolFunction, is_unbound
 from talkspurt.agent.effects import Effect, ReadBack
 from talkspurt.agent.keypad_secret import KeypadSecret
+from talkspurt.agent.progress import Progress
 from talkspurt.agent.rates import Rate
 from talkspurt.agent.refusal import ToolError
 from talkspurt.core.events import Interruptible
@@ -86,6 +87,11 @@ class Tool:
     its end; None as the agent's policies say."""
     cancellable: bool = False
     """Whether a caller who interrupts the turn that waits for it also stops the tool; otherwise it goes on."""
+    progress_parameter: str | None = None
+    """Name of the parameter that receives the `Progress`, if there is one."""
+    finishes_later: bool = False
+    """The model is told that it has started, the conversation goes on, and its result comes in a later turn, within
+    `timeout`; if the call ends first, it is stopped."""
 
     def __get__(self, instance: object | None, owner: type | None = None) -> "Tool":
         """Bind a tool declared on a method to its object."""
@@ -108,7 +114,13 @@ class Tool:
         return is_unbound(self.function)
 
     def keywords(
-        self, arguments: BaseModel, caller: Caller, *, secret: str | None = None, effect: Effect | None = None
+        self,
+        arguments: BaseModel,
+        caller: Caller,
+        *,
+        secret: str | None = None,
+        effect: Effect | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
         """`arguments` as the function takes them, with what the runtime fills in; a read-back gets no effect."""
         fields = type(arguments).model_fields
@@ -122,6 +134,8 @@ class Tool:
             keywords[self.secret_parameter] = secret
         if self.effect_parameter is not None and effect is not None:
             keywords[self.effect_parameter] = effect
+        if self.progress_parameter is not None and progress is not None:
+            keywords[self.progress_parameter] = progress
         return keywords
 
     async def look_up(self, arguments: BaseModel, caller: Caller, key: str) -> Any | None:
@@ -150,6 +164,7 @@ def tool(
     expects: Expectation | None = None,
     interruptible: Interruptible | None = None,
     cancellable: bool = False,
+    finishes_later: bool = False,
 ) -> Callable[[ToolFunction], Tool]: ...
 
 
@@ -169,6 +184,7 @@ def tool(
     expects: Expectation | None = None,
     interruptible: Interruptible | None = None,
     cancellable: bool = False,
+    finishes_later: bool = False,
 ) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a typed async function a tool; see `Tool` for what each declaration means.
 
@@ -182,6 +198,8 @@ def tool(
         declarations.check_declarations(name, level=level, verifies=verifies, timeout=timeout, expects=expects)
         declarations.check_interruption(name, effect=effect, interruptible=interruptible, cancellable=cancellable)
         signature = declarations.read_signature(name, function)
+        if finishes_later:
+            declarations.check_later(name, signature, effect=effect, verifies=verifies, cancellable=cancellable)
         secret_parameter, secret = declarations.secret_of(name, signature.secrets, effect=effect)
         declarations.check_read_back(name, signature, effect=effect, read_back=read_back, lookup=lookup)
         description, notes = declarations.documentation(name, function, tuple(signature.arguments))
@@ -211,6 +229,8 @@ def tool(
             expects=expects,
             interruptible=interruptible,
             cancellable=cancellable,
+            progress_parameter=signature.progress,
+            finishes_later=finishes_later,
         )
 
     return declare if function is None else declare(function)

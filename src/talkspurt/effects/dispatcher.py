@@ -12,28 +12,31 @@ A tool with a secret is checked by `run`, which asks for the secret, and called 
 here only while the function runs: they are no argument that is stored, and what the tool says is searched for them
 before anyone sees it.
 
+A tool that finishes later is checked by `run`, which says that it has started, and called by `finish`, whose answer
+belongs to a later turn. What tools say while they run goes to where `report_to` was told.
+
 No method raises for anything that a model, a caller, a tool or the store does. Every await on a tool is bounded by the
 tool's timeout, every await on the store by `calling.LEDGER_TIMEOUT`.
 """
 
-from collections.abc import Sequence
-from functools import partial
+import json
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
 from pydantic import BaseModel
 
-from talkspurt.agent import Agent, Caller, Tool
+from talkspurt.agent import Agent, Caller, Progress, Tool
 from talkspurt.agent.tools import END_CALL, NEW_CALLER, SPEAK_SLOWER
-from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned
+from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned, ToolStarted
 from talkspurt.core.history import Entry
 from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.authority import Authority, Clock, utc_now
 from talkspurt.effects.calling import call, checked_arguments, told
-from talkspurt.effects.content import message, result_content
+from talkspurt.effects.content import error_content, message, result_content
 from talkspurt.effects.proposals import Proposals
 from talkspurt.effects.rates import RunCounter
-from talkspurt.effects.refusals import EXHAUSTED, NotDoneError
+from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, NotDoneError
 from talkspurt.effects.secrets import masked
 from talkspurt.effects.verification import ProcessAttempts, Verification
 from talkspurt.ports import EffectLedger, ToolSpec, VerificationAttempts
@@ -55,6 +58,9 @@ NEW_CALLER_SPEC: Final = ToolSpec(
     parameters=_NOTHING,
 )
 
+STARTED: Final = {"status": "started", "note": "The result comes by itself later. Do not ask for it again."}
+
+Answer = ToolReturned | ToolStarted | EffectProposed | SecretRequested
 _log = structlog.get_logger(__name__)
 
 
@@ -79,6 +85,13 @@ class ToolDispatcher:
         self._proposals = Proposals(caller, self._authority, ledger)
         self._wanting: dict[str, tuple[Tool, BaseModel]] = {}
         """Checked tool calls that wait for the caller's secret."""
+        self._started: dict[str, tuple[Tool, BaseModel, str | None]] = {}
+        """Checked tool calls that finish later, with the account they were started for."""
+        self._tell: Callable[[str, str], None] = _tell_nobody
+
+    def report_to(self, tell: Callable[[str, str], None]) -> None:
+        """Call `tell` with a tool call and a line for the caller whenever a tool says how far it is."""
+        self._tell = tell
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The agent's tools and the built-in ones, as a model is told of them."""
@@ -94,8 +107,8 @@ class ToolDispatcher:
         """What the model is shown before it asks for tools: after text of strangers it may act on less."""
         self._authority.follow(history)
 
-    async def run(self, tool_call: str, name: str, arguments: str) -> ToolReturned | EffectProposed | SecretRequested:
-        """Run the tool a model asked for, propose its effect, or ask for the secret that it needs.
+    async def run(self, tool_call: str, name: str, arguments: str) -> Answer:
+        """Run the tool a model asked for, propose its effect, ask for the secret that it needs, or begin it.
 
         `arguments` is JSON text as the model sent it.
         """
@@ -122,7 +135,7 @@ class ToolDispatcher:
             return ToolReturned(tool_call, NOT_ENTERED)
         try:
             self._authority.admit(tool)
-            content = await self._result(tool, self._authority.scope(tool, arguments), secret)
+            content = await self._result(tool_call, tool, self._authority.scope(tool, arguments), secret)
         except NotDoneError as reason:
             content = reason.content
         safe = masked(content, secret)
@@ -134,6 +147,18 @@ class ToolDispatcher:
         """Nobody will key in what this tool call waits for."""
         self._wanting.pop(tool_call, None)
 
+    async def finish(self, tool_call: str) -> ToolReturned:
+        """Run a tool that `run` said has started, and wait for its result. Once."""
+        tool, arguments, account = self._started.pop(tool_call)
+        try:
+            content = await self._told(tool_call, tool, arguments)
+        except NotDoneError as reason:
+            content = reason.content
+        if tool.level and (self._caller.account != account or self._caller.level < tool.level):
+            # Somebody else may have the phone by now: the answer is not for them.
+            content = error_content("refused", CALLER_CHANGED)
+        return _returned(tool_call, tool, content)
+
     async def heard(self, proposal: str, at: float) -> None:
         """The caller has heard the read-back of a proposal, `at` seconds into the call."""
         await self._proposals.heard(proposal, at)
@@ -144,7 +169,8 @@ class ToolDispatcher:
         Once begun, an effect is carried through: cancelling this waits for the outcome, which
         comes within the tool's timeout, so that a hang-up leaves nothing half done.
         """
-        return ToolReturned(tool_call, await self._proposals.execute(proposal, turn))
+        progress = self._progress(tool_call)
+        return ToolReturned(tool_call, await self._proposals.execute(proposal, turn, progress))
 
     async def recover(self, tool_call: str, proposal: str) -> ToolReturned:
         """Find out what came of an effect that another process was executing when it lost the call."""
@@ -154,7 +180,7 @@ class ToolDispatcher:
         """Make sure that a proposal is never executed."""
         await self._proposals.withdraw(proposal)
 
-    async def _run(self, tool_call: str, tool: Tool, text: str) -> ToolReturned | EffectProposed | SecretRequested:
+    async def _run(self, tool_call: str, tool: Tool, text: str) -> Answer:
         self._authority.admit(tool)
         arguments = self._authority.scope(tool, checked_arguments(tool, text))
         if tool.effect:
@@ -165,14 +191,39 @@ class ToolDispatcher:
                 raise NotDoneError("attempts_exhausted", EXHAUSTED)
             self._wanting[tool_call] = (tool, arguments)
             return SecretRequested(tool_call, message(tool.secret.prompt), tool.secret.rules)
-        return _returned(tool_call, tool, await self._result(tool, arguments))
+        if tool.finishes_later:
+            self._authority.count(tool)
+            self._started[tool_call] = (tool, arguments, self._caller.account)
+            return ToolStarted(tool_call, result_content(STARTED))
+        return _returned(tool_call, tool, await self._result(tool_call, tool, arguments))
 
-    async def _result(self, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
+    async def _result(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
         self._authority.count(tool)
-        return told(tool, await self._verification.run(tool, partial(self._call, tool, arguments, secret)))
+        return await self._told(tool_call, tool, arguments, secret)
 
-    async def _call(self, tool: Tool, arguments: BaseModel, secret: str | None, caller: Caller) -> Any:
-        return await call(tool, tool.function, tool.keywords(arguments, caller, secret=secret))
+    async def _told(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
+        progress = self._progress(tool_call, secret)
+
+        async def function(caller: Caller) -> Any:
+            return await call(tool, tool.function, tool.keywords(arguments, caller, secret=secret, progress=progress))
+
+        return told(tool, await self._verification.run(tool, function))
+
+    def _progress(self, tool_call: str, secret: str | None = None) -> Progress:
+        """What a tool tells how far it is with: one clean line at a time, without its secret."""
+
+        def tell(words: str) -> None:
+            line = message(words)
+            if secret is not None:
+                line = json.loads(masked(result_content(line), secret))["result"]
+            if line:
+                self._tell(tool_call, line)
+
+        return Progress(tell)
+
+
+def _tell_nobody(_tool_call: str, _words: str) -> None:
+    """Nobody follows this dispatcher's tools."""
 
 
 def _returned(tool_call: str, tool: Tool, content: str) -> ToolReturned:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import structlog
 from pydantic import BaseModel
 
-from talkspurt.agent import Caller, Effect, ReadBack, Tool
+from talkspurt.agent import Caller, Effect, Progress, ReadBack, Tool
 from talkspurt.core.events import EffectProposed
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.calling import bounded, call
@@ -69,6 +69,7 @@ class _Proposal:
     noted: bool = False
     """The ledger knows that it was heard."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    progress: Progress = field(default_factory=Progress)
 
 
 class Proposals:
@@ -160,8 +161,10 @@ class Proposals:
 
     # ── executing ─────────────────────────────────────────────────────────────────
 
-    async def execute(self, proposal: str, turn: int) -> str:
+    async def execute(self, proposal: str, turn: int, progress: Progress) -> str:
         """Carry out what the caller heard and confirmed by that turn, at most once; returns the content."""
+        if proposal in self._open:
+            self._open[proposal].progress = progress
         task = asyncio.create_task(self._execute(proposal, turn))
         self._executing.add(task)
         task.add_done_callback(self._executing.discard)
@@ -282,8 +285,9 @@ class Proposals:
 
     async def _carry_out(self, pending: _Proposal, effect: Effect) -> tuple[Outcome, str]:
         tool, stand_in = pending.tool, replace(self._caller)
+        keywords = tool.keywords(pending.arguments, stand_in, effect=effect, progress=pending.progress)
         try:
-            result = await call(tool, tool.function, tool.keywords(pending.arguments, stand_in, effect=effect))
+            result = await call(tool, tool.function, keywords)
         except NotDoneError as reason:
             if reason.kind == "refused":
                 return "failed", reason.content

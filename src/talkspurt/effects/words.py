@@ -24,9 +24,10 @@ def unsaid(arguments: BaseModel, said: Sequence[str], *, known: Iterable[str] = 
     """
     values = arguments.model_dump(mode="json")
     for name in sorted(arguments.model_fields_set):
-        field = type(arguments).model_fields[name]
-        alias = str(field.alias)
-        if alias in known or _closed(field.annotation):
+        # An argument that only a tool's server knows has no field, and nothing tells what it offers.
+        field = type(arguments).model_fields.get(name)
+        alias = name if field is None else str(field.alias)
+        if alias in known or (field is not None and _closed(field.annotation)):
             continue
         if not all(_was_said(value, said) for value in _leaves(values[name])):
             return alias.replace("_", " ")

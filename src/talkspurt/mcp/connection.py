@@ -10,7 +10,8 @@ the tool may have an effect.
 """
 
 import asyncio
-from collections.abc import Mapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from random import SystemRandom
 from typing import Any, Final
@@ -48,6 +49,8 @@ MOST_TOOLS: Final = 200
 
 _chance = SystemRandom()
 _log = structlog.get_logger(__name__)
+
+OnProgress = Callable[[], Awaitable[None]]
 
 
 class NotSentError(Exception):
@@ -136,7 +139,7 @@ class McpConnection:
         config = self._config
         if config.command:
             return stdio(
-                config.command,
+                sys.executable if config.command == "python" else config.command,
                 config.arguments,
                 self._environment,
                 longest=config.longest_message_bytes,
@@ -192,8 +195,11 @@ class McpConnection:
         arguments: Mapping[str, Any],
         *,
         meta: Mapping[str, Any] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> CallToolResult:
         """Send one request, once, and wait for its answer; the caller limits the time.
+
+        `on_progress` is awaited whenever the server says that it has come farther.
 
         Raises `NotSentError`, or anything else when it is unknown what the server did.
         """
@@ -205,7 +211,7 @@ class McpConnection:
         except TimeoutError:
             raise NotSentError("too many calls at once") from None
         try:
-            return await self._request(tool, arguments, meta)
+            return await self._request(tool, arguments, meta, on_progress)
         except asyncio.CancelledError:
             # It took too long, most likely: the owner finds out whether the server answers anything at all.
             self._stale.set()
@@ -213,15 +219,26 @@ class McpConnection:
         finally:
             self._slots.release()
 
-    async def _request(self, tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None) -> CallToolResult:
+    async def _request(
+        self, tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None, on_progress: OnProgress | None
+    ) -> CallToolResult:
         session = self._session
         if session is None or self._lost.is_set():
             raise NotSentError("not connected")
+
+        async def farther(progress: float, total: float | None, message: str | None) -> None:  # the SDK's names
+            if on_progress is not None:
+                await on_progress()
+
         params = CallToolRequestParams.model_validate(
             {"name": tool, "arguments": dict(arguments), "_meta": dict(meta) if meta else None}
         )
         try:
-            return await session.send_request(CallToolRequest(params=params), CallToolResult)
+            return await session.send_request(
+                CallToolRequest(params=params),
+                CallToolResult,
+                progress_callback=None if on_progress is None else farther,
+            )
         except MCPError as error:
             if error.code in (CONNECTION_CLOSED, UNREACHABLE):
                 self._lost.set()

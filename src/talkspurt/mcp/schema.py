@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from mcp_types import Tool
+
 from talkspurt.effects.content import clean
 
 DESCRIPTION_CHARACTERS: Final = 400
@@ -36,8 +38,9 @@ class UnusableSchemaError(ValueError):
     """A tool's schema cannot be offered to a model; says why, in words of ours only."""
 
 
-def description_of(text: str | None, name: str) -> str:
-    """A server's description of a tool as one short clean line."""
+def description_of(tool: Tool | None, name: str) -> str:
+    """A server's description of a tool as one short clean line; the name in words without one."""
+    text = tool.description if tool is not None else None
     return _line(text or "", DESCRIPTION_CHARACTERS) or name.replace("_", " ")
 
 

@@ -17,7 +17,7 @@ from mcp_types import Tool as ListedTool
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from talkspurt.agent import Caller, Effect, Expectation, ReadBack, Tool, ToolError
+from talkspurt.agent import Caller, Effect, Expectation, Progress, ReadBack, Tool, ToolError
 from talkspurt.agent.declarations import KEY, TOOL_NAME, read_rate
 from talkspurt.config_mcp import McpLookup, McpToolConfig
 from talkspurt.effects.content import clean, message
@@ -43,6 +43,7 @@ _REASONS: Final[Mapping[str, str]] = {
 # No argument of a server's tool can have these names, so nothing the model sends takes their place.
 _CALLER: Final = "(caller)"
 _EFFECT: Final = "(effect)"
+_PROGRESS: Final = "(progress)"
 
 
 class ToolFailedError(Exception):
@@ -88,24 +89,20 @@ class ServerTool:
         return tuple(filter(None, (self.declared.account_argument, self.declared.key_argument)))
 
     def tool(self) -> Tool | None:
-        """The tool as it can be offered now; None when the server has not shown it yet, or shows it unusable.
+        """The tool as it can be offered now; None when its server does not have it.
 
+        Of a server that has shown nothing yet it takes anything, and answers that it cannot be reached.
         Raises `UnusableSchemaError`.
         """
         listed = self.connection.listed.get(self.listed_as)
-        if listed is None:
+        if listed is None and self.connection.listed:
             return None
         declared = self.declared
-        schema = self._schema(listed)
-        if unknown := self._template.names - schema["properties"].keys():
-            raise UnusableSchemaError(f"its read_back names {', '.join(sorted(unknown))}, which it does not take")
-        for argument in self._hidden:
-            if argument not in listed.input_schema.get("properties", {}):
-                raise UnusableSchemaError(f"it does not take {argument}")
+        schema = {"type": "object", "properties": {}} if listed is None else self._fitting_schema(listed)
         expects = declared.expects
         return Tool(
             name=self.name,
-            description=declared.description or description_of(listed.description, self.name),
+            description=declared.description or description_of(listed, self.name),
             parameters=schema,
             arguments=_arguments_model(self.name, self._checked),
             function=self._carry_out if declared.effect else self._read,
@@ -122,10 +119,21 @@ class ServerTool:
             expects=None if expects is None else Expectation(expects.kind, expects.pattern),
             interruptible=declared.interruptible,
             cancellable=declared.cancellable,
+            progress_parameter=_PROGRESS,
+            finishes_later=declared.finishes_later,
         )
 
     def _schema(self, listed: ListedTool) -> dict[str, Any]:
         return usable_schema(listed.input_schema, hidden=self._hidden)
+
+    def _fitting_schema(self, listed: ListedTool) -> dict[str, Any]:
+        """The schema, if it has the arguments that the declaration speaks of."""
+        schema = self._schema(listed)
+        if unknown := self._template.names - schema["properties"].keys():
+            raise UnusableSchemaError(f"its read_back names {', '.join(sorted(unknown))}, which it does not take")
+        if unknown := set(self._hidden) - listed.input_schema.get("properties", {}).keys():
+            raise UnusableSchemaError(f"it does not take {', '.join(sorted(unknown))}")
+        return schema
 
     # ── arguments ─────────────────────────────────────────────────────────────────
 
@@ -134,15 +142,17 @@ class ServerTool:
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import best_match
 
+        # Models that must fill every argument send null for those they mean to leave out.
+        given = {name: value for name, value in arguments.items() if value is not None}
         listed = self.connection.listed.get(self.listed_as)
+        if listed is None and not self.connection.listed:
+            return given
         if listed is None:
             raise PydanticCustomError("mcp", "the system does not offer this any more")
         try:
             schema = self._schema(listed)
         except UnusableSchemaError:
             raise PydanticCustomError("mcp", "the system does not offer this any more") from None
-        # Models that must fill every argument send null for those they mean to leave out.
-        given = {name: value for name, value in arguments.items() if value is not None}
         if (error := best_match(Draft202012Validator(schema).iter_errors(given))) is not None:
             where = ".".join(str(part) for part in error.absolute_path)
             raise PydanticCustomError(
@@ -167,34 +177,42 @@ class ServerTool:
 
     async def _read(self, **keywords: Any) -> Any:
         caller: Caller = keywords.pop(_CALLER)
-        result = await self._send(self._complete(keywords, caller))
+        progress: Progress = keywords.pop(_PROGRESS)
+        result = await self._send(self._complete(keywords, caller), progress)
         if result.is_error:
             raise ToolError(_error_of(result))
         return answer_of(result)
 
     async def _read_back(self, **keywords: Any) -> ReadBack:
         del keywords[_CALLER]
-        amount = keywords.get(self.declared.amount_argument)
-        words = self._template.word(keywords)
         if not self.connection.connected:
             # Nobody is asked to agree to what cannot be done.
             raise ToolError(UNREACHABLE)
+        amount = keywords.get(self.declared.amount_argument)
+        words = self._template.word(keywords)
         return ReadBack(words, amount_cents=amount if isinstance(amount, int) else 0)
 
     async def _carry_out(self, **keywords: Any) -> Any:
         caller: Caller = keywords.pop(_CALLER)
+        progress: Progress = keywords.pop(_PROGRESS)
         effect: Effect = keywords.pop(_EFFECT)
         meta = None if self.declared.key_argument else {IDEMPOTENCY_KEY: effect.key}
-        result = await self._send(self._complete(keywords, caller, effect.key), meta)
+        result = await self._send(self._complete(keywords, caller, effect.key), progress, meta)
         if not result.is_error:
             return answer_of(result)
         if self.declared.errors == "not_done":
             raise ToolError(_error_of(result))
         raise ToolFailedError("the server reports an error, which leaves open what it did")
 
-    async def _send(self, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> CallToolResult:
+    async def _send(
+        self, arguments: Mapping[str, Any], progress: Progress, meta: Mapping[str, Any] | None = None
+    ) -> CallToolResult:
+        async def farther() -> None:
+            await progress(self.declared.progress)
+
+        on_progress = farther if self.declared.progress else None
         try:
-            return await self.connection.call(self.listed_as, arguments, meta=meta)
+            return await self.connection.call(self.listed_as, arguments, meta=meta, on_progress=on_progress)
         except NotSentError as reason:
             raise ToolError(_REASONS[str(reason)]) from None
 

@@ -109,16 +109,16 @@ class Switchboard:
                 stack.push_async_callback(turn_detector.aclose)
             synthesizer = create_synthesizer(config)
             stack.push_async_callback(synthesizer.aclose)
+            mcp = await stack.enter_async_context(McpServers.open(config.mcp, agents))
             desks = {}
             for name, agent in agents.items():
                 await stack.enter_async_context(agent.lifespan())
-                model = create_model(config, agent)
+                model = create_model(config, mcp.equip(name, agent))
                 stack.push_async_callback(model.aclose)
                 languages = {
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
                 }
                 desks[name] = _Desk(agent, model, languages)
-            mcp = await stack.enter_async_context(McpServers.open(config.mcp, agents))
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
                     detector = await SileroVoiceActivity.load(WeightStore.from_config(config))

@@ -9,7 +9,7 @@ from typing import Final
 
 from talkspurt.agent import Agent, Caller
 from talkspurt.agent.yes_no import yes_or_no
-from talkspurt.core.events import EffectProposed, SecretRequested
+from talkspurt.core.events import EffectProposed, SecretRequested, ToolStarted
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.settings import Settings
 from talkspurt.effects import ToolDispatcher
@@ -87,6 +87,9 @@ class TextCall:
     async def _run(self, call: ToolCallPart, spoken: list[str]) -> bool:
         """Run a tool; True when the turn is over."""
         event = await self._dispatcher.run(call.tool_call, call.name, call.arguments)
+        if isinstance(event, ToolStarted):
+            # Nothing takes time here: what finishes later has finished.
+            event = await self._dispatcher.finish(call.tool_call)
         assert not isinstance(event, SecretRequested), "no tool of these agents asks for keys in text"
         self._answer(call, event.content)
         if isinstance(event, EffectProposed):
