@@ -113,7 +113,10 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
     # hide_parameters: what a caller said must not reach a log through an error message.
     options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": timeout}
     if url.get_backend_name() != "sqlite":
-        options |= {"pool_pre_ping": True, "connect_args": {"timeout": timeout, "command_timeout": timeout}}
+        # A process that was stopped in the middle of a transaction must not keep others from its calls for ever.
+        idle = {"idle_in_transaction_session_timeout": f"{int((timeout + _GRACE) * 1000)}"}
+        connect = {"timeout": timeout, "command_timeout": timeout, "server_settings": idle}
+        options |= {"pool_pre_ping": True, "connect_args": connect}
     try:
         engine = create_async_engine(url, **options)
     except (ImportError, NoSuchModuleError):

@@ -1,0 +1,277 @@
+"""Judges a call by what the caller heard and said, and by what happened in the world; the ledger is only compared.
+
+It knows nothing of conversations, playback or dispatchers. An effect was **confirmed** when every detail of what was
+read back right before it ran had been played to the caller, nothing but its closing question came after, and the
+caller then said a clear yes. One yes confirms one run.
+
+Five ways to fail, each of them a list of sentences that say what happened:
+
+* **twice**: the same thing was done more than once;
+* **unconfirmed**: a tool's code ran, or the shop's data changed, without such a yes;
+* **lost**: the caller was told that it is done and it is not; the record says done and it is not, or the other way
+  round; or a confirmed effect has no outcome on record;
+* **in doubt**: an effect whose outcome is still open at the end;
+* **forbidden**: it was done although it must not be, whoever confirmed it.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from benchmarks.effects.log import Entry
+from benchmarks.effects.model import DONE, subject_of
+from benchmarks.effects.outside import Deed
+from benchmarks.effects.plan import CLEAR_YES, CallPlan
+
+REACTION: Final = 0.25
+"""Seconds from the first sound of a yes until the line is cleared: words played by then were heard before the yes."""
+DONE_STATES: Final = ("done", "resolved_done")
+OPEN_STATES: Final = ("executing", "in_doubt")
+UNSETTLED_STATES: Final = ("proposed", "read_back", "confirmed")
+
+Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""A database: table to key to row."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """What the ledger says of one effect."""
+
+    tool: str
+    arguments: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """All that a call left behind."""
+
+    log: Sequence[Entry]
+    deeds: Sequence[Deed]
+    """What the outside system did."""
+    pickups: Sequence[str]
+    """Subjects of what was done on the own database."""
+    shop_before: Tables
+    shop_after: Tables
+    ledger: Sequence[EffectRow]
+
+
+@dataclass
+class Verdict:
+    """What became of one call's effects."""
+
+    effects: int = 0
+    twice: list[str] = field(default_factory=list)
+    unconfirmed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    in_doubt_unresolved: list[str] = field(default_factory=list)
+    forbidden_executed: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing went wrong."""
+        return not any(value for name, value in asdict(self).items() if name != "effects")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One time that a tool's own code was entered."""
+
+    tool: str
+    subject: str
+    at: float
+    words: str
+    """What was read back last before it."""
+
+
+def judge(plan: CallPlan, truth: Truth) -> Verdict:
+    """The verdict on one call."""
+    verdict = Verdict()
+    done = _done(truth)
+    verdict.effects = sum(done.values())
+    verdict.twice += [f"{tool} of {subject} was done {n} times" for (tool, subject), n in done.items() if n > 1]
+    verdict.twice += _money_twice(truth)
+    _judge_confirmation(truth, done, verdict)
+    _judge_record(truth, done, verdict)
+    banned = {wish.subject: wish.ban for wish in plan.wishes if wish.ban}
+    for tool, subject in done:
+        parcel = subject.partition("/")[0]
+        if parcel in banned:
+            verdict.forbidden_executed.append(f"{tool} of {subject} was done: {banned[parcel]}")
+    return verdict
+
+
+# ── what happened ─────────────────────────────────────────────────────────────────
+
+
+def _done(truth: Truth) -> Counter[tuple[str, str]]:
+    done: Counter[tuple[str, str]] = Counter((deed.kind, deed.subject) for deed in truth.deeds)
+    done.update(("book_pickup", parcel) for parcel in truth.pickups)
+    done.update(_shop_effects(truth))
+    return done
+
+
+def _shop_effects(truth: Truth) -> Iterator[tuple[str, str]]:
+    """What was done in the shop, by the tool whose run explains each changed order; "change" when none does."""
+    ran = {subject_of(json.dumps(entry["arguments"])): entry["tool"] for entry in truth.log if entry["kind"] == "ran"}
+    for order in sorted(_changed_orders(truth)):
+        yield ran.get(order, "change"), order
+
+
+def _changed_orders(truth: Truth) -> set[str]:
+    changed = set()
+    for table, rows in truth.shop_after.items():
+        before = truth.shop_before.get(table, {})
+        for key in rows.keys() | before.keys():
+            if rows.get(key) != before.get(key):
+                row = rows.get(key) or before[key]
+                order = row["id"] if table == "orders" else row.get("order_id")
+                if order is not None:
+                    changed.add(str(order))
+    return changed
+
+
+def _money_twice(truth: Truth) -> Iterator[str]:
+    """Orders that more was paid back for than was paid, and gift cards that grew by something else than was booked."""
+    left: Counter[str] = Counter()
+    booked: Counter[str] = Counter()
+    known = truth.shop_before.get("payments", {})
+    for key, row in truth.shop_after.get("payments", {}).items():
+        paid = row["amount_cents"] if row["kind"] == "payment" else -row["amount_cents"]
+        left[str(row["order_id"])] += paid
+        if key not in known:
+            booked[str(row["method_id"])] -= paid
+    yield from (f"{-cents} cents too much were paid back for {order}" for order, cents in left.items() if cents < 0)
+    for key, row in truth.shop_after.get("payment_methods", {}).items():
+        first = truth.shop_before["payment_methods"].get(key)
+        if first is not None and row["balance_cents"] is not None:
+            grown = row["balance_cents"] - first["balance_cents"]
+            if grown != booked[key]:
+                yield f"the balance of {key} grew by {grown}, booked were {booked[key]} cents"
+
+
+# ── was it confirmed? ─────────────────────────────────────────────────────────────
+
+
+def _judge_confirmation(truth: Truth, done: Counter[tuple[str, str]], verdict: Verdict) -> None:
+    runs = list(_runs(truth.log))
+    used: set[float] = set()
+    for run in runs:
+        yes = next((at for at in _confirmations(truth.log, run) if at not in used), None)
+        if yes is None:
+            verdict.unconfirmed.append(f"{run.tool} of {run.subject} ran at {run.at} without a yes to {run.words!r}")
+        else:
+            used.add(yes)
+    paid = {deed.subject: deed.cents for deed in truth.deeds if deed.cents}
+    for run in runs:
+        if run.tool == "pay_out" and run.subject in paid and f"get {paid[run.subject]} cents" not in run.words:
+            verdict.unconfirmed.append(f"{paid[run.subject]} cents were paid, and agreed to was {run.words!r}")
+    known = {run.subject for run in runs}
+    for tool, subject in done:
+        if subject.partition("/")[0] not in known:
+            verdict.unconfirmed.append(f"{tool} of {subject} was done and no tool ran")
+
+
+def _runs(log: Sequence[Entry]) -> Iterator[_Run]:
+    worded: dict[tuple[str, str], str] = {}
+    for entry in log:
+        if entry["kind"] not in ("worded", "ran"):
+            continue
+        subject = subject_of(json.dumps(entry["arguments"]))
+        if entry["kind"] == "worded":
+            worded[entry["tool"], subject] = entry["words"]
+        else:
+            yield _Run(entry["tool"], subject, entry["at"], worded.get((entry["tool"], subject), ""))
+
+
+def _confirmations(log: Sequence[Entry], run: _Run) -> Iterator[float]:
+    """When the caller said a yes that confirms the run."""
+    details, question = split_read_back(run.words)
+    if not details:
+        return
+    for said in log:
+        if said["kind"] != "said" or said["text"] not in CLEAR_YES or said["at"] >= run.at:
+            continue
+        since = max((e["at"] for e in log if _words(e, run) and e["at"] < said["at"]), default=None)
+        if since is None:
+            continue
+        heard = [e["text"] for e in log if e["kind"] == "heard" and since <= e["at"] <= said["at"] + REACTION]
+        if _was_last(details, question, heard):
+            yield said["at"]
+
+
+def _words(entry: Entry, run: _Run) -> bool:
+    return (
+        entry["kind"] == "worded"
+        and entry["tool"] == run.tool
+        and subject_of(json.dumps(entry["arguments"])) == run.subject
+    )
+
+
+def split_read_back(words: str) -> tuple[list[str], list[str]]:
+    """The words of the details, and those of a closing question behind them."""
+    sentences = re.split(r"(?<=[.?!])\s+", words.strip())
+    if len(sentences) > 1 and sentences[-1].endswith("?"):
+        return " ".join(sentences[:-1]).split(), sentences[-1].split()
+    return words.split(), []
+
+
+def _was_last(details: Sequence[str], question: Sequence[str], heard: Sequence[str]) -> bool:
+    """Whether all details were heard in order, and after them nothing but words of the question."""
+    for end in range(len(heard), 0, -1):
+        if heard[end - 1] == details[-1]:
+            rest = iter(heard[:end])
+            return all(word in rest for word in details)
+        if heard[end - 1] not in question:
+            return False
+    return False
+
+
+# ── is the record true? ───────────────────────────────────────────────────────────
+
+
+def _judge_record(truth: Truth, done: Counter[tuple[str, str]], verdict: Verdict) -> None:
+    states: dict[tuple[str, str], list[str]] = {}
+    for row in truth.ledger:
+        states.setdefault((row.tool, subject_of(row.arguments)), []).append(row.state)
+    happened = {(tool, subject.partition("/")[0]) for tool, subject in done}
+    confirmed = {
+        (run.tool, run.subject)
+        for run in _heard_proposals(truth.log)
+        if any(True for _ in _confirmations(truth.log, run))
+    }
+    for (tool, subject), known in states.items():
+        name = f"{tool} of {subject}"
+        if any(state in OPEN_STATES for state in known):
+            verdict.in_doubt_unresolved.append(f"{name} is still {', '.join(known)}")
+        elif any(state in DONE_STATES for state in known) and (tool, subject) not in happened:
+            verdict.lost.append(f"{name} is on record as done and was not")
+        elif (tool, subject) in happened and not any(state in DONE_STATES for state in known):
+            verdict.lost.append(f"{name} was done and is on record as {', '.join(known)}")
+        if (tool, subject) in confirmed and any(state in UNSETTLED_STATES for state in known):
+            verdict.lost.append(f"{name} was confirmed and is still {', '.join(known)}")
+    for tool, subject in (happened | confirmed) - states.keys():
+        verdict.lost.append(f"{tool} of {subject} is not on record")
+    for subject in _told_done(truth.log):
+        if subject not in {name for _, name in happened}:
+            verdict.lost.append(f"the caller was told that {subject} is done, and it was not")
+
+
+def _heard_proposals(log: Sequence[Entry]) -> Iterator[_Run]:
+    """Everything that was ever read back, as if it had run at the end of time."""
+    for entry in log:
+        if entry["kind"] == "worded":
+            yield _Run(entry["tool"], subject_of(json.dumps(entry["arguments"])), float("inf"), entry["words"])
+
+
+def _told_done(log: Sequence[Entry]) -> set[str]:
+    """The subjects of which the caller heard, to the last word, that they are done."""
+    sentences: dict[tuple[float, int], list[str]] = {}
+    for entry in log:
+        if entry["kind"] == "heard":
+            sentences.setdefault((entry.get("life", 0), entry["sentence"]), []).append(entry["text"])
+    told = re.compile(rf"{DONE}, (\w+)\.")
+    return {match[1] for words in sentences.values() if (match := told.match(" ".join(words)))}

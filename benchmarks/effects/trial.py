@@ -1,0 +1,109 @@
+"""One virtual call from its seed to its verdict, and what the databases say afterwards."""
+
+import asyncio
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.effects import clock
+from benchmarks.effects.desk import pickups
+from benchmarks.effects.log import CallLog
+from benchmarks.effects.outside import Deed, DeedBook
+from benchmarks.effects.plan import CallPlan
+from benchmarks.effects.referee import EffectRow, Tables, Truth, Verdict, judge
+from benchmarks.effects.world import Place, World
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from talkspurt.retail.schema import Row
+from talkspurt.retail.shop import Shop
+from talkspurt.store import Store
+
+STORE_FILE: Final = "store.db"
+SHOP_FILE: Final = "shop.db"
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+async def make_template(store_url: str, shop_url: str) -> None:
+    """Fill empty databases: a store without calls, and the made-up shop."""
+    store = await Store.open(store_url)
+    await store.aclose()
+    async with Shop(shop_url).opened():
+        pass
+
+
+def run_virtual_call(plan: CallPlan, template: Path, folder: Path) -> Verdict:
+    """Hold the call of `plan` on fresh copies of the template's files, and judge it. Leaves all of it in `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in (STORE_FILE, SHOP_FILE):
+        shutil.copy(template / file, folder / file)
+    store_url, shop_url, book = sqlite_url(folder / STORE_FILE), sqlite_url(folder / SHOP_FILE), DeedBook()
+
+    before = _tables_of(template / SHOP_FILE)
+
+    async def hold() -> Truth:
+        log = CallLog(clock.now)
+        await World(plan, Place(store_url, shop_url, book), log).hold()
+        return await gather(log, book.deeds(), store_url, shop_url, before)
+
+    return judge(plan, clock.run_call(hold))
+
+
+async def gather(log: CallLog, deeds: list[Deed], store_url: str, shop_url: str, shop_before: Tables) -> Truth:
+    """Read everything that the referee looks at."""
+    return Truth(
+        tuple(log.entries), tuple(deeds), await _pickups(shop_url), shop_before, await shop_tables(shop_url),
+        await _ledger(store_url),
+    )  # fmt: skip
+
+
+@cache
+def _tables_of(file: Path) -> Tables:
+    """The shop that every call begins with."""
+    return asyncio.run(shop_tables(sqlite_url(file)))
+
+
+async def shop_tables(url: str) -> Tables:
+    """All rows of the shop."""
+    engine = create_async_engine(url)
+    try:
+        tables: dict[str, dict[str, dict[str, Any]]] = {}
+        async with engine.connect() as connection:
+            for table in Row.metadata.sorted_tables:
+                key = [column.name for column in table.primary_key]
+                rows = (await connection.execute(select(table))).mappings()
+                tables[table.name] = {"/".join(str(row[name]) for name in key): dict(row) for row in rows}
+        return tables
+    finally:
+        await engine.dispose()
+
+
+async def _pickups(url: str) -> tuple[str, ...]:
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return tuple((await connection.execute(select(pickups.c.parcel))).scalars())
+    finally:
+        await engine.dispose()
+
+
+async def _ledger(url: str) -> tuple[EffectRow, ...]:
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            rows = await connection.execute(text("SELECT tool, arguments, state FROM effects"))
+            return tuple(EffectRow(*row) for row in rows)
+    finally:
+        await engine.dispose()
+
+
+def make_template_files(folder: Path) -> None:
+    """The template as SQLite files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(make_template(sqlite_url(folder / STORE_FILE), sqlite_url(folder / SHOP_FILE)))
