@@ -27,6 +27,7 @@ from talkspurt.core.commands import (
     CancelReply,
     CancelTool,
     EndUtterance,
+    ExecuteEffect,
     JudgeTurn,
     KnowVoice,
     Phrase,
@@ -921,3 +922,18 @@ def test_a_long_voice_without_words_is_given_a_moment_to_go_on() -> None:
     assert isinstance(call.floor, Endpointing)
     until(call, Speaking)
     assert call.asked == ["go"]
+
+
+def test_what_answers_the_agents_question_is_the_callers_whatever_the_voice() -> None:
+    call = world([Says("Shall I? ")]).answered()
+    call.asks("go").listens()
+    call.says("yes", 0.4, STRANGER).run(0.6)
+    assert call.asked == ["go", "yes"]
+
+
+def test_another_voice_does_not_say_yes_to_an_effect() -> None:
+    call = world([Asks("refund")], tool=lambda _command: Proposes("Refund it. Shall I?", "p1")).answered()
+    call.asks("refund it").listens()
+    call.says("yes", 0.4, STRANGER).run(1.2)
+    assert call.of(ExecuteEffect) == []
+    assert "foreign_voice" in call.counted

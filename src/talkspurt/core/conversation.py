@@ -752,7 +752,9 @@ class Conversation:
             case Endpointing(text=""):
                 # Only now: the next words may make out what these were.
                 self._no_words(floor, now)
-            case Endpointing(voice=voice) if rules.barge_in.is_somebody_else(voice) and self._may_ignore:
+            case Endpointing(voice=voice) if (
+                rules.barge_in.is_somebody_else(voice) and self._may_ignore and not self._is_answered(floor)
+            ):
                 self._ignore(floor, now)
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
                 if voice.is_echo is False:
@@ -805,6 +807,13 @@ class Conversation:
         the caller may have handed the telephone to somebody, and then that is the caller.
         """
         return self._agent.turn is not None or (not self._prompts and self._ignored < MOST_IGNORED)
+
+    def _is_answered(self, floor: Endpointing) -> bool:
+        """Whether the words are just what the agent has asked for: then they are the caller's, whatever the voice.
+
+        Not a yes to an effect, which a television must not say.
+        """
+        return floor.pause.is_answer and self._agent.pending is None
 
     def _ignore(self, floor: Endpointing, now: float) -> None:
         """Words, but not the caller's: they were not meant for us."""

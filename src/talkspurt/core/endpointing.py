@@ -32,6 +32,11 @@ class Pause:
     brisk: bool = False
     """This caller has not paused inside turns lately."""
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the words are a whole answer to what was asked."""
+        return self.expectation.kind != "anything" and self.completeness is Completeness.COMPLETE
+
 
 ENTITIES: Final[frozenset[Kind]] = frozenset({"identifier", "email", "zip", "phone", "amount"})
 """Answers that are given piece by piece and are recognisably whole or not."""
