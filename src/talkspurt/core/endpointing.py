@@ -29,8 +29,6 @@ class Pause:
     """The caller's longest pause inside this turn and the two before, 0 for none (see `Pace`)."""
     late_habit: float = 0.0
     """The same of pauses after which enough seemed to have been said."""
-    brisk: bool = False
-    """This caller has not paused inside turns lately."""
 
     @property
     def is_answer(self) -> bool:
@@ -63,15 +61,13 @@ class Endpointing:
     a "yeah" that the recognizer took for some other word."""
     entity: float = 0.45
     """After a whole order number, address or code: what may still follow is a pleasantry."""
-    complete: float = 0.5
+    complete: float = 0.48
     """After words that leave nothing to add, or enough of them."""
-    sure: float = 0.45
+    sure: float = 0.43
     """The same when the voice sounds finished too."""
     silence: float = 1.0
     """After words that may be all or not. Half of the pauses inside turns are shorter than 0.47 s (Heldner and Edlund
     2010), one in ten is longer than a second."""
-    brisk: float = 0.75
-    """The same of a caller who has not paused inside turns lately."""
     longest: float = 1.05
     """The most that a habit of long pauses adds up to after words that may be all: silence is the price."""
     unfinished: float = 1.5
@@ -100,8 +96,6 @@ class Endpointing:
             sounds_over = pause.score is not None and pause.score >= self.confident
             at_least = min(pause.late_habit + self.margin, self.silence) if pause.late_habit else 0.0
             return max(min(self.sure if sounds_over else self.complete, self.silence), at_least)
-        if pause.brisk:
-            return min(self.brisk, self.silence)
         return max(self.silence, min(pause.habit + self.margin, self.longest))
 
     def is_enough(self, pause: Pause) -> bool:
@@ -122,8 +116,6 @@ class TurnPauses:
 
 REMEMBERED: Final = 2
 """Turns that a habit is judged by: a caller who once looked something up is not slow for the whole call."""
-BRISK: Final = 3
-"""Turns without a pause that make a brisk caller."""
 SHORTEST_PAUSE: Final = 0.25
 """Silences below this are the closures and breaths of fluent speech (Heldner and Edlund 2010 use 0.18 to 0.2 s)."""
 
@@ -145,11 +137,10 @@ class Pace:
 
     def turn_over(self) -> "Pace":
         """The turn is over; what was seen in it becomes part of the habit."""
-        return Pace((*self.turns, self.current)[-BRISK:])
+        return Pace((*self.turns, self.current)[-REMEMBERED:])
 
     def at_pause(self, expectation: Expectation) -> Pause:
         """What this caller's habits say of a pause, before its words are known."""
-        recent = (*self.turns[-REMEMBERED:], self.current)
+        recent = (*self.turns, self.current)
         longest = max(turn.longest for turn in recent)
-        brisk = len(self.turns) == BRISK and not any(turn.longest for turn in (*self.turns, self.current))
-        return Pause(expectation, habit=longest, late_habit=max(turn.late for turn in recent), brisk=brisk)
+        return Pause(expectation, habit=longest, late_habit=max(turn.late for turn in recent))
