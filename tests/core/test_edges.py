@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.call_world import Asks, Says, World, settings, words
-from talkspurt.core.commands import EndCall, Prepare, RunTool
-from talkspurt.core.events import CallerHungUp, EndRequested
+from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, settings, words
+from talkspurt.core.commands import CancelReply, EndCall, Prepare, RunTool, Transcribe
+from talkspurt.core.conversation import Conversation
+from talkspurt.core.events import CallerHungUp, EndRequested, ReplyTextReceived, ToolReturned, Voice
 from talkspurt.core.sentences import SHORTEST_CLAUSE, take_speakable
-from talkspurt.core.states import Speaking
+from talkspurt.core.speculation import KEPT
+from talkspurt.core.states import Collecting, Hearing, Speaking, Thinking
 
 
 def world(*replies: Sequence[object], **behaviour: object) -> World:
@@ -44,11 +46,40 @@ def test_a_guess_is_prepared_from_all_pieces_of_its_first_sentence() -> None:
     assert call.of(Prepare) == [Prepare(1, "It ships on Monday.")]
 
 
+def test_a_guess_whose_reply_never_ends_is_dropped_and_asked_for_anew() -> None:
+    call = world([Stalls()], [Says("It ships on Monday. ")], transcribe=lambda text: (0.02, text)).answered()
+    call.rehearse, call.twin = False, None  # thousands of snapshots prove no more than one
+    call.says("when").run(0.1)
+    for _ in range(KEPT + 1):
+        call.give(ReplyTextReceived(1, "a "))
+    assert call.of(CancelReply) == [CancelReply(1)]
+    assert call.counted == ["speculation_dropped"]
+    call.listens()
+    assert call.said[-1] == "It ships on Monday."
+
+
 @pytest.mark.parametrize("spare", [0, 1])
 def test_the_shortest_first_clause_is_spoken(spare: int) -> None:
     clause = f"{'a' * (SHORTEST_CLAUSE - 1 - spare)},"
     spoken, rest = take_speakable(f"{clause} and more", first=True)
     assert (spoken, rest) == (((), f"{clause} and more") if spare else ((clause,), "and more"))
+
+
+def test_a_model_that_hangs_up_without_a_word_is_given_one_and_has_failed_in_nothing() -> None:
+    call = world([Asks("end_call")]).answered()
+    call.asks("bye").run(15)
+    assert call.phrases == ["goodbye"]
+    assert call.of(EndCall) == [EndCall("agent_goodbye")]
+    assert "empty_reply" not in call.counted
+
+
+def test_a_hand_over_that_comes_when_the_model_has_finished_is_announced() -> None:
+    call = world([Says(f"{words('r1.0', 12)}. ")]).answered()
+    call.asks().run_until(lambda world: isinstance(world.floor, Speaking)).run(1.0)
+    call.give(EndRequested("handover"))
+    call.run(20)
+    assert call.phrases == ["goodbye_handover"]
+    assert call.of(EndCall) == [EndCall("handover")]
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────
@@ -67,6 +98,16 @@ def test_nothing_is_orphaned_by_a_process_that_dies_before_there_was_a_line() ->
     assert call.conversation.orphaned() == ()
 
 
+def test_what_a_dead_process_looked_up_did_not_answer_and_of_its_effects_the_ledger_tells() -> None:
+    looking = world([Asks("look")], tool=lambda _command: None).answered()
+    looking.asks("when").run(0.5)
+    [told] = [fact for fact in looking.conversation.orphaned() if isinstance(fact, ToolReturned)]
+    assert (told.tool_call, "timeout" in told.content) == ("t1", True)
+    doing = world([Asks("refund")], tool=lambda _c: Proposes("I refund it."), effect=lambda _c: None).answered()
+    doing.asks("refund me").listens().asks("yes").run(0.5)
+    assert not [fact for fact in doing.conversation.orphaned() if isinstance(fact, ToolReturned)]
+
+
 # ── what the caller says ──────────────────────────────────────────────────────────
 
 
@@ -76,3 +117,43 @@ def test_a_recognizer_that_fails_at_the_second_pause_is_not_waited_for() -> None
     call.says("is it").run(2.0)
     assert call.counted == ["transcription_failed", "utterance_without_words"]
     assert call.phrases == ["missed"]
+
+
+def test_a_monologue_late_in_a_call_is_answered_as_soon_as_its_words_are_there() -> None:
+    patient = settings(silence_prompt=200.0, silence_offer=300.0, silence_hangup=400.0)
+    call = world(rules=patient, transcribe=lambda _text: (0.1, "so much")).answered()
+    call.run(100)
+    call.starts("blah").run(30.3)
+    assert call.asked == ["so much"]
+    assert "transcript_overdue" not in call.counted
+
+
+@pytest.mark.parametrize("sound", [Voice(is_echo=True), Voice(is_caller=False)])
+def test_a_voice_that_turns_out_at_its_end_to_be_nobodys_gives_the_agent_its_turn_back_at_once(sound: Voice) -> None:
+    call = world([Says(f"{words('r1.0', 20)}. ")]).answered()
+    call.asks("go").run_until(lambda world: isinstance(world.floor, Speaking)).run(1.0)
+    asked = len(call.of(Transcribe))
+    call.starts("dinner is ready").run(0.5)
+    assert isinstance(call.floor, Hearing)
+    call.sound = sound
+    call.stops()
+    assert isinstance(call.floor, Thinking)
+    assert len(call.of(Transcribe)) == asked
+    assert call.counted[-1] == "foreign_voice"
+
+
+# ── snapshots ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("gone", ["running", "turn"])
+def test_a_snapshot_with_a_secret_that_no_tool_waits_for_is_refused(gone: str) -> None:
+    call = world([Asks("verify")], tool=lambda _command: Wants()).answered()
+    call.asks("check").run_until(lambda world: isinstance(world.floor, Collecting))
+    snapshot = call.conversation.snapshot()
+    Conversation.restore(settings(), snapshot)
+    if gone == "running":
+        snapshot["running"] = {"~": "dict", "items": []}
+    else:
+        snapshot["turn"] |= {"tools": {"~": "frozenset", "items": []}}
+    with pytest.raises(ValueError, match="a secret that no tool waits for"):
+        Conversation.restore(settings(), snapshot)

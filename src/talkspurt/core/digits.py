@@ -120,11 +120,9 @@ def digits_of(pattern: str) -> int | None:
     """
     rest = _BARE_GROUP.sub("", pattern)
     count = 0
-    end = 0
     for token in _DIGIT_TOKEN.finditer(rest):
         count += int(token[1] or 1)
-        end = token.end()
-        if rest[end : end + 1] in ("?", "*", "+", "{"):
+        if rest[token.end() : token.end() + 1] in ("?", "*", "+", "{"):
             return None
     remainder = _DIGIT_TOKEN.sub("", rest)
     if re.search(r"[\d|{*+.\[]|\)[?]|\\[dwWDsS]", remainder):
