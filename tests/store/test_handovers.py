@@ -1,0 +1,144 @@
+"""Hand-overs and call-backs in the store: one place at a time, one caller a line, each step once."""
+
+import asyncio
+
+import pytest
+
+from store.conftest import HandClock
+from talkspurt.store import Call, Handover, Store
+from talkspurt.store.handovers import LONGEST_TALK, OPEN, VANISHED
+
+
+async def asks(store: Store, number: int, target: str = "billing") -> Handover:
+    """A new call that waits for a person."""
+    call = await store.calls.admit(
+        carrier_call_id=f"CA-{target}-{number}", caller="", dialled="", agent="retail", locale="en-US"
+    )
+    handover = await store.handovers.request(call.id, target=target, reason="A bill")
+    moved = await store.handovers.move(handover, "waiting", leaving=("requested",))
+    assert moved is not None
+    return moved
+
+
+async def test_a_call_is_handed_over_to_one_place_at_a_time(store: Store, call: Call) -> None:
+    first, second = await asyncio.gather(
+        *(store.handovers.request(call.id, target=target, reason="") for target in ("billing", "returns"))
+    )
+    assert first == second
+    assert await store.handovers.move(first, "failed", leaving=OPEN, cause="busy", detail="busy")
+    assert (await store.handovers.request(call.id, target="returns", reason="")).id != first.id
+    assert await store.handovers.failures_of(call.id) == 1
+    steps = await store.handovers.steps(first.id)
+    assert [(step.state, step.detail) for step in steps] == [("requested", ""), ("failed", "busy")]
+
+
+async def test_a_step_is_made_once_and_only_from_where_it_may(store: Store) -> None:
+    waiting = await asks(store, 1)
+    ringing = await store.handovers.claim(waiting, 1)
+    assert ringing is not None
+    assert (ringing.state, ringing.line, ringing.attempt) == ("ringing", 0, 1)
+    assert await store.handovers.claim(waiting, 1) is None, "a repeated request rings nobody twice"
+    moves = await asyncio.gather(
+        *(
+            store.handovers.move(ringing, to, leaving=("ringing",), attempt=1)  # type: ignore[arg-type]
+            for to in ("briefing", "failed", "canceled")
+        )
+    )
+    assert len([move for move in moves if move is not None]) == 1
+    assert await store.handovers.move(ringing, "completed", leaving=("ringing",)) is None
+    assert await store.handovers.move(ringing, "completed", leaving=OPEN, attempt=2) is None, "another attempt's news"
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+async def test_no_more_are_rung_for_than_there_are_lines_whoever_asks_first(
+    store: Store, clock: HandClock, lines: int
+) -> None:
+    waiting = []
+    for number in range(5):
+        waiting.append(await asks(store, number))
+        clock.advance(1)
+    claims = await asyncio.gather(*(store.handovers.claim(each, lines) for each in waiting for _ in range(3)))
+    rung = [claim for claim in claims if claim is not None]
+    assert len(rung) <= lines
+    for _ in range(5):
+        for each in waiting:
+            claim = await store.handovers.claim(each, lines)
+            rung += [claim] if claim is not None else []
+    assert sorted(claim.line or 0 for claim in rung) == list(range(lines))
+    assert {claim.id for claim in rung} == {each.id for each in waiting[:lines]}, "in the order they came"
+    assert await store.handovers.load("billing") == (lines, 5 - lines)
+
+
+async def test_a_line_that_is_free_again_goes_to_whoever_has_waited_longest(store: Store, clock: HandClock) -> None:
+    first = await asks(store, 1)
+    clock.advance(1)
+    second, third = await asks(store, 2), await asks(store, 3, "returns")
+    clock.advance(1)
+    ringing = await store.handovers.claim(first, 1)
+    assert ringing is not None
+    assert await store.handovers.claim(second, 1) is None
+    # Nobody takes the third where it was: it comes here, and has waited as long as before.
+    moved = await store.handovers.move(third, "waiting", leaving=("waiting",), target="billing", tried="returns")
+    assert moved is not None
+    assert moved.tried == ("returns",)
+    late = await asks(store, 4)
+    assert await store.handovers.ahead(late) == 2
+    assert await store.handovers.move(ringing, "completed", leaving=OPEN)
+    assert await store.handovers.claim(late, 1) is None
+
+
+async def test_whoever_is_not_heard_of_any_more_holds_no_line_and_no_place(store: Store, clock: HandClock) -> None:
+    first = await asks(store, 1)
+    clock.advance(1)
+    second = await asks(store, 2)
+    ringing = await store.handovers.claim(first, 1)
+    assert ringing is not None
+    clock.advance(VANISHED.total_seconds() + 1)
+    await store.handovers.seen(second)
+    assert await store.handovers.load("billing") == (0, 1)
+    assert await store.handovers.claim(second, 1) is not None
+    steps = await store.handovers.steps(first.id)
+    assert (steps[-1].state, steps[-1].detail) == ("canceled", "vanished")
+
+
+async def test_who_speaks_with_a_person_is_not_taken_for_gone(store: Store, clock: HandClock) -> None:
+    first = await asks(store, 1)
+    clock.advance(1)
+    second = await asks(store, 2)
+    ringing = await store.handovers.claim(first, 1)
+    assert ringing is not None
+    assert await store.handovers.move(ringing, "connected", leaving=("ringing",))
+    clock.advance(3600)
+    await store.handovers.seen(second)
+    assert await store.handovers.claim(second, 1) is None
+    clock.advance(LONGEST_TALK.total_seconds())
+    await store.handovers.seen(second)
+    assert await store.handovers.claim(second, 1) is not None
+
+
+async def test_the_outgoing_call_of_somebody_who_has_gone_is_not_kept(store: Store) -> None:
+    waiting = await asks(store, 1)
+    ringing = await store.handovers.claim(waiting, 1)
+    assert ringing is not None
+    assert await store.handovers.note_leg(ringing, "CA-leg")
+    assert await store.handovers.move(ringing, "canceled", leaving=OPEN)
+    assert not await store.handovers.note_leg(ringing, "CA-leg")
+    found = await store.handovers.find(ringing.id)
+    assert found is not None
+    assert (found.leg, found.line) == (None, None)
+
+
+async def test_a_call_back_is_noted_once(store: Store, call: Call, clock: HandClock) -> None:
+    noted = await asyncio.gather(
+        *(store.callbacks.note(call.id, number="+12025550101", reason=reason) for reason in ("a", "b", "c"))
+    )
+    assert sum(noted) == 1
+    (callback,) = await store.callbacks.outstanding()
+    clock.advance(60)
+    assert await store.callbacks.done(call.id)
+    assert not await store.callbacks.done(call.id)
+    assert await store.callbacks.outstanding() == ()
+    assert not await store.callbacks.note(call.id, number="+12025550101", reason="d"), "nor after it was made"
+    found = await store.callbacks.find(call.id)
+    assert found is not None
+    assert (found.reason, found.done_at) == (callback.reason, clock.now)
