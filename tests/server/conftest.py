@@ -64,6 +64,8 @@ class EchoSession:
 
     def digit_received(self, digit: str, /) -> None:
         self.told.append(("digit", digit))
+        if digit == "#":
+            self.end("handover")
 
     def mark_received(self, name: str, /) -> None:
         self.told.append(("mark", name))

@@ -6,18 +6,25 @@ they end up, and that every step is on record.
 """
 
 import asyncio
+import json
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from talkspurt.config import Config
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
 from talkspurt.simulate.twilio import TwilioDouble
+from talkspurt.store import Store
 
 from .conftest import DIALLED, PUBLIC, TOKEN, EchoSession, Running, running, settings
 
@@ -332,6 +339,103 @@ async def test_a_server_that_is_replaced_while_it_rings_loses_nobody(tmp_path: P
         await line.aclose()
 
 
+@asynccontextmanager
+async def in_a_process(config: Config, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The server in a process that can be killed; an agent that says nothing but what it hears."""
+    values = config.model_dump(mode="json", exclude_none=True)
+    values["server"]["port"] = port
+    values["twilio"] = {"account_sid": ACCOUNT, "auth_token": TOKEN, "api_url": config.twilio.api_url}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).parent / "echo_server.py"), json.dumps(values), stdout=DEVNULL
+    )
+    try:
+        async with asyncio.timeout(60), httpx.AsyncClient() as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"http://127.0.0.1:{port}/readyz")).is_success:
+                        break
+                await asyncio.sleep(0.05)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class LoadBalancer:
+    """Passes connections on to the server that is up: what a company has in front of two processes."""
+
+    def __init__(self, port: int) -> None:
+        self.backend = port
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.backend)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+
+async def test_a_server_that_is_killed_while_it_rings_loses_nobody(tmp_path: Path, exchange: ExchangeDouble) -> None:
+    config, ports = warm(tmp_path, exchange), [free_port(), free_port()]
+    exchange.hire(BILLING, Colleague(answers_after=2.0))
+    async with (
+        LoadBalancer(ports[0]) as balancer,
+        in_a_process(config, ports[0]) as first,
+        in_a_process(config, ports[1]),
+        stored(config) as store,
+    ):
+        url = f"http://127.0.0.1:{balancer.port}"
+        exchange.serve(url)
+        async with TwilioDouble(
+            url,
+            public_url=PUBLIC,
+            auth_token=TOKEN,
+            from_number=CALLER,
+            to_number=DIALLED,
+            exchange=exchange,
+            carrier_voice=short_words,
+        ) as line:
+            await exchange.until(lambda: bool(line.recording.of("stream_started")))
+            call = await store.calls.by_carrier_id(line.recording.call_sid)
+            assert call is not None
+            await store.handovers.request(call.id, target="billing", reason="A bill")
+            line.press("#")
+            await exchange.until(lambda: bool(exchange.of(BILLING, "rings") and line.recording.of("said")))
+            first.kill()
+            await first.wait()
+            balancer.backend = ports[1]
+            await asyncio.wait_for(line.ended(), 60)
+        handover = await store.handovers.latest_of(call.id)
+        assert handover is not None
+        steps = [step.state for step in await store.handovers.steps(handover.id)]
+        assert steps == ["requested", "waiting", "ringing", "briefing", "accepted", "connected", "completed"]
+        assert exchange.of(BILLING).count("rings") == 1
+
+
+@asynccontextmanager
+async def stored(config: Config) -> AsyncIterator[Store]:
+    store = await Store.open(config.store.url)
+    yield store
+    await store.aclose()
+
+
 async def test_news_of_an_earlier_ringing_is_ignored(scene: Scene) -> None:
     scene.exchange.hire(BILLING, Colleague(outcome="busy"))
     scene.exchange.hire(FRONT_DESK, Colleague(answers_after=3.0))
@@ -368,6 +472,12 @@ async def test_news_of_a_room_needs_a_signature_too(scene: Scene) -> None:
     assert (await scene.server.post(path, fields, token="guess")).status_code == 403
     assert (await scene.server.post(path, fields)).status_code == 204
     assert (await scene.server.post(path, {"StatusCallbackEvent": "x"})).status_code == 400
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def signature(url: str, fields: dict[str, str]) -> str:

@@ -1,0 +1,88 @@
+"""A caller asks the real agent for a person: real server, models and socket, and REST by Twilio's own SDK."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from e2e.e2e_server import Server, running_server
+from talkspurt.simulate.caller import Transcribe, run_script
+from talkspurt.simulate.exchange import Colleague, ExchangeDouble
+from talkspurt.simulate.lines import PressKeys, Say
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+TOKEN = "e2e-auth-token"
+BILLING = "+12025550123"
+CONFIGURATION = """
+[twilio]
+account_sid = "{account_sid}"
+auth_token = "{token}"
+api_url = "{api_url}"
+
+[handover.targets.billing]
+number = "{billing}"
+kind = "warm"
+"""
+
+
+@pytest.fixture(scope="module")
+async def exchange() -> AsyncIterator[ExchangeDouble]:
+    async with ExchangeDouble(auth_token=TOKEN) as double:
+        yield double
+
+
+@pytest.fixture(scope="module")
+async def with_people(tmp_path_factory: pytest.TempPathFactory, exchange: ExchangeDouble) -> AsyncIterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("handover")
+    configuration = CONFIGURATION.format(
+        account_sid=exchange.account_sid, token=TOKEN, api_url=exchange.api_url, billing=BILLING
+    )
+    async with running_server(folder, configuration=configuration) as server:
+        exchange.serve(server.url)
+        yield server
+
+
+async def test_an_agent_whose_colleague_is_busy_says_so_and_still_knows_the_caller(
+    with_people: Server, exchange: ExchangeDouble, transcribe: Transcribe
+) -> None:
+    exchange.hire(BILLING, Colleague(outcome="busy"))
+    report = await run_script(
+        with_people.url,
+        [
+            Say("What information do you have about me?"),
+            PressKeys("2378156#"),
+            PressKeys("60614#"),
+            Say("I want to talk to a real person."),
+            Say("What is on my account?"),
+            Say("No thanks, that's all. Goodbye."),
+        ],
+        transcribe=transcribe,
+        exchange=exchange,
+        auth_token=TOKEN,
+    )
+    heard = report.heard
+    assert re.search(r"back with you", heard, re.IGNORECASE), heard
+    assert re.search(r"busy", heard, re.IGNORECASE), heard
+    # The account is told again without a word of who they are: it was verified before.
+    assert len(re.findall(r"Collins", heard, re.IGNORECASE)) >= 2, heard
+    [(state, cause)] = with_people.store("SELECT state, cause FROM handovers")
+    assert (state, cause) == ("failed", "busy")
+    assert exchange.of(BILLING) == ["rings", "busy"]
+
+
+async def test_a_colleague_takes_the_call_with_one_key_after_a_briefing(
+    with_people: Server, exchange: ExchangeDouble
+) -> None:
+    exchange.hire(BILLING, Colleague())
+    report = await run_script(
+        with_people.url,
+        [Say("Let me talk to a real person, please.")],
+        exchange=exchange,
+        auth_token=TOKEN,
+        from_number="+14155550177",
+    )
+    assert report.recording.of("joined"), report.recording.events
+    assert "from 1 4 1 5 5 5 5 0 1 7 7" in exchange.of(BILLING, "hears Call")[-1]
+    rows = with_people.store("SELECT end_reason FROM calls WHERE caller = '+14155550177'")
+    assert rows == [("handover",)]
