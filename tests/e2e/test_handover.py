@@ -9,7 +9,7 @@ import pytest
 from e2e.e2e_server import Server, running_server
 from talkspurt.simulate.caller import Transcribe, run_script
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
-from talkspurt.simulate.lines import PressKeys, Say
+from talkspurt.simulate.lines import PressKeys, Say, Wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 TOKEN = "e2e-auth-token"
@@ -26,13 +26,13 @@ kind = "warm"
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def exchange() -> AsyncIterator[ExchangeDouble]:
     async with ExchangeDouble(auth_token=TOKEN) as double:
         yield double
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def with_people(tmp_path_factory: pytest.TempPathFactory, exchange: ExchangeDouble) -> AsyncIterator[Server]:
     folder: Path = tmp_path_factory.mktemp("handover")
     configuration = CONFIGURATION.format(
@@ -77,7 +77,7 @@ async def test_a_colleague_takes_the_call_with_one_key_after_a_briefing(
     exchange.hire(BILLING, Colleague())
     report = await run_script(
         with_people.url,
-        [Say("Let me talk to a real person, please.")],
+        [Say("Let me talk to a real person, please."), Wait(30)],
         exchange=exchange,
         auth_token=TOKEN,
         from_number="+14155550177",

@@ -40,7 +40,7 @@ async def test_a_step_is_made_once_and_only_from_where_it_may(store: Store) -> N
     assert await store.handovers.claim(waiting, 1) is None, "a repeated request rings nobody twice"
     moves = await asyncio.gather(
         *(
-            store.handovers.move(ringing, to, leaving=("ringing",), attempt=1)  # type: ignore[arg-type]
+            store.handovers.move(ringing, to, leaving=("ringing",), attempt=1)
             for to in ("briefing", "failed", "canceled")
         )
     )

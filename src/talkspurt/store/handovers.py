@@ -215,7 +215,7 @@ class HandoverRecords:
         handover: Handover,
         to: State,
         *,
-        leaving: Collection[State],
+        leaving: tuple[State, ...],
         detail: str = "",
         attempt: int | None = None,
         **values: Any,
