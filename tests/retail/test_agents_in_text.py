@@ -99,6 +99,16 @@ async def test_the_account_and_a_person(url: str, sarah: OfflineModel) -> None:
         assert "call you back" in await call.say("Let me talk to a real person.")
 
 
+async def test_a_call_back_is_noted_without_ringing_anybody(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        call.desk.targets = ("support",)
+        assert "call you back" in await call.say("Can someone call me back, please?")
+        assert call.desk.handed_over == []
+        assert list(call.desk.callbacks) == [call.caller.call_id]
+        assert "put you through" in await call.say("Actually, let me talk to a real person.")
+        assert [target for target, _ in call.desk.handed_over] == ["support"]
+
+
 async def test_the_bakery_of_twenty_lines_tells_its_hours(
     weight_store: WeightStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,8 +178,8 @@ async def test_a_briefing_can_be_heard_again(scene: Scene) -> None:
         (Colleague(outcome="no-answer"), "no_answer"),
         (Colleague(keys=("3",)), "declined"),
         (Colleague(keys=()), "no_response"),
-        (Colleague(keys=("",), answered_by="machine_start"), "voicemail"),
-        (Colleague(keys=("",), hangs_up_after=0.1), "hung_up"),
+        (Colleague(keys=(), hesitates=8.0, answered_by="machine_start"), "voicemail"),
+        (Colleague(keys=(), hesitates=8.0, hangs_up_after=0.1), "hung_up"),
     ],
 )
 async def test_whoever_does_not_take_the_call_is_followed_by_the_next_and_then_the_agent(
@@ -205,14 +205,6 @@ async def test_the_next_place_takes_the_call_when_the_first_is_busy(scene: Scene
     assert await scene.state() == ("ended", "handover")
 
 
-async def test_a_machine_that_is_taken_for_one_too_late_is_a_person(scene: Scene) -> None:
-    """Whoever pressed the key is no machine, whatever the carrier makes of their voice."""
-    scene.exchange.hire(BILLING, Colleague(answered_by="machine_start", detected_after=0.5, talks=1.0))
-    await scene.ask_for()
-    await asyncio.wait_for(scene.line.ended(), 30)
-    assert (await scene.steps())[-1] == "completed"
-
-
 async def test_a_caller_who_hangs_up_while_it_rings_silences_the_telephone(scene: Scene) -> None:
     scene.exchange.hire(BILLING, Colleague(answers_after=4.0))
     await scene.ask_for()
@@ -224,7 +216,7 @@ async def test_a_caller_who_hangs_up_while_it_rings_silences_the_telephone(scene
 
 
 async def test_a_caller_who_hangs_up_during_the_briefing_frees_the_colleague(scene: Scene) -> None:
-    scene.exchange.hire(BILLING, Colleague(keys=("", "", "")))
+    scene.exchange.hire(BILLING, Colleague(keys=(), hesitates=8.0))
     await scene.ask_for()
     await scene.until_step("briefing")
     scene.line.hang_up()
@@ -243,7 +235,7 @@ async def test_a_caller_who_hangs_up_on_the_colleague_ends_it_for_both(scene: Sc
 
 
 async def test_a_colleague_who_hangs_up_before_the_caller_joins_leaves_them_with_the_agent(scene: Scene) -> None:
-    scene.exchange.hire(BILLING, Colleague(hangs_up_after=2.0))
+    scene.exchange.hire(BILLING, Colleague(hangs_up_after=4.0))
     scene.exchange.hire(FRONT_DESK, Colleague(outcome="busy"))
     # The order to the caller's line is lost, so that they come only when their hold sentence is over.
     scene.exchange.lose_redirects = True

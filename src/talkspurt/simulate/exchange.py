@@ -38,6 +38,8 @@ class Colleague:
     answers_after: float = 0.2
     keys: tuple[str, ...] = ("1",)
     """What they press at one prompt after the other; "" and all that follow: nothing."""
+    hesitates: float = 0.3
+    """How long a prompt waits for a key that does not come, at most: nothing else happens meanwhile."""
     answered_by: Literal["human", "machine_start", "fax", "unknown"] = "human"
     detected_after: float = 0.1
     """How long after answering the carrier knows who it is, if it was asked to find out."""
@@ -400,8 +402,7 @@ class OutgoingCall:
             await self._listen(prompt)
         key = self._keys.pop(0) if self._keys else ""
         if not key:
-            # The carrier would wait for the whole time; nothing else happens in it.
-            await asyncio.sleep(min(verb.timeout, 0.3))
+            await asyncio.sleep(min(verb.timeout, self._person.hesitates))
             return ""
         self._exchange.note(self._number, f"presses {key}")
         return key

@@ -210,7 +210,6 @@ PERSON: Final = Intent(
         "This isn't working, let me speak to someone.",
         "I want to complain to a manager.",
         "You don't understand me, get me a person.",
-        "Can someone call me back?",
         "I'd rather talk to a human.",
         "Customer service, please.",
         "Let me speak to a member of staff.",
@@ -226,8 +225,32 @@ PERSON: Final = Intent(
     outcomes=(
         Outcome("{message}", where={"handed_over": True}, follow_up=False),
         Outcome(("{message}", "I've asked a colleague to call you back."), where={"callback": True}),
-        Outcome(("{message}", "I'm sorry, nobody is free to take your call right now.")),
+        # It says by itself what else could be done.
+        Outcome(("{message}", "I'm sorry, nobody is free to take your call right now."), follow_up=False),
     ),
+)
+
+CALL_BACK: Final = Intent(
+    "be_called_back",
+    title="be called back",
+    tool="escalate_to_human",
+    arguments={
+        "reason": "The caller asked to be called back. Topic: {topic}. Last words: {said}",
+        "callback": "true",
+    },
+    examples=(
+        "Can someone call me back?",
+        "Call me back, please.",
+        "I'd like a call back.",
+        "Have a colleague call me back.",
+        "Please ring me back later.",
+        "Could somebody give me a call later?",
+        "I'd rather be called back.",
+        "Just have them call me.",
+        "Arrange a callback for me.",
+        "You can call me back on this number.",
+    ),
+    outcomes=(Outcome("{message}"),),
 )
 
 SMALL_TALK: Final = (
@@ -261,5 +284,5 @@ SMALL_TALK: Final = (
     ),
 )
 
-INTENTS: Final = (ACCOUNT, MOVE, PRODUCTS, SHOP_RULES, PERSON, *SMALL_TALK)
+INTENTS: Final = (ACCOUNT, MOVE, PRODUCTS, SHOP_RULES, PERSON, CALL_BACK, *SMALL_TALK)
 """All of this module."""

@@ -1,0 +1,276 @@
+"""The flow of a hand-over with a hand-moved clock and a carrier that only takes orders: what is lost, late, refused."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from talkspurt.agent import Caller
+from talkspurt.config import HandoverConfig
+from talkspurt.errors import ConfigurationError, TransportError
+from talkspurt.ports import Exchange, HandoverKind, Leg, NoExchange
+from talkspurt.server.handover.desk import Desk
+from talkspurt.server.handover.flow import (
+    LONGEST_BRIEFING,
+    RING_SLACK,
+    Back,
+    HandoverFlow,
+    Join,
+    Next,
+    Over,
+    Wait,
+)
+from talkspurt.server.handover.targets import Targets
+from talkspurt.store import Call, Handover, Store
+
+WARM = {
+    "billing": {"number": "+12025550123", "kind": "warm", "ring": 20, "hours": ["mon-fri 09:00-17:00"]},
+}
+BOTH: frozenset[HandoverKind] = frozenset({"cold", "warm"})
+
+
+@dataclass
+class Orders:
+    """An exchange that writes down what it was told."""
+
+    kinds: frozenset[HandoverKind] = BOTH
+    taken: list[str] = field(default_factory=list)
+    fails: bool = False
+    while_ringing: Any = None
+    """Awaited while the carrier is asked to ring."""
+
+    async def ring(self, leg: Leg, /) -> str:
+        self.taken.append(f"ring {leg.number} as {leg.shown}")
+        if self.while_ringing is not None:
+            await self.while_ringing()
+        if self.fails:
+            raise TransportError("down")
+        return f"leg-{leg.attempt}"
+
+    async def hang_up(self, carrier_id: str, /) -> None:
+        self.taken.append(f"hang up {carrier_id}")
+        if self.fails:
+            raise TransportError("down")
+
+    async def recall(self, carrier_id: str, /) -> None:
+        self.taken.append(f"recall {carrier_id}")
+        if self.fails:
+            raise TransportError("down")
+
+    async def aclose(self) -> None:
+        return
+
+
+@dataclass
+class Desktop:
+    """A flow with everything below it."""
+
+    flow: HandoverFlow
+    store: Store
+    orders: Orders
+    clock: "Clock"
+    call: Call
+
+    async def asks(self, key: str = "", **dialled: Any) -> Next:
+        return await self.flow.caller_asks(self.call, key=key, **dialled)
+
+    async def handover(self) -> Handover:
+        handover = await self.store.handovers.latest_of(self.call.id)
+        assert handover is not None
+        return handover
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)  # a Wednesday at three
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+async def desktop(
+    store: Store, clock: Clock, orders: Orders, targets: dict[str, Any], caller: str = "+12025550101"
+) -> Desktop:
+    config = HandoverConfig.model_validate({"targets": targets})
+    flow = HandoverFlow(
+        store, Targets.from_config(config, kinds=BOTH), orders, max_wait=600, detect_machine=True, now=clock
+    )
+    call = await store.calls.admit(
+        carrier_call_id="CA1", caller=caller, dialled="+12025550100", agent="retail", locale="en-US"
+    )
+    await store.handovers.request(call.id, target=next(iter(targets)), reason="A bill")
+    assert await flow.begin(call.id, attachment=0)
+    handed = await store.calls.find(call.id)
+    assert handed is not None
+    return Desktop(flow, store, orders, clock, handed)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}", clock=clock)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def warm(store: Store, clock: Clock) -> Desktop:
+    return await desktop(store, clock, Orders(), WARM)
+
+
+async def test_a_telephone_that_nothing_is_heard_of_is_given_up(warm: Desktop) -> None:
+    assert isinstance(await warm.asks(), Wait)
+    assert warm.orders.taken == ["ring +12025550123 as +12025550100"]
+    warm.clock.advance(20 + RING_SLACK - 1)
+    assert isinstance(await warm.asks(), Wait)
+    warm.clock.advance(2)
+    assert isinstance(await warm.asks(), Back)
+    assert warm.orders.taken[1:] == ["hang up leg-1"]
+    assert (await warm.handover()).cause == "no_answer"
+
+
+async def test_a_colleague_who_presses_nothing_for_too_long_is_given_up(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    assert await warm.flow.answered(handover.id, 1, "leg-1") is not None
+    warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Back)
+    assert "hang up leg-1" in warm.orders.taken
+
+
+async def test_a_leg_whose_id_was_never_learnt_is_known_when_it_is_answered(warm: Desktop) -> None:
+    """The process died between the carrier's answer and writing it down: the telephone rings all the same."""
+    handover = await warm.handover()
+    claimed = await warm.store.handovers.claim(handover, 1)
+    assert claimed is not None
+    assert isinstance(await warm.asks(), Wait), "and it is not rung a second time"
+    assert warm.orders.taken == []
+    assert await warm.flow.answered(claimed.id, 1, "leg-1") is not None
+    assert (await warm.handover()).leg == "leg-1"
+    assert await warm.flow.key_pressed(claimed.id, 1, "1")
+    assert isinstance(await warm.asks(), Join)
+
+
+async def test_a_caller_who_goes_while_the_carrier_is_asked_to_ring_is_not_rung_for(warm: Desktop) -> None:
+    async def gone() -> None:
+        await warm.flow.call_ended(warm.call.id)
+
+    warm.orders.while_ringing = gone
+    await warm.asks()
+    assert warm.orders.taken == ["ring +12025550123 as +12025550100", "hang up leg-1"]
+
+
+async def test_whoever_presses_the_key_is_no_machine_whatever_they_sound_like(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    await warm.flow.key_pressed(handover.id, 1, "1")
+    await warm.flow.machine_answered(handover.id, 1)
+    assert isinstance(await warm.asks(), Join)
+    assert "hang up leg-1" not in warm.orders.taken
+
+
+async def test_the_colleague_and_the_caller_press_at_the_same_moment(warm: Desktop) -> None:
+    """Whoever is first wins, and the other is told the truth."""
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert isinstance(await warm.asks(key="1"), Join)
+    assert await warm.store.callbacks.find(warm.call.id) is None
+
+
+async def test_a_place_that_closes_while_one_waits_is_left(store: Store, clock: Clock) -> None:
+    clock.now = clock.now.replace(hour=16, minute=58)
+    first = await desktop(store, clock, Orders(), WARM)
+    await first.asks()
+    call = await store.calls.admit(carrier_call_id="CA2", caller="", dialled="", agent="retail", locale="en-US")
+    await store.handovers.request(call.id, target="billing", reason="")
+    await first.flow.begin(call.id, attachment=0)
+    assert "number 1 in the queue" in str(await first.flow.caller_asks(call))
+    clock.advance(120)
+    latest = await store.calls.find(call.id)
+    assert latest is not None
+    assert isinstance(await first.flow.caller_asks(latest), Back)
+    handover = await store.handovers.latest_of(call.id)
+    assert handover is not None
+    assert handover.cause == "closed"
+
+
+async def test_a_carrier_that_obeys_nothing_does_not_hold_the_hand_over_up(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    warm.orders.fails = True
+    assert await warm.flow.key_pressed(handover.id, 1, "1"), "the caller comes by themselves a little later"
+    await warm.flow.leg_ended(handover.id, 1, "completed")
+    assert isinstance(await warm.asks(), Back)
+    assert (await warm.handover()).cause == "hung_up"
+
+
+async def test_a_talk_is_over_for_the_record_whoever_reports_it_first(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    await warm.flow.key_pressed(handover.id, 1, "1")
+    await warm.flow.connected(handover.id, 1)
+    await warm.flow.leg_ended(handover.id, 1, "completed")
+    assert await warm.flow.talked(warm.call.id)
+    assert isinstance(await warm.asks(dialled="completed", attempt=1), Over)
+
+
+async def test_a_withheld_number_is_offered_no_call_back(store: Store, clock: Clock) -> None:
+    withheld = await desktop(store, clock, Orders(), WARM, caller="")
+    assert await withheld.asks() == Wait("Press 2 to come back to me.")
+    assert isinstance(await withheld.asks(key="1"), Wait)
+    assert await store.callbacks.outstanding() == ()
+
+
+async def test_news_of_no_hand_over_changes_nothing(warm: Desktop) -> None:
+    assert await warm.flow.answered("nonsense", 1, "leg-1") is None
+    assert not await warm.flow.key_pressed("nonsense", 1, "1")
+    for news in (warm.flow.leg_ended("nonsense", 1, "busy"), warm.flow.machine_answered("nonsense", 1)):
+        await news
+    await warm.flow.connected("nonsense", 1)
+    assert (await warm.handover()).state == "waiting"
+    assert warm.orders.taken == []
+
+
+async def test_a_call_that_another_session_has_taken_up_is_not_let_go(store: Store, clock: Clock) -> None:
+    call = await store.calls.admit(carrier_call_id="CA9", caller="", dialled="", agent="retail", locale="en-US")
+    await store.handovers.request(call.id, target="billing", reason="")
+    flow = HandoverFlow(store, Targets(()), Orders(), max_wait=600, detect_machine=True, now=clock)
+    assert not await flow.begin(call.id, attachment=7)
+    latest = await store.calls.find(call.id)
+    assert latest is not None
+    assert latest.state == "live"
+
+
+# ── lines that can put nobody through ─────────────────────────────────────────────
+
+
+async def test_a_line_without_an_exchange_offers_a_call_back_instead(store: Store) -> None:
+    """Such as a browser's: it has no targets, so nobody is promised, and nothing can be rung."""
+    exchange: Exchange = NoExchange()
+    config = HandoverConfig.model_validate({"targets": {"billing": "+12025550123"}})
+    with pytest.raises(ConfigurationError, match="cold hand-over"):
+        Targets.from_config(config, kinds=exchange.kinds)
+    call = await store.calls.admit(carrier_call_id="B1", caller="", dialled="", agent="retail", locale="en-US")
+    desk = Desk(Targets(()), store, lambda: datetime.now(UTC))
+    answer = await desk.hand_over(Caller(call.id, "+12025550101"), target=None, reason="A bill")
+    assert (answer.status, answer.handed_over, answer.callback) == ("unavailable", False, True)
+    with pytest.raises(TransportError, match="outgoing"):
+        await exchange.ring(Leg("h", 1, "+12025550123", "", 20))
+    await exchange.hang_up("x")
+    await exchange.recall("x")
+    await exchange.aclose()
