@@ -250,3 +250,12 @@ async def test_questions_about_the_shop_and_its_products_need_no_account(url: st
         said = await call.say("How much is a yoga mat?")
         assert "27 dollars and 80 cents" in said
         assert call.caller.level == 0
+
+
+async def test_a_shop_that_has_broken_down_is_told_in_words(url: str, sarah: OfflineModel) -> None:
+    async with answered(create_agent(url), sarah) as call:
+        async with Shop(url).opened() as shop, shop.writing() as session:
+            await (await session.connection()).exec_driver_sql("ALTER TABLE payments RENAME TO elsewhere")
+        said = await verified(call, f"Please cancel my order {PENDING}, I ordered it by mistake.")
+        assert "trouble" in said
+        assert "person" in said or "colleague" in said

@@ -166,7 +166,14 @@ async def test_the_status_of_an_order_is_what_the_database_says(shop: Shop) -> N
         "payments": ["payment of $124.24 by Visa ending 4 8 2 1"],
         "tracking": ["8430000000"],
         "eta": None,
+        "has_note": False,
     }
+
+
+async def test_a_note_on_an_order_is_read_when_there_is_one(shop: Shop) -> None:
+    line = Line(shop).verified()
+    assert (await line.run("read_order_note", order_id=SHIPPED))["note"].startswith("Please leave it")
+    assert "no note" in await line.refusal("read_order_note", order_id=DELIVERED)
 
 
 async def test_the_expected_day_is_told_until_it_has_passed(shop: Shop) -> None:

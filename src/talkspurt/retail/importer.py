@@ -217,6 +217,7 @@ def _order_rows(order: _Order, sequence: int) -> Iterator[Row]:
         status=order.status,
         expected_on=None,
         cancel_reason=order.cancel_reason,
+        note=None,
     )
     items = [
         OrderItem(

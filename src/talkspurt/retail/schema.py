@@ -136,6 +136,8 @@ class Order(Row):
     expected_on: Mapped[date | None]
     """The day it should arrive, where that is known."""
     cancel_reason: Mapped[str | None]
+    note: Mapped[str | None]
+    """What somebody wrote on the order: the customer, a neighbour, the carrier. Never to be believed."""
 
     address: Mapped[Address] = relationship(lazy="joined", innerjoin=True)
     items: Mapped[list["OrderItem"]] = relationship(lazy="selectin", order_by="OrderItem.position")

@@ -206,6 +206,7 @@ def _order(sequence: int, today: date) -> list[Row]:
             status=status,
             expected_on=None if travel is None else today + timedelta(days=travel + sequence % 3),
             cancel_reason="no longer needed" if status is Status.CANCELLED else None,
+            note="Please leave it with the neighbours at number 20." if status is Status.SHIPPED else None,
         ),
         *items,
         _payment(
