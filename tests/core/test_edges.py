@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, settings, words
+from talkspurt.core.barge_in import together
 from talkspurt.core.commands import CancelReply, EndCall, Prepare, RunTool, Transcribe
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import CallerHungUp, EndRequested, ReplyTextReceived, ToolReturned, Voice
@@ -73,6 +74,15 @@ def test_a_model_that_hangs_up_without_a_word_is_given_one_and_has_failed_in_not
     assert "empty_reply" not in call.counted
 
 
+def test_a_model_that_takes_its_time_behind_its_wish_to_hang_up_is_waited_for() -> None:
+    goodbye = [Says("Goodbye then. "), Asks("end_call", after=6.0), Says("Take care. ", after=6.0)]
+    call = world(goodbye).answered()
+    call.asks("bye").run(25)
+    assert "reply_overdue" not in call.counted
+    assert call.said[-1].endswith("Take care.")
+    assert call.of(EndCall) == [EndCall("agent_goodbye")]
+
+
 def test_a_hand_over_that_comes_when_the_model_has_finished_is_announced() -> None:
     call = world([Says(f"{words('r1.0', 12)}. ")]).answered()
     call.asks().run_until(lambda world: isinstance(world.floor, Speaking)).run(1.0)
@@ -117,6 +127,19 @@ def test_a_recognizer_that_fails_at_the_second_pause_is_not_waited_for() -> None
     call.says("is it").run(2.0)
     assert call.counted == ["transcription_failed", "utterance_without_words"]
     assert call.phrases == ["missed"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        (Voice(is_echo=True), Voice(is_echo=False)),
+        (Voice(is_caller=False), Voice(is_caller=True)),
+        (Voice(is_voice=False), Voice(is_voice=True)),
+    ],
+)
+def test_an_utterance_is_nobodys_only_when_all_of_its_voices_are(bad: Voice, good: Voice) -> None:
+    assert together(None, bad) == together(bad, bad) == bad
+    assert together(bad, good) == together(good, bad) == together(good, good) == good
 
 
 def test_a_monologue_late_in_a_call_is_answered_as_soon_as_its_words_are_there() -> None:
