@@ -9,7 +9,18 @@ from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, settings
 from talkspurt.core.barge_in import together
 from talkspurt.core.commands import CancelReply, EndCall, Prepare, RunTool, Transcribe
 from talkspurt.core.conversation import Conversation
-from talkspurt.core.events import CallerHungUp, EndRequested, ReplyTextReceived, ToolReturned, Voice
+from talkspurt.core.events import (
+    CallerHungUp,
+    EndRequested,
+    Event,
+    ReplyTextReceived,
+    SegmentFailed,
+    SegmentFinished,
+    SegmentStarted,
+    ToolReturned,
+    Voice,
+    WordsPlaced,
+)
 from talkspurt.core.sentences import SHORTEST_CLAUSE, take_speakable
 from talkspurt.core.speculation import KEPT
 from talkspurt.core.states import Collecting, Hearing, Speaking, Thinking
@@ -90,6 +101,23 @@ def test_a_hand_over_that_comes_when_the_model_has_finished_is_announced() -> No
     call.run(20)
     assert call.phrases == ["goodbye_handover"]
     assert call.of(EndCall) == [EndCall("handover")]
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        SegmentStarted(99, 0, 0.0, "What?"),
+        WordsPlaced(99, 0, (0.0,)),
+        SegmentFinished(99, 0, 1.0),
+        SegmentFailed(99, "broken"),
+    ],
+)
+def test_news_of_a_segment_that_nobody_ordered_is_counted_and_changes_nothing(news: Event) -> None:
+    call = world().answered()
+    before = call.conversation.snapshot()
+    call.give(news)
+    assert call.counted[-1] == "stale_segment"
+    assert call.conversation.snapshot() == before | {"now": call.now}
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────
