@@ -4,17 +4,16 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
-from store.conftest import POSTGRESQL
 from talkspurt.store import Call
 from talkspurt.store.database import Database
 from talkspurt.store.tables import calls
 
 
-@pytest.mark.skipif(POSTGRESQL is None, reason="on SQLite the lock is its file's, and ends with the process only")
-async def test_a_lock_ends_when_its_transaction_has_been_idle_for_too_long(call: Call) -> None:
-    assert POSTGRESQL is not None
+async def test_a_lock_ends_when_its_transaction_has_been_idle_for_too_long(url: str, call: Call) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("on SQLite the lock is its file's, and ends with the process only")
     change = update(calls).where(calls.c.id == call.id).values(failures=1)
-    sleeper, other = Database(POSTGRESQL, timeout=0.2), Database(POSTGRESQL)
+    sleeper, other = Database(url, timeout=1.0), Database(url, timeout=10.0)
     try:
         # Around `write`, whose own time limit a process that sleeps does not keep.
         with pytest.raises(DBAPIError):  # noqa: PT012 - what is between is the point
