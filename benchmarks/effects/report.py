@@ -4,11 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.effects.ledger_time import Times
-from benchmarks.effects.run import FOLDER, Result, Run
+from benchmarks.effects.run import FOLDER, RESULTS, Result, Run
 from rich.console import Console
 from rich.table import Table
 
@@ -54,6 +53,8 @@ def report(run: Run, times: Times, console: Console) -> int:
     broken = [result for result in run.results if result.error]
     for result in broken[:SHOWN]:
         console.print(f"[red]{result.name} could not be held[/]: {result.error.strip().splitlines()[-1]}", markup=True)
+    if run.missing:
+        console.print(f"[red]{run.missing} calls were not held for want of time[/]: run it again, and it goes on")
     console.print(f"seeds {run.seeds[0]} to {run.seeds[1]}; figures in {FILE}")
     if not all(goal.is_met for goal in goals):
         return 2
@@ -110,4 +111,4 @@ def _print_faults(results: Sequence[Result], console: Console) -> None:
         for sentence in sentences[:SHOWN]:
             console.print(f"{name}: {sentence}", style="red", markup=False)
         if len(sentences) > SHOWN:
-            console.print(f"{name}: and {len(sentences) - SHOWN} more in {Path('results.jsonl')}", style="red")
+            console.print(f"{name}: and {len(sentences) - SHOWN} more in {RESULTS.name}", style="red")
