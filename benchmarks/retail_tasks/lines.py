@@ -59,6 +59,6 @@ def _patient(line: str) -> list[str]:
     """A line, and what follows when it was not understood: its number digit by digit, and then on the keypad."""
     numbers = spoken.identifiers(line, r"W?\d{7}") or spoken.identifiers(line, r"\d{5}")
     if not numbers:
-        return [line, f"I said: {line}"]
+        return [line, f"I said {line[0].lower()}{line[1:]}"]
     digits = numbers[0].removeprefix("W")
     return [line, ", ".join(_DIGITS[int(digit)] for digit in digits) + ".", f"{KEYS}{digits}#"]

@@ -6,7 +6,6 @@ names holds the shops, the tools of each task, and the file to which the oracle 
 
 import json
 import os
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +58,7 @@ def create_model(_config: Config, agent: Agent) -> Oracle:
     def note(asked: Asked) -> None:
         # One short write in append mode: lines of several calls never mix.
         with asked_in(folder).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"task": task, "at": time.time(), **asdict(asked)}) + "\n")
+            file.write(json.dumps({"task": task, **asdict(asked)}) + "\n")
 
     return Oracle(tools, observe=note)
 

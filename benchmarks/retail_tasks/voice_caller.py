@@ -18,7 +18,11 @@ from talkspurt.simulate.twilio import CallEndedError, TwilioDouble
 Clip = NDArray[np.int16]
 
 QUIET: Final = 1.6
-"""Seconds without the agent's voice after which it has finished: a tool's filler is followed by its answer sooner."""
+"""Seconds without the agent's voice after which its question is over."""
+QUIET_READ_BACK: Final = 3.0
+"""The same for a read-back: on a slow machine a tool's filler is followed by it later, and it has several sentences."""
+QUIET_UNASKED: Final = 6.0
+"""The same when nothing new was asked: it may still come."""
 GREETING_SECONDS: Final = 15.0
 TURN_SECONDS: Final = 60.0
 MOST_TIMES: Final = 5
@@ -41,6 +45,8 @@ class VoiceCaller:
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
     """What answered a question: the line, and how often it was said."""
     said: list[str] = field(default_factory=list)
+    heard_of: int = 0
+    """How much had been asked when the caller last spoke."""
     failures: list[str] = field(default_factory=list)
 
     async def hold(self) -> None:
@@ -61,15 +67,23 @@ class VoiceCaller:
 
     async def _agent_finished(self) -> bool:
         deadline = self.line.now + TURN_SECONDS
-        while self.line.playing or self.line.now - (self.line.last_heard or 0.0) < QUIET:
+        while self.line.playing or self.line.now - (self.line.last_heard or 0.0) < self._patience():
             if self.line.now > deadline:
                 self.failures.append(f"the agent talked for more than {TURN_SECONDS:g} s")
                 return False
             await self.line.next_tick()
         return True
 
+    def _patience(self) -> float:
+        """How long the agent must be quiet before it is the caller's turn."""
+        asked = self.asked()
+        if self.said and len(asked) == self.heard_of:
+            return QUIET_UNASKED
+        return QUIET_READ_BACK if asked and asked[-1]["slot"] == "read-back" else QUIET
+
     async def _say(self, words: str) -> None:
         self.said.append(words)
+        self.heard_of = len(self.asked())
         if words.startswith(KEYS):
             self.line.press(words.removeprefix(KEYS))
             await self.line.until(self.line.now + 0.5)

@@ -137,6 +137,38 @@ def test_an_answer_chooses_no_item_that_has_it_for_an_option(spoken: str) -> Non
         choose_items([spoken], SPEAKERS)
 
 
+HOUSEHOLD = (
+    item(0, "Air Purifier", "v1", filter="HEPA"),
+    item(1, "Mechanical Keyboard", "v2", size="80%"),
+    item(2, "Clothing", "v3", size="M"),
+)
+
+
+@pytest.mark.parametrize(
+    ("heard", "position"),
+    [
+        ("The Air Pure Fire", 0),
+        ("The Air Peer Fire.", 0),
+        ("I said, the air pure fire.", 0),
+        ("the key bard", 1),
+        ("the mechanical key guard", 1),
+    ],
+)
+def test_a_name_that_a_recognizer_tore_apart_is_proposed(heard: str, position: int) -> None:
+    assert [chosen.position for chosen in choose_items([heard], HOUSEHOLD)] == [position]
+
+
+@pytest.mark.parametrize("heard", ["nothing", "the blender", "leave it", "that", "paper", "the key"])
+def test_other_words_are_no_torn_names(heard: str) -> None:
+    with pytest.raises(ToolError, match="I don't see that"):
+        choose_items([heard], HOUSEHOLD)
+
+
+def test_of_two_names_that_sound_alike_none_is_proposed() -> None:
+    with pytest.raises(ToolError, match="I don't see that"):
+        choose_items(["the wadder bobtle"], (item(0, "Water Bottle", "v1"), item(1, "Water Bobble", "v2")))
+
+
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_whatever_is_said_chooses_items_of_the_order_or_refuses(spoken: list[str]) -> None:
     try:
