@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence bench-retail-tasks bench-effects mutants
+	bench-line-evidence bench-retail-tasks bench-effects mutants guards
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -13,6 +13,7 @@ help:
 	@echo "make test    run the tests, whole calls in real time among them"
 	@echo "make lint    ruff, mypy, import-linter, bandit"
 	@echo "make audit   look for published vulnerabilities in the locked packages"
+	@echo "make guards  take the guards of effects away one by one, and see that a test notices"
 	@echo "make mutants [QUICK=1] [FRESH=1]"
 	@echo "             plant small faults in the conversation core, and count those that its tests notice"
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
@@ -85,3 +86,6 @@ bench-line-evidence: setup
 bench-retail-tasks: export VOICE := $(VOICE)
 bench-retail-tasks: setup
 	$(BIN)/python -m benchmarks.retail_tasks $(ARGS)
+
+guards: setup
+	@$(BIN)/python -m benchmarks.guards $(ARGS)

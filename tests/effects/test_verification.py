@@ -39,6 +39,11 @@ async def test_a_tool_that_was_not_declared_to_raises_nobody(desk: Desk) -> None
     assert standing(desk) == (None, 0)
 
 
+async def test_a_tool_raises_nobody_further_than_it_was_declared_to(desk: Desk) -> None:
+    await desk.run("overdo")
+    assert standing(desk) == ("maya", 1)
+
+
 async def test_a_second_proof_needs_the_first(desk: Desk) -> None:
     assert (await desk.run("prove", code="123456"))["error"]["kind"] == "verification_required"
 

@@ -102,6 +102,12 @@ class Till:
         caller.verify("maya", level=2)
         return {"done": True}
 
+    @tool(verifies=1)
+    async def overdo(self, caller: Caller) -> dict[str, bool]:
+        """Raise the caller further than it was declared to."""
+        caller.verify("maya", level=2)
+        return {"done": True}
+
     @tool(level=1, rate="2/call, 3/hour")
     async def balance(self, caller: Caller, account: Annotated[str, AccountOf()] = "") -> dict[str, Any]:
         """Tell the balance."""

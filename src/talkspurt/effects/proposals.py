@@ -248,8 +248,6 @@ class Proposals:
             raise NotDoneError("refused", CALLER_CHANGED)
         if self._caller.level < tool.level:
             raise NotDoneError("refused", CALLER_CHANGED)
-        self._authority.admit(tool)
-        self._authority.scope(tool, pending.arguments)
         read_back = await self._worded(tool, pending.arguments)
         if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):
             raise NotDoneError("refused", CHANGED)

@@ -1,0 +1,365 @@
+"""`python -m benchmarks.guards`: take the guards of effects away, one at a time, and see that a test notices.
+
+Each guard is a piece of the source and what stands there once it is gone. The tests named beside it run on a copy of
+the package without it; they have to fail. Exits with 1 when a guard can be removed without anybody noticing, or is not
+where this list says. docs/effects.md has the list in words.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+TIMEOUT: Final = 300
+"""Seconds for the tests of one guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is kept by `source` in `file`; `gone` is what stands there without it."""
+
+    keeps: str
+    file: str
+    source: str
+    gone: str
+    tests: str
+
+
+AUTHORITY: Final = "tests/effects/test_authority.py"
+WAY: Final = "tests/effects/test_ledger_way.py"
+VERIFICATION: Final = "tests/effects/test_verification.py"
+DISPATCHER: Final = "tests/effects/test_dispatcher.py"
+LEDGER: Final = "tests/store/test_effect_ledger.py"
+CONTRACT: Final = "tests/contracts/test_effect_ledger.py"
+ATTEMPTS: Final = "tests/contracts/test_verification_attempts.py tests/store/test_attempts.py"
+ONCE: Final = "tests/agent/test_once.py"
+CODES: Final = "tests/effects/test_codes.py"
+CORE: Final = "tests/core/test_conversation_scenarios.py"
+OBEDIENT: Final = "tests/effects/test_obedient_model.py"
+
+GUARDS: Final = (
+    # Who may do what
+    Guard(
+        "nobody unverified uses a tool with a level",
+        "effects/authority.py",
+        "if self._caller.level < tool.level or (tool.level and self._caller.account is None):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "another account than the verified one is refused",
+        "effects/authority.py",
+        'if any(getattr(arguments, name) not in (None, "", self._caller.account) for name in marked):',
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "the account comes from the caller, not from the model",
+        "effects/authority.py",
+        "return arguments.model_copy(update=dict.fromkeys(marked, self._caller.account))",
+        "return arguments",
+        AUTHORITY,
+    ),
+    Guard("the policy is kept", "effects/authority.py", "if refusal is not None:", "if False:", AUTHORITY),
+    Guard(
+        "a reading tool runs as often as it may",
+        "effects/authority.py",
+        "if runs >= in_call or not self._counter.take(tool.name, self.subject, rates, self._clock()):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "after text of strangers only what the caller named is done",
+        "effects/authority.py",
+        "if missing is not None:",
+        "if False:",
+        AUTHORITY,
+    ),
+    # An effect's way
+    Guard(
+        "what was not heard is not done",
+        "effects/proposals.py",
+        "        if pending.heard_at is None:\n            raise",
+        "        if False:\n            raise",
+        WAY,
+    ),
+    Guard(
+        "an effect is for the account that it was worded for",
+        "effects/proposals.py",
+        "if self._caller.account != pending.record.account and (tool.level or pending.record.account):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "a caller who lost the level confirms nothing",
+        "effects/proposals.py",
+        "        if self._caller.level < tool.level:",
+        "        if False:",
+        DISPATCHER,
+    ),
+    Guard(
+        "what changed since it was read back is not done",
+        "effects/proposals.py",
+        "if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "the policy is asked again after the yes",
+        "effects/proposals.py",
+        '            raise NotDoneError("refused", CHANGED)\n        self._authority.judge(tool, read_back)',
+        '            raise NotDoneError("refused", CHANGED)',
+        AUTHORITY,
+    ),
+    Guard(
+        "the same wish gets the first result",
+        "store/effects.py",
+        'if earlier is not None and record.state == "proposed":',
+        "if False:",
+        f"{CONTRACT} {LEDGER}",
+    ),
+    Guard(
+        "only what was proposed can have been heard",
+        "store/effects.py",
+        '("proposed",), "read_back"',
+        'OPEN, "read_back"',
+        f"{CONTRACT} {LEDGER}",
+    ),
+    Guard(
+        "only what was heard can be confirmed",
+        "store/effects.py",
+        '("read_back",), "confirmed"',
+        'OPEN, "confirmed"',
+        CONTRACT,
+    ),
+    Guard(
+        "only what was confirmed begins",
+        "store/effects.py",
+        '("confirmed",), "executing"',
+        '(*OPEN, "executing"), "executing"',
+        CONTRACT,
+    ),
+    Guard(
+        "a call does one thing once, whatever the code does",
+        "store/migrations/versions/v0003_effect_ledger.py",
+        '        ["call_id", "fingerprint"],\n        unique=True,\n        sqlite_where=ONCE,',
+        '        ["call_id", "fingerprint"],\n        unique=False,\n        sqlite_where=ONCE,',
+        CONTRACT,
+    ),
+    Guard(
+        "an outcome is of what executes",
+        "store/effects.py",
+        'self._move(proposal, ("executing",), state, result=result)',
+        'self._move(proposal, (*OPEN, "executing", "done"), state, result=result)',
+        f"{CONTRACT} {LEDGER}",
+    ),
+    Guard(
+        "a rate is kept when an effect begins",
+        "store/effects.py",
+        "if row is not None and await self._exceeded(",
+        "if False and await self._exceeded(",
+        LEDGER,
+    ),
+    Guard(
+        "a rate is kept when an effect is proposed",
+        "store/effects.py",
+        "if await self._exceeded(connection, record.tool",
+        "if False and await self._exceeded(connection, record.tool",
+        LEDGER,
+    ),
+    # Whose call it is
+    Guard("whoever lost the call writes nothing", "store/effects.py", "if fence != self._fence:", "if False:", LEDGER),
+    Guard(
+        "taking a call up raises its fence",
+        "store/calls.py",
+        "fence=calls.c.fence + 1",
+        "fence=calls.c.fence",
+        LEDGER,
+    ),
+    Guard(
+        "what waited for a yes expires with its owner",
+        "store/calls.py",
+        "await expire(connection, effects.c.call_id == call_id, self._clock())",
+        "pass",
+        LEDGER,
+    ),
+    # Those who clean up
+    Guard(
+        "nobody is declared gone before the time",
+        "store/effects.py",
+        "where(or_(gone, doubtful), over, free).order_by",
+        "where(or_(gone, doubtful), free).order_by",
+        LEDGER,
+    ),
+    Guard(
+        "one sweeper has an effect",
+        "store/effects.py",
+        "            .values(claimed_until=now + LEASE)",
+        "            .values(claimed_until=None)",
+        LEDGER,
+    ),
+    Guard(
+        "a tool that failed after it was done has done it",
+        "effects/proposals.py",
+        'return ("in_doubt", reason.content) if found is None else ("done", found)',
+        'return ("in_doubt", reason.content)',
+        WAY,
+    ),
+    # Who is calling
+    Guard(
+        "a tool gets a stand-in of the caller",
+        "effects/verification.py",
+        "stand_in = replace(self._caller)",
+        "stand_in = self._caller",
+        VERIFICATION,
+    ),
+    Guard(
+        "nobody is raised further than a tool declares",
+        "effects/verification.py",
+        "min(stand_in.level, tool.verifies)",
+        "stand_in.level",
+        VERIFICATION,
+    ),
+    Guard(
+        "an account that was guessed at is locked",
+        "effects/verification.py",
+        "        if await self._locked(account):",
+        "        if False:",
+        VERIFICATION,
+    ),
+    Guard(
+        "whoever handed the phone on is not verified behind the next one's back",
+        "effects/verification.py",
+        "if changes == self._changes:",
+        "if True:",
+        VERIFICATION,
+    ),
+    Guard(
+        "somebody else on the line is nobody",
+        "effects/verification.py",
+        "        self._changes += 1\n        self._caller.unverify()",
+        "        self._changes += 1",
+        AUTHORITY,
+    ),
+    Guard(
+        "nobody gets one more try",
+        "store/attempts.py",
+        "if await self._left(connection, call_id, number, per_call, per_number) <= 0:",
+        "if False:",
+        ATTEMPTS,
+    ),
+    Guard(
+        "a try counts from its beginning", "store/attempts.py", '("open", "failed")', '("failed", "failed")', ATTEMPTS
+    ),
+    # One's own database
+    Guard(
+        "a key is used once",
+        "agent/once.py",
+        "if not await _take(session, effect.key, effect.tool):",
+        "if not await _take(session, effect.key, effect.tool) and False:",
+        ONCE,
+    ),
+    Guard(
+        "a key that was settled is closed",
+        "agent/once.py",
+        '    if await _take(session, key, ""):\n        return None',
+        "    if (await session.execute(select(_applied.c.key).where(_applied.c.key == key))).first() is None:\n"
+        "        return None",
+        f"{ONCE} {WAY}",
+    ),
+    # One-time codes
+    Guard("a code may be mistaken three times", "agent/codes.py", "        issued.tries -= 1", "        pass", CODES),
+    Guard("a code lives five minutes", "agent/codes.py", "or issued.until <= self._clock() ", "", CODES),
+    Guard("a code is of one account", "agent/codes.py", "or issued.account != account ", "", CODES),
+    Guard(
+        "a code is used once",
+        "agent/codes.py",
+        "if self._issued.pop(caller.call_id, None) is not issued:",
+        "if False:",
+        CODES,
+    ),
+    # The conversation
+    Guard(
+        "only a read-back that was heard can be confirmed",
+        "core/agent_side.py",
+        "            pending.heard\n            and self",
+        "            True\n            and self",
+        CORE,
+    ),
+    Guard(
+        "heard is what the carrier has proven",
+        "core/agent_side.py",
+        "not self.playback.was_proven(pending.proposal)",
+        "False",
+        CORE,
+    ),
+    Guard(
+        "nothing was said after the read-back",
+        "core/agent_side.py",
+        "self.playback.last_tag in (pending.proposal, pending.question_tag)",
+        "True",
+        CORE,
+    ),
+    Guard(
+        "only a clear yes confirms",
+        "core/agent_side.py",
+        "self._settings.language.yes_or_no(text) is True",
+        "self._settings.language.yes_or_no(text) is not False",
+        CORE,
+    ),
+    Guard("a key is no yes", "core/agent_side.py", 'if heard and source == "voice" and', "if heard and", CORE),
+    Guard(
+        "a model is shown its mistake once",
+        "core/agent_side.py",
+        "if repairs <= MAX_REPAIRS and turn.rounds",
+        "if turn.rounds",
+        CORE,
+    ),
+)
+
+
+def noticed(guard: Guard, folder: Path) -> tuple[bool, str]:
+    """Whether a test fails without the guard, and which."""
+    package = folder / "src/talkspurt"
+    file = package / guard.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(guard.source) != 1:
+        return False, f"found {text.count(guard.source)} times in {guard.file}: correct this list"
+    file.write_text(text.replace(guard.source, guard.gone), encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *guard.tests.split()]
+        environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+    finally:
+        file.write_text(text, encoding="utf-8")
+    failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+    # Status 1 is a test that failed; any other means that pytest itself could not run.
+    return done.returncode == 1 and bool(failed), failed.partition("::")[2].partition(" ")[0] or f"{guard.tests} passed"
+
+
+def main() -> int:
+    """Returns 1 when a guard can be removed unnoticed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.guards", description=__doc__)
+    parser.add_argument("--only", default="", help="guards whose description has this in it")
+    asked = parser.parse_args()
+    unnoticed = 0
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(ROOT / "src", Path(name) / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for guard in (guard for guard in GUARDS if asked.only in guard.keeps):
+            seen, test = noticed(guard, Path(name))
+            unnoticed += not seen
+            print(f"{'noticed' if seen else 'MISSED ':8} {guard.keeps}: {test}", flush=True)
+    print(f"{unnoticed} of {len(GUARDS)} guards can be removed without anybody noticing")
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
