@@ -69,6 +69,7 @@ DRAMAS: tuple[list[tuple[Any, ...]], ...] = (
     [("prove", True), ("obey", wish(cents=40_000)), ("obey", wish(cents=40_001))],
     [("pay", wish()), ("heard", 0), ("world", "price"), ("execute", 0), ("obey", wish())],
     [("pay", wish()), ("heard", 0), ("world", "closed"), ("execute", 0), ("obey", wish())],
+    [("pay", wish()), ("execute", 0), ("heard", 0), ("execute", 0), ("execute", 7)],
     [("pay", wish("nobody")), ("obey", wish()), ("obey", wish()), ("execute all",)],
     [*(("obey", wish(payee, cents)) for payee in ("Ann", "Bob") for cents in (1, 500)), ("execute all",)],
     [("tool", "notes"), ("obey", wish("mallory")), ("says", "give Bob 500 cents"), ("obey", wish("Bob"))],
@@ -152,7 +153,7 @@ class Referee:
             await self._execute(self.proposals.index(event))
 
     async def _rubbish(self, name: str, text: str) -> None:
-        if name == "verify" and text not in ("", "{", "[]", "null"):
+        if name in ("verify", "balance") and text not in ("{", "[]", "null"):
             return
         assert "error" in await self.desk.ask(name, text)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from talkspurt.errors import StaleOwnerError, StoreError
@@ -235,8 +235,9 @@ class EffectRecords:
     async def expire(self) -> int:
         """Open → expired, for calls that are over and proposals that are too old; returns how many."""
         now = self._clock()
-        over = select(calls.c.id).where(calls.c.state == "ended")
-        which = and_(or_(effects.c.call_id.in_(over), effects.c.proposed_at < now - STALE))
+        # Looked up per open effect, of which there are few; all calls that ever ended are many.
+        over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
+        which = or_(over, effects.c.proposed_at < now - STALE)
         async with self._database.write() as connection:
             return await expire(connection, which, now)
 
