@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from talkspurt.media.level import amplified
+from talkspurt.media.talkspurts import STOP_THRESHOLD
 from talkspurt.speech.voice_activity import WEIGHTS, WINDOW, SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore, default_root
 
 RATE_HZ: Final = 8_000
 GAINS: Final = (1.0, 3.0)
 THRESHOLDS: Final = (0.5, 0.4, 0.3)
-HYSTERESIS: Final = 0.15
 MISSED: Final = 48
 """Windows (1.5 s) after which a voice counts as missed."""
 OTHERS: Final = frozenset({"echo", "noise", "side_talk"})
@@ -48,9 +48,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("build/bench/turns"))
     folders = sorted(path.parent for path in parser.parse_args().folder.glob("*/call.json"))
+    if not folders:
+        parser.error("there are no calls: place some with make bench-turns QUICK=1")
     detector = SileroVoiceActivity(WeightStore(default_root()).path(WEIGHTS, "silero_vad.onnx"))
     lines = [read(folder, detector) for folder in folders]
-    table = Table("line", "gain", "threshold", "voice found", "noticed p50 / p90", "missed", "false alarms")
+    table = Table("line", "gain", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken")
     for group in ("quiet", "noise at 20 dB or more", "noise below 20 dB"):
         chosen = [line for line in lines if line.group == group]
         for number, gain in enumerate(GAINS if chosen else ()):
@@ -113,10 +115,10 @@ def figures(lines: list[Line], number: int, threshold: float) -> tuple[str, str,
 
 
 def noticed(says: NDArray[np.float64], threshold: float) -> int:
-    """Windows until three have reached the threshold with none far below between them; more than `MISSED` if never."""
+    """Windows until three reach the threshold and none between falls below the lower; beyond `MISSED` if never."""
     run = 0
     for number, probability in enumerate(says):
-        run = run + 1 if probability >= threshold else 0 if probability < threshold - HYSTERESIS else run
+        run = run + 1 if probability >= threshold else 0 if probability < min(threshold, STOP_THRESHOLD) else run
         if run == 3:
             return number + 1
     return MISSED + 1

@@ -272,3 +272,13 @@ def test_words_that_say_something_are_no_hum(text: str) -> None:
 )
 def test_that_behind_a_verb_of_saying_begins_a_clause(text: str, whole: Completeness) -> None:
     assert LANGUAGE.completeness(text, ANYTHING) is whole
+
+
+@pytest.mark.parametrize("text", ["My husband", "The blue", "Could you", "Let me", "I just"])
+def test_two_words_that_begin_something_else_are_no_answer_to_a_yes_no_question(text: str) -> None:
+    assert LANGUAGE.completeness(text, Expectation("yes_no")) is Completeness.UNFINISHED
+
+
+@pytest.mark.parametrize("text", ["Share.", "You add.", "We got.", "Thank you."])
+def test_what_a_recognizer_makes_of_a_yes_may_be_all(text: str) -> None:
+    assert LANGUAGE.completeness(text, Expectation("yes_no")) is Completeness.OPEN

@@ -285,7 +285,7 @@ def test_after_brief_words_the_agent_waits_a_moment_for_more() -> None:
     call.run(0.1)
     assert isinstance(call.floor, Endpointing)
     call.says("but cancel it", 0.6).run(1.2)
-    assert call.asked[-1] != "go"
+    assert call.asked == ["go", "sure but cancel it"]
 
 
 def test_who_says_brief_words_again_wants_the_turn() -> None:
@@ -904,6 +904,14 @@ def test_a_monologue_is_answered_as_soon_as_its_words_are_there() -> None:
     assert call.asked == ["so much"]
 
 
+def test_a_long_noise_without_words_is_not_waited_for() -> None:
+    call = speaking()
+    call.says("", 0.9, Voice(is_voice=None))
+    until(call, Endpointing)
+    call.run(0.1)
+    assert not isinstance(call.floor, Endpointing)
+
+
 def test_a_long_voice_without_words_is_given_a_moment_to_go_on() -> None:
     call = speaking()
     call.says("", 0.9)
@@ -927,3 +935,29 @@ def test_another_voice_does_not_say_yes_to_an_effect() -> None:
     call.says("yes", 0.4, STRANGER).run(1.2)
     assert call.of(ExecuteEffect) == []
     assert "foreign_voice" in call.counted
+
+
+def test_a_cough_behind_brief_words_is_no_insisting() -> None:
+    call = speaking()
+    call.says("top", 0.3)
+    until(call, Endpointing)
+    call.run(0.1)
+    call.says("top", 0.1).run(1.2)
+    assert call.asked == ["go"]
+
+
+def test_nothing_is_learned_of_another_voice_that_answers_once() -> None:
+    call = world([Says("Shall I? ")]).answered()
+    call.asks("go").listens()
+    learned = call.of(KnowVoice)
+    call.says("yes", 0.4, STRANGER).run(0.6)
+    assert call.asked == ["go", "yes"]
+    assert call.of(KnowVoice) == learned
+
+
+def test_nobody_insists_on_an_effect() -> None:
+    call = world([Asks("refund")], tool=lambda _command: Proposes("Refund it. Shall I?", "p1")).answered()
+    call.asks("refund it").listens()
+    for word in ("bla", "blub", "yes", "yes"):
+        call.says(word, 0.4, STRANGER).run(1.2)
+    assert call.of(ExecuteEffect) == []

@@ -143,8 +143,8 @@ _OBJECT_WANTING: Final = (
     r"(?:want|need|wanted|needed|like|bought|ordered)"
 )
 _CLAUSE_WANTING: Final = (
-    r"(?:said|say|says|told \w+|tell \w+|promised|think|thought|know|knew|mean|means|heard|believe|guess|hope|see|saw"
-    r"|so|sure|afraid|sorry) that"
+    r"(?:said|say|says|told \w+|tell \w+|promised|think|thought|mean|means|believe|guess|hope|so|sure|afraid|sorry)"
+    r" that"
 )
 _TRAILING_WORDS: Final = re.compile(
     rf"(?:^|\s)(?:{_CONNECTIVES}|{_DETERMINERS}|{_CONTRACTIONS}|{_SUBJECTS}|{_EXCEPT_AFTER}|{_HESITATIONS}|{_SEARCHING}"
@@ -206,6 +206,12 @@ _LONG_REFUSAL: Final = 4
 """Words from which a no is more than a no: "No, I want the keyboard", and may go on."""
 
 
+_BEGINNING: Final = re.compile(
+    r"(?:my|the|an?|this|these|his|her|our|i|can|could|would|let|what|how|when|where|why|which|is|do|does|if) \S+$"
+)
+"""Two words that begin something other than an answer: "my husband", "could you"."""
+
+
 def _yes_no(text: str, words: str) -> Completeness:
     answer = yes_or_no(text, "en")
     # "No, sorry" is polite; only here does a closing "sorry" not take something back.
@@ -213,7 +219,7 @@ def _yes_no(text: str, words: str) -> Completeness:
     if _trails(text if polite == words else polite, polite):
         return UNFINISHED
     if answer is None:
-        return OPEN
+        return UNFINISHED if _BEGINNING.match(words) else OPEN
     if answer:
         return COMPLETE
     # "No, W237" corrects an id that was read back.

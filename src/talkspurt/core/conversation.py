@@ -582,7 +582,6 @@ class Conversation:
                     self._go_on("backchannel", utterance, now)
                 elif text and self._agent.has_more_to_say and self._is_brief(text, floor.voiced, now):
                     # Whoever said it may only have begun: the agent goes on when nothing follows.
-                    self._agent.passed_over(now)
                     pause = replace(floor.pause, words=len(text.split()))
                     self._enter(replace(floor, text="", pause=pause))
                 else:
@@ -685,8 +684,8 @@ class Conversation:
                 return since + rules.max_utterance
             case Endpointing(text=None, stopped_at=stopped_at):
                 return stopped_at + rules.transcript_patience
-            case Endpointing(text="", stopped_at=stopped_at) if self._agent.turn is not None:
-                return stopped_at + rules.barge_in.second_thought
+            case Endpointing(text="", stopped_at=stopped_at, not_before=not_before) if self._agent.turn is not None:
+                return max(stopped_at + rules.barge_in.second_thought, not_before)
             case Endpointing(pause=pause, stopped_at=stopped_at, not_before=not_before):
                 return max(stopped_at + rules.endpointing.wait(pause), not_before)
             case Typing(digits, entry_rules):
@@ -747,18 +746,19 @@ class Conversation:
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(floor, now)
-            case Endpointing(utterance=utterance, text="", pause=pause) if self._agent.turn is not None:
-                self._go_on("brief_words" if pause.words else "utterance_without_words", utterance, now)
+            case Endpointing(utterance=utterance, text="", pause=pause) if pause.words and self._agent.turn is not None:
+                self._agent.passed_over(now)
+                self._go_on("brief_words", utterance, now)
             case Endpointing(text=""):
                 # Only now: the next words may make out what these were.
                 self._no_words(floor, now)
             case Endpointing(voice=voice) if (
-                rules.barge_in.is_somebody_else(voice) and self._may_ignore and not self._is_answered(floor)
+                rules.barge_in.is_somebody_else(voice) and self._may_ignore and not self._answers(floor)
             ):
                 self._ignore(floor, now)
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
-                if voice.is_echo is False:
-                    insisted = rules.barge_in.is_somebody_else(voice)
+                insisted = rules.barge_in.is_somebody_else(voice)
+                if voice.is_echo is False and not (insisted and self._may_ignore):
                     self._commands.append(KnowVoice(utterance, insisted))
                 self._take_turn(text or "", "voice", now, now - stopped_at)
             case Typing(digits, entry_rules):
@@ -804,16 +804,20 @@ class Conversation:
     def _may_ignore(self) -> bool:
         """Whether words of another voice may be left alone. Not for long, nor once the agent has asked who is there:
 
-        the caller may have handed the telephone to somebody, and then that is the caller.
+        the caller may have handed the telephone to somebody, and then that is the caller. Nobody becomes the caller by
+        insisting while an effect waits for a yes.
         """
-        return self._agent.turn is not None or (not self._prompts and self._ignored < MOST_IGNORED)
+        if self._agent.turn is not None:
+            return True
+        return not self._prompts and (self._ignored < MOST_IGNORED or self._agent.pending is not None)
 
-    def _is_answered(self, floor: Endpointing) -> bool:
-        """Whether the words are just what the agent has asked for: then they are the caller's, whatever the voice.
+    def _answers(self, floor: Endpointing) -> bool:
+        """Whether words of another voice are just what the agent has asked for: then they are answered, and nothing is
 
-        Not a yes to an effect, which a television must not say.
+        learned of the voice. Not the agent's own, and not a yes to an effect, which a television must not say.
         """
-        return floor.pause.is_answer and self._agent.pending is None
+        waits = self._agent.turn is None and self._agent.pending is None
+        return waits and floor.pause.is_answer and floor.voice.is_echo is not True
 
     def _ignore(self, floor: Endpointing, now: float) -> None:
         """Words, but not the caller's: they were not meant for us."""

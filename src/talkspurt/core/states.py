@@ -62,6 +62,7 @@ class Endpointing:
     voice: Voice = UNKNOWN_VOICE
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
+    """None until the transcript is there; "" when there are no words, or too few to take the turn (`pause.words`)."""
     not_before: float = 0.0
     """Something stirs on the line: until then it is not known whether the caller goes on."""
 

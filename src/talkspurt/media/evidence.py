@@ -23,8 +23,9 @@ from talkspurt.media.ring import SampleRing
 from talkspurt.media.room import Room
 from talkspurt.media.voice_profile import Stretch
 
-HEARD: Final = 5 * RATE_HZ // 2
-"""Samples of the caller that are kept: 2.5 s, of which at most `LONGEST` are measured or learned at once."""
+HEARD: Final = 7 * RATE_HZ // 2
+"""Samples of the caller that are kept: 3.5 s, so that a turn is still there after the longest wait. At most `LONGEST` of
+them are measured or learned at once."""
 PLAYED: Final = 7 * RATE_HZ // 2
 """Samples of the agent that are kept: a stretch of 2 s, the 0.6 s before it and 0.4 s ahead."""
 LONGEST: Final = 2 * RATE_HZ
@@ -68,8 +69,6 @@ FAINT_DBFS: Final = -50.0
 FAINT_DB: Final = 18.0
 """The same below the caller's own level, while the agent speaks: what little is heard then is an echo that cannot be
 told, or far from the telephone. Callers' first syllables were up to 12 dB off their usual level."""
-ADAPTATION: Final = 0.3
-"""Weight of a turn's level in the caller's."""
 UNVOICED: Final = 0.15
 """Voicing below which it is a cough, a breath or a rustle."""
 
@@ -93,7 +92,7 @@ class Evidence:
     voicing: float
     """0 to 1: how voiced it is; words have a vowel, coughs and rustles do not."""
     caller_dbfs: float | None = None
-    """The level of the caller's turns up to now; None before the first."""
+    """The caller's usual level; None until it is known."""
     echoless: bool = False
     """The agent has spoken for `ECHOLESS` seconds and nothing of it has ever come back: this line has no echo."""
 
@@ -136,7 +135,6 @@ class LineEvidence:
         """Seconds that the agent has spoken."""
         self.room = Room() if room is None else room
         """The voices that are known."""
-        self._caller_dbfs: float | None = None
 
     @property
     def noise_dbfs(self) -> float:
@@ -178,7 +176,7 @@ class LineEvidence:
             agent_dbfs=loudest_level(played, FRAME),
             likeness=self.room.likeness(stretch),
             voicing=_voicing(stretch),
-            caller_dbfs=self._caller_dbfs,
+            caller_dbfs=self.room.caller_dbfs,
             echoless=self._echo.delay is None and self._spoken >= ECHOLESS,
         )
 
@@ -194,15 +192,11 @@ class LineEvidence:
         """Take the talkspurts of a turn, each from its first to its last sample, for one voice's, likely the caller's.
 
         `insisted`: it was answered although it was somebody else's; that is the caller from now on. Call it as the
-        turn ends: two and a half seconds after a sample was heard it is gone, and nothing is learned of it.
+        turn ends: three and a half seconds after a sample was heard it is gone, and nothing is learned of it.
         """
         if insisted:
             self.room.hand_over()
-        stretches = [stretch for first, last in turn for stretch in self._stretches(first, last)]
-        self.room.learn(stretches)
-        for stretch in stretches:
-            before = stretch.level_dbfs if self._caller_dbfs is None else self._caller_dbfs
-            self._caller_dbfs = before + ADAPTATION * (stretch.level_dbfs - before)
+        self.room.learn([stretch for first, last in turn for stretch in self._stretches(first, last)])
 
     def overhear(self, first: int, last: int) -> None:
         """Take a talkspurt that just ended for somebody else's than the caller's."""
