@@ -24,8 +24,8 @@ from talkspurt.media.room import Room
 from talkspurt.media.voice_profile import Stretch
 
 HEARD: Final = 7 * RATE_HZ // 2
-"""Samples of the caller that are kept: 3.5 s, so that a turn is still there after the longest wait. At most `LONGEST` of
-them are measured or learned at once."""
+"""Samples of the caller that are kept: 3.5 s, so that a turn is still there after the longest wait. At most `LONGEST`
+of them are measured or learned at once."""
 PLAYED: Final = 7 * RATE_HZ // 2
 """Samples of the agent that are kept: a stretch of 2 s, the 0.6 s before it and 0.4 s ahead."""
 LONGEST: Final = 2 * RATE_HZ
