@@ -1,7 +1,7 @@
 """Addresses as they are told on the telephone, and those that the shop knows."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkspurt.agent import ToolError
@@ -103,6 +103,7 @@ STREETS = st.sampled_from(["Maple Drive", "Elm Avenue", "Park Street", "Highland
 CITIES = st.sampled_from(["Fort Worth", "Denver", "San Diego", "Springfield", "New York", "Washington"])
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 9999), STREETS, st.integers(100, 999), CITIES, st.sampled_from(list(STATES)), st.integers(0, 99999)
 )
@@ -114,6 +115,7 @@ def test_a_written_address_survives_being_read(
     assert read_address(place.spoken()) == place
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_whatever_is_said_is_a_whole_address_or_a_refusal(said: str) -> None:
     try:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkspurt.agent import ToolError
@@ -59,12 +59,14 @@ def test_nothing_is_divided_by_zero() -> None:
         calculate("1/0")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.+-*/() abc_[]'", max_size=60))
 def test_every_text_has_a_value_or_a_refusal(expression: str) -> None:
     with suppress(ToolError):
         Decimal(calculate(expression))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(10**7), 10**7), min_size=1, max_size=12))
 def test_cents_add_up(cents: list[int]) -> None:
     expression = " + ".join(f"({Decimal(each) / 100})" for each in cents)

@@ -1,7 +1,7 @@
 """Questions about the shop are answered from its documents, and from nothing else."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkspurt.retail.knowledge import Library, read_passages
@@ -58,6 +58,7 @@ def test_answers_are_short_enough_to_be_heard() -> None:
         assert 0 < len(found.text.split()) <= 40
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_question_breaks_the_index(question: str) -> None:
     found = LIBRARY.search(question)

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail.rows import method
@@ -78,12 +78,14 @@ def test_the_only_method_need_not_be_named() -> None:
     assert choose_method("I don't mind", (PAYPAL,), PAYPAL) is PAYPAL
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_whatever_is_said_only_the_callers_own_methods_come_out(said: str) -> None:
     with suppress(ToolError):
         assert choose_method(said, ALL, VISA) in ALL
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\d{4}", fullmatch=True))
 def test_digits_that_are_on_no_card_choose_none(digits: str) -> None:
     if digits in ("4821", "0005"):

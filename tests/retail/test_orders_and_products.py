@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail.rows import order, product
@@ -77,6 +77,7 @@ def test_the_only_order_is_my_order() -> None:
         choose_order("my order", ())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_whatever_is_said_only_the_callers_orders_come_out(said: str) -> None:
     with suppress(ToolError):

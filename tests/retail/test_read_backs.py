@@ -1,7 +1,7 @@
 """What callers hear before they agree: everything that will be done, in words they can keep in mind."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkspurt.agent import ToolError
@@ -70,6 +70,7 @@ names = st.sampled_from(["Headphones", "Smart Watch", "Indoor Security Camera", 
 methods = st.builds(method, st.sampled_from(["credit_card", "paypal", "gift_card"]), st.sampled_from(["visa", None]))
 
 
+@settings(deadline=None)
 @given(st.lists(names, min_size=1, max_size=20), st.integers(1, 20), st.integers(1, 10**7), methods)
 def test_no_return_is_longer_than_a_caller_can_keep_in_mind(
     ordered: list[str], chosen: int, cents: int, paid_by: PaymentMethod

@@ -1,7 +1,7 @@
 """Which items a caller means, and what is said when that is not clear."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkspurt.agent import ToolError
@@ -169,6 +169,7 @@ def test_of_two_names_that_sound_alike_none_is_proposed() -> None:
         choose_items(["the wadder bobtle"], (item(0, "Water Bottle", "v1"), item(1, "Water Bobble", "v2")))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_whatever_is_said_chooses_items_of_the_order_or_refuses(spoken: list[str]) -> None:
     try:

@@ -1,7 +1,7 @@
 """Which variant a caller means, and what is said when it is none, or several."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail.rows import product
@@ -143,6 +143,7 @@ def test_options_are_spoken_so_that_they_mean_something() -> None:
     assert spoken_options(options, ["color"]) == "red"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.sampled_from([SHIRT, BOOTS, BOTTLE, HELMET, GLASSES]))
 def test_whatever_is_said_names_an_available_variant_that_is_not_the_callers_own(said: str, goods: Product) -> None:
     current = goods.variants[0]
@@ -155,6 +156,7 @@ def test_whatever_is_said_names_an_available_variant_that_is_not_the_callers_own
     assert chosen in goods.variants
 
 
+@settings(deadline=None)
 @given(st.sampled_from([SHIRT, BOOTS, BOTTLE, HELMET, GLASSES]), st.data())
 def test_every_variant_is_found_by_its_own_description(goods: Product, data: st.DataObject) -> None:
     wanted = data.draw(st.sampled_from([each for each in goods.variants if each.available]))
@@ -163,6 +165,7 @@ def test_every_variant_is_found_by_its_own_description(goods: Product, data: st.
     assert choose_variant(said, goods, current) is wanted
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_named_options_are_options_that_exist(said: str) -> None:
     for goods in (SHIRT, BOOTS, HELMET):
