@@ -7,7 +7,7 @@ import pytest
 
 from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, settings, words
 from talkspurt.core.barge_in import together
-from talkspurt.core.commands import CancelReply, EndCall, Prepare, RunTool, Transcribe
+from talkspurt.core.commands import CancelReply, EndCall, Prepare, RequestReply, RunTool, Transcribe
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
     CallerHungUp,
@@ -21,6 +21,7 @@ from talkspurt.core.events import (
     Voice,
     WordsPlaced,
 )
+from talkspurt.core.history import AgentSaid
 from talkspurt.core.sentences import SHORTEST_CLAUSE, take_speakable
 from talkspurt.core.speculation import KEPT
 from talkspurt.core.states import Collecting, Hearing, Speaking, Thinking
@@ -39,6 +40,14 @@ def test_a_model_that_talks_and_asks_for_tools_for_ever_is_apologised_for() -> N
     call.asks().listens()
     assert len(call.of(RunTool)) == settings().max_tool_rounds + 1
     assert call.phrases[-1] == "apology"
+
+
+def test_the_model_goes_on_from_what_it_has_said_and_the_caller_is_still_to_hear() -> None:
+    call = world([Says(f"{words('r1.0', 12)}. "), Asks("look")], [Says("Here. ")]).answered()
+    call.asks().run_until(lambda world: len(world.of(RequestReply)) == 2)
+    said = AgentSaid(f"{words('r1.0', 12)}.")
+    assert said in call.of(RequestReply)[1].history
+    assert said not in call.history
 
 
 def test_an_end_asked_for_while_the_model_is_at_it_is_announced_though_it_says_something() -> None:
