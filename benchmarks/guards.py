@@ -193,8 +193,8 @@ GUARDS: Final = (
     Guard(
         "nobody is declared gone before the time",
         "store/effects.py",
-        "where(or_(gone, doubtful), over, free).order_by",
-        "where(or_(gone, doubtful), free).order_by",
+        "over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)",
+        "over = effects.c.proposal.is_not(None)",
         LEDGER,
     ),
     Guard(
@@ -350,14 +350,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guards", description=__doc__)
     parser.add_argument("--only", default="", help="guards whose description has this in it")
     asked = parser.parse_args()
+    chosen = [guard for guard in GUARDS if asked.only in guard.keeps]
     unnoticed = 0
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(ROOT / "src", Path(name) / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        for guard in (guard for guard in GUARDS if asked.only in guard.keeps):
+        for guard in chosen:
             seen, test = noticed(guard, Path(name))
             unnoticed += not seen
             print(f"{'noticed' if seen else 'MISSED ':8} {guard.keeps}: {test}", flush=True)
-    print(f"{unnoticed} of {len(GUARDS)} guards can be removed without anybody noticing")
+    print(f"{unnoticed} of {len(chosen)} guards can be removed without anybody noticing")
     return 1 if unnoticed else 0
 
 
