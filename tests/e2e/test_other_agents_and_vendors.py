@@ -66,3 +66,17 @@ async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp
         assert '"Transcribed"' in steps
         assert "order" not in steps
         assert [key for key in keys.values() if key in (tmp_path / "server.log").read_text()] == []
+
+
+async def test_the_florist_of_the_examples_acts_through_its_tool_server(tmp_path: Path, transcribe: Transcribe) -> None:
+    configuration = (EXAMPLES / "florist.toml").read_text(encoding="utf-8")
+    configuration = configuration.replace("examples/flower_market.py", str(EXAMPLES / "flower_market.py"))
+    async with running_server(tmp_path, configuration=configuration) as server:
+        report = await run_script(
+            server.url,
+            [Say("I would like to order flowers."), Say("Tulips, please."), Say("Yes, please."), Say("No, goodbye.")],
+            voice="rms",
+            transcribe=transcribe,
+        )
+        assert report.ok, (report.failures, report.turns)
+        assert server.store("SELECT tool, state FROM effects") == [("order_bunch", "done")]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, ToolError, tool
+from talkspurt.agent import Agent, Caller, KeypadSecret, Policies, Progress, ToolError, tool
 from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import SecretEntered, SecretProgress, SecretRequested, ToolReturned
 from talkspurt.core.secret_entry import SecretEntry
@@ -89,6 +89,12 @@ class Vault:
         await asyncio.Event().wait()
         return pin
 
+    @tool
+    async def tell(self, pin: Pin, progress: Progress) -> str:
+        """Name it while it runs."""
+        await progress(f"I am checking {pin}, which is {pin[:4]} {pin[4:]}.")
+        return "checked"
+
     @tool(level=2)
     async def vip(self, pin: Pin) -> str:
         """Need a level that nobody has."""
@@ -113,6 +119,8 @@ class Desk:
         self.tools = ToolDispatcher(self.agent, self.caller, self.ledger)
         self.pad = SecretPad()
         self.said: list[object] = []
+        self.told: list[str] = []
+        self.tools.report_to(lambda _tool_call, words: self.told.append(words))
 
     async def ask(self, name: str, **arguments: Any) -> SecretRequested | ToolReturned:
         event = await self.tools.run("t1", name, json.dumps(arguments))
@@ -163,6 +171,12 @@ async def test_the_tool_gets_the_digits_that_the_caller_keyed_in() -> None:
     assert await desk.run("verify_pin", card="blue") == {"verified": True}
     assert desk.vault.seen == [CANARY]
     assert (desk.caller.account, desk.caller.level) == ("blue", 2)
+
+
+async def test_a_tool_that_tells_how_far_it_is_does_not_tell_the_secret() -> None:
+    desk = Desk()
+    assert await desk.run("tell") == {"result": "checked"}
+    assert desk.told == ["I am checking ***, which is ***."]
 
 
 async def test_a_secret_runs_its_tool_once() -> None:

@@ -33,9 +33,9 @@ class Warehouse:
 
 
 def mcp_config(settings: dict[str, Any], tools: dict[str, Any] | None = None, **more: Any) -> McpConfig:
-    return McpConfig.model_validate(
-        {"servers": {"warehouse": {"agents": ["shop"], **settings, "tools": tools or {}, **more}}}
-    )
+    # This machine may be busy with other things: a server takes its time to start.
+    server = {"agents": ["shop"], "connect_timeout": 60.0, **settings, "tools": tools or {}, **more}
+    return McpConfig.model_validate({"servers": {"warehouse": server}})
 
 
 @dataclass

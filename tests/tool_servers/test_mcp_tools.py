@@ -13,8 +13,11 @@ import pytest
 
 from talkspurt import Agent, tool
 from talkspurt.config_mcp import McpConfig
+from talkspurt.core.events import ToolStarted
+from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError
 from talkspurt.mcp import McpServers, connection
+from talkspurt.mcp.stdio import stdio
 from tool_servers.desk import Warehouse, desk, mcp_config, until
 
 RESERVE = {
@@ -22,7 +25,7 @@ RESERVE = {
     "read_back": "I'll put {quantity} of the {item} aside for you[, with the note {note}]. Shall I go ahead?",
     "timeout": 20.0,  # this machine may be busy with other things
 }
-IMPATIENT = {**RESERVE, "timeout": 1.0}
+IMPATIENT = {**RESERVE, "timeout": 3.0}
 CHARGE = {
     "effect": True,
     "level": 1,
@@ -176,6 +179,46 @@ async def test_what_is_not_read_back_is_not_done(stdio_warehouse: Warehouse) -> 
     unspoken = {**silent, "unspoken": ["note"]}
     async with desk(mcp_config(stdio_warehouse.settings, {"reserve_item": unspoken})) as shop:
         assert "aside" in (await shop.run("reserve_item", item="mug", quantity=2, note="gift")).read_back
+
+
+async def test_a_server_says_how_far_it_is_in_our_words_and_answers_later(warehouse: Warehouse) -> None:
+    rules = {"finishes_later": True, "progress": "They are still counting.", "timeout": 30.0}
+    async with desk(mcp_config(warehouse.settings, {"take_stock": rules})) as shop:
+        told: list[tuple[str, str]] = []
+        shop.dispatcher.report_to(lambda tool_call, words: told.append((tool_call, words)))
+        started = await shop.dispatcher.run("t1", "take_stock", "{}")
+        assert isinstance(started, ToolStarted)
+        assert json.loads((await shop.dispatcher.finish("t1")).content) == {"counted": 3}
+        # A server that answers in one piece has no way to say anything before.
+        assert told in ([("t1", "They are still counting.")] * 3, [])
+
+
+async def test_a_child_process_says_how_far_it_is(stdio_warehouse: Warehouse) -> None:
+    rules = {"progress": "They are still counting.", "timeout": 30.0}
+    async with desk(mcp_config(stdio_warehouse.settings, {"take_stock": rules})) as shop:
+        told: list[str] = []
+        shop.dispatcher.report_to(lambda _tool_call, words: told.append(words))
+        assert await shop.run("take_stock", steps=2) == {"counted": 2}
+        assert told == ["They are still counting."] * 2
+
+
+async def test_what_came_of_an_effect_is_looked_up_after_the_time_ran_out(stdio_warehouse: Warehouse) -> None:
+    config = mcp_config(stdio_warehouse.settings, {"reserve_item": {**IMPATIENT, "lookup": LOOKUP}})
+    async with desk(config) as shop:
+        answer = await shop.agree(await shop.run("reserve_item", item="slow", quantity=1))
+        assert answer["happened"] is True
+        assert [record.state for record in shop.ledger.records.values()] == ["done"]
+        assert len(stdio_warehouse.journal) == 1
+
+
+async def test_after_what_a_server_said_only_the_callers_own_words_are_acted_on(stdio_warehouse: Warehouse) -> None:
+    tools: dict[str, Any] = {"reserve_item": RESERVE, "check_stock": {}}
+    async with desk(mcp_config(stdio_warehouse.settings, tools)) as shop:
+        said = (CallerSaid("two of the mugs please"), ToolCalled("t0", "check_stock", "{}"))
+        shop.dispatcher.follow((*said, ToolAnswered("t0", "check_stock", "{}")))
+        refused = await shop.run("reserve_item", item="diamond ring", quantity=2)
+        assert "what the caller said" in refused["error"]["message"]
+        assert "mug aside" in (await shop.run("reserve_item", item="mug", quantity=2)).read_back
 
 
 # ── servers that fail ─────────────────────────────────────────────────────────────
@@ -460,3 +503,22 @@ async def test_a_variable_that_is_not_set_stops_the_start() -> None:
 
 def test_no_servers_need_no_sdk() -> None:
     assert McpConfig().servers == {}
+
+
+async def test_whoever_cannot_wait_for_a_server_to_end_leaves_nothing_running(tmp_path: Path) -> None:
+    stubborn = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)"
+    ended = asyncio.Event()
+
+    async def hold() -> None:
+        async with stdio(sys.executable, ["-c", stubborn, "liar.py"], {}, longest=4096, ended=ended):
+            pass
+
+    before = set(_children())
+    task = asyncio.create_task(hold())
+    await until(lambda: any(b"liar.py" in _about(child, "cmdline") for child in _children()))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: set(_children()) <= before, within=5)
+    # The event loop hears of it a moment later.
+    await asyncio.sleep(0.2)

@@ -29,6 +29,7 @@ ENGLISH = Locale(
         {
             "filler": "One moment, please.",
             "tool_filler": "Let me look that up for you.",
+            "still_working": "I'm still on it, just a moment longer.",
             "apology": "I'm sorry, something went wrong on my side. Could you say that again?",
             "missed": "Sorry, I didn't catch that. Could you say it again?",
             "missed_again": "I still can't hear you well. You can also use the keypad, and press hash at the end.",

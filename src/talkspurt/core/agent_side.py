@@ -299,6 +299,7 @@ class AgentSide:
 
     def fill(self, words: str | Phrase, now: float) -> None:
         """Bridge the waiting; it answers nothing."""
+        self.turn = replace(self._current, bridged=True)
         self._order(Line(words), now)
 
     def tell(self, now: float) -> None:
@@ -323,16 +324,25 @@ class AgentSide:
 
     def bridge(self) -> str | Phrase:
         """What to say while the caller waits: the newest words of a tool under way, or a stock sentence. Takes them."""
-        waited_for = self.later if self.turn is None else self._waited_for
+        waited_for = self.waited_for
         for tools in (self.running, self.later):
             for name, tool in tools.items():
                 if name in waited_for and tool.news:
                     tools[name] = replace(tool, news="")
                     return tool.news
         waiting = next((tool.name for tool in waited_for.values()), None)
+        if self.turn is None or self.turn.bridged:
+            return Phrase("still_working")
         return Phrase("filler") if waiting is None else Phrase("tool_filler", (("tool", waiting),))
 
     # ── what the conversation asks ────────────────────────────────────────────────
+
+    @property
+    def waited_for(self) -> dict[str, RunningTool]:
+        """The tools that the current turn waits for; without a turn, those that answer later."""
+        if self.turn is None:
+            return self.later
+        return {name: tool for name, tool in self.running.items() if name in self._current.tools}
 
     @property
     def keeps_waiting(self) -> bool:
@@ -341,8 +351,8 @@ class AgentSide:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything to tell a caller who waits for tools that answer later."""
-        return any(tool.news for tool in self.later.values())
+        """Whether there is anything to tell a caller who waits."""
+        return any(tool.news for tool in self.waited_for.values())
 
     @property
     def may_tell(self) -> bool:
@@ -714,15 +724,9 @@ class AgentSide:
         return self.turn
 
     @property
-    def _waited_for(self) -> dict[str, RunningTool]:
-        """The tools that the current turn waits for."""
-        tools = self._current.tools
-        return {name: tool for name, tool in self.running.items() if name in tools}
-
-    @property
     def _waiting(self) -> bool:
         """The model or a tool of this round has not finished."""
-        return self._current.reply is not None or bool(self._waited_for)
+        return self._current.reply is not None or bool(self.waited_for)
 
     @property
     def _audible(self) -> bool:

@@ -706,8 +706,9 @@ class Conversation:
     def _filler_after(self, waited: float) -> float:
         """How long a turn may be without a sound before the agent says that it is busy."""
         turn, rules = self._agent.turn, self._settings
-        if turn is not None and turn.tools & self._agent.running.keys():
-            return rules.tool_filler_after
+        if self._agent.waited_for:
+            told = turn is not None and turn.bridged and not self._agent.has_news
+            return rules.progress_after if told else rules.tool_filler_after
         return max(rules.least_thinking, rules.filler_after - waited)
 
     def _expire(self, now: float) -> None:

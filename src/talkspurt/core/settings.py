@@ -44,10 +44,10 @@ class Settings:
     least_thinking: float = 0.5
     """Seconds that a reply gets in any case before it is bridged: a filler right before the answer only delays it."""
     tool_filler_after: float = 1.0
-    progress_after: float = 4.0
-    """Silence until a caller who waits for work under way hears how far it is, if there is news."""
+    progress_after: float = 2.5
+    """Silence until a caller who has been told to wait hears more: nobody waits in silence for three seconds."""
     waiting_prompt: float = 10.0
-    """The same without news: that somebody is still at it. They are not asked whether they are there."""
+    """The same while a tool that answers later is all that is under way and has no news: they can talk meanwhile."""
     reply_timeout: float = 9.0
     """A model that has sent nothing for this long is asked once more, then the agent apologises."""
     tool_timeout: float = 20.0

@@ -46,6 +46,8 @@ class AgentTurn:
     """How often the model was asked again in this round."""
     spoke: bool = False
     """Something was said in this round."""
+    bridged: bool = False
+    """The caller has been told that it takes a moment."""
     prompting: bool = False
     """The turn asks a silent caller whether they are there: it does not restart the silence."""
     interruptible: Interruptible = "voice"

@@ -35,6 +35,7 @@ from mcp_types import (
 from talkspurt.config_mcp import McpServerConfig
 from talkspurt.mcp.http import UNREACHABLE, streamable_http
 from talkspurt.mcp.stdio import stdio
+from talkspurt.telemetry.metrics import MCP_CONNECTED
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
@@ -130,10 +131,12 @@ class McpConnection:
                     await self._list(client.session)
                 self._session = client.session
                 self.tried.set()
+                MCP_CONNECTED.labels(self.name).set(1)
                 _log.info("mcp_connected", server=self.name, tools=len(self.listed))
                 await self._watch(client.session)
         finally:
             self._session = None
+            MCP_CONNECTED.labels(self.name).set(0)
 
     def _transport(self) -> Any:
         config = self._config

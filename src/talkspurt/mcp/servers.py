@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from talkspurt.mcp.connection import McpConnection
     from talkspurt.mcp.tools import ServerTool
 
-CLOSING: Final = 8.0
-"""Seconds for all sessions to close; a server's process gets four of them to end."""
+CLOSING: Final = 10.0
+"""Seconds for all sessions to close; a server's process gets four of them to end by itself."""
 
 _log = structlog.get_logger(__name__)
 

@@ -110,14 +110,19 @@ async def _end(process: Process) -> None:
     """Close its standard input, and end it and its children by force if that does not end it."""
     assert process.stdin is not None
     process.stdin.close()
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if await _exited(process):
-            break
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-    await _exited(process)
-    # Otherwise its pipes stay open until they are collected, when a child of it still holds them.
-    process._transport.close()  # type: ignore[attr-defined] # as the SDK does; nothing public does it
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if await _exited(process):
+                break
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        await _exited(process)
+    finally:
+        # Whoever cannot wait leaves nothing running. And the pipes stay open otherwise, when a child still holds them.
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process._transport.close()  # type: ignore[attr-defined] # as the SDK does; nothing public does it
 
 
 async def _exited(process: Process) -> bool:

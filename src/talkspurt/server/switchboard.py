@@ -146,7 +146,8 @@ class Switchboard:
                 switchboard = cls(
                     config, store, services, desks=desks, mcp=mcp, recorder=recorder, handover_desk=handover_desk
                 )
-                sweeper = Sweeper(store.effects, agents.values(), switchboard.agent_of)
+                equipped = [mcp.equip(name, agent) for name, agent in agents.items()]
+                sweeper = Sweeper(store.effects, equipped, switchboard.agent_of)
                 tasks.append(group.create_task(sweeper.run()))
                 try:
                     yield switchboard

@@ -98,6 +98,13 @@ EFFECTS_FOR_A_PERSON: Final = Counter(
     registry=REGISTRY,
 )
 
+MCP_CONNECTED: Final = Gauge(
+    "talkspurt_mcp_connected",
+    "Whether a server of [mcp.servers] can be called now (1) or not (0).",
+    ["server"],
+    registry=REGISTRY,
+)
+
 TURNS_WAITING: Final = Gauge("talkspurt_turns_waiting", "Turns not yet in the database.", registry=REGISTRY)
 TURNS_DROPPED: Final = Counter("talkspurt_turns_dropped", "Turns lost, by reason.", ["reason"], registry=REGISTRY)
 STORE_FAILURES: Final = Counter(
