@@ -198,6 +198,14 @@ async def test_a_return_can_be_paid_back_to_a_gift_card(line: Line, shop: Shop) 
     )
 
 
+async def test_a_refund_goes_to_no_other_card_of_the_callers(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        session.add(PaymentMethod(id="paypal/maya", user_id="maya_collins", kind="paypal"))
+    for method in ("my PayPal", "paypal/maya", "the other one that is no gift card, PayPal"):
+        refusal = await line.refusal("process_return", order_id=DELIVERED, items=["lamp"], payment_method=method)
+        assert refusal == ("A refund goes to the Visa card that paid for the order, or to a gift card of yours.")
+
+
 # ── payment and addresses ─────────────────────────────────────────────────────────
 
 
