@@ -180,10 +180,10 @@ class Desk:
         name = spoken.person_name(text) if self.turns > 1 and slot != "zip" else None
         if email:
             self.facts = {"email": email}
-        elif slot in ("zip", "other facts"):
-            # Five digits are a ZIP code only where one was asked for: elsewhere they are half an order number.
-            self.facts |= {"zip_code": zip_code} if zip_code else {}
-        elif spoken.identifiers(text, _NUMBER):
+        elif zip_code and slot in ("zip", "other facts"):
+            # Five digits are a ZIP code only where one may be meant: elsewhere they are half an order number.
+            self.facts["zip_code"] = zip_code
+        elif slot != "zip" and spoken.identifiers(text, _NUMBER):
             self.heard = text
         elif name:
             self.facts = dict(zip(("first_name", "last_name"), name, strict=True))

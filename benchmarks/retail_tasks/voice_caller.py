@@ -18,11 +18,15 @@ from talkspurt.simulate.twilio import CallEndedError, TwilioDouble
 Clip = NDArray[np.int16]
 
 QUIET: Final = 1.6
-"""Seconds without the agent's voice after which its question is over."""
-QUIET_READ_BACK: Final = 3.0
-"""The same for a read-back: on a slow machine a tool's filler is followed by it later, and it has several sentences."""
-QUIET_UNASKED: Final = 6.0
-"""The same when nothing new was asked: it may still come."""
+"""Seconds without the agent's voice after which it has finished, if all that it can have said was heard."""
+QUIET_UNFINISHED: Final = 8.0
+"""The same if it was not: a tool's filler is no question, and on a busy machine the answer takes its time. Shorter than
+the ten seconds after which the agent asks whether anybody is there."""
+LETTERS_PER_SECOND: Final = 25.0
+"""Faster than the agent ever speaks, so that what was heard for as long may be all of it."""
+READ_BACK_SECONDS: Final = 5.0
+"""Shorter than any read-back."""
+FRAME_SECONDS: Final = 0.02
 GREETING_SECONDS: Final = 15.0
 TURN_SECONDS: Final = 60.0
 MOST_TIMES: Final = 5
@@ -47,6 +51,8 @@ class VoiceCaller:
     said: list[str] = field(default_factory=list)
     heard_of: int = 0
     """How much had been asked when the caller last spoke."""
+    audible: float = 0.0
+    """Seconds of the agent heard since then."""
     failures: list[str] = field(default_factory=list)
 
     async def hold(self) -> None:
@@ -71,19 +77,29 @@ class VoiceCaller:
             if self.line.now > deadline:
                 self.failures.append(f"the agent talked for more than {TURN_SECONDS:g} s")
                 return False
-            await self.line.next_tick()
+            await self._listen()
         return True
+
+    async def _listen(self) -> None:
+        before = self.line.last_heard
+        await self.line.next_tick()
+        if self.line.last_heard != before:
+            self.audible += FRAME_SECONDS
 
     def _patience(self) -> float:
         """How long the agent must be quiet before it is the caller's turn."""
         asked = self.asked()
-        if self.said and len(asked) == self.heard_of:
-            return QUIET_UNASKED
-        return QUIET_READ_BACK if asked and asked[-1]["slot"] == "read-back" else QUIET
+        if not self.said:
+            return QUIET
+        if len(asked) == self.heard_of:
+            return QUIET_UNFINISHED
+        last = asked[-1]
+        needed = READ_BACK_SECONDS if last["slot"] == "read-back" else len(last["words"]) / LETTERS_PER_SECOND
+        return QUIET if self.audible >= needed else QUIET_UNFINISHED
 
     async def _say(self, words: str) -> None:
         self.said.append(words)
-        self.heard_of = len(self.asked())
+        self.heard_of, self.audible = len(self.asked()), 0.0
         if words.startswith(KEYS):
             self.line.press(words.removeprefix(KEYS))
             await self.line.until(self.line.now + 0.5)
@@ -92,8 +108,8 @@ class VoiceCaller:
             await self.line.until(end)
         # Whoever has spoken waits for an answer, and not only for silence.
         began, heard = self.line.now, self.line.last_heard
-        while self.line.last_heard == heard and self.line.now - began < 12.0:
-            await self.line.next_tick()
+        while self.line.last_heard == heard and self.line.now - began < QUIET_UNFINISHED:
+            await self._listen()
 
     def answer(self) -> str | None:
         """What to say to what was asked last; None when it was said often enough."""

@@ -82,6 +82,23 @@ async def test_a_second_verification_follows_only_from_other_facts() -> None:
     assert await call.says("ann.lee@example.com") == [("verify_caller", {"email": "ann.lee@example.com"})]
 
 
+async def test_a_name_follows_an_address_that_did_not_match() -> None:
+    call = Call("verify_caller", "verify_caller")
+    await call.says("Hello.")
+    await call.says("ann@example.com")
+    await call.answered("verify_caller", {"error": {"kind": "refused", "message": "No."}})
+    assert await call.says("My name is Ann Lee.") == QUESTIONS["zip"]
+    assert await call.says("one nine one double two") == [
+        ("verify_caller", {"first_name": "Ann", "last_name": "Lee", "zip_code": "19122"})
+    ]
+
+
+async def test_half_an_order_number_is_no_zip_code() -> None:
+    call = Call("get_account_info")
+    await call.says("Hello.")
+    assert await call.says("Do I bully you to 41700") == QUESTIONS["who"]
+
+
 async def test_facts_that_were_misheard_are_asked_for_again() -> None:
     call = Call("get_account_info")
     await call.says("Hello.")
