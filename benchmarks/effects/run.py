@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -147,7 +147,10 @@ def _hold_virtual(
     plans: Sequence[CallPlan], template: Path, stamp: str, deadline: float, keep: Callable[[Result], object]
 ) -> None:
     waiting = iter(plans)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"), initializer=silence_logs) as pool:
+    with (
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"), initializer=silence_logs) as pool,
+        _ending_early(pool),
+    ):
         running: set[Future[list[Result]]] = set()
         while True:
             while len(running) < 2 * (os.cpu_count() or 1) and time.monotonic() < deadline:
@@ -188,7 +191,7 @@ def _hold_killed(
         return _kill_one(scenario, systems, stamp) if time.monotonic() < deadline else None
 
     # The threads only wait for the workers, which are processes.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, _ending_early(pool):
         for future in as_completed(pool.submit(one, scenario) for scenario in due):
             result = future.result()
             if result is not None:
@@ -228,6 +231,16 @@ def _outside() -> Iterator[int]:
             yield int(server.stdout.readline())
         finally:
             server.terminate()
+
+
+@contextmanager
+def _ending_early(pool: Executor) -> Iterator[None]:
+    """Told to end, hold no more than the calls that are under way."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _progress(console: Console) -> Progress:
