@@ -19,7 +19,7 @@ help:
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
 	@echo "             reproduce the published figures"
 	@echo "make bench-retail-tasks [VOICE=1]"
-	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 24 of"
+	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 23 of"
 	@echo "             them by voice, which takes half an hour"
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
