@@ -439,9 +439,12 @@ class _Call:
         return before[-1] if before else None
 
     def _is_complete(self, stretch: Stretch, moment: float) -> bool:
-        """Whether its text had been said to the last word by `moment`."""
+        """Whether its text had been said to the last word by `moment`, or to the middle of it."""
         last = len(self._evidence.word_begins[stretch.text]) - 1
-        return any(word.index == last and word.share >= 0.5 and word.end <= moment + 0.1 for word in stretch.words)
+        # The alignment lets the last word end in the silence behind it: its middle is the surer mark.
+        return any(
+            word.index == last and word.share >= 0.5 and (word.begin + word.end) / 2 <= moment for word in stretch.words
+        )
 
 
 def _labels(event: CallerEvent, scenario: dict[str, Any], longest: float) -> dict[str, Any]:

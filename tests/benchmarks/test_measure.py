@@ -279,6 +279,17 @@ def test_a_clear_after_the_last_word_stops_nothing() -> None:
     assert turn(evidence(voice((0.2, 3.2)), [sound()], [heard(0, 0.2, 0, 12)], clears=[3.4])).stops == 0
 
 
+def test_a_last_word_that_the_alignment_draws_out_into_the_silence_was_said() -> None:
+    # Its end lies 0.12 s behind the last audible moment.
+    found = turn(evidence(voice((0.5, 3.38)), [sound()], [heard(0, 0.5, 0, 12)]))
+    assert found.stops == 0
+
+
+def test_a_text_that_stops_early_in_its_last_word_was_not_said() -> None:
+    found = turn(evidence(voice((0.5, 3.27)), [sound()], [heard(0, 0.5, 0, 11.1)]))
+    assert found.stops == 1
+
+
 def test_a_stop_long_after_a_sound_is_not_put_down_to_it() -> None:
     found = evidence(voice((2.5, 5.25)), [sound()], [heard(0, 2.5, 0, 11)], clears=[5.24])
     assert turn(found).stops == 0
