@@ -218,6 +218,13 @@ async def test_a_carrier_that_obeys_nothing_does_not_hold_the_hand_over_up(warm:
     assert (await warm.handover()).cause == "hung_up"
 
 
+async def test_a_colleague_is_not_briefed_for_a_call_that_has_ended(warm: Desktop) -> None:
+    """The hand-over could not be told, because the database was away at that moment."""
+    await warm.asks()
+    assert await warm.store.calls.end(warm.call.id, "caller_hung_up")
+    assert await warm.flow.answered((await warm.handover()).id, 1, "leg-1") is None
+
+
 async def test_a_talk_is_over_for_the_record_whoever_reports_it_first(warm: Desktop) -> None:
     await warm.asks()
     handover = await warm.handover()

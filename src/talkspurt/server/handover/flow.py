@@ -252,12 +252,15 @@ class HandoverFlow:
         handover = await self._current(handover_id, attempt)
         if handover is None or handover.state not in ("ringing", "briefing"):
             return None
+        call = await self._store.calls.find(handover.call_id)
+        if call is None or call.state != "handover":
+            # It ended, and the word of it did not get as far as the hand-over.
+            return None
         if handover.state == "ringing":
             handover = await self._move(handover, "briefing", leaving=("ringing",), leg=leg)
             if handover is None:
                 return None
-        call = await self._store.calls.find(handover.call_id)
-        return None if call is None else brief(call, handover, await self._store.effects.of_call(call.id))
+        return brief(call, handover, await self._store.effects.of_call(call.id))
 
     async def connected(self, handover_id: str, attempt: int) -> None:
         """The caller and the person hear each other."""
@@ -342,12 +345,11 @@ class HandoverFlow:
     async def _end(
         self, handover: Handover, cause: str, leaving: tuple[State, ...], *, hang_up: bool = True
     ) -> Handover | None:
-        """The hand-over comes to nothing: the caller is the agent's again."""
+        """The hand-over comes to nothing: the caller is the agent's again as soon as their line asks."""
         failed = await self._move(handover, "failed", leaving=leaving, detail=cause, cause=cause)
         if failed is None:
             return None
         metrics.HANDOVERS.labels(cause).inc()
-        await self._store.calls.take_back(handover.call_id)
         if hang_up:
             await self._hang_up(handover.leg)
         return failed
