@@ -256,6 +256,16 @@ async def test_another_place_that_is_open_takes_the_call(server: Running) -> Non
     assert (answer.status, answer.target) == ("connecting", "night")
 
 
+async def test_an_account_that_was_not_verified_is_nobodys(server: Running) -> None:
+    _, session = await server.call()
+    caller = caller_of(session)
+    caller.account = "maya_collins"
+    await desk(server).call_back(caller, target=None, reason="A bill")
+    await desk(server).hand_over(caller, target=None, reason="A bill")
+    (callback,) = await server.store.callbacks.outstanding()
+    assert (callback.account, (await handed(server, session)).account) == (None, None)
+
+
 async def test_nobody_is_promised_a_call_to_a_withheld_number(server: Running) -> None:
     _, session = await server.call()
     answer = await desk(server).call_back(caller_of(session, ""), target=None, reason="A bill")

@@ -68,3 +68,17 @@ async def test_a_call_that_was_not_handed_over_goes_on_as_ever() -> None:
     async with stage(ScriptedModel(script), tools=(escalate,), snapshot=snapshot, returned=BUSY) as again:
         await again.until(lambda: bool(again.synthesizer.spoken))
         assert "back with you" not in again.synthesizer.spoken[0]
+
+
+@on_virtual_time
+async def test_that_a_call_has_ended_is_in_its_last_snapshot_also_when_nothing_was_said_since() -> None:
+    async with stage(ScriptedModel(script), ["hello"]) as call:
+        await call.says()
+        await call.until(lambda: any(isinstance(entry, CallerSaid) for entry in call.recorder.entries))
+        await call.listening()
+        await asyncio.sleep(1.0)
+        recorded = len(call.recorder.entries)
+        call.session.hung_up()
+        await asyncio.wait_for(call.task, 20)
+        assert len(call.recorder.entries) == recorded, "nothing new would have been stored otherwise"
+        assert call.recorder.snapshots[-1]["floor"]["~"] == "Ended"
