@@ -103,8 +103,8 @@ class ExchangeDouble:
         """Answers of the server that a carrier would complain of."""
         self.broken = False
         """Let REST requests fail, as they do when the carrier has trouble."""
-        self.lose_redirects = False
-        """Let orders to callers' lines fail, and only those."""
+        self.lose_redirects = 0
+        """So many of the next orders to callers' lines fail, and nothing else."""
         self.api_url = ""
 
     async def __aenter__(self) -> Self:
@@ -268,7 +268,8 @@ class ExchangeDouble:
         form = await request.post()
         if form.get("Status") == "completed":
             call.complete()
-        elif "Url" in form and self.lose_redirects:
+        elif "Url" in form and self.lose_redirects > 0:
+            self.lose_redirects -= 1
             return _problem(503, 20503, "Service unavailable")
         elif "Url" in form:
             call.redirect(str(form["Url"]), str(form.get("Method", "POST")))
