@@ -1,16 +1,14 @@
 """A caller asks the real agent for a person: real server, models and socket, and REST by Twilio's own SDK."""
 
-import json
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from e2e.e2e_server import Server, running_server
-from talkspurt.simulate.caller import Transcribe, run_script
+from talkspurt.simulate.caller import run_script
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
-from talkspurt.simulate.lines import PressKeys, Say, Wait
+from talkspurt.simulate.lines import Say, Wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 TOKEN = "e2e-auth-token"
@@ -42,38 +40,6 @@ async def with_people(tmp_path_factory: pytest.TempPathFactory, exchange: Exchan
     async with running_server(folder, configuration=configuration) as server:
         exchange.serve(server.url)
         yield server
-
-
-async def test_an_agent_whose_colleague_is_busy_says_so_and_still_knows_the_caller(
-    with_people: Server, exchange: ExchangeDouble, transcribe: Transcribe
-) -> None:
-    exchange.hire(BILLING, Colleague(outcome="busy"))
-    report = await run_script(
-        with_people.url,
-        [
-            Say("What information do you have about me?"),
-            PressKeys("2378156#"),
-            PressKeys("60614#"),
-            Say("I want to talk to a real person."),
-            Wait(15),
-            Say("What information do you have about me?"),
-            Say("No thanks, that's all. Goodbye."),
-        ],
-        transcribe=transcribe,
-        exchange=exchange,
-        auth_token=TOKEN,
-    )
-    heard = report.heard
-    assert re.search(r"back with you", heard, re.IGNORECASE), heard
-    assert re.search(r"busy", heard, re.IGNORECASE), heard
-    # The account is told again without a word of who they are: they were verified before.
-    called = with_people.store("SELECT content FROM turns WHERE kind = 'tool_called' ORDER BY n")
-    names = [json.loads(str(content))["name"] for (content,) in called]
-    assert names.count("verify_caller") == 1, names
-    assert "get_account_info" in names[names.index("escalate_to_human") :], names
-    [(state, cause)] = with_people.store("SELECT state, cause FROM handovers")
-    assert (state, cause) == ("failed", "busy")
-    assert exchange.of(BILLING) == ["rings", "busy"]
 
 
 async def test_a_colleague_takes_the_call_with_one_key_after_a_briefing(
