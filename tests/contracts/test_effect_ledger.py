@@ -20,8 +20,10 @@ class Book:
     ledger: EffectLedger
     call_id: str
 
-    def refund(self, proposal: str, *, amount: int = 5, tool: str = "offer_refund") -> EffectRecord:
-        return EffectRecord(proposal, self.call_id, tool, f'{{"amount":{amount}}}', "proposed")
+    def refund(
+        self, proposal: str, *, amount: int = 5, tool: str = "offer_refund", account: str | None = None
+    ) -> EffectRecord:
+        return EffectRecord(proposal, self.call_id, tool, f'{{"amount":{amount}}}', "proposed", account=account)
 
     async def proposed(self, proposal: str, **other: Any) -> EffectRecord:
         return await self.ledger.propose(self.refund(proposal, **other))
@@ -110,6 +112,13 @@ async def test_of_two_confirmed_alike_one_begins(book: Book) -> None:
     await book.confirmed("p2")
     assert await book.begin("p1") is not None
     assert await book.begin("p2") is None
+
+
+async def test_the_same_words_of_another_account_are_another_effect(book: Book) -> None:
+    await book.begun("p1", account="maya")
+    await book.ledger.finish("p1", state="done", result="{}")
+    assert (await book.proposed("p2", account="daniel")).state == "proposed"
+    assert (await book.proposed("p3", account="maya")).state == "done"
 
 
 async def test_something_else_is_proposed_on_its_own(book: Book) -> None:

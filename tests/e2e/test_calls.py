@@ -92,8 +92,8 @@ async def test_an_interrupted_agent_is_silent_within_400_ms_of_the_callers_first
             server.url,
             [
                 Say("What can you do for me?"),
-                # Half a second is in the middle of the first words; later may fall into a pause of the agent's.
-                Interrupt("Wait, stop. I would like to speak to a person.", after=0.5),
+                # In the middle of "I can check, change or cancel an order", and not in the pause at its comma.
+                Interrupt("Wait, stop. I would like to speak to a person.", after=1.2),
                 HangUp(),
             ],
         )

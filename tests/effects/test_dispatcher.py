@@ -53,6 +53,13 @@ class Bank:
         assert caller.account is not None
         return {"account": caller.account, "balance": "$5.00"}
 
+    @tool(level=1)
+    async def slow_balance(self, caller: Caller) -> dict[str, str | None]:
+        """Tell the balance, in time."""
+        self.entered.set()
+        await self.gate.wait()
+        return {"account": caller.account}
+
     async def _word_payment(self, caller: Caller, payee: str, cents: int = 100) -> str:
         self.worded += 1
         if payee == "nobody":
@@ -431,6 +438,25 @@ async def test_an_effect_for_another_account_than_it_was_worded_for_is_refused()
     line.caller.verify("acct-2")
     assert kind(await line.execute(proposed)) == "refused"
     assert (line.bank.paid, line.states()) == ([], ["refused"])
+
+
+async def test_the_same_wish_of_another_account_is_done_for_that_one() -> None:
+    line = Line(level=1)
+    first = await line.execute(await line.propose(payee="Ann"))
+    assert await line.run("pay", payee="Ann") == first
+    line.caller.verify("acct-2")
+    assert await line.execute(await line.propose(payee="Ann")) == first
+    assert line.bank.paid == ["Ann", "Ann"]
+
+
+async def test_what_was_looked_up_for_one_account_is_not_told_to_the_next() -> None:
+    line = Line(level=1)
+    line.bank.gate.clear()
+    looking = asyncio.create_task(line.run("slow_balance"))
+    await line.bank.entered.wait()
+    line.caller.verify("acct-2")
+    line.bank.gate.set()
+    assert kind(await looking) == "refused"
 
 
 async def test_an_effect_of_a_caller_who_lost_the_level_is_refused() -> None:

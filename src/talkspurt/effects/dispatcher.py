@@ -154,10 +154,12 @@ class ToolDispatcher:
             content = await self._told(tool_call, tool, arguments)
         except NotDoneError as reason:
             content = reason.content
-        if tool.level and (self._caller.account != account or self._caller.level < tool.level):
-            # Somebody else may have the phone by now: the answer is not for them.
-            content = error_content("refused", CALLER_CHANGED)
-        return _returned(tool_call, tool, content)
+        return _returned(tool_call, tool, self._meant_for(account, tool, content))
+
+    def _meant_for(self, account: str | None, tool: Tool, content: str) -> str:
+        """An answer that was looked up for `account`; not for whoever has the phone by now, if it is somebody else."""
+        changed = self._caller.account != account or self._caller.level < tool.level
+        return error_content("refused", CALLER_CHANGED) if tool.level and changed else content
 
     async def heard(self, proposal: str, at: float) -> None:
         """The caller has heard the read-back of a proposal, `at` seconds into the call."""
@@ -199,7 +201,9 @@ class ToolDispatcher:
 
     async def _result(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
         self._authority.count(tool)
-        return await self._told(tool_call, tool, arguments, secret)
+        account = self._caller.account
+        content = await self._told(tool_call, tool, arguments, secret)
+        return content if tool.verifies else self._meant_for(account, tool, content)
 
     async def _told(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
         progress = self._progress(tool_call, secret)

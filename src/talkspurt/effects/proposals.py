@@ -80,8 +80,8 @@ class Proposals:
         self._authority = authority
         self._ledger = ledger
         self._open: dict[str, _Proposal] = {}
-        self._results: dict[tuple[str, str], str] = {}
-        """By tool and canonical arguments, the results of effects that were done here, written down or not."""
+        self._results: dict[tuple[str, str | None, str], str] = {}
+        """By tool, account and canonical arguments, the results of effects that were done here, written down or not."""
         self._executing: set[asyncio.Task[str]] = set()
         # One effect of a call at a time: the second of two alike then finds the first one's outcome.
         self._turn = asyncio.Lock()
@@ -91,7 +91,8 @@ class Proposals:
     async def propose(self, tool_call: str, tool: Tool, arguments: BaseModel) -> EffectProposed | str:
         """Word an effect and store its proposal; the first result, as content, when the call did the same before."""
         text = _canonical(tool, arguments)
-        earlier = self._results.get((tool.name, text))
+        account = self._caller.account if self._caller.level else None
+        earlier = self._results.get((tool.name, account, text))
         if earlier is not None:
             return earlier
         self._authority.trust(tool, arguments)
@@ -103,7 +104,7 @@ class Proposals:
             tool=tool.name,
             arguments=text,
             state="proposed",
-            account=self._caller.account if self._caller.level else None,
+            account=account,
             subject=self._authority.subject,
             words=read_back.words,
             facts=_facts(read_back),
@@ -202,7 +203,7 @@ class Proposals:
             pending = self._open.get(proposal)
             if pending is None:
                 return await self.recover(proposal)
-            identity = (pending.tool.name, pending.record.arguments)
+            identity = (pending.tool.name, pending.record.account, pending.record.arguments)
             earlier = self._results.get(identity)
             if earlier is not None:
                 # The same effect was proposed twice and the other proposal went first.
@@ -268,7 +269,7 @@ class Proposals:
         if begun.state == "refused":
             raise NotDoneError("refused", TOO_OFTEN)
 
-    async def _carry_through(self, pending: _Proposal, effect: Effect, identity: tuple[str, str]) -> str:
+    async def _carry_through(self, pending: _Proposal, effect: Effect, identity: tuple[str, str | None, str]) -> str:
         """Call the tool and write down what came of it."""
         try:
             state, content = await self._carry_out(pending, effect)

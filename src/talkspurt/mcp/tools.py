@@ -30,6 +30,7 @@ IDEMPOTENCY_KEY: Final = "talkspurt/idempotency-key"
 """Where `_meta` carries an effect's key when no argument takes it."""
 ERROR_CHARACTERS: Final = 200
 
+NO_AMOUNT: Final = "I need the amount, as a whole number of cents. Nothing was done."
 UNREACHABLE: Final = "That system can't be reached just now. Nothing was done."
 BUSY: Final = "That system is busy just now. Nothing was done."
 CHANGED: Final = "That system does not offer this any more. Nothing was done."
@@ -188,9 +189,14 @@ class ServerTool:
         if not self.connection.connected:
             # Nobody is asked to agree to what cannot be done.
             raise ToolError(UNREACHABLE)
-        amount = keywords.get(self.declared.amount_argument)
         words = self._template.word(keywords)
-        return ReadBack(words, amount_cents=amount if isinstance(amount, int) else 0)
+        if not self.declared.amount_argument:
+            return ReadBack(words)
+        amount = keywords.get(self.declared.amount_argument)
+        if isinstance(amount, bool) or not isinstance(amount, int):
+            # JSON Schema takes 100.0 for an integer, too; an amount that is not understood must pass no limit.
+            raise ToolError(NO_AMOUNT)
+        return ReadBack(words, amount_cents=amount)
 
     async def _carry_out(self, **keywords: Any) -> Any:
         caller: Caller = keywords.pop(_CALLER)

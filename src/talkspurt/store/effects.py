@@ -297,7 +297,8 @@ async def _note(
 
 
 def _fingerprint(record: EffectRecord) -> str:
-    return hashlib.sha256(f"{record.tool}\0{record.arguments}".encode()).hexdigest()
+    # "Cancel my order" is another wish once another account is verified in the same call.
+    return hashlib.sha256(f"{record.tool}\0{record.account or ''}\0{record.arguments}".encode()).hexdigest()
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> EffectRecord:

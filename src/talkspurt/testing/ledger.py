@@ -85,4 +85,9 @@ class MemoryEffectLedger:
 
 
 def _same(one: EffectRecord, other: EffectRecord) -> bool:
-    return (one.call_id, one.tool, one.arguments) == (other.call_id, other.tool, other.arguments)
+    return (one.call_id, one.tool, one.account, one.arguments) == (
+        other.call_id,
+        other.tool,
+        other.account,
+        other.arguments,
+    )
