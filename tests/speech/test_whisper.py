@@ -13,7 +13,6 @@ import pytest
 from talkspurt.errors import WeightsError
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.recognizers.whisper import (
-    COLLAR,
     LEAD_IN,
     STREAM_WAITING,
     UTTERANCE,
@@ -22,7 +21,6 @@ from talkspurt.recognizers.whisper import (
     Transcriber,
     WhisperRecognizer,
     WhisperStream,
-    _trimmed,
     credible,
 )
 from talkspurt.speech.weights import WeightStore
@@ -77,17 +75,6 @@ def test_a_faint_echo_before_the_voice_is_none_of_it(transcriber: Transcriber, s
     assert alone > 1.0, "by itself it is a voice"
     assert begin > 0.9 * len(echo)
     assert voiced < 1.2
-
-
-def test_faint_sounds_next_to_the_voice_are_left_to_it() -> None:
-    voice = np.full(LINE_RATE_HZ, 0.1, dtype=np.float32)
-    faint = np.full(LINE_RATE_HZ // 4, 0.001, dtype=np.float32)
-    trimmed = _trimmed(np.concatenate((faint, voice, faint)), len(faint), len(faint) + len(voice))
-    collar = int(COLLAR * LINE_RATE_HZ)
-    assert len(trimmed) == len(voice) + 2 * len(faint)
-    assert not trimmed[: len(faint) - collar].any()
-    assert not trimmed[len(faint) + len(voice) + collar :].any()
-    assert trimmed[len(faint) - collar : len(faint) + len(voice) + collar].all()
 
 
 # ── whose turn it is ──────────────────────────────────────────────────────────────

@@ -286,11 +286,6 @@ TRIM_MARGIN: Final = 0.3
 
 VOICE_RANGE_DB: Final = 30.0
 """Below the loudest window of an utterance is no more of it: the range of a speaker's phonemes is 20 dB and less."""
-MARGIN_RANGE_DB: Final = 26.0
-"""The same for the margins, below the mean of the voice."""
-COLLAR: Final = 0.1
-"""Seconds next to the voice that are left as they are: the "m" of "Miller" and the "t" of "two" are as faint."""
-
 NO_SPEECH: Final = 0.85
 """No-speech probability above which nothing is believed: silence and noise reach 0.95 and more, the
 worst of a hundred isolated digits 0.68."""
@@ -350,8 +345,9 @@ class Transcriber:
         voiced, begin, end = self._find_voice(pcm)
         if voiced < MINIMUM_VOICED:
             return ""
-        line = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
-        decoded = self._decode(_trimmed(line, begin, end))
+        margin = int(TRIM_MARGIN * LINE_RATE_HZ)
+        samples = np.frombuffer(pcm, dtype="<i2")[max(0, begin - margin) : end + margin]
+        decoded = self._decode(np.divide(samples, 32768, dtype=np.float32))
         return decoded.text if credible(decoded, voiced) else ""
 
     def _token(self, name: str) -> int:
@@ -410,23 +406,6 @@ class Transcriber:
             elif token < self._end:
                 words.append(token)
         return Decoded(self._tokenizer.decode(words).strip(), result.no_speech_prob, result.scores[0])
-
-
-def _trimmed(line: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:
-    """The voice from `begin` to `end` with a margin, in which what is as faint as an echo is silent.
-
-    Whisper reads words in an echo 40 dB below the voice: "with sure", when the agent was just saying "with".
-    """
-    margin = int(TRIM_MARGIN * LINE_RATE_HZ)
-    first = max(0, begin - margin)
-    kept = line[first : end + margin].copy()
-    frame = LINE_RATE_HZ // 100
-    loudest = _dbfs(line[begin:end])
-    collar = int(COLLAR * LINE_RATE_HZ)
-    for at in (*range(0, begin - first - collar, frame), *range(end - first + collar, len(kept), frame)):
-        if _dbfs(kept[at : at + frame]) < loudest - MARGIN_RANGE_DB:
-            kept[at : at + frame] = 0
-    return kept
 
 
 def _dbfs(samples: NDArray[np.float32]) -> float:
