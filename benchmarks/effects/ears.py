@@ -1,15 +1,11 @@
-"""What the agent's ears are made of: voice activity and recognition of a caller whose words are known."""
+"""What the agent hears with: recognition of a caller whose words are known."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
-from typing import Final
 
 from talkspurt.ports import Transcript
-
-WINDOW: Final = 256
-"""Samples per voice activity decision, as Silero's at 8 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,47 +15,6 @@ class Said:
     at: float
     until: float
     text: str
-
-
-class AnySound:
-    """Implements `VoiceActivityDetector`: voice is what is not digital silence."""
-
-    window = WINDOW
-
-    def __init__(self) -> None:
-        self.streams: list[_SoundStream] = []
-
-    def open(self, on_window: Callable[[float, int], None], /) -> "_SoundStream":
-        """Start a stream for one call."""
-        stream = _SoundStream(self, on_window)
-        self.streams.append(stream)
-        return stream
-
-    def tick(self) -> None:
-        """Decide all complete windows."""
-        for stream in tuple(self.streams):
-            stream.decide()
-
-
-class _SoundStream:
-    def __init__(self, detector: AnySound, on_window: Callable[[float, int], None]) -> None:
-        self._detector = detector
-        self._on_window = on_window
-        self._pending = b""
-        self._samples = 0
-
-    def feed(self, pcm: bytes, /) -> None:
-        self._pending += pcm
-
-    def decide(self) -> None:
-        while len(self._pending) >= 2 * WINDOW:
-            window, self._pending = self._pending[: 2 * WINDOW], self._pending[2 * WINDOW :]
-            self._samples += WINDOW
-            self._on_window(1.0 if window.strip(b"\x00") else 0.0, self._samples)
-
-    def close(self) -> None:
-        if self in self._detector.streams:
-            self._detector.streams.remove(self)
 
 
 class KnowingRecognizer:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from benchmarks.effects import clock
 from benchmarks.effects.caller import HungUpError, VirtualCaller
 from benchmarks.effects.desk import POLICY, ParcelDesk, Watch, create_agent
-from benchmarks.effects.ears import AnySound, KnowingRecognizer, Said
+from benchmarks.effects.ears import KnowingRecognizer, Said
 from benchmarks.effects.faults import Reach, WatchedLedger, nowhere
 from benchmarks.effects.line import Heard, VirtualLine, WordSynthesizer
 from benchmarks.effects.log import CallLog
@@ -39,6 +39,7 @@ from talkspurt.server.switchboard import Switchboard, _Desk, _Recorder
 from talkspurt.session import Services
 from talkspurt.store import Store
 from talkspurt.store.database import Database
+from talkspurt.testing.providers import LevelVoiceActivity
 from talkspurt.testing.virtual_time import VirtualTimeLoop
 from talkspurt.transports.twilio import TwilioTransport
 from talkspurt.wire.twilio import MediaFormat, StartBody
@@ -320,7 +321,7 @@ class World:
         chance = self._chance("ledger")
         watched: Any = WatchedLedger(store.effects, self.reach, chance, troubles.ledger)
         store.effects = watched  # type: ignore[misc]
-        detector = AnySound()
+        detector = LevelVoiceActivity(loud=0)
         media = MediaClock(detector)
         recorder = _Snapshots(store)
         recognizer = KnowingRecognizer(self._chance("recognizer"), self.said, trouble=troubles.recognizer)

@@ -120,8 +120,9 @@ MOMENT: Final = LINE_RATE_HZ * 2 // 5
 NOISY_DBFS: Final = -58.0
 """Noise floor from which a line is noisy: quiet rooms on the telephone lie below it."""
 NOISY_LINE_GAIN: Final = 3.0
-"""What such a line is amplified by for the voice activity detector: it then misses fewer voices, and takes babble for
-one four times less often. On a quiet line it would miss more (`python -m benchmarks.turns.detector`)."""
+"""What such a line is amplified by for the voice activity detector. Nine in ten voices are then noticed within 0.22 s
+for 0.26 in noise at 20 dB or more, and 0.45 s for 0.67 below; noise is taken for one in 1.2 % of its windows for 4.8,
+and 0.9 for 0.7. On a quiet line less is found, 76 % for 77 (`python -m benchmarks.turns.detector`)."""
 TURN_MEMORY: Final = 8 * LINE_RATE_HZ
 """Samples of the caller kept for the turn detector, which hears no more."""
 JUDGEMENT_PATIENCE: Final = 1.0

@@ -30,9 +30,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from talkspurt.agent.effects import Effect
 from talkspurt.agent.refusal import ToolError
 
-Change = Callable[[], Awaitable[dict[str, Any]]]
-"""Makes the change and says what came of it."""
-
 TABLE: Final = "applied_effects"
 SETTLED: Final = "That attempt was given up already. Nothing was changed just now."
 

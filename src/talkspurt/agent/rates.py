@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 Period = Literal["call", "hour", "day"]
 
@@ -25,5 +25,5 @@ def parse_rates(text: str) -> tuple[Rate, ...]:
         found = _RATE.fullmatch(part)
         if found is None or int(found[1]) == 0:
             raise ValueError(f"rate '{part.strip()}' is not a number per call, hour or day, such as 3/call or 20/hour")
-        rates.append(Rate(int(found[1]), found[2]))  # type: ignore[arg-type]
+        rates.append(Rate(int(found[1]), cast("Period", found[2])))
     return tuple(rates)

@@ -34,7 +34,6 @@ NO_AMOUNT: Final = "I need the amount, as a whole number of cents. Nothing was d
 UNREACHABLE: Final = "That system can't be reached just now. Nothing was done."
 BUSY: Final = "That system is busy just now. Nothing was done."
 CHANGED: Final = "That system does not offer this any more. Nothing was done."
-TOO_MUCH: Final = "That is more than I may do."
 
 _REASONS: Final[Mapping[str, str]] = {
     "not connected": UNREACHABLE,

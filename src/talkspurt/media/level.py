@@ -33,11 +33,8 @@ class NoiseFloor:
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=SECONDS)
-
-    @property
-    def dbfs(self) -> float:
+        self.dbfs = DEFAULT_FLOOR_DBFS
         """The floor; a quiet room's as long as nothing was heard."""
-        return min(self._seconds, default=DEFAULT_FLOOR_DBFS)
 
     def receive(self, samples: Floats, frame: int) -> None:
         """Take the next second of the line, to be cut into frames of `frame` samples."""
@@ -45,6 +42,8 @@ class NoiseFloor:
         heard = levels[levels > SILENT_DBFS]
         if len(heard) >= len(levels) / 2:
             self._seconds.append(float(np.quantile(heard, QUIET)))
+            # Kept, because it is asked for with every frame of the line.
+            self.dbfs = min(self._seconds)
 
 
 def active(levels: Floats) -> NDArray[np.bool_]:

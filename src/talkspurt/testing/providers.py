@@ -26,11 +26,12 @@ LOUD = 500
 
 
 class LevelVoiceActivity:
-    """Voice is what is loud. For tests whose caller is a tone and whose silence is silent."""
+    """Voice is what has samples beyond `loud`. For tests whose caller is a tone and whose silence is silent."""
 
     window = WINDOW
 
-    def __init__(self) -> None:
+    def __init__(self, loud: int = LOUD) -> None:
+        self.loud = loud
         self._streams: list[_LevelStream] = []
 
     def open(self, on_window: Callable[[float, int], None], /) -> "_LevelStream":
@@ -62,7 +63,7 @@ class _LevelStream:
             window, self._pending = self._pending[: 2 * WINDOW], self._pending[2 * WINDOW :]
             self._samples += WINDOW
             loudest = max(abs(sample) for sample in memoryview(window).cast("h"))
-            self._on_window(1.0 if loudest > LOUD else 0.0, self._samples)
+            self._on_window(1.0 if loudest > self._detector.loud else 0.0, self._samples)
 
     def close(self) -> None:
         self._detector.forget(self)

@@ -3,21 +3,15 @@
 from typing import Final
 
 from talkspurt.agent.dialogue import Intent, Outcome
+from talkspurt.retail.dialogue.slots import ITEM_ARGUMENTS, ITEM_DOUBTS, SWAP_ARGUMENTS, SWAP_DOUBTS
 
 RETURN: Final = Intent(
     "return_item",
     title="return an item",
     slots=("order_id", "items"),
     tool="process_return",
-    arguments={
-        "order_id": "{order_id}",
-        "items": ("{which_item}", "{items}"),
-        "payment_method": "{payment_method}",
-    },
-    doubts={
-        "payment_method": "payment method|gift card|Which one do you mean: your",
-        "which_item": "in the order\\. The order has|^Which one do you mean",
-    },
+    arguments=ITEM_ARGUMENTS,
+    doubts=ITEM_DOUBTS,
     examples=(
         "I want to return something.",
         "I'd like to send an item back.",
@@ -67,17 +61,8 @@ EXCHANGE: Final = Intent(
     title="exchange an item",
     slots=("order_id", "items", "new_item"),
     tool="exchange_items",
-    arguments={
-        "order_id": "{order_id}",
-        "items": ("{which_item}", "{items}"),
-        "new_items": "{new_item}",
-        "payment_method": "{payment_method}",
-    },
-    doubts={
-        "payment_method": "payment method|gift card|Which one do you mean: your",
-        "which_item": "in the order\\. The order has|^Which one do you mean",
-        "new_item": "would you like|available|already|do you mean|another of its kind",
-    },
+    arguments=SWAP_ARGUMENTS,
+    doubts=SWAP_DOUBTS,
     examples=(
         "I'd like to exchange it for another color.",
         "Can I exchange this for a bigger size?",

@@ -3,6 +3,7 @@
 from typing import Final
 
 from talkspurt.agent.dialogue import Intent, Outcome
+from talkspurt.retail.dialogue.slots import SWAP_ARGUMENTS, SWAP_DOUBTS
 
 ORDER_STATUS: Final = Intent(
     "order_status",
@@ -162,17 +163,8 @@ CHANGE_ITEMS: Final = Intent(
     title="change an item of an order",
     slots=("order_id", "items", "new_item"),
     tool="change_order_items",
-    arguments={
-        "order_id": "{order_id}",
-        "items": ("{which_item}", "{items}"),
-        "new_items": "{new_item}",
-        "payment_method": "{payment_method}",
-    },
-    doubts={
-        "payment_method": "payment method|gift card|Which one do you mean: your",
-        "which_item": "in the order\\. The order has|^Which one do you mean",
-        "new_item": "would you like|available|already|do you mean|another of its kind",
-    },
+    arguments=SWAP_ARGUMENTS,
+    doubts=SWAP_DOUBTS,
     examples=(
         "I want to change an item in my pending order.",
         "Can I switch the color of something I just ordered?",

@@ -7,6 +7,23 @@ from talkspurt.agent.dialogue import Options, Resolver, Slot
 ORDER_ID: Final = r"W\d{7}"
 """Every order number."""
 
+ITEM_DOUBTS: Final = {
+    "payment_method": "payment method|gift card|Which one do you mean: your",
+    "which_item": "in the order\\. The order has|^Which one do you mean",
+}
+"""By what a tool for items says, which of its arguments it could not make out."""
+SWAP_DOUBTS: Final = {
+    **ITEM_DOUBTS,
+    "new_item": "would you like|available|already|do you mean|another of its kind",
+}
+ITEM_ARGUMENTS: Final[dict[str, str | tuple[str, ...]]] = {
+    "order_id": "{order_id}",
+    "items": ("{which_item}", "{items}"),
+    "payment_method": "{payment_method}",
+}
+SWAP_ARGUMENTS: Final = {**ITEM_ARGUMENTS, "new_items": "{new_item}"}
+"""What tools are given that change items, or exchange them."""
+
 SLOTS: Final = (
     Slot(
         "order_id",

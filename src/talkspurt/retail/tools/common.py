@@ -1,11 +1,13 @@
 """What the tools share: the kinds of their arguments, and the verified account."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent import Caller
+from talkspurt.agent import Caller, ReadBack
+from talkspurt.retail import read_backs
 from talkspurt.retail.changes import Kind, SwapPlan, SwapWish, plan_swap
 from talkspurt.retail.customers import load_customer, load_products
 from talkspurt.retail.options import spoken_options
@@ -52,6 +54,19 @@ async def load_swap(
     order = customer.order(order_id)
     products = await load_products(session, (item.product_id for item in order.items))
     return plan_swap(kind, order, products, wish, customer.methods)
+
+
+def word_swap(kind: Kind) -> Callable[..., Awaitable[ReadBack]]:
+    """The read-back of a tool that changes or exchanges items."""
+
+    async def word(
+        self: ToolGroup, caller: Caller, *, order_id: str, items: list[str], new_items: list[str], payment_method: str
+    ) -> ReadBack:
+        wish = SwapWish(items, new_items, payment_method)
+        async with self._shop.reading() as session:
+            return read_backs.swapping(await load_swap(session, kind, caller, order_id, wish))
+
+    return word
 
 
 def swapped(plan: SwapPlan, status: str) -> dict[str, Any]:

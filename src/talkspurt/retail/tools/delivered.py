@@ -9,7 +9,16 @@ from talkspurt.retail import bookings, read_backs, words
 from talkspurt.retail.changes import SwapWish
 from talkspurt.retail.claims import RefundPlan, ReturnPlan, plan_refund, plan_return
 from talkspurt.retail.customers import load_customer
-from talkspurt.retail.tools.common import OrderId, Spoken, SpokenList, ToolGroup, account_of, load_swap, swapped
+from talkspurt.retail.tools.common import (
+    OrderId,
+    Spoken,
+    SpokenList,
+    ToolGroup,
+    account_of,
+    load_swap,
+    swapped,
+    word_swap,
+)
 
 
 class DeliveredOrders(ToolGroup):
@@ -70,17 +79,10 @@ class DeliveredOrders(ToolGroup):
 
         return await self._shop.once(effect, change)
 
-    async def _word_exchange(
-        self, caller: Caller, *, order_id: str, items: list[str], new_items: list[str], payment_method: str
-    ) -> ReadBack:
-        wish = SwapWish(items, new_items, payment_method)
-        async with self._shop.reading() as session:
-            return read_backs.swapping(await load_swap(session, "exchange", caller, order_id, wish))
-
     @tool(
         level=1,
         effect=True,
-        read_back=_word_exchange,
+        read_back=word_swap("exchange"),
         lookup=ToolGroup.settled,
         filler="One moment, I'm setting that up.",
     )

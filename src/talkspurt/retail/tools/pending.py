@@ -20,6 +20,7 @@ from talkspurt.retail.tools.common import (
     account_of,
     load_swap,
     swapped,
+    word_swap,
 )
 
 SAME_ADDRESS = "That is the address already."
@@ -79,17 +80,10 @@ class PendingOrders(ToolGroup):
 
     # ── items ─────────────────────────────────────────────────────────────────────
 
-    async def _word_items(
-        self, caller: Caller, *, order_id: str, items: list[str], new_items: list[str], payment_method: str
-    ) -> ReadBack:
-        wish = SwapWish(items, new_items, payment_method)
-        async with self._shop.reading() as session:
-            return read_backs.swapping(await load_swap(session, "change", caller, order_id, wish))
-
     @tool(
         level=1,
         effect=True,
-        read_back=_word_items,
+        read_back=word_swap("change"),
         lookup=ToolGroup.settled,
         filler="One moment, I'm changing that.",
     )
