@@ -51,7 +51,11 @@ class TransportError(TalkspurtError):
 
 
 class ProviderError(TalkspurtError):
-    """A speech or language-model provider failed; `retryable` says whether asking again can help."""
+    """A speech or language-model provider failed.
+
+    `retryable` says whether asking again can help, `retry_after` after how many seconds if the vendor said so (429).
+    `rejected`: the key is not accepted; until an operator acts no call can be helped by asking.
+    """
 
     code = "provider"
 
@@ -62,11 +66,15 @@ class ProviderError(TalkspurtError):
         message: str,
         *,
         retryable: bool = False,
+        retry_after: float | None = None,
+        rejected: bool = False,
     ) -> None:
         super().__init__(f"{vendor} {port}: {message}")
         self.port = port
         self.vendor = vendor
         self.retryable = retryable
+        self.retry_after = retry_after
+        self.rejected = rejected
 
 
 class StoreError(TalkspurtError):
