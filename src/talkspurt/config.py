@@ -119,6 +119,39 @@ class ModelConfig(_Section):
     max_tokens: int = Field(300, ge=1)
 
 
+class FallbacksConfig(_Section):
+    """Who takes over, within the call, when the recognizer, synthesizer or model fails: in this order, the best first.
+
+    With `speech.recognizer = "deepgram"` and `recognizers = ["whisper"]` here, callers are heard by Deepgram while it
+    answers in time, and by the local model otherwise.
+    """
+
+    recognizers: tuple[str, ...] = ()
+    synthesizers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    capacity: dict[str, int] = Field(default_factory=dict)
+    """Calls (recognizers) or requests (the others) at once that a provider bears, by its name: `{whisper = 8}`. One
+    more goes on to the next: what a cloud bore falls on no single machine's local models."""
+    transcript: float = Field(1.5, gt=0, le=10)
+    """Seconds that a recognizer may take for the words of an utterance that is over."""
+    first_token: float = Field(1.5, gt=0, le=10)
+    """Seconds that a model may take until its first word or tool call."""
+    first_audio: float = Field(1.0, gt=0, le=10)
+    """Seconds that a synthesizer may take until its first audio, and a recognizer until it listens."""
+    stall: float = Field(1.5, gt=0, le=10)
+    """Seconds of silence in the middle of a reply or of speech after which a provider counts as hung."""
+    hedged: bool = True
+    """Ask a second provider as soon as the first is slower than it is nine times in ten."""
+
+    @field_validator("capacity")
+    @classmethod
+    def _can_be_used(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, most in value.items():
+            if most < 1:
+                raise ValueError(f"{name} must bear at least 1; leave it out of the fallbacks to use it never")
+        return value
+
+
 class ConversationConfig(_Section):
     """Timing of the conversation, in seconds."""
 
@@ -209,6 +242,7 @@ class Config(_Section):
     store: StoreConfig = StoreConfig()
     speech: SpeechConfig = SpeechConfig()
     model: ModelConfig = ModelConfig()
+    fallbacks: FallbacksConfig = FallbacksConfig()
     conversation: ConversationConfig = ConversationConfig()
     handover: HandoverConfig = HandoverConfig()
     mcp: McpConfig = McpConfig()

@@ -29,10 +29,9 @@ from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
+from talkspurt.ladder import create_model, create_recognizer, create_synthesizer
 from talkspurt.mcp import McpServers
-from talkspurt.models import create_model
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
-from talkspurt.recognizers import create_recognizer
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets, carrier_kinds
@@ -42,7 +41,6 @@ from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
 from talkspurt.store.clock import utc_now
 from talkspurt.store.store import Store
-from talkspurt.synthesizers import create_synthesizer
 
 WARM_UP_TIMEOUT: Final = 120.0
 """Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""

@@ -77,6 +77,10 @@ class PhraseCache:
         """Warm the synthesizer behind."""
         await self._synthesizer.warm_up()
 
+    def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
+        """Whether `synthesize` would answer from memory, without the synthesizer behind."""
+        return (text, voice, locale, pace) in self._kept
+
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
     ) -> AsyncGenerator[SpeechChunk, None]:

@@ -75,6 +75,31 @@ ANOMALIES: Final = Counter(
     "talkspurt_anomalies", "Things a conversation did not expect, by name.", ["name"], registry=REGISTRY
 )
 
+RUNG_FAILURES: Final = Counter(
+    "talkspurt_provider_failures",
+    "Requests that a provider failed, by stage and provider.",
+    ["port", "vendor"],
+    registry=REGISTRY,
+)
+RUNGS_SKIPPED: Final = Counter(
+    "talkspurt_providers_skipped",
+    "Requests that went past a provider, because it was full or its breaker open.",
+    ["port", "vendor", "reason"],
+    registry=REGISTRY,
+)
+RUNG_SWITCHES: Final = Counter(
+    "talkspurt_provider_switches",
+    "Requests that another provider was asked to fulfil as well, by why: failed, late, or slower than usual (hedged).",
+    ["port", "vendor", "reason"],
+    registry=REGISTRY,
+)
+BREAKERS_OPEN: Final = Gauge(
+    "talkspurt_provider_breaker_open",
+    "Whether a provider is left alone now (1) or not (0).",
+    ["port", "vendor"],
+    registry=REGISTRY,
+)
+
 HANDOVERS: Final = Counter(
     "talkspurt_handovers", "Attempts to reach a person, by outcome.", ["outcome"], registry=REGISTRY
 )

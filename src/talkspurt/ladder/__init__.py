@@ -1,0 +1,90 @@
+"""The ladder: when a provider fails in the middle of a call, the next one goes on, and the caller hardly notices.
+
+A ladder is a port made of ports: it is a `Recognizer`, a `LanguageModel` or a `Synthesizer` itself, so the session
+knows nothing of it. It says when a rung has failed (no useful output in time), who is asked next, and when a rung that
+failed is tried again; what a call does when no rung is left, the conversation decides.
+
+| file | its one question |
+|---|---|
+| `breaker.py` | may this provider be asked now? |
+| `rung.py` | how many does it bear, and what is usual for it? |
+| `streams.py` | who streams first: one retry, the next, a hedge |
+| `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
+"""
+
+from typing import Any, Final
+
+from talkspurt.agent.agent import Agent
+from talkspurt.config import Config
+from talkspurt.ladder.breaker import Breaker
+from talkspurt.ladder.model import LadderModel
+from talkspurt.ladder.recognizer import LadderRecognizer
+from talkspurt.ladder.rung import Patience, Rung
+from talkspurt.ladder.synthesizer import LadderSynthesizer
+from talkspurt.models import create_model as create_single_model
+from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
+from talkspurt.recognizers import create_recognizer as create_single_recognizer
+from talkspurt.synthesizers import create_synthesizer as create_single_synthesizer
+
+LOCAL: Final = frozenset({"whisper", "piper", "offline"})
+LOCAL_PATIENCE: Final = Patience(first=4.0, between=4.0)
+"""A local model fails by being late because many calls want it; asking another one of its kind would not help."""
+
+
+def create_recognizer(config: Config) -> Recognizer:
+    """The configured recognizer, with its fallbacks below it. Raises `ConfigurationError`."""
+    rules = config.fallbacks
+    rungs = [
+        _rung("recognizer", name, create_single_recognizer(_choose(config, "speech", recognizer=name)), config)
+        for name in (config.speech.recognizer, *rules.recognizers)
+    ]
+    return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs)
+
+
+def create_synthesizer(config: Config) -> Synthesizer:
+    """The configured synthesizer, with its fallbacks below it, each with its cache. Raises `ConfigurationError`."""
+    rules = config.fallbacks
+    rungs = [
+        _rung("synthesizer", name, create_single_synthesizer(_choose(config, "speech", synthesizer=name)), config)
+        for name in (config.speech.synthesizer, *rules.synthesizers)
+    ]
+    return rungs[0].provider if len(rungs) == 1 else LadderSynthesizer(rungs, hedged=rules.hedged)
+
+
+def create_model(config: Config, agent: Agent) -> LanguageModel:
+    """The configured model, with its fallbacks below it. Raises `ConfigurationError`."""
+    rules = config.fallbacks
+    rungs = [
+        _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config)
+        for name in (config.model.name, *rules.models)
+    ]
+    return rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
+
+
+def _choose(config: Config, section: str, **choice: str) -> Config:
+    chosen = getattr(config, section).model_copy(update=choice)
+    return config.model_copy(update={section: chosen})
+
+
+def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
+    rules = config.fallbacks
+    cloud = {
+        "recognizer": Patience(rules.first_audio, rules.transcript),
+        "synthesizer": Patience(rules.first_audio, rules.stall),
+        "model": Patience(rules.first_token, rules.stall),
+    }
+    patience = LOCAL_PATIENCE if name in LOCAL else cloud[port]
+    return Rung(port, name, provider, patience, rules.capacity.get(name))
+
+
+__all__ = [
+    "Breaker",
+    "LadderModel",
+    "LadderRecognizer",
+    "LadderSynthesizer",
+    "Patience",
+    "Rung",
+    "create_model",
+    "create_recognizer",
+    "create_synthesizer",
+]

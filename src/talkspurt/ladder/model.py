@@ -1,0 +1,36 @@
+"""A language model made of several: the next one is asked when one fails, before the caller has heard anything."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from talkspurt.ladder.rung import Rung
+from talkspurt.ladder.streams import stream_from
+from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+
+
+class LadderModel:
+    """A `LanguageModel`. A reply that breaks off after words were given ends with the `ProviderError` of its rung."""
+
+    def __init__(self, rungs: Sequence[Rung[LanguageModel]], *, hedged: bool = True) -> None:
+        self._rungs = tuple(rungs)
+        self._hedged = hedged
+
+    async def warm_up(self) -> None:
+        """Warm all rungs at once; fails only when not one of them can be used."""
+        await warm_up(self._rungs)
+
+    async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+        """Stream one reply from the first rung that begins one in time."""
+        stream = stream_from(self._rungs, lambda model: model.reply(request), _is_useful, hedged=self._hedged)
+        async with aclosing(stream):
+            async for _, part in stream:
+                yield part
+
+    async def aclose(self) -> None:
+        """Close all rungs. Idempotent."""
+        await close_all(self._rungs)
+
+
+def _is_useful(part: ReplyPart) -> bool:
+    return isinstance(part, ToolCallPart) or (isinstance(part, TextDelta) and bool(part.text.strip()))

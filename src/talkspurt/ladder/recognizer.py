@@ -1,0 +1,280 @@
+"""A recognizer made of several: one that dies hands the last seconds of audio to its successor.
+
+A call begins to listen before anyone is connected: audio is kept until somebody hears it. Each utterance that
+is open is kept from its beginning, so whoever takes over hears it whole, and is asked again what had not been answered.
+When a better rung may have recovered, a call tries it between two utterances.
+
+Invariants: the port's synchronous methods touch memory only; every `finalize` is answered once, unless its
+utterance has ended; at most `KEPT` seconds of audio are kept, of which the oldest are dropped.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.rung import Rung
+from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream, Transcript
+from talkspurt.telemetry import metrics
+
+KEPT: Final = 15.0
+"""Seconds of an open utterance: callers rarely speak longer without a pause, and 240 kB a call are no burden."""
+LEAD: Final = 2.0
+"""Seconds kept when no utterance is open: the next one may begin in the past."""
+PAUSE: Final = 1.0
+"""Seconds until rungs are tried again when none bears."""
+SHUNNED: Final = 10.0
+"""Seconds in which a call does not go back to a rung that failed it, whatever the other calls find."""
+CLOSING: Final = 2.0
+"""Seconds for a stream that nobody listens to any more to say goodbye to its vendor."""
+
+_BYTES_PER_S: Final = 2 * LINE_RATE_HZ
+_ANSWERS: Final = 256
+_NOBODY: Final = "no recognizer can be reached"
+
+_log = structlog.get_logger(__name__)
+
+
+class LadderRecognizer:
+    """A `Recognizer`."""
+
+    def __init__(self, rungs: Sequence[Rung[Recognizer]]) -> None:
+        self._rungs = tuple(rungs)
+
+    async def warm_up(self) -> None:
+        """Warm all rungs at once; fails only when not one of them can be used."""
+        await warm_up(self._rungs)
+
+    async def open(self, *, locale: str, call_id: str) -> "LadderStream":
+        """Start a stream for one call. It never fails and never waits: a rung is found while the greeting is spoken."""
+        return LadderStream(self._rungs, locale=locale, call_id=call_id)
+
+    async def aclose(self) -> None:
+        """Close all rungs. Idempotent."""
+        await close_all(self._rungs)
+
+
+class LadderStream:
+    """One call's recognition, on whichever rung bears."""
+
+    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, locale: str, call_id: str) -> None:
+        self._rungs = tuple(rungs)
+        self._locale = locale
+        self._call_id = call_id
+        self._audio = bytearray()
+        """The caller's last seconds."""
+        self._fed = 0
+        """Bytes of the caller so far."""
+        self._open: dict[int, int] = {}
+        """The open utterances: the byte at which each begins."""
+        self._questions: dict[tuple[int, int], asyncio.TimerHandle | None] = {}
+        """What was asked and not answered, by utterance and revision, with the end of the patience for it."""
+        self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue(_ANSWERS)
+        self._rung: Rung[Recognizer] | None = None
+        self._stream: RecognizerStream | None = None
+        self._over: asyncio.Future[ProviderError | None] | None = None
+        """Settled when the current stream is to be left: with why it failed, or None for a better one."""
+        self._nobody = False
+        """Whether no rung bears."""
+        self._shunned: dict[Rung[Recognizer], float] = {}
+        """The rungs that have failed this call, and until when it does not go back."""
+        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._life = asyncio.get_running_loop().create_task(self._live(), name="ladder stream")
+
+    # ── the port ──────────────────────────────────────────────────────────────────
+
+    def feed(self, pcm: bytes, /) -> None:
+        """Keep the audio, and let whoever listens hear it."""
+        self._audio += pcm
+        self._fed += len(pcm)
+        keep = round((KEPT if self._open else LEAD) * _BYTES_PER_S)
+        if len(self._audio) > keep + _BYTES_PER_S:
+            del self._audio[:-keep]
+        if self._stream is not None:
+            self._stream.feed(pcm)
+
+    def begin(self, utterance: int, lead_in: float, /) -> None:
+        """Words from `lead_in` seconds ago on belong to `utterance`."""
+        self._open[utterance] = max(0, self._fed - 2 * round(lead_in * LINE_RATE_HZ))
+        if self._stream is not None:
+            self._stream.begin(utterance, lead_in)
+
+    def finalize(self, utterance: int, revision: int, /) -> None:
+        """Ask for the words of `utterance` up to now."""
+        self._questions[utterance, revision] = None
+        if utterance not in self._open:
+            self._answer(Transcript(utterance, revision, "", error="the utterance is not open"))
+        elif self._stream is not None:
+            self._ask(self._stream, utterance, revision)
+        elif self._nobody:
+            self._answer(Transcript(utterance, revision, "", error=_NOBODY))
+
+    def end(self, utterance: int, /) -> None:
+        """Forget `utterance`; its questions need no answer any more."""
+        self._open.pop(utterance, None)
+        for question in [each for each in self._questions if each[0] == utterance]:
+            self._settle(question)
+        if self._stream is not None:
+            self._stream.end(utterance)
+            if not self._open and self._better_may_bear():
+                self._leave(None)
+
+    async def transcripts(self) -> AsyncGenerator[Transcript, None]:
+        """Everything heard, until `aclose`."""
+        while (transcript := await self._answers.get()) is not None:
+            yield transcript
+
+    async def aclose(self) -> None:
+        """Close the stream. Idempotent."""
+        self._life.cancel()
+        await asyncio.wait({self._life})
+        for question in list(self._questions):
+            self._settle(question)
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes)
+        with suppress(asyncio.QueueFull):
+            self._answers.put_nowait(None)
+
+    # ── from rung to rung ─────────────────────────────────────────────────────────
+
+    async def _live(self) -> None:
+        while True:
+            rung = next((rung for rung in self._rungs if not self._shuns(rung) and rung.enter()), None)
+            if rung is None:
+                self._despair()
+                await asyncio.sleep(PAUSE)
+                if len(self._shunned) == len(self._rungs):
+                    self._shunned.clear()
+                continue
+            try:
+                error = await self._stand_on(rung)
+            finally:
+                rung.leave()
+            if error is not None:
+                self._shunned[rung] = asyncio.get_running_loop().time() + SHUNNED
+                rung.failed(error)
+                metrics.RUNG_SWITCHES.labels(rung.port, rung.name, "failed").inc()
+
+    def _shuns(self, rung: Rung[Recognizer]) -> bool:
+        return self._shunned.get(rung, 0.0) > asyncio.get_running_loop().time()
+
+    async def _stand_on(self, rung: Rung[Recognizer]) -> ProviderError | None:
+        """Hear through `rung` until it fails, which is returned, or until a better one may bear."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(rung.patience.first):
+                stream = await rung.provider.open(locale=self._locale, call_id=self._call_id)
+        except asyncio.CancelledError:
+            rung.given_up()
+            raise
+        except Exception as error:  # whatever a provider raises is its failure
+            return _provider_error(rung, error)
+        rung.succeeded(loop.time() - began)
+        self._over = loop.create_future()
+        self._rung, self._stream = rung, stream
+        self._nobody = False
+        self._replay(stream)
+        reader = loop.create_task(self._forward(rung, stream), name="ladder transcripts")
+        try:
+            return await self._over
+        finally:
+            self._rung = self._stream = self._over = None
+            reader.cancel()
+            goodbye = loop.create_task(_say_goodbye(stream), name="ladder goodbye")
+            self._goodbyes.add(goodbye)
+            goodbye.add_done_callback(self._goodbyes.discard)
+
+    def _replay(self, stream: RecognizerStream) -> None:
+        """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
+        heard = self._fed
+        for utterance, began in sorted(self._open.items(), key=lambda item: item[1]):
+            begin = max(began, self._fed - len(self._audio))
+            if begin < heard:
+                stream.feed(bytes(self._audio[len(self._audio) - (self._fed - begin) :]))
+                heard = begin
+            stream.begin(utterance, (self._fed - begin) / _BYTES_PER_S)
+        for utterance, revision in list(self._questions):
+            self._ask(stream, utterance, revision)
+
+    async def _forward(self, rung: Rung[Recognizer], stream: RecognizerStream) -> None:
+        try:
+            async for transcript in stream.transcripts():
+                if not transcript.final:
+                    self._tell(transcript)
+                elif (transcript.utterance, transcript.revision) not in self._questions:
+                    continue
+                elif transcript.error is None:
+                    self._answer(transcript)
+                else:
+                    self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True))
+                    return
+            self._leave(ProviderError("recognizer", rung.name, "the stream ended", retryable=True))
+        except Exception as error:  # whatever a provider raises is its failure
+            self._leave(_provider_error(rung, error))
+
+    def _leave(self, error: ProviderError | None) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(error)
+
+    def _better_may_bear(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        for rung in self._rungs:
+            if rung is self._rung:
+                return False
+            if not rung.full and not self._shuns(rung) and rung.breaker.opens_at(now) <= now:
+                return True
+        return False
+
+    def _despair(self) -> None:
+        self._nobody = True
+        _log.warning("nobody_hears", call_id=self._call_id)
+        for utterance, revision in list(self._questions):
+            self._answer(Transcript(utterance, revision, "", error=_NOBODY))
+
+    # ── questions ─────────────────────────────────────────────────────────────────
+
+    def _ask(self, stream: RecognizerStream, utterance: int, revision: int) -> None:
+        rung = self._rung
+        assert rung is not None
+        timer = self._questions.get((utterance, revision))
+        if timer is not None:
+            timer.cancel()
+        late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True)
+        self._questions[utterance, revision] = asyncio.get_running_loop().call_later(
+            rung.patience.between, self._leave, late
+        )
+        stream.finalize(utterance, revision)
+
+    def _answer(self, transcript: Transcript) -> None:
+        self._settle((transcript.utterance, transcript.revision))
+        self._tell(transcript)
+
+    def _settle(self, question: tuple[int, int]) -> None:
+        timer = self._questions.pop(question, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _tell(self, transcript: Transcript) -> None:
+        try:
+            self._answers.put_nowait(transcript)
+        except asyncio.QueueFull:
+            # The session has stopped reading; its own deadlines notice what is missing.
+            metrics.ANOMALIES.labels("transcript_dropped").inc()
+
+
+async def _say_goodbye(stream: RecognizerStream) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSING):
+            await stream.aclose()
+
+
+def _provider_error(rung: Rung[Recognizer], error: Exception) -> ProviderError:
+    if isinstance(error, ProviderError):
+        return error
+    what = "could not be opened in time" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
+    return ProviderError("recognizer", rung.name, what, retryable=True)

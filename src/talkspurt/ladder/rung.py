@@ -1,0 +1,106 @@
+"""One rung of a ladder: a provider, how many may stand on it, and whether it bears."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.breaker import Breaker
+from talkspurt.telemetry import metrics
+
+Provider = TypeVar("Provider")
+
+FIRST_OUTPUTS: Final = 100
+"""Times to the first output from which a provider's own p90 is reckoned."""
+FEWEST_OUTPUTS: Final = 20
+"""With fewer nobody knows what is usual for it."""
+SOONEST_HEDGE: Final = 0.25
+"""Seconds: a second request sooner than this would be made for nothing more than jitter."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds a rung may take for its first useful output, and between two; then the next rung is asked."""
+
+    first: float
+    between: float
+
+
+@dataclass(eq=False, slots=True)
+class Rung(Generic[Provider]):
+    """A provider in its place. What it learns of its provider, all calls of the process know."""
+
+    port: str
+    """Label of the stage: "model", "synthesizer", "recognizer"."""
+    name: str
+    provider: Provider
+    patience: Patience
+    capacity: int | None = None
+    """Requests, or calls for a recognizer, that it bears at once; None for any number."""
+    breaker: Breaker = field(default_factory=Breaker)
+    in_use: int = 0
+    _firsts: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_OUTPUTS))
+
+    @property
+    def full(self) -> bool:
+        """Whether it bears no more: one who comes now goes on to the next rung."""
+        return self.capacity is not None and self.in_use >= self.capacity
+
+    @property
+    def usual_first(self) -> float | None:
+        """Its own p90 of the time to the first useful output, in seconds; None while too little is known."""
+        if len(self._firsts) < FEWEST_OUTPUTS:
+            return None
+        return max(SOONEST_HEDGE, sorted(self._firsts)[len(self._firsts) * 9 // 10])
+
+    def enter(self) -> bool:
+        """Step on it, if it is not full and its breaker lets through. Who did so must `leave`."""
+        if self.full:
+            metrics.RUNGS_SKIPPED.labels(self.port, self.name, "full").inc()
+            return False
+        if not self.breaker.enter(_now()):
+            metrics.RUNGS_SKIPPED.labels(self.port, self.name, "open").inc()
+            return False
+        self.in_use += 1
+        return True
+
+    def enter_anyway(self) -> None:
+        """Step on it whatever is known of it: the last hope. Who did so must `leave`."""
+        self.in_use += 1
+
+    def leave(self) -> None:
+        """Step off."""
+        self.in_use -= 1
+
+    def succeeded(self, first: float) -> None:
+        """It gave something useful after `first` seconds."""
+        if not self.breaker.closed:
+            _log.info("provider_recovered", port=self.port, vendor=self.name)
+        self._firsts.append(first)
+        self.breaker.succeeded()
+        metrics.BREAKERS_OPEN.labels(self.port, self.name).set(0)
+
+    def failed(self, error: Exception) -> None:
+        """It did not, or not in time."""
+        rejected = isinstance(error, ProviderError) and error.rejected
+        pause = error.retry_after if isinstance(error, ProviderError) else None
+        metrics.RUNG_FAILURES.labels(self.port, self.name).inc()
+        was_closed = self.breaker.closed
+        self.breaker.failed(_now(), pause=pause, at_once=rejected)
+        if was_closed and not self.breaker.closed:
+            # Once, not with every call: this is the line that an operator has to see.
+            _log.error("provider_left_alone", port=self.port, vendor=self.name, error=str(error))
+            metrics.BREAKERS_OPEN.labels(self.port, self.name).set(1)
+
+    def given_up(self) -> None:
+        """Nobody waited for what it would have said."""
+        self.breaker.given_up(_now())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

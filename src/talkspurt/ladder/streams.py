@@ -1,0 +1,275 @@
+"""Climbs down the rungs until one streams something useful, and goes on with that one.
+
+`stream_from` asks the highest rung that bears. The next one is asked, beside it, when
+
+* it fails: at once, after one more try at the same rung if that can help (nothing has been heard yet);
+* its time for the first useful output is over: it counts as failed, but if it answers after all it may still win;
+* it is slower than it usually is (its own p90): a *hedge*, which is held against nobody.
+
+Whoever first gives something useful is streamed from; all others are cancelled. What comes then is
+the winner's alone: if it breaks off or stalls, the stream ends with its `ProviderError`, and the caller of
+this, who knows what has been heard, decides how to go on.
+
+Each request runs in one task from its beginning to its end, because what some SDKs open in one task they can
+close in no other; its parts come through a bounded queue.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.rung import Provider, Rung
+from talkspurt.telemetry import metrics
+
+Part = TypeVar("Part")
+
+QUEUE: Final = 256
+"""Parts that a provider may be ahead of us; then it waits."""
+LAST_WORD: Final = 10.0
+"""Seconds that the last rung gets beyond its patience: there is nobody else to ask."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Ended:
+    """Stands in the queue for the end of a stream."""
+
+
+class Attempt(Generic[Provider, Part]):
+    """One request to one rung. It stands on the rung until its task has ended."""
+
+    def __init__(
+        self,
+        rung: Rung[Provider],
+        start: Callable[[Provider], AsyncGenerator[Part, None]],
+        useful: Callable[[Part], bool],
+        news: asyncio.Event,
+    ) -> None:
+        """`news` is set when it has become useful or has failed. The rung was entered for it."""
+        loop = asyncio.get_running_loop()
+        self.rung = rung
+        self.began = loop.time()
+        self.late = self.began + rung.patience.first
+        usual = rung.usual_first
+        self.unusual = math.inf if usual is None else self.began + usual
+        self.useful = False
+        self.error: ProviderError | None = None
+        self._start = start
+        self._is_useful = useful
+        self._news = news
+        self.reported = False
+        self._parts: asyncio.Queue[Part | ProviderError | _Ended] = asyncio.Queue(QUEUE)
+        self._task = loop.create_task(self._pump(), name=f"{rung.port} {rung.name}")
+        # Not in the task itself: one that is cancelled before it began runs none of its own code.
+        self._task.add_done_callback(self._leave)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self.reported:
+            self.rung.given_up()
+        self.rung.leave()
+
+    async def _pump(self) -> None:
+        try:
+            async with aclosing(self._start(self.rung.provider)) as stream:
+                async for part in stream:
+                    if not self.useful and self._is_useful(part):
+                        self._become_useful()
+                    await self._parts.put(part)
+            if not self.useful:
+                raise ProviderError(_port(self.rung), self.rung.name, "said nothing", retryable=True)
+            await self._parts.put(_Ended())
+        except Exception as error:  # whatever a provider raises is its failure, and no more than that
+            self.error = _provider_error(self.rung, error)
+            self.report(self.error)
+            self._news.set()
+            await self._parts.put(self.error)
+
+    def _become_useful(self) -> None:
+        self.useful = True
+        if not self.reported:
+            self.reported = True
+            self.rung.succeeded(asyncio.get_running_loop().time() - self.began)
+        self._news.set()
+
+    def report(self, error: ProviderError) -> None:
+        """Let the rung's breaker know, once an attempt: what fails after something useful came counts too."""
+        if self.reported and not self.useful:
+            return
+        self.reported = True
+        self.rung.failed(error)
+
+    async def next_part(self) -> Part | None:
+        """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time."""
+        try:
+            async with asyncio.timeout(self.rung.patience.between):
+                part = await self._parts.get()
+        except TimeoutError:
+            error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
+            self.report(error)
+            raise error from None
+        if isinstance(part, _Ended):
+            return None
+        if isinstance(part, ProviderError):
+            raise part
+        return part
+
+    async def end(self) -> None:
+        """Cancel what still runs. Idempotent."""
+        self._task.cancel()
+        await asyncio.wait({self._task}, timeout=1.0)
+
+
+class Climb(Generic[Provider, Part]):
+    """One way down a ladder. Each rung is asked once, and once more where a second try can help."""
+
+    def __init__(
+        self,
+        rungs: Sequence[Rung[Provider]],
+        start: Callable[[Provider], AsyncGenerator[Part, None]],
+        useful: Callable[[Part], bool],
+        *,
+        hedged: bool,
+    ) -> None:
+        self._rungs = tuple(rungs)
+        self._left = list(rungs)
+        self._start = start
+        self._useful = useful
+        self._hedged = hedged
+        self._news = asyncio.Event()
+        self._running: list[Attempt[Provider, Part]] = []
+        self._twice: set[Rung[Provider]] = set()
+        self._error = ProviderError(_port(self._rungs[0]), "every provider", "is busy", retryable=True)
+
+    async def winner(self) -> Attempt[Provider, Part]:
+        """The attempt that first gave something useful; the others are over. Raises `ProviderError` if none does."""
+        if not self._step_down("first"):
+            self._ask_the_least_bad()
+        while self._running:
+            await self._wait()
+            for attempt in tuple(self._running):
+                if attempt.useful:
+                    self._running.remove(attempt)
+                    await self.end()
+                    return attempt
+                if attempt.error is not None:
+                    self._failed(attempt, attempt.error)
+            await self._look_at_the_clock()
+        raise self._error
+
+    async def end(self) -> None:
+        """Cancel what still runs. Idempotent."""
+        running, self._running = self._running, []
+        await asyncio.gather(*(attempt.end() for attempt in running))
+
+    # ── within ────────────────────────────────────────────────────────────────────
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._due):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    @property
+    def _due(self) -> float:
+        """When the clock has to be looked at, whether or not there is news."""
+        newest = self._running[-1]
+        due = [attempt.late for attempt in self._running if not attempt.reported]
+        if self._may_hedge:
+            due.append(newest.unusual)
+        return min(due, default=newest.late + LAST_WORD)
+
+    @property
+    def _may_hedge(self) -> bool:
+        return self._hedged and bool(self._left) and len(self._running) == 1
+
+    async def _look_at_the_clock(self) -> None:
+        if not self._running:
+            return
+        now = asyncio.get_running_loop().time()
+        newest = self._running[-1]
+        for attempt in self._running:
+            if now >= attempt.late and not attempt.reported:
+                self._error = ProviderError(_port(attempt.rung), attempt.rung.name, "no output in time", retryable=True)
+                attempt.report(self._error)
+                if attempt is newest and self._step_down("late"):
+                    return
+        if now >= newest.late + LAST_WORD:
+            await self.end()
+        elif self._may_hedge and now >= newest.unusual:
+            self._step_down("hedged")
+
+    def _failed(self, attempt: "Attempt[Provider, Part]", error: ProviderError) -> None:
+        self._running.remove(attempt)
+        self._error = error
+        rung = attempt.rung
+        if error.retryable and not error.retry_after and rung not in self._twice and not self._running:
+            self._twice.add(rung)
+            if rung.enter():
+                self._ask(rung)
+                return
+        self._step_down("failed")
+
+    def _step_down(self, reason: str) -> bool:
+        """Ask the next rung that bears; False when there is none."""
+        while self._left:
+            rung = self._left.pop(0)
+            if rung.enter():
+                if reason != "first":
+                    metrics.RUNG_SWITCHES.labels(rung.port, rung.name, reason).inc()
+                self._ask(rung)
+                return True
+        return False
+
+    def _ask_the_least_bad(self) -> None:
+        """All are full or left alone: of those that are not full, ask the one that would be asked soonest."""
+        bearing = [rung for rung in self._rungs if not rung.full]
+        if bearing:
+            rung = min(bearing, key=lambda rung: rung.breaker.opens_at(asyncio.get_running_loop().time()))
+            rung.enter_anyway()
+            self._ask(rung)
+
+    def _ask(self, rung: Rung[Provider]) -> None:
+        self._running.append(Attempt(rung, self._start, self._useful, self._news))
+
+
+async def stream_from(
+    rungs: Sequence[Rung[Provider]],
+    start: Callable[[Provider], AsyncGenerator[Part, None]],
+    useful: Callable[[Part], bool],
+    *,
+    hedged: bool = True,
+) -> AsyncGenerator[tuple[Rung[Provider], Part], None]:
+    """The parts of the first rung that streams something useful, each with its rung.
+
+    Raises `ProviderError`: the last one when no rung gives anything, the winner's when it breaks off or stalls.
+    """
+    climb = Climb(rungs, start, useful, hedged=hedged)
+    try:
+        attempt = await climb.winner()
+    except BaseException:
+        await climb.end()
+        raise
+    try:
+        while (part := await attempt.next_part()) is not None:
+            yield attempt.rung, part
+    finally:
+        await attempt.end()
+
+
+def _port(rung: Rung[Any]) -> Any:
+    return rung.port
+
+
+def _provider_error(rung: Rung[Any], error: Exception) -> ProviderError:
+    if isinstance(error, ProviderError):
+        return error
+    _log.warning("provider_failed_unexpectedly", port=rung.port, vendor=rung.name, error=type(error).__name__)
+    # Its words may quote the caller, or a key.
+    return ProviderError(_port(rung), rung.name, f"failed ({type(error).__name__})", retryable=True)

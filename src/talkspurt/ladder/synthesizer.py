@@ -1,0 +1,139 @@
+"""A synthesizer made of several: a sentence that one voice does not finish is finished by the next.
+
+What was given out has perhaps been heard. So after a break the next rung speaks only the rest: from the word after the
+last one that was spoken whole, as the word times tell it, or, of a vendor without them, as far as so much
+speech usually goes. The word times of the rest follow those of the beginning, so that the playback ledger sees one
+segment.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol, runtime_checkable
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.rung import Rung
+from talkspurt.ladder.streams import stream_from
+from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
+from talkspurt.telemetry import metrics
+
+LETTERS_PER_SECOND: Final = 15.0
+"""Of read English, spaces among them (some 160 words a minute): for vendors without word times."""
+
+_WORD: Final = re.compile(r"\S+")
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A synthesizer that may have the speech of a text already."""
+
+    def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
+        """Whether it can be played without asking anybody."""
+
+
+class LadderSynthesizer:
+    """A `Synthesizer`. The voice's name is the first rung's; the others speak with their own default."""
+
+    def __init__(self, rungs: Sequence[Rung[Synthesizer]], *, hedged: bool = True) -> None:
+        self._rungs = tuple(rungs)
+        self._hedged = hedged
+
+    async def warm_up(self) -> None:
+        """Warm all rungs at once; fails only when not one of them can be used."""
+        await warm_up(self._rungs)
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Stream the speech of one segment from the first rung that begins in time, and the rest from the next."""
+        if not any(letter.isalnum() for letter in text):
+            # Whoever says nothing to it has not failed.
+            return
+        first = self._rungs[0]
+        kept = first.provider
+        if isinstance(kept, Remembers) and kept.remembers(text, voice=voice, locale=locale, pace=pace):
+            # Played from memory, however the vendor is.
+            async with aclosing(kept.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
+                async for chunk in speech:
+                    yield chunk
+            return
+        rungs, rest, spoken = self._rungs, text, _Spoken(text, pace)
+        while True:
+            last: Rung[Synthesizer] | None = None
+
+            def start(provider: Synthesizer, text: str = rest) -> AsyncGenerator[SpeechChunk, None]:
+                return provider.synthesize(
+                    text, voice=voice if provider is first.provider else "", locale=locale, pace=pace
+                )
+
+            stream = stream_from(rungs, start, _is_useful, hedged=self._hedged)
+            try:
+                async with aclosing(stream):
+                    async for rung, chunk in stream:
+                        last = rung
+                        yield spoken.follow(chunk)
+                return
+            except ProviderError:
+                if last is None:
+                    raise
+                rest = spoken.break_off()
+                rungs = tuple(rung for rung in rungs if rung is not last)
+                if not rest:
+                    return
+                if not rungs:
+                    raise
+                metrics.RUNG_SWITCHES.labels(last.port, last.name, "broke_off").inc()
+
+    async def aclose(self) -> None:
+        """Close all rungs. Idempotent."""
+        await close_all(self._rungs)
+
+
+class _Spoken:
+    """How far a segment has been spoken, and where its rest begins."""
+
+    def __init__(self, text: str, pace: float) -> None:
+        self._words = [(word.start(), word.end()) for word in _WORD.finditer(text)]
+        self._text = text
+        self._letters_per_second = LETTERS_PER_SECOND * pace
+        self._seconds = 0.0
+        self._before = 0.0
+        """Seconds that earlier rungs have spoken of it."""
+        self._first = 0
+        """The word that the current rung began with."""
+        self._starts: list[float] = []
+        """When the words that the current rung has named begin, within what it speaks."""
+        self._named = 0
+        """Words of the segment that have been named to the listener: each is named once."""
+
+    def follow(self, chunk: SpeechChunk) -> SpeechChunk:
+        """The chunk with its words' times counted from the segment's beginning, without those that were named before.
+
+        What was named but not spoken begins a little later than it was said to: by less than the word that broke off.
+        """
+        self._seconds += len(chunk.pcm) / 2 / LINE_RATE_HZ
+        known = max(0, self._named - self._first - len(self._starts))
+        self._starts.extend(start for _, start in chunk.words)
+        self._named = max(self._named, self._first + len(self._starts))
+        words = tuple((word, self._before + start) for word, start in chunk.words[known:])
+        return SpeechChunk(chunk.pcm, words)
+
+    def break_off(self) -> str:
+        """The current rung says no more: the text that has not been spoken; "" when that was all of it."""
+        seconds = self._seconds - self._before
+        if self._starts:
+            # The last word that has begun is cut off, and is said again.
+            whole = max(0, sum(start < seconds for start in self._starts) - 1)
+        else:
+            letters = seconds * self._letters_per_second
+            begin = self._words[self._first][0]
+            whole = sum(end - begin <= letters for _, end in self._words[self._first :])
+        self._first += whole
+        self._before = self._seconds
+        self._starts = []
+        return self._text[self._words[self._first][0] :] if self._first < len(self._words) else ""
+
+
+def _is_useful(chunk: SpeechChunk) -> bool:
+    return bool(chunk.pcm)

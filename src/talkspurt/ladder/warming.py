@@ -1,0 +1,36 @@
+"""Warming and closing all rungs of a ladder."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.rung import Rung
+
+_log = structlog.get_logger(__name__)
+
+
+async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
+    """Warm all at once. One that fails is told of and left alone; raises its error when none is left."""
+    outcomes = await asyncio.gather(*(rung.provider.warm_up() for rung in rungs), return_exceptions=True)
+    failures = []
+    for rung, outcome in zip(rungs, outcomes, strict=True):
+        if isinstance(outcome, ProviderError):
+            _log.error("provider_not_usable", port=rung.port, vendor=rung.name, error=str(outcome))
+            rung.breaker.failed(asyncio.get_running_loop().time(), at_once=True)
+            failures.append(outcome)
+        elif isinstance(outcome, BaseException):
+            # Missing weights, a wrong setting: an operator's mistake, which no other rung should hide.
+            raise outcome
+    if len(failures) == len(rungs):
+        raise failures[0]
+
+
+async def close_all(rungs: Sequence[Rung[Any]]) -> None:
+    """Close all, whatever one of them does. Raises what the first one raised."""
+    outcomes = await asyncio.gather(*(rung.provider.aclose() for rung in rungs), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -1,0 +1,270 @@
+"""A model that fails before it says anything is replaced within the call; one that fails later is not spoken over."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from ladder.rungs import FIRST, REQUEST, StepModel, error, ladder, rung, say
+from talkspurt.errors import ProviderError
+from talkspurt.ladder import LadderModel
+from talkspurt.ladder.breaker import FAILURES, PAUSE
+from talkspurt.ladder.rung import FEWEST_OUTPUTS
+from talkspurt.ladder.streams import LAST_WORD
+from talkspurt.ports import TextDelta, ToolCallPart, Usage
+from talkspurt.testing.virtual_time import run_virtual
+
+HELLO = TextDelta("Hello.")
+SECOND = TextDelta("Second.")
+
+
+def good(after: float = 0.2) -> StepModel:
+    return StepModel([after, SECOND, Usage(1, 1)])
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def texts(model: LadderModel) -> str:
+    async with aclosing(model.reply(REQUEST)) as reply:
+        return "".join([part.text async for part in reply if isinstance(part, TextDelta)])
+
+
+def test_the_first_rung_answers_while_it_bears() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([0.2, HELLO, 0.1, Usage(3, 4)]), good()
+        model = ladder(first, second)
+        async with aclosing(model.reply(REQUEST)) as reply:
+            assert [part async for part in reply] == [HELLO, Usage(3, 4)]
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_failure_that_may_pass_is_tried_once_more_at_once_and_then_the_next_is_asked() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([0.1, error()]), good()
+        assert await texts(ladder(first, second)) == "Second."
+        assert len(first.asked) == 2
+        assert now() == pytest.approx(0.1 + 0.1 + 0.2, abs=0.01)
+
+    run_virtual(scenario())
+
+
+def test_a_second_try_may_succeed() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([error()], [HELLO]), good()
+        assert await texts(ladder(first, second)) == "Hello."
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "failure", [error(retryable=False), error(retry_after=20.0), error(retryable=False, rejected=True)]
+)
+def test_what_asking_again_cannot_help_is_not_asked_again(failure: ProviderError) -> None:
+    async def scenario() -> None:
+        first, second = StepModel([failure]), good()
+        assert await texts(ladder(first, second)) == "Second."
+        assert len(first.asked) == 1
+
+    run_virtual(scenario())
+
+
+def test_a_hung_model_is_replaced_when_its_patience_is_over() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([60.0, HELLO]), good()
+        assert await texts(ladder(first, second)) == "Second."
+        assert now() == pytest.approx(FIRST + 0.2, abs=0.01)
+        assert first.cancelled == 1
+        assert not first.running
+
+    run_virtual(scenario())
+
+
+def test_a_late_model_that_answers_before_its_successor_still_wins() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([FIRST + 0.3, HELLO]), good(after=1.0)
+        assert await texts(ladder(first, second)) == "Hello."
+        assert second.cancelled == 1
+
+    run_virtual(scenario())
+
+
+def test_white_space_and_usage_are_no_useful_output() -> None:
+    async def scenario() -> None:
+        first = StepModel([TextDelta("\n"), Usage(1, 0), 60.0])
+        assert await texts(ladder(first, good())) == "Second."
+
+    run_virtual(scenario())
+
+
+def test_a_reply_of_nothing_is_a_failure_but_a_tool_call_is_something() -> None:
+    async def scenario() -> None:
+        call = ToolCallPart("t1", "look_up", "{}")
+        second = StepModel([call])
+        async with aclosing(ladder(StepModel([Usage(1, 0)]), second).reply(REQUEST)) as reply:
+            assert [part async for part in reply] == [call]
+
+    run_virtual(scenario())
+
+
+def test_after_something_was_said_no_other_model_says_it_again() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([HELLO, 0.1, error()]), good()
+        said: list[str] = []
+        with pytest.raises(ProviderError, match="failed"):
+            await say(ladder(first, second), said.append)
+        assert said == ["Hello."]
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_model_that_stalls_in_the_middle_is_noticed() -> None:
+    async def scenario() -> None:
+        first = StepModel([HELLO, 60.0])
+        with pytest.raises(ProviderError, match="stalled"):
+            await texts(ladder(first, good()))
+        assert now() == pytest.approx(FIRST, abs=0.01)
+        assert not first.running
+
+    run_virtual(scenario())
+
+
+def test_the_last_one_is_waited_for_longer_as_there_is_nobody_else() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([60.0]), StepModel([FIRST + 3.0, SECOND])
+        assert await texts(ladder(first, second)) == "Second."
+
+    run_virtual(scenario())
+
+
+def test_when_all_fail_the_reply_fails_in_bounded_time_and_nothing_is_left_running() -> None:
+    async def scenario() -> None:
+        models = [StepModel([60.0]), StepModel([60.0])]
+        with pytest.raises(ProviderError, match="no output in time"):
+            await texts(ladder(*models))
+        assert now() <= 2 * FIRST + LAST_WORD + 0.1
+        assert not any(model.running for model in models)
+
+    run_virtual(scenario())
+
+
+def test_who_has_failed_several_calls_is_not_asked_by_the_next_until_it_has_recovered() -> None:
+    async def scenario() -> None:
+        first = StepModel(*[[error(retryable=False)]] * FAILURES, [HELLO])
+        model = ladder(first, good(after=0.0))
+        for _ in range(FAILURES + 3):
+            assert await texts(model) == "Second."
+        assert len(first.asked) == FAILURES
+        await asyncio.sleep(PAUSE)
+        assert await texts(model) == "Hello."
+        assert await texts(model) == "Hello."
+
+    run_virtual(scenario())
+
+
+def test_when_every_breaker_is_open_the_least_bad_is_asked_all_the_same() -> None:
+    async def scenario() -> None:
+        first = StepModel([error(retryable=False)], [HELLO])
+        rungs = [rung("only", first)]
+        rungs[0].breaker.failed(0.0, at_once=True)
+        with pytest.raises(ProviderError):
+            await texts(LadderModel(rungs))
+        assert await texts(LadderModel(rungs)) == "Hello."
+
+    run_virtual(scenario())
+
+
+def test_a_full_rung_sends_the_next_call_down_and_bears_again_when_it_is_free() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([0.5, HELLO]), good()
+        model = LadderModel([rung("small", first, capacity=2), rung("big", second)], hedged=False)
+        heard = await asyncio.gather(*(texts(model) for _ in range(5)))
+        assert sorted(heard) == ["Hello."] * 2 + ["Second."] * 3
+        assert await texts(model) == "Hello."
+
+    run_virtual(scenario())
+
+
+def test_when_all_are_full_the_reply_is_refused_at_once() -> None:
+    async def scenario() -> None:
+        model = LadderModel([rung("small", StepModel([0.5, HELLO]), capacity=1)], hedged=False)
+        waiting = asyncio.create_task(texts(model))
+        await asyncio.sleep(0)
+        with pytest.raises(ProviderError, match="busy"):
+            await texts(model)
+        assert await waiting == "Hello."
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.25, 0.45, FIRST + 0.1])
+def test_whenever_the_caller_interrupts_nothing_is_left_running_or_counted(moment: float) -> None:
+    async def scenario() -> None:
+        models = [StepModel([60.0]), StepModel([0.2, HELLO, 0.2, SECOND, 60.0])]
+        rungs = [rung("a", models[0], capacity=1), rung("b", models[1], capacity=1)]
+        if moment < FIRST:
+            rungs.reverse()
+        task = asyncio.create_task(texts(LadderModel(rungs, hedged=False)))
+        await asyncio.sleep(moment)
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.sleep(0.01)
+        assert not any(model.running for model in models)
+        assert not any(each.in_use for each in rungs)
+
+    run_virtual(scenario())
+
+
+# ── hedging ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_request_slower_than_usual_is_hedged_and_held_against_nobody() -> None:
+    async def scenario() -> None:
+        usual: list[float | TextDelta] = [0.3, HELLO]
+        first, second = StepModel(*[usual] * FEWEST_OUTPUTS, [1.0, HELLO], usual), good(after=0.1)
+        model = ladder(first, second, hedged=True)
+        for _ in range(FEWEST_OUTPUTS):
+            assert await texts(model) == "Hello."
+        began = now()
+        assert await texts(model) == "Second."
+        assert now() - began == pytest.approx(0.3 + 0.1, abs=0.02)
+        assert await texts(model) == "Hello."
+
+    run_virtual(scenario())
+
+
+def test_nothing_is_hedged_while_too_little_is_known() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([1.0, HELLO]), good()
+        model = ladder(first, second, hedged=True)
+        assert await texts(model) == "Hello."
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+# ── warming ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_provider_that_rejects_the_key_at_start_up_is_left_alone_and_the_server_starts() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([error(rejected=True, retryable=False)]), good()
+        model = ladder(first, second)
+        await model.warm_up()
+        assert await texts(model) == "Second."
+        assert len(first.asked) == 1
+
+    run_virtual(scenario())
+
+
+def test_when_no_provider_can_be_used_at_start_up_the_server_says_so() -> None:
+    async def scenario() -> None:
+        with pytest.raises(ProviderError):
+            await ladder(StepModel([error()]), StepModel([error()])).warm_up()
+
+    run_virtual(scenario())

@@ -1,0 +1,279 @@
+"""A recognizer that dies hands the whole utterance to its successor; the caller says nothing twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Literal
+
+import pytest
+
+from ladder.rungs import BETWEEN, FIRST, rung
+from talkspurt.errors import ProviderError
+from talkspurt.ladder import LadderRecognizer, Rung
+from talkspurt.ladder.breaker import PAUSE
+from talkspurt.ladder.recognizer import KEPT, SHUNNED, LadderStream
+from talkspurt.ports import LINE_RATE_HZ, Transcript
+from talkspurt.testing.virtual_time import run_virtual
+
+FRAME = b"\x01\x00" * (LINE_RATE_HZ // 50)
+Fault = Literal["none", "refuses", "hangs", "silent", "errors", "ends", "raises"]
+
+
+class Ear:
+    """A recognizer whose transcripts tell its name and how many seconds it was given of the utterance."""
+
+    def __init__(self, name: str, fault: Fault = "none", *, delay: float = 0.1) -> None:
+        self.name = name
+        self.fault = fault
+        self.delay = delay
+        self.streams: list[_EarStream] = []
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def open(self, *, locale: str, call_id: str) -> "_EarStream":
+        if self.fault == "refuses":
+            raise ProviderError("recognizer", self.name, "refused", retryable=True)
+        if self.fault == "hangs":
+            await asyncio.sleep(60)
+        stream = _EarStream(self)
+        self.streams.append(stream)
+        return stream
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+
+class _EarStream:
+    def __init__(self, ear: Ear) -> None:
+        self.ear = ear
+        self.fed = 0
+        self.begun: dict[int, float] = {}
+        self.closed = False
+        self._answers: asyncio.Queue[Transcript | Exception | None] = asyncio.Queue()
+
+    def feed(self, pcm: bytes, /) -> None:
+        self.fed += len(pcm)
+
+    @property
+    def _seconds(self) -> float:
+        return self.fed / 2 / LINE_RATE_HZ
+
+    def begin(self, utterance: int, lead_in: float, /) -> None:
+        self.begun[utterance] = self._seconds - lead_in
+
+    def finalize(self, utterance: int, revision: int, /) -> None:
+        heard = f"{self.ear.name} {self._seconds - self.begun[utterance]:.2f}"
+        answer: Transcript | Exception | None = Transcript(utterance, revision, heard)
+        match self.ear.fault:
+            case "silent":
+                return
+            case "errors":
+                answer = Transcript(utterance, revision, "", error="lost")
+            case "ends":
+                answer = None
+            case "raises":
+                answer = RuntimeError("unexpected")
+        asyncio.get_running_loop().call_later(self.ear.delay, self._answers.put_nowait, answer)
+
+    def end(self, utterance: int, /) -> None:
+        self.begun.pop(utterance, None)
+
+    async def transcripts(self) -> AsyncIterator[Transcript]:
+        while (answer := await self._answers.get()) is not None:
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self._answers.put_nowait(None)
+
+
+class Line:
+    """A call that is heard over a ladder, and all that it was told."""
+
+    def __init__(self, stream: LadderStream) -> None:
+        self.stream = stream
+        self.told: list[Transcript] = []
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for transcript in self.stream.transcripts():
+            self.told.append(transcript)
+
+    async def speak(self, seconds: float) -> None:
+        for _ in range(round(seconds * 50)):
+            self.stream.feed(FRAME)
+            await asyncio.sleep(0.02)
+
+    async def utter(self, utterance: int, seconds: float = 1.0) -> Transcript:
+        """An utterance from its beginning to its answer and end."""
+        self.stream.begin(utterance, 0.0)
+        await self.speak(seconds)
+        self.stream.finalize(utterance, 1)
+        before = len(self.told)
+        async with asyncio.timeout(20):
+            while len(self.told) == before:
+                await self.speak(0.02)
+        self.stream.end(utterance)
+        return self.told[-1]
+
+    async def hang_up(self) -> None:
+        await self.stream.aclose()
+        await self._reader
+
+
+def on_a_call(
+    *ears: Ear, run: Callable[[Line], Coroutine[Any, Any, None]], capacity: int | None = None
+) -> list[Rung[Any]]:
+    rungs = [rung(ear.name, ear, port="recognizer", capacity=capacity) for ear in ears]
+
+    async def scenario() -> None:
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c1"))
+        await line.speak(0.1)
+        await run(line)
+        await line.hang_up()
+        await asyncio.sleep(0.1)
+        assert not any(each.in_use for each in rungs)
+        assert all(stream.closed for ear in ears for stream in ear.streams)
+
+    run_virtual(scenario())
+    return rungs
+
+
+def test_the_first_hears_while_it_bears() -> None:
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "a 1.00"
+        assert (await line.utter(2, 0.5)).text == "a 0.50"
+
+    second = Ear("b")
+    on_a_call(Ear("a"), second, run=run)
+    assert not second.streams
+
+
+@pytest.mark.parametrize("fault", ["refuses", "hangs", "silent", "errors", "ends", "raises"])
+def test_whatever_becomes_of_the_first_the_second_hears_the_utterance_whole(fault: Fault) -> None:
+    async def run(line: Line) -> None:
+        began = asyncio.get_running_loop().time()
+        answer = await line.utter(1)
+        waited = asyncio.get_running_loop().time() - began - 1.0
+        assert answer.error is None
+        name, seconds = answer.text.split()
+        assert name == "b"
+        # It was asked again after the switch, and has heard all since the utterance began.
+        assert 1.0 <= float(seconds) <= 1.0 + waited
+        assert waited <= max(FIRST, BETWEEN) + 0.3
+
+    on_a_call(Ear("a", fault), Ear("b"), run=run)
+
+
+def test_opening_never_waits_and_never_fails() -> None:
+    async def scenario() -> None:
+        stream = await LadderRecognizer([rung("a", Ear("a", "hangs"), port="recognizer")]).open(
+            locale="en-US", call_id="c1"
+        )
+        assert asyncio.get_running_loop().time() == 0.0
+        await stream.aclose()
+
+    run_virtual(scenario())
+
+
+def test_what_was_said_before_anybody_was_connected_is_heard() -> None:
+    async def run(line: Line) -> None:
+        assert (await line.utter(1, 0.5)).text == "a 0.50"
+
+    class Slow(Ear):
+        async def open(self, *, locale: str, call_id: str) -> _EarStream:
+            await asyncio.sleep(0.9)
+            return await super().open(locale=locale, call_id=call_id)
+
+    async def early(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(0.5)
+        line.stream.finalize(1, 1)
+        await line.speak(1.0)
+        assert [transcript.text for transcript in line.told] == ["a 0.80"]
+        line.stream.end(1)
+
+    on_a_call(Slow("a"), run=early)
+    on_a_call(Ear("a"), run=run)
+
+
+def test_when_nobody_can_hear_every_question_is_answered_with_an_error_and_it_goes_on_trying() -> None:
+    ear = Ear("a", "refuses")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).error
+        assert (await line.utter(2)).error
+        ear.fault = "none"
+        await line.speak(2 * PAUSE + SHUNNED)
+        assert (await line.utter(3)).text.startswith("a ")
+
+    on_a_call(ear, run=run)
+
+
+def test_every_question_is_answered_once() -> None:
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        for revision in range(1, 6):
+            await line.speak(0.3)
+            line.stream.finalize(1, revision)
+        await line.speak(3.0)
+        assert sorted(transcript.revision for transcript in line.told) == [1, 2, 3, 4, 5]
+        line.stream.end(1)
+
+    on_a_call(Ear("a", "silent"), Ear("b"), run=run)
+
+
+def test_an_answer_to_an_utterance_that_has_ended_is_not_given() -> None:
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(0.5)
+        line.stream.finalize(1, 1)
+        line.stream.end(1)
+        await line.speak(0.5)
+        assert line.told == []
+
+    on_a_call(Ear("a"), run=run)
+
+
+def test_a_call_goes_back_up_between_utterances_once_the_better_one_has_recovered() -> None:
+    first = Ear("a", "errors")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text.startswith("b")
+        first.fault = "none"
+        assert (await line.utter(2)).text.startswith("b"), "a rung that has just failed this call is not tried at once"
+        await line.speak(SHUNNED)
+        await line.utter(3)
+        assert (await line.utter(4)).text == "a 1.00"
+
+    on_a_call(first, Ear("b"), run=run)
+
+
+def test_a_full_rung_sends_the_call_to_the_next() -> None:
+    first, second = Ear("a"), Ear("b")
+    rungs = [rung("a", first, port="recognizer", capacity=1), rung("b", second, port="recognizer")]
+
+    async def scenario() -> None:
+        recognizer = LadderRecognizer(rungs)
+        lines = [Line(await recognizer.open(locale="en-US", call_id=str(n))) for n in range(3)]
+        await asyncio.sleep(0.1)
+        assert (len(first.streams), len(second.streams)) == (1, 2)
+        for line in lines:
+            await line.hang_up()
+
+    run_virtual(scenario())
+
+
+def test_a_caller_who_never_pauses_costs_bounded_memory() -> None:
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(4 * KEPT)
+        assert len(line.stream._audio) <= (KEPT + 1) * 2 * LINE_RATE_HZ
+        line.stream.finalize(1, 1)
+        await line.speak(3.0)
+        assert float(line.told[0].text.split()[1]) == pytest.approx(KEPT + BETWEEN, abs=1.1)
+        line.stream.end(1)
+
+    on_a_call(Ear("a", "silent"), Ear("b"), run=run)

@@ -1,0 +1,169 @@
+"""A sentence that one voice does not finish is finished by the next, from the word where it broke off."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from ladder.rungs import FIRST, rung
+from talkspurt.errors import ProviderError
+from talkspurt.ladder import LadderSynthesizer
+from talkspurt.ladder.breaker import FAILURES
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.testing.virtual_time import run_virtual
+
+TEXT = "Your order is on its way, Anna."
+WORD = 0.25
+"""Seconds that each word takes, in all voices here."""
+
+
+class Voice:
+    """Speaks a word at a time; after `breaks_after` of them it raises, or stalls."""
+
+    def __init__(self, *, breaks_after: int | None = None, timed: bool = True, stalls: bool = False) -> None:
+        self.texts: list[str] = []
+        self.voices: list[str] = []
+        self.breaks_after = breaks_after
+        self.timed = timed
+        self.stalls = stalls
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.texts.append(text)
+        self.voices.append(voice)
+        for place, word in enumerate(text.split()):
+            if place == self.breaks_after:
+                if self.stalls:
+                    await asyncio.sleep(60)
+                raise ProviderError("synthesizer", "voice", "broke off", retryable=True)
+            words = ((word, place * WORD),) if self.timed else ()
+            yield SpeechChunk(bytes(2 * int(WORD * LINE_RATE_HZ)), words)
+            await asyncio.sleep(0.01)
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+
+def ladder(*voices: object) -> LadderSynthesizer:
+    return LadderSynthesizer(
+        [rung(f"v{place}", voice, port="synthesizer") for place, voice in enumerate(voices)], hedged=False
+    )
+
+
+async def speak(synthesizer: LadderSynthesizer, text: str = TEXT) -> list[SpeechChunk]:
+    async with aclosing(synthesizer.synthesize(text, voice="joe", locale="en-US")) as speech:
+        return [chunk async for chunk in speech]
+
+
+def words_of(chunks: Sequence[SpeechChunk]) -> list[tuple[str, float]]:
+    return [word for chunk in chunks for word in chunk.words]
+
+
+def assert_each_word_once(chunks: Sequence[SpeechChunk]) -> None:
+    """What the playback ledger relies on."""
+    words = words_of(chunks)
+    assert [word for word, _ in words] == TEXT.split()
+    assert [start for _, start in words] == sorted(start for _, start in words)
+
+
+def test_the_next_voice_speaks_the_whole_when_the_first_says_nothing() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        chunks = await speak(ladder(Voice(breaks_after=0), second))
+        assert second.texts == [TEXT]
+        assert_each_word_once(chunks)
+
+    run_virtual(scenario())
+
+
+def test_only_the_first_rung_is_given_the_agents_own_voice() -> None:
+    async def scenario() -> None:
+        first, second = Voice(breaks_after=0), Voice()
+        await speak(ladder(first, second))
+        assert set(first.voices) == {"joe"}
+        assert second.voices == [""]
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+def test_after_a_break_the_next_voice_begins_with_the_word_that_was_cut_off(stalls: bool) -> None:
+    async def scenario() -> None:
+        second = Voice()
+        chunks = await speak(ladder(Voice(breaks_after=3, stalls=stalls), second))
+        # Of "Your order is" the last word had only begun, as far as anybody can tell.
+        assert second.texts == ["is on its way, Anna."]
+        assert_each_word_once(chunks)
+
+    run_virtual(scenario())
+
+
+def test_without_word_times_the_rest_is_reckoned_from_how_much_was_spoken() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        await speak(ladder(Voice(breaks_after=4, timed=False), second))
+        # A second of speech is some 15 letters: "Your order is" are 13.
+        assert second.texts == ["on its way, Anna."]
+
+    run_virtual(scenario())
+
+
+def test_a_second_break_goes_on_from_where_the_second_voice_was() -> None:
+    async def scenario() -> None:
+        second, third = Voice(breaks_after=2), Voice()
+        chunks = await speak(ladder(Voice(breaks_after=3), second, third))
+        assert third.texts == ["on its way, Anna."]
+        assert_each_word_once(chunks)
+        # Spoken were: Your order is, is on, on its way Anna.
+        assert words_of(chunks)[-1] == ("Anna.", (3 + 2 + 3) * WORD)
+
+    run_virtual(scenario())
+
+
+def test_when_nobody_is_left_the_failure_is_told() -> None:
+    async def scenario() -> None:
+        with pytest.raises(ProviderError):
+            await speak(ladder(Voice(breaks_after=2), Voice(breaks_after=0)))
+
+    run_virtual(scenario())
+
+
+def test_text_without_a_word_is_silence_and_no_failure() -> None:
+    async def scenario() -> None:
+        voice = Voice()
+        assert await speak(ladder(voice, Voice()), " … ") == []
+        assert not voice.texts
+
+    run_virtual(scenario())
+
+
+def test_a_phrase_that_was_said_before_is_played_from_memory_while_its_vendor_is_down() -> None:
+    async def scenario() -> None:
+        first, second = Voice(), Voice()
+        cached = PhraseCache(first)
+        synthesizer = ladder(cached, PhraseCache(second))
+        said = await speak(synthesizer)
+        first.breaks_after = 0
+        for _ in range(FAILURES + 1):
+            await speak(synthesizer, "Something else.")
+        began = asyncio.get_running_loop().time()
+        assert await speak(synthesizer) == said
+        assert asyncio.get_running_loop().time() - began < 0.02
+        assert TEXT not in second.texts
+        await synthesizer.aclose()
+
+    run_virtual(scenario())
+
+
+def test_a_voice_that_hangs_is_replaced_when_its_patience_is_over() -> None:
+    async def scenario() -> None:
+        await speak(ladder(Voice(breaks_after=0, stalls=True), Voice()))
+        assert asyncio.get_running_loop().time() < FIRST + 0.5
+
+    run_virtual(scenario())
