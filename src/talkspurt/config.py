@@ -95,7 +95,7 @@ class StoreConfig(_Section):
 
 
 class SpeechConfig(_Section):
-    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`."""
+    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`; `scripted` is both."""
 
     recognizer: str = "whisper"
     synthesizer: str = "piper"
@@ -112,7 +112,7 @@ class SpeechConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Who thinks: `offline`, or `anthropic:<model>`, `openai:<model>`."""
+    """Who thinks: `offline`, or `anthropic:<model>`, `openai:<model>`; `scripted` for trials (see `[scripted]`)."""
 
     name: str = "offline"
     base_url: str | None = None
@@ -150,6 +150,33 @@ class FallbacksConfig(_Section):
             if most < 1:
                 raise ValueError(f"{name} must bear at least 1; leave it out of the fallbacks to use it never")
         return value
+
+
+class ScriptedConfig(_Section):
+    """What the scripted providers of `talkspurt.testing` say, and when, in seconds: to measure what a server adds."""
+
+    heard: str = "please tell me about my order number 5{number:04}"
+    """Transcript of every utterance; `{number}` counts them, as Python's `str.format` writes it. A whole order number,
+    because a caller who has said half of one is waited for."""
+    final_after: float = Field(0.3, ge=0)
+    """From the caller's last sound to the final transcript."""
+    reply: tuple[str, ...] = ("Order {number} is with you. ", "The parcel for {number} left today.")
+    """Sentences of every reply; `{number}` has five digits and is never the same twice in a row."""
+    tokens: tuple[int, ...] = (8, 12)
+    """Tokens that each sentence is cut into."""
+    first_token: float = Field(0.15, ge=0)
+    between_tokens: float = Field(0.01, ge=0)
+    first_byte: float = Field(0.08, ge=0)
+    """From a sentence to the first sound of its speech."""
+    speed: float = Field(4.0, gt=0)
+    """How many times faster than it is spoken speech is delivered."""
+    letters_per_second: float = Field(20.0, gt=0)
+
+    @model_validator(mode="after")
+    def _tokens_for_all(self) -> Self:
+        if len(self.tokens) != len(self.reply) or min(self.tokens, default=1) < 1:
+            raise ValueError("scripted.tokens needs a number of at least 1 for each sentence of scripted.reply")
+        return self
 
 
 class ConversationConfig(_Section):
@@ -243,6 +270,8 @@ class Config(_Section):
     speech: SpeechConfig = SpeechConfig()
     model: ModelConfig = ModelConfig()
     fallbacks: FallbacksConfig = FallbacksConfig()
+
+    scripted: ScriptedConfig = ScriptedConfig()
     conversation: ConversationConfig = ConversationConfig()
     handover: HandoverConfig = HandoverConfig()
     mcp: McpConfig = McpConfig()

@@ -11,12 +11,14 @@ from typing import cast
 import numpy as np
 import pytest
 
+from talkspurt.config import ScriptedConfig
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
 from talkspurt.testing.fakes import FakeElevenLabs
 from talkspurt.testing.providers import ToneSynthesizer
+from talkspurt.testing.scripted import TimedSynthesizer
 
 TEXT = "Your order has been shipped, and it will arrive on Tuesday."
 ODD = "— Of the 2 (two) items, $5.20 each, W237-b is e-mailed to x_y@example.com & co. …"
@@ -46,11 +48,17 @@ async def tone(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     yield ToneSynthesizer()
 
 
+@asynccontextmanager
+async def scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    yield TimedSynthesizer(ScriptedConfig(speed=20))
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Synthesizer]]] = {
     "piper": piper,
     "cached piper": cached,
     "elevenlabs": elevenlabs,
     "tone": tone,
+    "scripted": scripted,
 }
 
 

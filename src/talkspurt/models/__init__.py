@@ -2,7 +2,8 @@
 
 `model.name` is `offline` (the deterministic brain, no account needed) or `<vendor>:<model>`,
 for example `anthropic:claude-sonnet-5` or `openai:gpt-5-mini`. `custom:<module>:<attribute>` is a model
-of the user's own: a function `(config, agent) -> LanguageModel`, found as agents are.
+of the user's own: a function `(config, agent) -> LanguageModel`, found as agents are. `scripted` says the same in a
+fixed time, for trials (`talkspurt.testing.scripted`).
 """
 
 import importlib
@@ -14,7 +15,9 @@ from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.ports import LanguageModel
+from talkspurt.vendors import Vendor, create_vendor
 
+SCRIPTED: Final = {"scripted": Vendor("talkspurt.testing.scripted:TimedModel")}
 CUSTOM: Final = "custom:"
 
 
@@ -26,6 +29,9 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
     """
     if config.model.name.startswith(CUSTOM):
         return _create_custom(config, agent)
+    if config.model.name in SCRIPTED:
+        scripted: LanguageModel = create_vendor("model.name", config.model.name, SCRIPTED, config)
+        return scripted
     # Imported when chosen: each brings seconds of imports that the other deployments need not pay.
     if config.model.name == "offline":
         from talkspurt.models.offline import OfflineModel

@@ -9,6 +9,7 @@ from talkspurt.vendors import Vendor, create_vendor
 RECOGNIZERS: Final = {
     "whisper": Vendor("talkspurt.recognizers.whisper:WhisperRecognizer"),
     "deepgram": Vendor("talkspurt.recognizers.deepgram:DeepgramRecognizer", extra="deepgram"),
+    "scripted": Vendor("talkspurt.testing.scripted:TimedRecognizer"),
 }
 
 

@@ -10,6 +10,7 @@ from talkspurt.vendors import Vendor, create_vendor
 SYNTHESIZERS: Final = {
     "piper": Vendor("talkspurt.synthesizers.piper:PiperSynthesizer"),
     "elevenlabs": Vendor("talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer", extra="elevenlabs"),
+    "scripted": Vendor("talkspurt.testing.scripted:TimedSynthesizer"),
 }
 
 

@@ -1,0 +1,115 @@
+"""What the benchmark's numbers mean: from turns and clocks to one record for each system and number of calls."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from benchmarks.capacity.caller import PATIENCE, Turn
+
+ENOUGH_P95_MS: Final = 200.0
+"""A core holds so many calls as long as their overhead's p95 stays below this, nothing underruns, no turn is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One system with n calls at once. None is "not measured": other frameworks' loops have no probe in them."""
+
+    system: str
+    n: int
+    cpu_percent_per_call: float
+    rss_mb_per_call: float
+    overhead_p50_ms: float | None
+    overhead_p95_ms: float | None
+    barge_in_p50_ms: float | None
+    barge_in_p95_ms: float | None
+    underruns: int
+    loop_lag_p99_ms: float | None
+    call_start_block_ms: float | None
+    missed_turns: int
+    client_cpu_percent: float
+    turns: int = 0
+    false_stops: int = 0
+    client_lag_p99_ms: float | None = None
+    refused: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether these calls were served as they should be."""
+        return (
+            self.overhead_p95_ms is not None
+            and self.overhead_p95_ms < ENOUGH_P95_MS
+            and not self.underruns
+            and not self.missed_turns
+            and not self.refused
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `capacity.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The figures of the turns that were said in a window of time."""
+
+    overheads: tuple[float, ...]
+    barge_ins: tuple[float, ...]
+    underruns: int
+    missed: int
+    false_stops: int
+    turns: int
+
+
+def judge(turns: Iterable[Turn], ideal: float, begin: float, end: float) -> Window:
+    """Judge the turns whose speech ended from `begin` on, and early enough before `end` to have been answered.
+
+    `ideal` is the policy's latency in seconds with infinitely fast machines.
+    A turn is missed when nothing answered it, the answer cut it short, or it did not stop what it interrupted.
+    """
+    overheads, barge_ins = [], []
+    underruns = missed = false_stops = count = 0
+    for turn in turns:
+        if turn.ended is None or not begin <= turn.ended <= end - PATIENCE:
+            continue
+        count += 1
+        underruns += turn.underruns
+        false_stops += turn.false_stops
+        if turn.answered is None or turn.early or (turn.interrupts and turn.cleared is None):
+            missed += 1
+        if turn.answered is not None and not turn.early:
+            overheads.append(turn.answered - turn.ended - ideal)
+        if turn.interrupts and turn.cleared is not None:
+            barge_ins.append(turn.cleared - turn.began)
+    return Window(tuple(overheads), tuple(barge_ins), underruns, missed, false_stops, count)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least `share` of all are not above; None for none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def in_ms(seconds: float | None) -> float | None:
+    """Milliseconds with one decimal."""
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def most_calls(records: Iterable[Record], system: str) -> int:
+    """The most calls that were held, of a system: up to the first number that was not."""
+    most = 0
+    for record in sorted((record for record in records if record.system == system), key=lambda record: record.n):
+        if not record.holds:
+            break
+        most = record.n
+    return most
+
+
+def fitted_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares: the value at 0, and what each more adds. Needs two different places."""
+    n = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    return mean_y - slope * mean_x, slope

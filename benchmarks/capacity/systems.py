@@ -1,0 +1,173 @@
+"""Starts what is measured, each in a process of its own on one core, and says how to reach it.
+
+Ideal latencies are the policies': from the true end of speech to the first sound, were every machine infinitely fast.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from talkspurt.errors import ConfigurationError, TransportError
+from talkspurt.simulate.child_server import READY_SECONDS
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+PEERS: Final = REPOSITORY / "benchmarks" / "peers"
+ENVIRONMENTS: Final = REPOSITORY / "build" / "peers"
+STOP_SECONDS: Final = 10.0
+PROVIDERS: Final = 0.3 + 0.15 + 0.08 + 0.08
+"""Final transcript, first token, the first sentence's other tokens, first byte: the least that any policy takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Something that answers calls."""
+
+    name: str
+    ideal: float
+    """Seconds from the true end of speech to the first sound at best."""
+    calls: tuple[int, ...]
+    """Numbers of calls to try."""
+    quick: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that takes calls."""
+
+    pid: int
+    webhook: str | None = None
+    socket: str | None = None
+
+    @property
+    def address(self) -> list[str]:
+        """Options of the load client."""
+        where = ["--webhook", self.webhook] if self.webhook else ["--socket", self.socket or ""]
+        return [*where, "--pid", str(self.pid)]
+
+
+def server_environment(folder: Path, port: int, *, probe: Path | None, spin: bool = False) -> dict[str, str]:
+    """The configuration of a Talkspurt server with scripted providers, as environment variables."""
+    settings = {
+        "TALKSPURT_STORE__URL": f"sqlite+aiosqlite:///{folder / 'calls.db'}",
+        "TALKSPURT_SERVER__PORT": str(port),
+        "TALKSPURT_SERVER__HOST": "127.0.0.1",
+        "TALKSPURT_SERVER__DEVELOPMENT": "true",
+        "TALKSPURT_SERVER__MAX_CALLS": "10000",
+        "TALKSPURT_SERVER__SHUTDOWN_GRACE": "0",
+        "TALKSPURT_LIMITS__REQUESTS_PER_ADDRESS": "1000000/minute",
+        "TALKSPURT_LIMITS__CALLS_PER_CALLER": "1000000/minute",
+        "TALKSPURT_SPEECH__RECOGNIZER": "scripted",
+        "TALKSPURT_SPEECH__SYNTHESIZER": "scripted",
+        "TALKSPURT_SPEECH__TURN_DETECTOR": "none",
+        "TALKSPURT_MODEL__NAME": "scripted",
+        "TALKSPURT_LOG_LEVEL": "warning",
+        "TALKSPURT_CONFIG": str(folder / "talkspurt.toml"),
+    }
+    (folder / "talkspurt.toml").write_text(
+        '[agents]\nbench = "benchmarks.capacity.agent:create_agent"\n[[numbers]]\nnumber = "*"\nagent = "bench"\n'
+    )
+    if probe is not None:
+        settings |= {"BENCH_PROBE": str(probe), "BENCH_PROBE_SPIN": "1" if spin else "0"}
+    return settings
+
+
+@asynccontextmanager
+async def talkspurt(
+    folder: Path, core: int, *, probe: Path | None = None, spin: bool = False, more: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """`talkspurt serve` with scripted providers. Raises `TransportError` with the end of its log."""
+    port = free_port()
+    variables = {**os.environ, **server_environment(folder, port, probe=probe, spin=spin), **(more or {})}
+    command = [sys.executable, "-m", "talkspurt", "serve"]
+    async with started(command, core, folder / "server.log", variables) as process:
+        await _listening(process, port, folder / "server.log")
+        yield Running(process.pid, webhook=f"http://127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def peer(name: str, folder: Path, core: int, *options: str) -> AsyncIterator[Running]:
+    """A bot of `benchmarks/peers`. Raises `ConfigurationError` when its environment is not there."""
+    python, bot = ENVIRONMENTS / name / "bin" / "python", PEERS / name / "bot.py"
+    if not python.exists() or not bot.exists():
+        raise ConfigurationError(f"there is no environment for {name}: run benchmarks/peers/setup")
+    port = free_port()
+    command = [str(python), str(bot), "--port", str(port), *options]
+    async with started(command, core, folder / "server.log", dict(os.environ), piped=True) as process:
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not (line := await process.stdout.readline()).startswith(b"{"):
+                    if not line:
+                        raise TransportError(f"{name} ended before it was ready{_end_of(folder / 'server.log')}")
+        except TimeoutError:
+            raise TransportError(f"{name} was not ready within {READY_SECONDS:.0f} s") from None
+        yield Running(int(json.loads(line)["pid"]), socket=f"ws://127.0.0.1:{port}/media")
+
+
+@asynccontextmanager
+async def started(
+    command: list[str], core: int, log: Path, variables: Mapping[str, str], *, piped: bool = False
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program on one core while the context is open."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            "taskset", "-c", str(core), *command,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE if piped else output, stderr=output,
+            env=variables, cwd=REPOSITORY, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        # It leads a session of its own, so this ends its children too and nobody else.
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _listening(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    """Return once `/readyz` says 200."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while process.returncode is None:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    status = (await reader.readline()).split()
+                    writer.close()
+                    if status[1:2] == [b"200"]:
+                        return
+                except OSError:
+                    pass  # not listening yet
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise TransportError(f"the server was not ready within {READY_SECONDS:.0f} s{_end_of(log)}") from None
+    raise TransportError(f"the server ended with status {process.returncode} before it was ready{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return "; the end of its log:\n  " + "\n  ".join(log.read_text(errors="replace").splitlines()[-15:])
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

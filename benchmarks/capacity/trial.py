@@ -1,0 +1,72 @@
+"""One measurement: a system is started, calls are placed, the figures are a `Record`."""
+
+import asyncio
+import json
+import sys
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.capacity.figures import Record, in_ms, percentile
+from benchmarks.capacity.systems import REPOSITORY, Running
+
+from talkspurt.errors import TransportError
+
+SERVER_CORE: Final = 0
+CLIENT_CORE: Final = 1
+STARTS: Final = 20
+"""Calls placed one by one to see how long each start blocks the loop."""
+
+
+async def place(running: Running, *options: str) -> dict[str, Any]:
+    """Run the load client against it. Raises `TransportError` when it fails."""
+    process = await asyncio.create_subprocess_exec(
+        "taskset", "-c", str(CLIENT_CORE), sys.executable, "-m", "benchmarks.capacity.load",
+        *running.address, *options, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY,
+    )  # fmt: skip
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    if process.returncode != 0:
+        raise TransportError(f"the load client ended with status {process.returncode}")
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
+async def measure(
+    name: str,
+    starting: AbstractAsyncContextManager[Running],
+    *,
+    calls: int,
+    seconds: float,
+    ideal: float,
+    probe: Path | None = None,
+) -> Record:
+    """Place so many calls at once and see."""
+    async with starting as running:
+        found = await place(running, "--calls", str(calls), "--seconds", str(seconds), "--ideal", str(ideal))
+    begin, end = found.pop("window")
+    del found["starts"]
+    lags = [lag for at, lags in probed(probe) if begin <= at <= end for lag in lags]
+    return Record(system=name, loop_lag_p99_ms=in_ms(percentile(lags, 0.99)), call_start_block_ms=None, **found)
+
+
+async def start_block(starting: AbstractAsyncContextManager[Running], probe: Path) -> list[float]:
+    """Seconds of the longest turn of the loop that each of `STARTS` calls' starts caused, one after the other."""
+    async with starting as running:
+        found = await place(running, "--calls", str(STARTS), "--seconds", "0.5", "--rate", "1", "--silent")
+    turns = [(at + number * 0.01, turn) for at, longest in probed(probe) for number, turn in enumerate(longest)]
+    return [
+        max((turn for at, turn in turns if begin - 0.02 <= at <= end + 0.1), default=0.0)
+        for begin, end in found["starts"]
+    ]
+
+
+def probed(path: Path | None) -> list[tuple[float, list[float]]]:
+    """What the probe in the server wrote."""
+    if path is None or not path.exists():
+        return []
+    return [(begun, values) for begun, values in map(json.loads, path.read_text().splitlines())]

@@ -1,0 +1,148 @@
+"""The arithmetic of the capacity benchmark: what a caller does when, what counts as what, and what holds."""
+
+import random
+
+import pytest
+from benchmarks.capacity.caller import FRAME, Caller, Playout
+from benchmarks.capacity.clips import as_speech
+from benchmarks.capacity.figures import Record, fitted_line, judge, most_calls, percentile
+
+CLIP = 50
+"""Frames: one second."""
+
+
+class Telephone:
+    """A caller with one clip, whose ticks are counted in seconds; answers as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.caller = Caller([CLIP], random.Random(1), 1.0)
+        self.caller._interrupts_next = False
+
+    def until(self, moment: float) -> list[bool]:
+        """Tick up to a moment; whether each tick sent voice."""
+        sent = []
+        while self.now < moment - 1e-9:
+            sent.append(self.caller.tick(self.now) is not None)
+            self.now = round(self.now + FRAME, 6)
+        return sent
+
+    def answer(self, seconds: float) -> None:
+        self.caller.audio(seconds, self.now)
+
+
+def test_a_caller_speaks_at_its_time_for_as_long_as_its_clip() -> None:
+    telephone = Telephone()
+    assert telephone.until(1.0).count(True) == 0
+    assert telephone.until(3.0).count(True) == CLIP
+    (turn,) = telephone.caller.turns
+    assert (turn.began, turn.ended) == pytest.approx((1.0, 1.98))
+
+
+def test_the_latency_is_counted_from_the_last_frame_sent() -> None:
+    telephone = Telephone()
+    telephone.until(2.7)
+    telephone.answer(0.4)
+    window = judge(telephone.caller.turns, 0.61, 0.0, 100.0)
+    assert window.overheads == pytest.approx((2.7 - 1.98 - 0.61,))
+    assert (window.turns, window.missed, window.underruns) == (1, 0, 0)
+
+
+def test_an_answer_that_runs_dry_and_goes_on_has_a_hole() -> None:
+    telephone = Telephone()
+    telephone.until(2.6)
+    telephone.answer(0.4)
+    telephone.until(2.9)
+    telephone.answer(0.2)  # 0.1 s ahead: none
+    telephone.until(3.3)
+    telephone.answer(0.2)  # 0.1 s late
+    assert judge(telephone.caller.turns, 0.6, 0.0, 100.0).underruns == 1
+
+
+def test_every_second_answer_is_interrupted_and_its_clear_timed() -> None:
+    telephone = Telephone()
+    telephone.until(2.6)
+    telephone.answer(3.0)
+    telephone.until(3.6)
+    _, barge = telephone.caller.turns
+    assert barge.interrupts
+    assert barge.began == pytest.approx(2.6 + 0.9, abs=1.01 * FRAME)
+    telephone.caller.playout.mark("last")
+    assert telephone.caller.clear(telephone.now) == ["last"]
+    assert barge.cleared == telephone.now
+    assert telephone.caller.playout.until <= telephone.now
+    telephone.until(5.2)
+    telephone.answer(3.0)
+    telephone.until(12.0)
+    assert [turn.interrupts for turn in telephone.caller.turns] == [False, True, False]
+    window = judge(telephone.caller.turns[:2], 0.6, 0.0, 100.0)
+    assert window.barge_ins == pytest.approx((3.6 - barge.began,))
+
+
+def test_a_clear_that_nobody_caused_is_a_false_stop() -> None:
+    telephone = Telephone()
+    telephone.until(2.6)
+    telephone.answer(1.0)
+    telephone.until(2.8)
+    telephone.caller.clear(telephone.now)
+    assert judge(telephone.caller.turns, 0.6, 0.0, 100.0).false_stops == 1
+
+
+def test_no_answer_is_a_missed_turn_and_so_is_one_that_cuts_the_caller_short() -> None:
+    unanswered = Telephone()
+    unanswered.until(8.0)
+    early = Telephone()
+    early.until(1.5)
+    early.answer(0.4)
+    early.until(3.0)
+    for telephone in (unanswered, early):
+        window = judge(telephone.caller.turns[:1], 0.6, 0.0, 100.0)
+        assert (window.turns, window.missed, window.overheads) == (1, 1, ())
+
+
+def test_only_turns_that_could_be_answered_within_the_window_count() -> None:
+    telephone = Telephone()
+    telephone.until(2.5)
+    assert judge(telephone.caller.turns, 0.6, 2.0, 100.0).turns == 0  # spoken before
+    assert judge(telephone.caller.turns, 0.6, 1.0, 6.9).turns == 0  # patience ends behind it
+    assert judge(telephone.caller.turns, 0.6, 1.0, 7.0).turns == 1
+
+
+def test_marks_come_back_when_what_lies_before_them_was_played() -> None:
+    playout = Playout()
+    playout.receive(0.4, 10.0)
+    playout.mark("a")
+    assert playout.played(10.39) == []
+    assert playout.played(10.4) == ["a"]
+    assert playout.played(10.5) == []
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 2.0), (0.95, 4.0), (0.01, 1.0)])
+def test_percentiles_are_values_that_occurred(share: float, expected: float) -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], share) == expected
+    assert percentile([], share) is None
+
+
+def test_a_system_holds_as_many_calls_as_were_served_well_without_a_break() -> None:
+    def record(n: int, *, p95: float = 20.0, underruns: int = 0, missed: int = 0) -> Record:
+        return Record("s", n, 0.4, 0.2, 5.0, p95, 100.0, 150.0, underruns, 3.0, 1.0, missed, 20.0)
+
+    fine = [record(50), record(100)]
+    assert most_calls(fine, "s") == 100
+    assert most_calls([*fine, record(75, underruns=1)], "s") == 50
+    assert most_calls([*fine, record(75, p95=200.0)], "s") == 50
+    assert most_calls([*fine, record(75, missed=1)], "s") == 50
+    assert most_calls(fine, "other") == 0
+
+
+def test_the_fitted_line_goes_through_points_that_lie_on_one() -> None:
+    assert fitted_line([(50, 3.5), (100, 6.0), (200, 11.0)]) == pytest.approx((1.0, 0.05))
+
+
+def test_speech_has_no_silent_byte_and_ends_where_it_can_be_heard() -> None:
+    import numpy as np
+
+    tone = (8_000 * np.sin(np.arange(8_000) / 5)).astype(np.int16)
+    speech = as_speech(np.concatenate([np.zeros(3_000, np.int16), tone, np.zeros(3_000, np.int16)]))
+    assert len(speech) == 8_000
+    assert b"\xff" not in speech
