@@ -37,9 +37,9 @@ from talkspurt.media.evidence import Evidence, LineEvidence
 from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
 from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.simulate.voices import read_wav
+from talkspurt.speech import piper_voice as piper
 from talkspurt.speech.voice_activity import WINDOW, SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore, default_root
-from talkspurt.synthesizers import piper
 
 Samples = NDArray[np.float64]
 

@@ -125,7 +125,7 @@ async def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, default=Path(DEFAULT_DATA))
     data = arguments.parse_args().data
-    recognizer = create_recognizer(load_config())
+    recognizer = create_recognizer(load_config(environment={"TALKSPURT_INFERENCE__PATIENCE": "30", **os.environ}))
     try:
         results = await run(recognizer, data)
     except FileNotFoundError as error:

@@ -46,9 +46,9 @@ from numpy.typing import NDArray
 from talkspurt.config import load_config
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.ports import LINE_RATE_HZ
-from talkspurt.speech.turn_detection import MODEL, MODEL_RATE_HZ, WEIGHTS, Judge
+from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.smart_turn import MODEL, MODEL_RATE_HZ, WEIGHTS, Judge
 from talkspurt.speech.weights import WeightStore
-from talkspurt.synthesizers import piper
 
 RATE_HZ = MODEL_RATE_HZ
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)

@@ -8,9 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from talkspurt.recognizers.whisper import Transcriber
+from talkspurt.speech import piper_voice as piper
 from talkspurt.speech.weights import WeightStore, default_root
-from talkspurt.synthesizers import piper
+from talkspurt.speech.whisper_model import Transcriber
 
 # What hypothesis finds by chance is for people to look into; a change must not fail or pass by luck.
 hypothesis.settings.register_profile("repeatable", derandomize=True)

@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from talkspurt.config import load_config
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
-from talkspurt.recognizers.whisper import WEIGHTS as WHISPER_WEIGHTS
-from talkspurt.recognizers.whisper import WHISPER_RATE_HZ
+from talkspurt.speech.piper_voice import DEFAULT_VOICE, VOICES, Voice, load_voice, speak
 from talkspurt.speech.weights import WeightStore
-from talkspurt.synthesizers.piper import DEFAULT_VOICE, VOICES, Voice, load_voice, speak
+from talkspurt.speech.whisper_model import WEIGHTS as WHISPER_WEIGHTS
+from talkspurt.speech.whisper_model import WHISPER_RATE_HZ
 
 Samples = NDArray[np.int16]
 Frames = NDArray[np.float32]

@@ -31,8 +31,8 @@ from benchmarks.turns.align import (
 
 from talkspurt.config import load_config
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
+from talkspurt.speech.piper_voice import DEFAULT_VOICE, VOICES, Voice, load_voice, render
 from talkspurt.speech.weights import WeightStore
-from talkspurt.synthesizers.piper import DEFAULT_VOICE, VOICES, Voice, load_voice, render
 
 GOAL: Final = 0.99
 

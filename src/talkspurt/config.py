@@ -106,9 +106,23 @@ class SpeechConfig(_Section):
     turn_detector: Literal["smart-turn", "none"] = "smart-turn"
     """Who listens whether a voice sounds finished."""
     threads: int = Field(1, ge=1)
-    """Threads of one local inference."""
+    """Threads of one local inference. More make a single call quicker, and several calls slower."""
     base_url: dict[str, str] = Field(default_factory=dict)
     """Own endpoint per vendor: `{deepgram = "wss://..."}`."""
+
+
+class InferenceConfig(_Section):
+    """How local models are run: Whisper, Piper and Smart Turn."""
+
+    threads: int | None = Field(None, ge=1)
+    """Pieces of inference done at once; default: as many as the cores that the process may use allow."""
+    patience: float = Field(3.0, gt=0)
+    """Seconds after which words or speech that have not come are given up."""
+
+    @property
+    def pieces_at_once(self) -> int:
+        """`threads`, or what the cores allow."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
 class ModelConfig(_Section):
@@ -268,6 +282,7 @@ class Config(_Section):
     limits: LimitsConfig = LimitsConfig()
     store: StoreConfig = StoreConfig()
     speech: SpeechConfig = SpeechConfig()
+    inference: InferenceConfig = InferenceConfig()
     model: ModelConfig = ModelConfig()
     fallbacks: FallbacksConfig = FallbacksConfig()
 

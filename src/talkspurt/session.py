@@ -108,6 +108,7 @@ from talkspurt.ports import (
     TurnDetector,
     VoiceActivityDetector,
 )
+from talkspurt.speech.inference import Purpose, context_for, made_ahead
 from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
 from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
 
@@ -238,6 +239,7 @@ class Session:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._began = loop.time() - self._resumed_at
+        self._context = context_for(Purpose(self.call.id))
         self.attach(transport, attachment)
         stream = await self._services.recognizer.open(locale=self._locale.tag, call_id=self.call.id)
         self._stream: RecognizerStream = stream
@@ -523,7 +525,8 @@ class Session:
     # ── what takes time ───────────────────────────────────────────────────────────
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self._group.create_task(work)
+        # Facts come from tasks and callbacks of all calls; what is done about them is done for this one.
+        return self._group.create_task(work, context=self._context.copy())
 
     def _start_effect(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._start(work)
@@ -590,9 +593,10 @@ class Session:
         """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
         SPECULATION_CHARACTERS.inc(len(text))
         try:
-            async with aclosing(self._synthesize(text, self._conversation.speed)) as speech:
-                async for _ in speech:
-                    pass
+            with made_ahead():
+                async with aclosing(self._synthesize(text, self._conversation.speed)) as speech:
+                    async for _ in speech:
+                        pass
         except Exception:
             # It will be asked for again when it is wanted, and then the failure is a fact.
             ANOMALIES.labels("prepare_failed").inc()

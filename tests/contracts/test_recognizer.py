@@ -17,6 +17,8 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import Recognizer, RecognizerStream, Transcript
 from talkspurt.recognizers.deepgram import DeepgramRecognizer
 from talkspurt.recognizers.whisper import WhisperRecognizer
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
 from talkspurt.speech.weights import WeightStore
 from talkspurt.testing.fakes import FakeDeepgram
 
@@ -35,9 +37,8 @@ class Case:
 
 @asynccontextmanager
 async def whisper(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
-    recognizer = WhisperRecognizer(
-        request.getfixturevalue("weight_store"), transcriber=request.getfixturevalue("transcriber")
-    )
+    models = Models(request.getfixturevalue("weight_store"), transcriber=request.getfixturevalue("transcriber"))
+    recognizer = WhisperRecognizer(LocalInference(models), patience=30)
     spoken: Callable[[str], bytes] = request.getfixturevalue("spoken")
     try:
         yield Case(recognizer, spoken("Where is my order?"), spoken("Thank you very much."))
@@ -204,7 +205,7 @@ async def test_warming_up_answers_once(case: Case) -> None:
 
 
 async def test_whisper_refuses_a_language_that_it_does_not_know(weight_store: WeightStore) -> None:
-    recognizer = WhisperRecognizer(weight_store)
+    recognizer = WhisperRecognizer(LocalInference(Models(weight_store)))
     with pytest.raises(ProviderError, match="hears English, not 'de-DE'"):
         await recognizer.open(locale="de-DE", call_id="c1")
     await recognizer.aclose()

@@ -13,6 +13,8 @@ import pytest
 
 from talkspurt.config import ScriptedConfig
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
@@ -27,8 +29,8 @@ LONG = "It comes with the next delivery on Monday morning. " * 8
 
 @asynccontextmanager
 async def piper(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
-    voices = {"joe": request.getfixturevalue("joe")}
-    yield PiperSynthesizer(request.getfixturevalue("weight_store"), voices=voices)
+    models = Models(request.getfixturevalue("weight_store"), voices={"joe": request.getfixturevalue("joe")})
+    yield PiperSynthesizer(LocalInference(models), patience=30)
 
 
 @asynccontextmanager

@@ -11,13 +11,15 @@ import pytest
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, TurnDetector
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
 from talkspurt.speech.turn_detection import SmartTurn
 from talkspurt.speech.weights import WeightStore
 from talkspurt.testing.providers import ScriptedTurnDetector
 
 CASES: dict[str, Callable[[WeightStore], TurnDetector]] = {
     "scripted": lambda _store: ScriptedTurnDetector(lambda pcm: min(1.0, len(pcm) / 10_000), delay=0.01),
-    "smart turn": SmartTurn,
+    "smart turn": lambda store: SmartTurn(LocalInference(Models(store)), patience=5),
 }
 
 SECOND = 2 * LINE_RATE_HZ

@@ -21,7 +21,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest.fixture(scope="session")
 async def transcribe() -> AsyncIterator[Transcribe]:
     """Writes down what a caller heard, with the real local recognizer."""
-    recognizer = create_recognizer(load_config(environment={}))
+    recognizer = create_recognizer(load_config(environment={"TALKSPURT_INFERENCE__PATIENCE": "30"}))
     await recognizer.warm_up()
     yield Witness(recognizer).transcribe
     await recognizer.aclose()

@@ -10,8 +10,11 @@ from session.stage import stage
 from talkspurt import tool
 from talkspurt.core.history import AgentSaid, ToolAnswered
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
 from talkspurt.speech.weights import WeightStore
-from talkspurt.synthesizers import piper
+from talkspurt.synthesizers.piper import PiperSynthesizer
 from talkspurt.testing.providers import ScriptedModel
 
 
@@ -38,7 +41,7 @@ async def test_no_file_is_read_or_written_for_what_a_tool_returns(
             return [TextDelta(json.loads(last.content)["note"])]
         return [ToolCallPart("t1", "read_note", "{}")]
 
-    voice = piper.PiperSynthesizer(weight_store, voices={"joe": joe})
+    voice = PiperSynthesizer(LocalInference(Models(weight_store, voices={"joe": joe})), patience=30)
     async with stage(ScriptedModel(parrot), ["read me the note"], tools=(read_note,), speaker=voice) as call:
         await call.says()
         before = len(call.line.played)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from talkspurt.errors import ConfigurationError
-from talkspurt.synthesizers import piper
-from talkspurt.synthesizers.phonemes import Phonemizer, split_clauses
+from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.phonemes import Phonemizer, split_clauses
 
 
 @pytest.fixture

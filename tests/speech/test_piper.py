@@ -13,17 +13,25 @@ import pytest
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, ProviderError, WeightsError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
+from talkspurt.speech.piper_voice import PIECE_CHARACTERS, split_text
 from talkspurt.speech.weights import WeightStore
-from talkspurt.synthesizers import create_synthesizer, piper
+from talkspurt.synthesizers import create_synthesizer
 from talkspurt.synthesizers.cache import PhraseCache
-from talkspurt.synthesizers.piper import MAXIMUM_CHARACTERS, PIECE_CHARACTERS, PiperSynthesizer, split_text
+from talkspurt.synthesizers.piper import MAXIMUM_CHARACTERS, PiperSynthesizer
 
 
 @pytest.fixture
 async def synthesizer(weight_store: WeightStore, joe: piper.Voice) -> AsyncIterator[PiperSynthesizer]:
-    synthesizer = PiperSynthesizer(weight_store, workers=1, voices={"joe": joe})
+    synthesizer = speaking(weight_store, joe)
     yield synthesizer
     await synthesizer.aclose()
+
+
+def speaking(store: WeightStore, *voices: piper.Voice) -> PiperSynthesizer:
+    return PiperSynthesizer(LocalInference(Models(store, voices=dict(zip(["joe"], voices, strict=False)))), patience=30)
 
 
 async def speak(synthesizer: PiperSynthesizer, text: str, voice: str = "", locale: str = "en-US") -> bytes:
@@ -105,7 +113,7 @@ async def test_a_front_end_without_durations_speaks_without_word_times(
             return self._front_end.run(names, given)
 
     monkeypatch.setattr(joe.engine, "fe", WithoutDurations(joe.engine.fe))
-    synthesizer = PiperSynthesizer(weight_store, workers=1, voices={"joe": joe})
+    synthesizer = speaking(weight_store, joe)
     chunks = [chunk async for chunk in synthesizer.synthesize("Hello there. …", voice="", locale="en-US")]
     assert sum(len(chunk.pcm) for chunk in chunks) > LINE_RATE_HZ
     assert all(chunk.words == () for chunk in chunks)
@@ -171,7 +179,7 @@ async def test_a_failing_engine_is_a_provider_error(weight_store: WeightStore, j
         def scales(self, **_noise: Any) -> Any:
             raise RuntimeError("out of memory")
 
-    synthesizer = PiperSynthesizer(weight_store, voices={"joe": piper.Voice(Broken(), joe.phonemizer)})
+    synthesizer = speaking(weight_store, piper.Voice(Broken(), joe.phonemizer))
     with pytest.raises(ProviderError, match="piper synthesizer: out of memory") as caught:
         await speak(synthesizer, "Hello.")
     assert caught.value.retryable
@@ -179,7 +187,7 @@ async def test_a_failing_engine_is_a_provider_error(weight_store: WeightStore, j
 
 
 async def test_missing_weights_say_what_to_run(tmp_path: Path) -> None:
-    synthesizer = PiperSynthesizer(WeightStore(tmp_path))
+    synthesizer = speaking(WeightStore(tmp_path))
     with pytest.raises(WeightsError, match="run: talkspurt models pull piper-joe"):
         await synthesizer.warm_up()
     await synthesizer.aclose()
@@ -187,7 +195,7 @@ async def test_missing_weights_say_what_to_run(tmp_path: Path) -> None:
 
 async def test_missing_espeak_says_what_to_install(weight_store: WeightStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _program: None)
-    synthesizer = PiperSynthesizer(weight_store)
+    synthesizer = speaking(weight_store)
     with pytest.raises(ConfigurationError, match="apt-get install espeak-ng"):
         await synthesizer.warm_up()
     await synthesizer.aclose()

@@ -11,7 +11,10 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from talkspurt.errors import ProviderError, WeightsError
-from talkspurt.speech.turn_detection import MODEL, WAITING, WEIGHTS, Judge, SmartTurn
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
+from talkspurt.speech.smart_turn import MODEL, WEIGHTS, Judge
+from talkspurt.speech.turn_detection import SmartTurn
 from talkspurt.speech.weights import WeightStore
 
 PAUSE = bytes(3_200)
@@ -37,17 +40,16 @@ class SlowJudge(Judge):
         self.threads.add(threading.current_thread().name)
         self.begun.set()
         assert self.go.wait(10)
-        if pcm == b"bad":
+        if pcm == b"bad!":
             raise RuntimeError("no good")
         return 0.5
 
 
 @pytest.fixture
-async def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SmartTurn, SlowJudge]]:
+async def slow(tmp_path: Path) -> AsyncIterator[tuple[SmartTurn, SlowJudge]]:
     """One that judges one thing at a time."""
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
     judge = SlowJudge()
-    detector = SmartTurn(WeightStore(tmp_path), judge=judge)
+    detector = SmartTurn(LocalInference(Models(WeightStore(tmp_path), judge=judge)), patience=10)
     yield detector, judge
     judge.go.set()
     await detector.aclose()
@@ -101,16 +103,18 @@ async def test_it_judges_on_the_threads_of_all_inference(slow: tuple[SmartTurn, 
     assert [name.rpartition("-")[0] for name in judge.threads] == ["inference"]
 
 
-async def test_too_many_at_once_are_refused_at_once(slow: tuple[SmartTurn, SlowJudge]) -> None:
-    detector, judge = slow
-    waiting = [asyncio.create_task(detector.finished(b"")) for _ in range(WAITING)]
+async def test_what_would_come_too_late_is_refused(tmp_path: Path) -> None:
+    judge = SlowJudge()
+    detector = SmartTurn(LocalInference(Models(WeightStore(tmp_path), judge=judge)), patience=0.1)
+    running = asyncio.create_task(detector.finished(b"first"))
     await begun(judge)
     with pytest.raises(ProviderError, match="overloaded") as refusal:
-        await detector.finished(b"")
+        await detector.finished(b"late")
     assert refusal.value.retryable
     judge.go.set()
-    assert await asyncio.gather(*waiting) == [0.5] * WAITING
-    assert await detector.finished(b"") == 0.5
+    await asyncio.gather(running, return_exceptions=True)
+    assert judge.asked == [b"firs"]
+    await detector.aclose()
 
 
 async def test_a_request_whose_caller_is_gone_never_runs(slow: tuple[SmartTurn, SlowJudge]) -> None:
@@ -124,16 +128,15 @@ async def test_a_request_whose_caller_is_gone_never_runs(slow: tuple[SmartTurn, 
     await asyncio.gather(gone, return_exceptions=True)
     judge.go.set()
     assert [await first, await last] == [0.5, 0.5]
-    assert judge.asked == [b"first", b"last"]
+    assert judge.asked == [b"firs", b"last"]
     assert gone.cancelled()
 
 
 async def test_a_failure_of_the_model_is_the_providers(slow: tuple[SmartTurn, SlowJudge]) -> None:
     detector, judge = slow
     judge.go.set()
-    with pytest.raises(ProviderError, match="no good") as failure:
-        await detector.finished(b"bad")
-    assert not failure.value.retryable
+    with pytest.raises(ProviderError, match="smart-turn turn_detector: no good"):
+        await detector.finished(b"bad!")
     assert await detector.finished(b"good") == 0.5
 
 
@@ -154,7 +157,7 @@ async def test_closing_answers_what_waits_with_an_error(slow: tuple[SmartTurn, S
 
 
 async def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
-    detector = SmartTurn(WeightStore(tmp_path))
+    detector = SmartTurn(LocalInference(Models(WeightStore(tmp_path))))
     with pytest.raises(WeightsError, match=r"talkspurt models pull smart-turn-v3\.2"):
         await detector.warm_up()
     with pytest.raises(ProviderError, match="talkspurt models pull"):

@@ -5,25 +5,18 @@ import runpy
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 from talkspurt.errors import WeightsError
 from talkspurt.ports import LINE_RATE_HZ, Transcript
-from talkspurt.recognizers.whisper import (
-    LEAD_IN,
-    STREAM_WAITING,
-    UTTERANCE,
-    WAITING,
-    Decoded,
-    Transcriber,
-    WhisperRecognizer,
-    WhisperStream,
-    credible,
-)
+from talkspurt.recognizers.whisper import LEAD_IN, UTTERANCES, WhisperRecognizer, WhisperStream
+from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.models import Models
 from talkspurt.speech.weights import WeightStore
+from talkspurt.speech.whisper_model import UTTERANCE, Decoded, Transcriber, credible
 
 BENCHMARK = runpy.run_path(str(Path(__file__).resolve().parents[2] / "benchmarks/recognition.py"))
 SECOND = bytes(2 * LINE_RATE_HZ)
@@ -107,11 +100,15 @@ def scribe() -> Scribe:
 
 @pytest.fixture
 def recognizer(scribe: Scribe, tmp_path: Path) -> WhisperRecognizer:
-    return WhisperRecognizer(WeightStore(tmp_path), workers=1, transcriber=cast(Transcriber, scribe))
+    return hearing(WeightStore(tmp_path), scribe)
 
 
-async def opened(recognizer: WhisperRecognizer) -> WhisperStream:
-    stream = await recognizer.open(locale="en-US", call_id="c")
+def hearing(store: WeightStore, transcriber: Any = None, *, patience: float = 30.0) -> WhisperRecognizer:
+    return WhisperRecognizer(LocalInference(Models(store, transcriber=transcriber)), patience=patience)
+
+
+async def opened(recognizer: WhisperRecognizer, call_id: str = "c") -> WhisperStream:
+    stream = await recognizer.open(locale="en-US", call_id=call_id)
     stream.feed(SECOND)
     stream.begin(1, 1.0)
     return stream
@@ -142,27 +139,27 @@ async def test_a_newer_final_answers_an_older_one_that_has_not_begun(
     await recognizer.aclose()
 
 
-async def test_a_newer_final_waits_for_one_that_has_begun(recognizer: WhisperRecognizer, scribe: Scribe) -> None:
+async def test_a_newer_final_answers_an_older_one_that_has_begun(recognizer: WhisperRecognizer, scribe: Scribe) -> None:
     stream = await opened(recognizer)
     stream.finalize(1, 1)
     await scribe.begun()
     stream.feed(SECOND)
     stream.finalize(1, 2)
     scribe.go.release(2)
-    assert await answers(stream, 2) == [Transcript(1, 1, "1.00"), Transcript(1, 2, "2.00")]
+    assert await answers(stream, 2) == [Transcript(1, 1, "2.00"), Transcript(1, 2, "2.00")]
     await recognizer.aclose()
 
 
 async def test_calls_take_turns(recognizer: WhisperRecognizer, scribe: Scribe) -> None:
-    """A call with much to ask has one inference waiting, so another call comes second."""
-    greedy, modest = await opened(recognizer), await opened(recognizer)
+    """A call with much to ask does not keep another one waiting, which comes second."""
+    greedy, modest = await opened(recognizer, "greedy"), await opened(recognizer, "modest")
     for utterance in (1, 2, 3):
         greedy.begin(utterance, 1.0)
         greedy.finalize(utterance, 1)
     await scribe.begun()
     modest.feed(SECOND)
     modest.finalize(1, 1)
-    # Its task takes a few rounds of the loop to put the work into the pool's queue.
+    # Its task takes a few rounds of the loop to put the work into the queue.
     for _ in range(20):
         await asyncio.sleep(0)
     scribe.go.release(4)
@@ -186,22 +183,11 @@ async def test_an_ended_utterance_that_waits_is_dropped(recognizer: WhisperRecog
 
 async def test_what_one_call_has_waiting_is_bounded(recognizer: WhisperRecognizer, scribe: Scribe) -> None:
     stream = await opened(recognizer)
-    for utterance in range(STREAM_WAITING + 1):
+    for utterance in range(UTTERANCES + 1):
         stream.begin(utterance, 1.0)
         stream.finalize(utterance, 1)
-    assert await answers(stream, 1) == [Transcript(STREAM_WAITING, 1, "", error="too many finals are waiting")]
-    scribe.go.release(STREAM_WAITING)
-    await recognizer.aclose()
-
-
-async def test_what_a_process_has_waiting_is_bounded(recognizer: WhisperRecognizer, scribe: Scribe) -> None:
-    streams = [await opened(recognizer) for _ in range(WAITING + 1)]
-    for stream in streams[:-1]:
-        stream.finalize(1, 1)
-    await scribe.begun()
-    streams[-1].finalize(1, 1)
-    assert (await answers(streams[-1], 1))[0].error == "too many finals are waiting"
-    scribe.go.release(WAITING)
+    assert await answers(stream, 1) == [Transcript(UTTERANCES, 1, "", error="too many finals are waiting")]
+    scribe.go.release(UTTERANCES)
     await recognizer.aclose()
 
 
@@ -210,20 +196,18 @@ async def test_a_failing_inference_is_an_answer_with_an_error(recognizer: Whispe
     stream.begin(1, 0.0)
     stream.finalize(1, 1)
     scribe.go.release(2)
-    assert await answers(stream, 1) == [Transcript(1, 1, "", error="nothing there")]
+    assert await answers(stream, 1) == [Transcript(1, 1, "", error="whisper recognizer: nothing there")]
     stream.feed(SECOND)
     stream.finalize(1, 2)
     assert await answers(stream, 1) == [Transcript(1, 2, "1.00")]
     await recognizer.aclose()
 
 
-async def test_silence_of_the_models_has_a_deadline(
-    recognizer: WhisperRecognizer, scribe: Scribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("talkspurt.recognizers.whisper.ANSWER_TIMEOUT", 0.05)
+async def test_silence_of_the_models_has_a_deadline(scribe: Scribe, tmp_path: Path) -> None:
+    recognizer = hearing(WeightStore(tmp_path), scribe, patience=0.05)
     stream = await opened(recognizer)
     stream.finalize(1, 1)
-    assert (await answers(stream, 1))[0].error == "no transcript within 0 s"
+    assert "its turn did not come in time" in str((await answers(stream, 1))[0].error)
     scribe.go.release()
     await recognizer.aclose()
 
@@ -274,7 +258,7 @@ async def test_silence_between_utterances_is_not_kept(recognizer: WhisperRecogni
 
 
 async def test_missing_weights_say_what_to_run(tmp_path: Path) -> None:
-    recognizer = WhisperRecognizer(WeightStore(tmp_path))
+    recognizer = hearing(WeightStore(tmp_path))
     with pytest.raises(WeightsError, match=r"run: talkspurt models pull whisper-tiny\.en"):
         await recognizer.warm_up()
     await recognizer.aclose()
@@ -283,7 +267,7 @@ async def test_missing_weights_say_what_to_run(tmp_path: Path) -> None:
 async def test_ten_finals_at_once_are_all_answered(
     weight_store: WeightStore, transcriber: Transcriber, spoken: Callable[[str], bytes]
 ) -> None:
-    recognizer = WhisperRecognizer(weight_store, transcriber=transcriber)
+    recognizer = hearing(weight_store, transcriber)
     streams = [await recognizer.open(locale="en-US", call_id=str(number)) for number in range(10)]
     for stream in streams:
         stream.begin(1, 0.0)
@@ -298,7 +282,7 @@ async def test_ten_finals_at_once_are_all_answered(
 async def test_at_most_ten_percent_of_the_words_are_wrong(
     shared_data: Path, weight_store: WeightStore, transcriber: Transcriber
 ) -> None:
-    recognizer = WhisperRecognizer(weight_store, transcriber=transcriber)
+    recognizer = hearing(weight_store, transcriber)
     results = await BENCHMARK["run"](recognizer, shared_data)
     await recognizer.aclose()
     assert len(results) == 18

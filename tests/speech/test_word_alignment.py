@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkspurt.synthesizers import piper
-from talkspurt.synthesizers.word_alignment import align
+from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.word_alignment import align
 
 
 def cut(words: list[str], spoken: str) -> list[str]:

@@ -20,7 +20,7 @@ from talkspurt.simulate.microphone import load_sound, microphone
 from talkspurt.simulate.order_enquiry import order_enquiry
 from talkspurt.simulate.report import CallReport
 from talkspurt.simulate.twilio import TwilioDouble
-from talkspurt.simulate.witness import Witness
+from talkspurt.simulate.witness import ANSWER_SECONDS, Witness
 
 START_OFFSET: Final = 0.25
 """Seconds between the starts of calls: people do not dial in the same millisecond."""
@@ -86,9 +86,10 @@ async def run_campaign(campaign: Campaign, config: Config, console: Console) -> 
 
 @asynccontextmanager
 async def _witness(config: Config) -> AsyncIterator[Transcribe]:
-    """The local recognizer, whatever the server uses: what was heard is for this machine to say."""
+    """The local recognizer, whatever the server uses: what was heard is for this machine to say, and nobody waits."""
     speech = config.speech.model_copy(update={"recognizer": "whisper"})
-    recognizer = create_recognizer(config.model_copy(update={"speech": speech}))
+    inference = config.inference.model_copy(update={"patience": ANSWER_SECONDS})
+    recognizer = create_recognizer(config.model_copy(update={"speech": speech, "inference": inference}))
     try:
         await recognizer.warm_up()
         yield Witness(recognizer).transcribe

@@ -5,7 +5,7 @@ forgotten first.
 
 Invariants: identical requests at the same time share one synthesis; a phrase is kept only when it
 was completed; when the last listener of an unfinished phrase leaves, its synthesis is cancelled;
-what is kept never exceeds `capacity_bytes`.
+what is kept never exceeds `capacity_bytes`; what is being made ahead becomes urgent when somebody wants it.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import Final
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk, Synthesizer
+from talkspurt.speech.inference import Purpose, context_for, current_purpose
 
 CAPACITY_BYTES: Final = 16_000_000
 """A thousand seconds of speech: some hundred phrases in several voices."""
@@ -29,7 +30,8 @@ _Key = tuple[str, str, str, float]
 class _Phrase:
     """Speech that is being made or complete, for any number of listeners."""
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: Purpose) -> None:
+        self.purpose = purpose
         self.chunks: list[SpeechChunk] = []
         self.size = 0
         self.complete = False
@@ -94,6 +96,8 @@ class PhraseCache:
             return
         phrase = self._running.get(key) or self._start(key)
         phrase.listeners += 1
+        if not current_purpose().ahead:
+            phrase.purpose.is_wanted()
         try:
             told = 0
             while True:
@@ -123,8 +127,9 @@ class PhraseCache:
         await self._synthesizer.aclose()
 
     def _start(self, key: _Key) -> _Phrase:
-        phrase = self._running[key] = _Phrase()
-        phrase.task = asyncio.create_task(self._make(key, phrase), name="phrase")
+        asker = current_purpose()
+        phrase = self._running[key] = _Phrase(Purpose(asker.call, ahead=asker.ahead))
+        phrase.task = asyncio.create_task(self._make(key, phrase), name="phrase", context=context_for(phrase.purpose))
         return phrase
 
     async def _make(self, key: _Key, phrase: _Phrase) -> None:

@@ -71,6 +71,26 @@ TURN_LATENCY: Final = Histogram(
     buckets=(0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0),
     registry=REGISTRY,
 )
+INFERENCE_QUEUED: Final = Histogram(
+    "talkspurt_inference_queued_seconds",
+    "What a piece of local inference waited until it was begun, by kind.",
+    ["kind"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0),
+    registry=REGISTRY,
+)
+INFERENCE_RUN: Final = Histogram(
+    "talkspurt_inference_run_seconds",
+    "What a piece of local inference took once it was begun, by kind.",
+    ["kind"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0),
+    registry=REGISTRY,
+)
+INFERENCE_REFUSED: Final = Counter(
+    "talkspurt_inference_refused",
+    "Pieces of local inference that were not done, by kind and reason.",
+    ["kind", "reason"],
+    registry=REGISTRY,
+)
 ANOMALIES: Final = Counter(
     "talkspurt_anomalies", "Things a conversation did not expect, by name.", ["name"], registry=REGISTRY
 )

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from talkspurt.errors import ConfigurationError
-from talkspurt.synthesizers.word_alignment import align
+from talkspurt.speech.word_alignment import align
 
 ESPEAK_TIMEOUT: Final = 5.0
 """Seconds; it takes 0.01."""
