@@ -320,6 +320,19 @@ async def test_a_passing_status_changes_nothing(server: Running) -> None:
     assert await server.status("completed", "CA404") == 204
 
 
+@pytest.mark.parametrize("reason", ["no_reply", "no_speech", "not_understood"])
+async def test_a_call_that_the_agent_gave_up_is_ended_by_the_carriers_voice(server: Running, reason: str) -> None:
+    socket, session = await server.call()
+    session.end(reason)
+    await socket.closed()
+    twiml = await server.resume()
+    assert twiml.verbs == ["Say", "Hangup"]
+    assert "call again" in (twiml.find("Say").text or "")
+    call = await stored(server)
+    await server.store.callbacks.note(call.id, number=CALLER, reason="nobody was there")
+    assert "call you back" in ((await server.resume()).find("Say").text or "")
+
+
 async def test_the_first_reason_of_a_calls_end_is_kept(server: Running) -> None:
     socket, session = await server.call()
     session.end("agent_goodbye")

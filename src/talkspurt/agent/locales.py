@@ -38,7 +38,7 @@ ENGLISH = Locale(
             "line_back": "Sorry, we were cut off for a moment. Please go on.",
             "goodbye": "Thanks for calling. Goodbye.",
             "goodbye_silence": "I can't hear anyone, so I'll hang up now. Please call again any time. Goodbye.",
-            "goodbye_trouble": "I'm sorry, I can't help you properly right now. Please call again later. Goodbye.",
+            "goodbye_trouble": "I'm sorry, I can't help you properly right now.",
             "goodbye_time": "I'm sorry, we have reached the longest time for one call. Please call again. Goodbye.",
             "goodbye_shutdown": "I'm sorry, I have to end this call. Please call again in a moment. Goodbye.",
             "goodbye_operator": "I have to end this call now. Goodbye.",

@@ -34,6 +34,7 @@ from talkspurt.mcp import McpServers
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
+from talkspurt.server.handover.last_resort import TROUBLE, finds_person
 from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.session import Services, Session
 from talkspurt.speech.turn_detection import create_turn_detector
@@ -178,10 +179,13 @@ class Switchboard:
                 await session.run(transport, attachment)
         finally:
             self._sessions.pop(call.id, None)
-        if session.reason == "handover":
+        reason = session.reason
+        if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
+            reason = "handover"
+        if reason == "handover":
             # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
             await self._recorder.flush()
-        return Outcome(session.reason)
+        return Outcome(reason)
 
     async def agent_of(self, call_id: str) -> Agent | None:
         """The agent that answers, or answered, a call; None for one that this configuration does not have."""

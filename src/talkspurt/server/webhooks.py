@@ -13,6 +13,7 @@ from talkspurt.server import twiml
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents
 from talkspurt.server.handover.flow import Back, HandoverFlow, Join, Over, Put, Wait
+from talkspurt.server.handover.last_resort import CALL_AGAIN, CALLED_BACK, TROUBLE
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.origin import MEDIA, RESUME, STATUS, VOICE, Origin
 from talkspurt.server.reception import Reception
@@ -116,7 +117,7 @@ class TwilioWebhooks:
 
     async def _go_on(self, call: Call, fields: Fields | None = None) -> Response:
         if call.state == "ended":
-            return xml(twiml.hang_up())
+            return xml(await self._farewell(call))
         if call.state == "handover":
             response = await self._hand_over(call, fields or Fields())
             if response is not None:
@@ -130,6 +131,13 @@ class TwilioWebhooks:
             # brings the carrier back at once, until it gives the call up.
             return xml(twiml.ask_again(resume_url=self._origin.url(RESUME)))
         return await self._connect(call)
+
+    async def _farewell(self, call: Call) -> str:
+        """The last of a call that is over: by the carrier's voice when the agent had to give it up."""
+        if call.end_reason not in TROUBLE:
+            return twiml.hang_up()
+        noted = await self._store.callbacks.find(call.id) is not None
+        return twiml.say_and_hang_up(CALLED_BACK if noted else CALL_AGAIN)
 
     async def _hand_over(self, call: Call, fields: Fields) -> Response | None:
         """How a call goes on that is being handed over; None when it is the agent's again."""
