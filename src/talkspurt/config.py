@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from talkspurt.config_mcp import McpConfig
 from talkspurt.errors import ConfigurationError
@@ -126,11 +126,30 @@ class InferenceConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Who thinks: `offline`, or `anthropic:<model>`, `openai:<model>`; `scripted` for trials (see `[scripted]`)."""
+    """Who thinks: `offline`, or `<vendor>:<model>` (docs/providers.md); `scripted` for trials (see `[scripted]`).
+
+    `model = "<vendor>:<model>"` is short for its name alone.
+    """
 
     name: str = "offline"
-    base_url: str | None = None
+    base_url: str | dict[str, str] | None = None
+    """Where the vendor's interface is, for a server of your own or a region; default: the vendor's own address. With
+    fallbacks by vendor: `{vllm = "http://10.0.0.5:8000/v1"}`; a text alone is that of the vendor in `name`."""
     max_tokens: int = Field(300, ge=1)
+    """The longest reply; some 200 words, which take more than a minute to say."""
+    context_window: int | None = Field(None, ge=1_000)
+    """Tokens that the model takes, for a server that was given another window than is known of the model."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _of_the_vendor(cls, value: str | dict[str, str] | None, info: ValidationInfo) -> dict[str, str]:
+        if isinstance(value, str):
+            return {info.data.get("name", "").partition(":")[0]: value}
+        return value or {}
+
+    def address(self, vendor: str) -> str | None:
+        """Where that vendor's interface is; None for its own address."""
+        return self.base_url.get(vendor) if isinstance(self.base_url, dict) else None
 
 
 class FallbacksConfig(_Section):
@@ -296,6 +315,11 @@ class Config(_Section):
     agents: dict[str, str] = Field(default_factory=lambda: {"retail": "talkspurt.retail:create_agent"})
     """Name to `module:attribute`: an `Agent`, or a function without arguments that makes one."""
     numbers: tuple[NumberConfig, ...] = (NumberConfig(number="*"),)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _numbers_have_agents(self) -> Self:

@@ -50,11 +50,32 @@ class TransportError(TalkspurtError):
     code = "transport"
 
 
+ProviderFault = Literal[
+    "timeout",
+    "unreachable",
+    "rate_limited",
+    "quota_exceeded",
+    "unavailable",
+    "key_rejected",
+    "unknown_model",
+    "too_long",
+    "rejected",
+    "refused",
+    "broken_off",
+    "unreadable",
+    "empty",
+    "failed",
+]
+"""What went wrong at a provider. `too_long` is a prompt over the model's window, `rejected` a request that is refused
+whoever sends it, `refused` the provider's judgement of what was said, `failed` anything else."""
+
+
 class ProviderError(TalkspurtError):
     """A speech or language-model provider failed.
 
     `retryable` says whether asking again can help, `retry_after` after how many seconds if the vendor said so (429).
-    `rejected`: the key is not accepted; until an operator acts no call can be helped by asking.
+    `rejected`: the key is not accepted; until an operator acts no call can be helped by asking. `fault` says what went
+    wrong, as a label for logs and metrics.
     """
 
     code = "provider"
@@ -68,6 +89,7 @@ class ProviderError(TalkspurtError):
         retryable: bool = False,
         retry_after: float | None = None,
         rejected: bool = False,
+        fault: ProviderFault = "failed",
     ) -> None:
         super().__init__(f"{vendor} {port}: {message}")
         self.port = port
@@ -75,6 +97,7 @@ class ProviderError(TalkspurtError):
         self.retryable = retryable
         self.retry_after = retry_after
         self.rejected = rejected
+        self.fault: ProviderFault = fault
 
 
 class StoreError(TalkspurtError):

@@ -165,16 +165,25 @@ class ToolSpec:
     name: str
     description: str
     parameters: Mapping[str, Any]
+    lasting: bool = False
+    """What it answers holds for the rest of the call (an effect, a verification): a model whose window is full forgets
+    other turns first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """All that a model may know: it keeps nothing between requests."""
+    """All that a model may know: it keeps nothing between requests.
+
+    In this order of change: `instructions` are the same for all calls of an agent, `caller_facts` for all turns of a
+    call, and `history` only grows at its end. Vendors' prompt caches live on that.
+    """
 
     instructions: str
     history: tuple[Entry, ...]
     tools: tuple[ToolSpec, ...]
     locale: str = "en-US"
+    caller_facts: str = ""
+    """What is known of this call when it begins, as text; "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

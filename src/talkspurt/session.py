@@ -166,9 +166,14 @@ class Session:
         minimum_voiced: float,
         snapshot: Mapping[str, Any] | None = None,
         returned: HandoverReturned | None = None,
+        caller_facts: str = "",
     ) -> None:
-        """`returned` tells how a hand-over went that the snapshot's conversation ended with."""
+        """`returned` tells how a hand-over went that the snapshot's conversation ended with.
+
+        `caller_facts` is what the model is told of this call beside the agent's instructions.
+        """
         self.call = call
+        self._caller_facts = caller_facts
         self._agent = agent
         self._model = model
         self._locale = locale
@@ -553,7 +558,11 @@ class Session:
     async def _reply(self, command: RequestReply) -> None:
         reply = command.reply
         request = ReplyRequest(
-            instructions=self._agent.prompt, history=command.history, tools=self._specs, locale=self._locale.tag
+            instructions=self._agent.instructions,
+            history=command.history,
+            tools=self._specs,
+            locale=self._locale.tag,
+            caller_facts=self._caller_facts,
         )
         await self._report(self._stream_reply(reply, request), partial(ReplyFailed, reply))
         self._replies.pop(reply, None)

@@ -144,8 +144,8 @@ async def test_the_store_is_the_retail_agent_with_a_database_of_its_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     agent = example("store", monkeypatch)
-    assert "Corner Goods" in agent.prompt
-    assert "Larkspur" not in agent.prompt
+    assert "Corner Goods" in agent.instructions
+    assert "Larkspur" not in agent.instructions
     async with answered(agent, sarah) as call:
         await call.say("Where is order W2378156?")
         assert "delivered" in await call.say("60614")

@@ -323,7 +323,16 @@ def test_a_missing_key_names_its_variable(vendor: str, variable: str, monkeypatc
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("antropic:claude", "anthropic:<model>"), ("openia:gpt", "openai:<model>"), ("ofline", "offline")],
+    [
+        ("antropic:claude", "anthropic:claude"),
+        ("openia:gpt", "openai:gpt"),
+        ("gemini:gemini-4-argon", "google:gemini-4-argon"),
+        ("claude-sonnet-5-5", "anthropic:claude-sonnet-5-5"),
+        ("Ollama:qwen3", "ollama:qwen3"),
+        ("llama.cpp:any", "llamacpp:any"),
+        ("mistrall", "mistral:<model>"),
+        ("ofline", "offline"),
+    ],
 )
 def test_an_unknown_vendor_names_the_nearest(name: str, near: str) -> None:
     with pytest.raises(ConfigurationError, match=f"did you mean '{near}'"):

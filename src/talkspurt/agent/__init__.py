@@ -8,6 +8,7 @@ from talkspurt.agent.handover import HandoverAnswer, HandoverDesk
 from talkspurt.agent.keypad_secret import KeypadSecret
 from talkspurt.agent.policy import Policy
 from talkspurt.agent.progress import Progress
+from talkspurt.agent.prompt import Prompt
 from talkspurt.agent.tools import Tool, ToolError, tool
 from talkspurt.core.language import Expectation
 
@@ -25,6 +26,7 @@ __all__ = [
     "Policies",
     "Policy",
     "Progress",
+    "Prompt",
     "ReadBack",
     "Tool",
     "ToolError",

@@ -13,6 +13,7 @@ from typing import get_args
 from talkspurt.agent.dialogue import Dialogue
 from talkspurt.agent.expectations import AgentLanguage, compiled
 from talkspurt.agent.policy import Policy
+from talkspurt.agent.prompt import Prompt
 from talkspurt.agent.tools import Tool
 from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Expectation, Language
@@ -67,7 +68,8 @@ class Agent:
     """
 
     name: str
-    prompt: str
+    prompt: str | Prompt
+    """What a language model is told of its part; a text alone is the persona of a `Prompt` with the voice rules."""
     greeting: str
     tools: Sequence[Tool] = ()
     voice: Voice = field(default_factory=Voice)
@@ -84,11 +86,15 @@ class Agent:
     """Rules that the dispatcher keeps for the tools: levels, amounts, states, hours, rates. `Policy.load(path)`."""
     lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     """Entered once when the server starts, left when it stops: open databases and clients here."""
+    instructions: str = field(init=False, repr=False)
+    """The prompt as the one text that a model is given: the same, byte for byte, for all calls."""
 
     def __post_init__(self) -> None:
-        for part in ("name", "prompt", "greeting"):
-            if not getattr(self, part).strip():
+        prompt = Prompt(self.prompt) if isinstance(self.prompt, str) else self.prompt
+        for part, text in (("name", self.name), ("prompt", prompt.persona), ("greeting", self.greeting)):
+            if not text.strip():
                 raise ConfigurationError(f"agent '{self.name}': {part} is empty")
+        object.__setattr__(self, "instructions", prompt.text())
         object.__setattr__(self, "tools", tuple(self.tools))
         compiled(f"agent '{self.name}'", self.expects)
         seen: set[str] = set()

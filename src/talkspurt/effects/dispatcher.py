@@ -56,7 +56,18 @@ NEW_CALLER_SPEC: Final = ToolSpec(
     name=NEW_CALLER,
     description="Call it as soon as somebody else takes the phone, before anything else: they are not verified.",
     parameters=_NOTHING,
+    lasting=True,
 )
+
+
+def tool_specs(agent: Agent) -> tuple[ToolSpec, ...]:
+    """The agent's tools and the built-in ones, as a model is told of them: the same for all calls, in one order."""
+    own = (
+        ToolSpec(tool.name, tool.description, tool.parameters, lasting=tool.effect or tool.verifies > 0)
+        for tool in agent.tools
+    )
+    return (*own, NEW_CALLER_SPEC, END_CALL_SPEC, SPEAK_SLOWER_SPEC)
+
 
 STARTED: Final = {"status": "started", "note": "The result comes by itself later. Do not ask for it again."}
 
@@ -95,8 +106,7 @@ class ToolDispatcher:
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The agent's tools and the built-in ones, as a model is told of them."""
-        own = (ToolSpec(tool.name, tool.description, tool.parameters) for tool in self._agent.tools)
-        return (*own, NEW_CALLER_SPEC, END_CALL_SPEC, SPEAK_SLOWER_SPEC)
+        return tool_specs(self._agent)
 
     def filler(self, name: str) -> str:
         """What to say when the tool is slow; "" for the locale's own phrase."""

@@ -1,9 +1,9 @@
 """Who thinks: language models behind the `LanguageModel` port, chosen by one line of configuration.
 
 `model.name` is `offline` (the deterministic brain, no account needed) or `<vendor>:<model>`,
-for example `anthropic:claude-sonnet-5` or `openai:gpt-5-mini`. `custom:<module>:<attribute>` is a model
-of the user's own: a function `(config, agent) -> LanguageModel`, found as agents are. `scripted` says the same in a
-fixed time, for trials (`talkspurt.testing.scripted`).
+for example `anthropic:claude-sonnet-5-5` or `ollama:qwen3` (the vendors are in `vendors.py`).
+`custom:<module>:<attribute>` is a model of the user's own: a function `(config, agent) -> LanguageModel`, found as
+agents are. `scripted` says the same in a fixed time, for trials (`talkspurt.testing.scripted`).
 """
 
 import importlib
@@ -14,6 +14,7 @@ from typing import Final
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
+from talkspurt.models.vendors import split_name
 from talkspurt.ports import LanguageModel
 from talkspurt.vendors import Vendor, create_vendor
 
@@ -24,8 +25,8 @@ CUSTOM: Final = "custom:"
 def create_model(config: Config, agent: Agent) -> LanguageModel:
     """The model that `config.model` names, thinking for `agent`; made once and shared by all of its calls.
 
-    Raises `ConfigurationError` for an unknown vendor, a missing key or a missing extra, or when a custom model cannot
-    be made.
+    Raises `ConfigurationError` for an unknown vendor, a missing key, address or extra, for an agent whose instructions
+    alone are too long for the model, or when a custom model cannot be made.
     """
     if config.model.name.startswith(CUSTOM):
         return _create_custom(config, agent)
@@ -37,6 +38,7 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
         from talkspurt.models.offline import OfflineModel
 
         return OfflineModel.from_config(config, agent)
+    vendor, _ = split_name(config.model.name)
     try:
         from talkspurt.models.pydantic_ai import PydanticAIModel
     except ModuleNotFoundError as error:
@@ -45,9 +47,11 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
             raise
         raise ConfigurationError(
             f"model.name = '{config.model.name}' needs '{error.name}', which is not installed;"
-            f" run: pip install 'talkspurt[{config.model.name.partition(':')[0]}]'"
+            f" run: pip install 'talkspurt[{vendor.extra}]'"
         ) from None
-    return PydanticAIModel.from_config(config)
+    model = PydanticAIModel.from_config(config)
+    model.require_room(agent)
+    return model
 
 
 def _create_custom(config: Config, agent: Agent) -> LanguageModel:

@@ -1,57 +1,59 @@
-"""Claude, GPT and servers that speak their protocols, through pydantic-ai's direct model API.
-
-One string chooses: `anthropic:<model>` or `openai:<model>` (Chat Completions, which local
-servers speak as well; `model.base_url` names them). The key comes from the vendor's usual variable.
+"""Language models of every vendor, through pydantic-ai's direct model API. One string chooses (see `vendors.py`).
 
 Invariants:
 * text is passed on as it comes, tool calls only once the vendor has said that the reply is
   whole: the first half of a reply must never start an effect;
-* useful output has a deadline of its own. Keep-alive pings do not extend it;
+* useful output, which is text or a tool call, has a deadline of its own. Neither keep-alive pings nor thinking
+  aloud extend it, and the whole reply has one too, so that no drip of words goes on for ever;
+* a reply is bounded: what a model says beyond several times its `max_tokens` is not read any more;
+* what is sent is ordered by how often it changes: tools and instructions, facts of the call, history. It begins alike
+  from turn to turn, byte for byte, which is what the vendors' prompt caches need;
 * the vendor's SDK repeats nothing: whether a second try still makes sense is known only to the
-  caller of the port, so failures come at once and say whether they are `retryable`;
-* no error carries the vendor's words: they can quote the key or the person on the line.
+  caller of the port, so failures come at once and say whether they are `retryable`.
 """
 
 import asyncio
-import difflib
-import os
-import re
 import uuid
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.exceptions import (
-    ModelAPIError,
-    ModelConnectionError,
-    ModelHTTPError,
-    ModelQuotaExceededError,
-    ModelTimeoutError,
+from pydantic_ai.messages import (
+    InstructionPart,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ToolCallPartDelta,
 )
-from pydantic_ai.messages import InstructionPart, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import ToolCallPart as ModelToolCall
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
-from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
+from talkspurt.core.history import CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.models.connections import Patience, connect
+from talkspurt.models.failures import Failures
 from talkspurt.models.messages import to_messages
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
+from talkspurt.models.vendors import split_name
+from talkspurt.models.window import shortened, tokens_of_history, tokens_of_text, tokens_of_tools
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
 
-_RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
-_ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{2,39}")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds: for the connection, the first output, and between two pieces of it."""
-
-    connect: float = 3.0
-    first: float = 8.0
-    between: float = 5.0
+THINKING_ROOM: Final = 1_024
+"""Tokens beyond `max_tokens` for models that cannot be told not to think: they count both together."""
+CHARACTERS_PER_TOKEN: Final = 8
+"""More than any language has: a reply that is longer than this is not held to its `max_tokens` by its server."""
+LONGEST_ARGUMENTS: Final = 65_536
+"""Characters of all tool calls of a reply."""
+CONVERSATION_ROOM: Final = 1_000
+"""Tokens that have to be left for the conversation beside instructions and tools; some ten turns."""
+LEARNT: Final = 0.8
+"""What an estimate shrinks to when a vendor says that it was too much."""
 
 
 class PydanticAIModel:
@@ -63,40 +65,50 @@ class PydanticAIModel:
         *,
         base_url: str | None = None,
         max_tokens: int = 300,
+        context_window: int | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`name` is `<vendor>:<model>`; the key is looked up in `environment` (default: the process's).
 
-        Raises `ConfigurationError` for an unknown vendor, a missing key or a missing extra.
+        `context_window` is in tokens, None for what is known of the model. Raises `ConfigurationError` for an unknown
+        vendor, a missing key, address or extra.
         """
+        self.name = name
         self._patience = patience or Patience()
-        self._settings = ModelSettings(max_tokens=max_tokens, cache=True)
-        self._vendor, model = _split(name)
-        vendor = _VENDORS[self._vendor]
-        key = (os.environ if environment is None else environment).get(vendor.key_variable, "").strip()
-        if not key:
-            raise ConfigurationError(
-                f"model.name = '{name}' needs a key: set the environment variable {vendor.key_variable}"
-                " (a server of your own that wants none takes any value)"
-            )
-        try:
-            self._model, self._client = vendor.connect(model, key, base_url, self._patience)
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"model.name = '{name}' needs '{error.name}', which is not installed;"
-                f" run: pip install 'talkspurt[{self._vendor}]'"
-            ) from None
-        except ImportError:
-            raise ConfigurationError(
-                f"model.name = '{name}' needs packages that are not installed;"
-                f" run: pip install 'talkspurt[{self._vendor}]'"
-            ) from None
+        self._connection = connect(name, base_url=base_url, patience=self._patience, environment=environment)
+        vendor, profile = self._connection.vendor, self._connection.model.profile
+        self._failures = Failures(vendor.name, self._connection.model.model_name)
+        self._max_tokens = max_tokens
+        self._window = context_window or vendor.context_window or profile.get("context_window")
+        limit = max_tokens + (THINKING_ROOM if profile.get("thinking_always_enabled") else 0)
+        common = ModelSettings(max_tokens=limit, cache=True, thinking=False)
+        self._settings: ModelSettings = {**common, **self._connection.settings}
+        self._standing = _Standing.of("", ())
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The model that `config.model` names."""
-        return cls(config.model.name, base_url=config.model.base_url, max_tokens=config.model.max_tokens)
+        model = config.model
+        return cls(
+            model.name,
+            base_url=model.address(split_name(model.name)[0].name),
+            max_tokens=model.max_tokens,
+            context_window=model.context_window,
+        )
+
+    def require_room(self, agent: Agent) -> None:
+        """Raise `ConfigurationError` when the agent's instructions and tools alone leave no room for a conversation."""
+        if self._window is None:
+            return
+        taken = tokens_of_text(agent.instructions) + tokens_of_tools(agent.tools)
+        if taken + self._max_tokens + CONVERSATION_ROOM > self._window:
+            raise ConfigurationError(
+                f"agent '{agent.name}': its prompt and tools take about {taken} tokens, which with"
+                f" {self._max_tokens} for a reply and {CONVERSATION_ROOM} for the conversation is more than the"
+                f" {self._window} of {self.name}: shorten them, choose another model, or set model.context_window"
+                " if the server was given a larger window than is known here"
+            )
 
     async def warm_up(self) -> None:
         """Ask for one short reply: it proves key, model and endpoint, and leaves a connection open."""
@@ -111,22 +123,38 @@ class PydanticAIModel:
         A tool call's arguments are passed on as the model wrote them, malformed or not: who
         runs the tool can tell the model what is wrong with them. Raises `ProviderError`.
         """
-        messages = to_messages(request.history)
-        parameters = ModelRequestParameters(
-            function_tools=[
-                ToolDefinition(
-                    name=tool.name, description=tool.description, parameters_json_schema=dict(tool.parameters)
-                )
-                for tool in request.tools
-            ],
-            instruction_parts=[InstructionPart(content=request.instructions)] if request.instructions.strip() else [],
+        try:
+            async with aclosing(self._attempt(request)) as parts:
+                async for part in parts:
+                    yield part
+            return
+        except ProviderError as error:
+            # Nothing was said yet. How much fits is known now, so the question is asked again, shorter.
+            if error.fault != "too_long" or not self._learn(request):
+                raise
+        async with aclosing(self._attempt(request)) as parts:
+            async for part in parts:
+                yield part
+
+    async def aclose(self) -> None:
+        """Close the connections. Idempotent."""
+        await self._connection.close()
+
+    # ── one request ───────────────────────────────────────────────────────────────
+
+    async def _attempt(self, request: ReplyRequest) -> AsyncGenerator[ReplyPart]:
+        history = self._fitting(request)
+        opening = model_request_stream(
+            self._connection.model,
+            to_messages(history),
+            model_settings=self._settings,
+            model_request_parameters=self._parameters(request),
         )
-        with self._vendor_errors():
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._patience.first
-            opening = model_request_stream(
-                self._model, messages, model_settings=self._settings, model_request_parameters=parameters
-            )
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience.whole
+        deadline = min(end, loop.time() + self._patience.first)
+        room, arguments = self._max_tokens * CHARACTERS_PER_TOKEN, 0
+        with self._failures.named():
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout_at(deadline):
                     stream = await stack.enter_async_context(opening)
@@ -136,24 +164,42 @@ class PydanticAIModel:
                         event = await anext(events, None)
                     if event is None:
                         break
-                    deadline = loop.time() + self._patience.between
-                    text = _text_of(event)
+                    text, calling = _output_of(event)
+                    if text or calling:
+                        deadline = min(end, loop.time() + self._patience.between)
+                    arguments += calling
+                    if arguments > LONGEST_ARGUMENTS:
+                        raise self._failures.error("asked for a tool with endless arguments", "unreadable")
                     if text:
-                        yield TextDelta(text)
+                        yield TextDelta(text[:room])
+                        room -= len(text)
+                    if room <= 0:
+                        yield _usage(stream)
+                        return
                 for part in self._rest(stream, {e.tool_call for e in request.history if isinstance(e, _TOOL_ENTRIES)}):
                     yield part
 
-    async def aclose(self) -> None:
-        """Close the connections. Idempotent."""
-        await self._client.close()
+    def _parameters(self, request: ReplyRequest) -> ModelRequestParameters:
+        parts = [
+            InstructionPart(content=text, dynamic=dynamic)
+            for text, dynamic in ((request.instructions, False), (request.caller_facts, True))
+            if text.strip()
+        ]
+        return ModelRequestParameters(function_tools=self._of(request).definitions, instruction_parts=parts)
+
+    def _of(self, request: ReplyRequest) -> "_Standing":
+        """What stands in the request; all calls of an agent have the same, so the last one is kept."""
+        if not self._standing.is_of(request.instructions, request.tools):
+            self._standing = _Standing.of(request.instructions, request.tools)
+        return self._standing
 
     def _rest(self, stream: StreamedResponse, taken: Collection[str]) -> Iterator[ReplyPart]:
         """What is known at a reply's end: its tool calls, each with an id not yet `taken`, and its usage."""
         reply = stream.get()
         if "finish_reason" not in (reply.provider_details or {}):
-            raise ProviderError("model", self._vendor, "the reply broke off", retryable=True)
-        if reply.finish_reason == "content_filter" and not reply.parts:
-            raise ProviderError("model", self._vendor, "refused to reply")
+            raise self._failures.error("the reply broke off", "broken_off", retryable=True)
+        if not any(isinstance(part, TextPart) and part.content for part in reply.parts) and not reply.tool_calls:
+            raise self._nothing(reply.finish_reason)
         ids = set(taken)
         for call in reply.tool_calls:
             id_ = call.tool_call_id
@@ -163,99 +209,81 @@ class PydanticAIModel:
             ids.add(id_)
             arguments = call.args if isinstance(call.args, str) else call.args_as_json_str()
             yield ToolCallPart(id_, call.tool_name, arguments or "{}")
-        usage = reply.usage
-        yield Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
+        yield _usage(stream)
 
-    @contextmanager
-    def _vendor_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ProviderError:
-            raise
-        except (TimeoutError, ModelTimeoutError):
-            raise ProviderError("model", self._vendor, "no output in time", retryable=True) from None
-        except ModelHTTPError as error:
-            status, code = error.status_code, _error_code(error)
-            exhausted = isinstance(error, ModelQuotaExceededError)
-            retryable = (status in _RETRYABLE_STATUSES or status >= 500) and not exhausted
-            raise ProviderError("model", self._vendor, f"HTTP {status}{code}", retryable=retryable) from None
-        except ModelConnectionError:
-            raise ProviderError("model", self._vendor, "the connection failed", retryable=True) from None
-        except ModelAPIError as error:
-            raise ProviderError("model", self._vendor, f"failed{_error_code(error)}", retryable=True) from None
-        except Exception as error:  # what an SDK makes of garbage is not of a closed set
-            raise ProviderError(
-                "model", self._vendor, f"answered with something unreadable ({type(error).__name__})", retryable=True
-            ) from None
+    def _nothing(self, finish_reason: str | None) -> ProviderError:
+        if finish_reason == "content_filter":
+            return self._failures.error("refused to reply", "refused")
+        if finish_reason == "length":
+            return self._failures.error(
+                f"used up its {self._settings['max_tokens']} tokens before it said anything; raise model.max_tokens",
+                "empty",
+            )
+        return self._failures.error("the reply was empty", "empty", retryable=True)
+
+    # ── the window ────────────────────────────────────────────────────────────────
+
+    def _fitting(self, request: ReplyRequest) -> Sequence[Entry]:
+        """The history, shortened to what the window has room for."""
+        if self._window is None:
+            return request.history
+        room = self._window - self._settings["max_tokens"] - self._fixed(request)
+        return shortened(request.history, lasting=self._of(request).lasting, room=max(0, room))
+
+    def _fixed(self, request: ReplyRequest) -> int:
+        """Tokens that every request of a call takes."""
+        return self._of(request).tokens + tokens_of_text(request.caller_facts)
+
+    def _learn(self, request: ReplyRequest) -> bool:
+        """Take the window for smaller than what was sent just now; False when nothing more can be left out."""
+        sent = self._fitting(request)
+        taken = self._fixed(request) + self._settings["max_tokens"] + tokens_of_history(sent)
+        self._window = int(taken * LEARNT)
+        return tokens_of_history(self._fitting(request)) < tokens_of_history(sent)
 
 
 _TOOL_ENTRIES: Final = (ToolCalled, ToolAnswered)
 
 
-class _Client(Protocol):
-    async def close(self) -> None: ...
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is the same in all requests of an agent, worked out once."""
+
+    instructions: str
+    tools: tuple[ToolSpec, ...]
+    definitions: list[ToolDefinition]
+    lasting: frozenset[str]
+    """Names of the tools whose answers hold for the whole call."""
+    tokens: int
+
+    @classmethod
+    def of(cls, instructions: str, tools: tuple[ToolSpec, ...]) -> Self:
+        definitions = [
+            ToolDefinition(name=tool.name, description=tool.description, parameters_json_schema=dict(tool.parameters))
+            for tool in tools
+        ]
+        lasting = frozenset(tool.name for tool in tools if tool.lasting)
+        return cls(instructions, tools, definitions, lasting, tokens_of_text(instructions) + tokens_of_tools(tools))
+
+    def is_of(self, instructions: str, tools: tuple[ToolSpec, ...]) -> bool:
+        return self.instructions == instructions and (self.tools is tools or self.tools == tools)
 
 
-def _text_of(event: Any) -> str:
+def _output_of(event: Any) -> tuple[str, int]:
+    """An event's text, and how many characters of tool calls it brings (a call that begins counts one)."""
     match event:
         case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-            return text
-    return ""
+            return text, 0
+        case PartStartEvent(part=ModelToolCall(args=arguments)):
+            return "", 1 + (len(arguments) if isinstance(arguments, str) else 0)
+        case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
+            return "", len(arguments) if isinstance(arguments, str) else 1
+    return "", 0
 
 
-def _error_code(error: ModelAPIError) -> str:
-    """The vendor's machine-readable code, when it looks like one."""
-    code = error.provider_error_code or error.provider_error_type or ""
-    return f" {code}" if _ERROR_CODE.fullmatch(code) else ""
-
-
-# ── vendors ───────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Vendor:
-    key_variable: str
-    connect: Callable[[str, str, str | None, Patience], tuple[Model[Any], _Client]]
-
-
-def _split(name: str) -> tuple[str, str]:
-    vendor, _, model = name.partition(":")
-    if vendor not in _VENDORS:
-        near = difflib.get_close_matches(vendor, [*_VENDORS, "offline"], n=1, cutoff=0.0)[0]
-        example = near if near == "offline" else f"{near}:<model>"
-        known = ", ".join(["offline", *(f"{known}:<model>" for known in _VENDORS)])
-        raise ConfigurationError(f"model.name: unknown '{name}'; did you mean '{example}'? (known: {known})")
-    if not model.strip():
-        raise ConfigurationError(f"model.name: '{name}' names no model; write {vendor}:<model>")
-    return vendor, model.strip()
-
-
-def _connect_anthropic(model: str, key: str, base_url: str | None, patience: Patience) -> tuple[Model[Any], _Client]:
-    from anthropic import AsyncAnthropic, Timeout
-    from pydantic_ai.models.anthropic import AnthropicModel
-    from pydantic_ai.providers.anthropic import AnthropicProvider
-
-    client = AsyncAnthropic(
-        api_key=key, base_url=base_url, max_retries=0, timeout=Timeout(patience.first, connect=patience.connect)
-    )
-    return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client)), client
-
-
-def _connect_openai(model: str, key: str, base_url: str | None, patience: Patience) -> tuple[Model[Any], _Client]:
-    from openai import AsyncOpenAI, Timeout
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    client = AsyncOpenAI(
-        api_key=key, base_url=base_url, max_retries=0, timeout=Timeout(patience.first, connect=patience.connect)
-    )
-    return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client)), client
-
-
-_VENDORS: Final[Mapping[str, _Vendor]] = {
-    "anthropic": _Vendor("ANTHROPIC_API_KEY", _connect_anthropic),
-    "openai": _Vendor("OPENAI_API_KEY", _connect_openai),
-}
+def _usage(stream: StreamedResponse) -> Usage:
+    usage = stream.usage
+    return Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
 
 
 __all__ = ["Patience", "PydanticAIModel"]

@@ -18,6 +18,7 @@ import structlog
 from talkspurt.agent import Agent, Caller, HandoverDesk
 from talkspurt.agent.loading import load_agent
 from talkspurt.agent.locales import find_locale
+from talkspurt.agent.prompt import caller_facts
 from talkspurt.clock import MediaClock
 from talkspurt.config import Config
 from talkspurt.core.endpointing import Endpointing
@@ -259,6 +260,9 @@ class Switchboard:
             ),
             services=self._services,
             minimum_voiced=rules.barge_in_voiced,
+            caller_facts=caller_facts(
+                began=utc_now().astimezone(agent.policy.timezone), locale=call.locale, number_known=bool(call.caller)
+            ),
         )
         try:
             return begin(snapshot=_read_snapshot(snapshot), returned=returned)

@@ -70,7 +70,7 @@ class TextCall:
 
     async def _reply(self, spoken: list[str]) -> list[ToolCallPart]:
         """Ask the model for a round, put its words down and return the tool calls it wants."""
-        request = ReplyRequest(self._agent.prompt, tuple(self._history), self._dispatcher.specs())
+        request = ReplyRequest(self._agent.instructions, tuple(self._history), self._dispatcher.specs())
         self._dispatcher.follow(request.history)
         text, calls = "", []
         async for part in self._model.reply(request):

@@ -1,0 +1,279 @@
+"""Makes a vendor's model with the vendor's own SDK, set up for a telephone call.
+
+The same for all of them:
+* the SDK repeats nothing (the caller of the port knows whether a second try still makes sense);
+* its connections are kept open for minutes: turns of a quiet process are further apart than the seconds for which
+  HTTP clients usually keep one, and a new one costs two round trips before the question is even sent;
+* connecting has a deadline of its own, so that a dead address is found out before a slow model would be.
+
+Bedrock's SDK is not asynchronous: each of its requests waits in a thread of anyio's pool, which has 40 for a process.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import httpx2
+from pydantic_ai.models import Model, create_async_httpx2_client
+from pydantic_ai.providers import Provider
+from pydantic_ai.settings import ModelSettings
+
+from talkspurt.errors import ConfigurationError
+from talkspurt.models.vendors import ModelVendor, read_address, read_key, split_name
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+MAX_CONNECTIONS: Final = 200
+"""Requests at once to one vendor; further ones wait for a connection as long as for connecting."""
+KEEP_ALIVE: Final = 300.0
+"""Seconds an idle connection stays open on our side; a vendor that closes it sooner is noticed before it is used."""
+NO_KEY: Final = "none"
+"""What an SDK that insists on a key sends to a server that wants none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: for the connection, the first output, between two pieces of it, and in all."""
+
+    connect: float = 3.0
+    first: float = 8.0
+    between: float = 5.0
+    whole: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A model that can be asked, and how to take leave of it."""
+
+    vendor: ModelVendor
+    model: Model[Any]
+    settings: ModelSettings
+    """Its vendor's own settings, for every request."""
+    close: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a connection is made from."""
+
+    vendor: ModelVendor
+    model: str
+    key: str
+    base_url: str | None
+    patience: Patience
+    environment: Mapping[str, str]
+
+
+def connect(
+    name: str,
+    *,
+    base_url: str | None,
+    patience: Patience,
+    environment: Mapping[str, str] | None = None,
+) -> Connection:
+    """Make the model that `name` means. Opens no connection yet.
+
+    Raises `ConfigurationError` for an unknown vendor, a missing key, address or extra.
+    """
+    vendor, model = split_name(name)
+    values = os.environ if environment is None else environment
+    order = _Order(
+        vendor,
+        model,
+        read_key(name, vendor, environment),
+        read_address(name, vendor, base_url, values),
+        patience,
+        values,
+    )
+    try:
+        return _MAKERS[vendor.name](order)
+    except ImportError as error:
+        missing = f"'{error.name}', which is" if isinstance(error, ModuleNotFoundError) else "packages that are"
+        raise ConfigurationError(
+            f"model.name = '{name}' needs {missing} not installed; run: pip install 'talkspurt[{vendor.extra}]'"
+        ) from None
+
+
+def _http_client(patience: Patience) -> httpx2.AsyncClient:
+    return create_async_httpx2_client(
+        timeout=httpx2.Timeout(patience.first, connect=patience.connect, pool=patience.connect),
+        limits=httpx2.Limits(
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE,
+        ),
+    )
+
+
+# ── vendors that are asked in their own language ──────────────────────────────────
+
+
+def _anthropic(order: _Order) -> Connection:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    http = _http_client(order.patience)
+    client = AsyncAnthropic(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
+    provider = AnthropicProvider(anthropic_client=client)
+    return Connection(
+        order.vendor,
+        AnthropicModel(order.model, provider=provider),
+        ModelSettings(),
+        http.aclose,
+    )
+
+
+def _google(order: _Order) -> Connection:
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google import GoogleProvider
+
+    http = _http_client(order.patience)
+    provider = GoogleProvider(api_key=order.key, base_url=order.base_url, http_client=http)
+    return Connection(order.vendor, GoogleModel(order.model, provider=provider), ModelSettings(), http.aclose)
+
+
+def _groq(order: _Order) -> Connection:
+    from groq import AsyncGroq
+    from pydantic_ai.models.groq import GroqModel
+    from pydantic_ai.providers.groq import GroqProvider
+
+    http = httpx.AsyncClient(  # this SDK has not moved to its successor yet
+        timeout=httpx.Timeout(order.patience.first, connect=order.patience.connect, pool=order.patience.connect),
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+        ),
+    )
+    client = AsyncGroq(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
+    provider = GroqProvider(groq_client=client)
+    return Connection(order.vendor, GroqModel(order.model, provider=provider), ModelSettings(), http.aclose)
+
+
+def _mistral(order: _Order) -> Connection:
+    from pydantic_ai.models.mistral import MistralModel
+    from pydantic_ai.providers.mistral import MistralProvider
+
+    http = _http_client(order.patience)
+    provider = MistralProvider(api_key=order.key, base_url=order.base_url, http_client=http)
+    return Connection(order.vendor, MistralModel(order.model, provider=provider), ModelSettings(), http.aclose)
+
+
+def _bedrock(order: _Order) -> Connection:
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    from talkspurt.models.bedrock import bedrock_client, close_bedrock
+
+    client = bedrock_client(
+        key=order.key,
+        base_url=order.base_url,
+        environment=order.environment,
+        connect_timeout=order.patience.connect,
+        read_timeout=order.patience.first,
+    )
+    provider = BedrockProvider(bedrock_client=client)
+    return Connection(
+        order.vendor,
+        BedrockConverseModel(order.model, provider=provider),
+        ModelSettings(),
+        lambda: close_bedrock(client),
+    )
+
+
+# ── vendors and servers that speak OpenAI's ───────────────────────────────────────
+
+
+def _openai_client(order: _Order, http: httpx2.AsyncClient) -> "AsyncOpenAI":
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(api_key=order.key or NO_KEY, base_url=order.base_url, max_retries=0, http_client=http)
+
+
+def _chat(order: _Order, provider: "Provider[AsyncOpenAI]", http: httpx2.AsyncClient) -> Connection:
+    from pydantic_ai.models.openai import OpenAIChatModel
+
+    model = OpenAIChatModel(order.model, provider=provider)
+    return Connection(order.vendor, model, ModelSettings(), http.aclose)
+
+
+def _openai(order: _Order) -> Connection:
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    http = _http_client(order.patience)
+    return _chat(order, OpenAIProvider(openai_client=_openai_client(order, http)), http)
+
+
+def _openai_responses(order: _Order) -> Connection:
+    from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModelSettings
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    http = _http_client(order.patience)
+    model = OpenAIResponsesModel(order.model, provider=OpenAIProvider(openai_client=_openai_client(order, http)))
+    # Unlike Chat Completions, this interface keeps what it is sent for a month unless told not to.
+    return Connection(order.vendor, model, OpenAIResponsesModelSettings(openai_store=False), http.aclose)
+
+
+def _azure(order: _Order) -> Connection:
+    from pydantic_ai.providers.azure import AzureProvider
+
+    http = _http_client(order.patience)
+    address = (order.base_url or "").rstrip("/")
+    version = order.environment.get("OPENAI_API_VERSION", "").strip()
+    if not version and not address.endswith("/v1"):
+        # Azure's own OpenAI-compatible interface needs no version.
+        address = address.removesuffix("/openai") + "/openai/v1"
+    provider = AzureProvider(
+        azure_endpoint=address,
+        api_key=order.key,
+        api_version=version if version and not address.endswith("/v1") else None,
+        http_client=http,
+    )
+    provider.client.max_retries = 0
+    return _chat(order, provider, http)
+
+
+def _ollama(order: _Order) -> Connection:
+    from pydantic_ai.models.ollama import OllamaModel
+    from pydantic_ai.providers.ollama import OllamaProvider
+
+    http = _http_client(order.patience)
+    provider = OllamaProvider(openai_client=_openai_client(order, http))
+    model = OllamaModel(order.model, provider=provider)
+    return Connection(order.vendor, model, ModelSettings(), http.aclose)
+
+
+def _vllm(order: _Order) -> Connection:
+    from pydantic_ai.providers.vllm import VLLMProvider
+
+    http = _http_client(order.patience)
+    return _chat(order, VLLMProvider(openai_client=_openai_client(order, http)), http)
+
+
+def _compatible(order: _Order) -> Connection:
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+    http = _http_client(order.patience)
+    provider = OpenAICompatibleProvider(name=order.vendor.name, openai_client=_openai_client(order, http))
+    return _chat(order, provider, http)
+
+
+_MAKERS: Final[Mapping[str, Callable[[_Order], Connection]]] = {
+    "anthropic": _anthropic,
+    "openai": _openai,
+    "openai-responses": _openai_responses,
+    "google": _google,
+    "groq": _groq,
+    "mistral": _mistral,
+    "bedrock": _bedrock,
+    "azure": _azure,
+    "ollama": _ollama,
+    "vllm": _vllm,
+    "llamacpp": _compatible,
+    "openai-compatible": _compatible,
+}
+
+
+__all__ = ["Connection", "Patience", "connect"]
