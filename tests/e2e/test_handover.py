@@ -61,24 +61,25 @@ async def test_a_colleague_takes_the_call_with_one_key_after_a_briefing(
     assert rows == [("handover",)]
 
 
-async def test_a_caller_whose_agent_has_no_model_left_gets_a_person(tmp_path: Path, exchange: ExchangeDouble) -> None:
-    exchange.hire(BILLING, Colleague())
-    configuration = CONFIGURATION.format(
-        account_sid=exchange.account_sid,
-        token=TOKEN,
-        api_url=exchange.api_url,
-        billing=BILLING,
-        more='[model]\nname = "custom:e2e.broken_model:create"\n',
-    )
+async def test_a_caller_whose_agent_has_no_model_left_gets_a_person(tmp_path: Path) -> None:
     tests = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")]))
-    async with running_server(tmp_path, configuration=configuration, PYTHONPATH=tests) as server:
-        exchange.serve(server.url)
-        report = await run_script(
-            server.url,
-            [Say("Where is my order?"), Say("I said, where is my order?"), Say("My order, please."), Wait(30)],
-            exchange=exchange,
-            auth_token=TOKEN,
-            from_number="+14155550178",
+    async with ExchangeDouble(auth_token=TOKEN) as exchange:
+        exchange.hire(BILLING, Colleague())
+        configuration = CONFIGURATION.format(
+            account_sid=exchange.account_sid,
+            token=TOKEN,
+            api_url=exchange.api_url,
+            billing=BILLING,
+            more='[model]\nname = "custom:e2e.broken_model:create"\n',
         )
-        assert report.recording.of("joined"), report.recording.events
-        assert server.store("SELECT end_reason FROM calls WHERE caller = '+14155550178'") == [("handover",)]
+        async with running_server(tmp_path, configuration=configuration, PYTHONPATH=tests) as server:
+            exchange.serve(server.url)
+            report = await run_script(
+                server.url,
+                [Say("Where is my order?"), Say("I said, where is my order?"), Say("My order, please."), Wait(30)],
+                exchange=exchange,
+                auth_token=TOKEN,
+                from_number="+14155550178",
+            )
+            assert report.recording.of("joined"), report.recording.events
+            assert server.store("SELECT end_reason FROM calls WHERE caller = '+14155550178'") == [("handover",)]
