@@ -19,7 +19,6 @@ from talkspurt.errors import ConfigurationError, TransportError
 from talkspurt.simulate.child_server import READY_SECONDS
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-PEERS: Final = REPOSITORY / "benchmarks" / "peers"
 ENVIRONMENTS: Final = REPOSITORY / "build" / "peers"
 STOP_SECONDS: Final = 10.0
 PROVIDERS: Final = 0.3 + 0.15 + 0.08 + 0.08
@@ -95,11 +94,11 @@ async def talkspurt(
 @asynccontextmanager
 async def peer(name: str, folder: Path, core: int, *options: str) -> AsyncIterator[Running]:
     """A bot of `benchmarks/peers`. Raises `ConfigurationError` when its environment is not there."""
-    python, bot = ENVIRONMENTS / name / "bin" / "python", PEERS / name / "bot.py"
-    if not python.exists() or not bot.exists():
+    python = ENVIRONMENTS / name / "bin" / "python"
+    if not python.exists():
         raise ConfigurationError(f"there is no environment for {name}: run benchmarks/peers/setup")
     port = free_port()
-    command = [str(python), str(bot), "--port", str(port), *options]
+    command = [str(python), "-m", f"benchmarks.peers.{name}.bot", "--port", str(port), *options]
     async with started(command, core, folder / "server.log", dict(os.environ), piped=True) as process:
         assert process.stdout is not None
         try:

@@ -1,0 +1,1 @@
+"""A LiveKit Agents bot, in an environment of its own."""

@@ -1,0 +1,1 @@
+"""A Pipecat bot, in an environment of its own."""
