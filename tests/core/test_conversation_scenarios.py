@@ -45,6 +45,7 @@ from talkspurt.core.events import (
     Transcribed,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
+from talkspurt.core.settings import Menu
 from talkspurt.core.states import (
     Closing,
     Ended,
@@ -1083,6 +1084,51 @@ def test_a_recognizer_without_words_leads_to_two_reprompts_and_a_goodbye(
     call.says("hello")
     over(call, "not_understood")
     assert call.phrases == ["missed", "missed_again", "goodbye_trouble"]
+
+
+MENU = Menu("For your order, press 1. For a person, press 0.", (("1", "where is my order"), ("0", "a person, please")))
+
+
+def unheard() -> World:
+    call = world(transcribe=lambda _text: (0.1, ""), rules=settings(menu=MENU)).answered()
+    for _ in range(3):
+        call.says("hello").listens()
+    assert call.phrases == ["missed", "missed_again", "menu"]
+    return call
+
+
+def test_a_caller_who_cannot_be_heard_is_offered_keys_and_one_key_is_what_they_said() -> None:
+    call = unheard()
+    call.types("1").run(1.0)
+    assert call.asked[-1] == "where is my order"
+
+
+def test_a_key_that_was_not_offered_is_only_a_key() -> None:
+    call = unheard()
+    call.types("7").run(1.0)
+    assert call.asked[-1] == "7"
+
+
+def test_keys_mean_what_they_say_where_no_menu_was_offered() -> None:
+    call = world(rules=settings(menu=MENU)).answered()
+    call.types("1").run(5.0)
+    assert call.asked[-1] == "1"
+
+
+def test_after_a_key_the_menu_is_over() -> None:
+    call = unheard()
+    call.types("1").run(1.0).listens()
+    call.types("0").run(5.0)
+    assert call.asked[-1] == "0"
+
+
+def test_the_keys_are_offered_three_times_before_the_agent_gives_up() -> None:
+    call = unheard()
+    for _ in range(2):
+        call.says("hello").listens()
+    assert call.phrases[-3:] == ["menu"] * 3
+    call.says("hello")
+    over(call, "not_understood")
 
 
 def test_a_cough_is_nothing() -> None:

@@ -1,6 +1,6 @@
 """What users write: an `Agent` with a prompt, tools, a voice and policies."""
 
-from talkspurt.agent.agent import Agent, Policies, Voice
+from talkspurt.agent.agent import Agent, MenuKey, Policies, Voice
 from talkspurt.agent.caller import Caller
 from talkspurt.agent.codes import CodeSender, OneTimeCodes, hash_pin, pin_matches
 from talkspurt.agent.effects import AccountOf, Effect, ReadBack
@@ -22,6 +22,7 @@ __all__ = [
     "HandoverAnswer",
     "HandoverDesk",
     "KeypadSecret",
+    "MenuKey",
     "OneTimeCodes",
     "Policies",
     "Policy",

@@ -28,6 +28,18 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class MenuKey:
+    """A key that a caller who cannot be heard may press: `MenuKey("1", "your order", "Where is my order?")`."""
+
+    key: str
+    """One of 0 to 9."""
+    offer: str
+    """What it is for, as it follows "For ...": "your order", "a person"."""
+    words: str
+    """What the caller is then taken to have said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """Limits that the runtime keeps, whatever the model says."""
 
@@ -82,6 +94,9 @@ class Agent:
     """What the caller is expected to answer when the agent's last question has these words in it (a regular expression;
     the first that fits): `{"membership code": Expectation("identifier", r"[A-Z]{2}\\d{6}")}`. An answer is waited for
     until it is whole. Questions about e-mail, ZIP code, phone number, name, yes or no need no statement."""
+    menu: Sequence[MenuKey] = ()
+    """Offered when a caller's words were not heard three times in a row, whoever is to blame; without it the agent ends
+    the call then, or hands it over."""
     policy: Policy = field(default_factory=Policy)
     """Rules that the dispatcher keeps for the tools: levels, amounts, states, hours, rates. `Policy.load(path)`."""
     lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -97,6 +112,7 @@ class Agent:
         object.__setattr__(self, "instructions", prompt.text())
         object.__setattr__(self, "tools", tuple(self.tools))
         compiled(f"agent '{self.name}'", self.expects)
+        self._check_menu()
         seen: set[str] = set()
         for entry in self.tools:
             if not isinstance(entry, Tool):
@@ -116,6 +132,19 @@ class Agent:
                 f"agent '{self.name}': its policy has rules for '{name}', which is none of its tools"
                 + (f"; did you mean '{near[0]}'?" if near else "")
             )
+
+    def _check_menu(self) -> None:
+        object.__setattr__(self, "menu", tuple(self.menu))
+        keys = [entry.key for entry in self.menu]
+        for entry in self.menu:
+            if len(entry.key) != 1 or entry.key not in "0123456789" or keys.count(entry.key) > 1:
+                raise ConfigurationError(
+                    f"agent '{self.name}': menu key '{entry.key}' must be one digit that no other entry has"
+                )
+            if not entry.offer.strip() or not entry.words.strip():
+                raise ConfigurationError(
+                    f"agent '{self.name}': menu key '{entry.key}' needs what it is for and what it stands for"
+                )
 
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""

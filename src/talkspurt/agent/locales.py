@@ -33,6 +33,7 @@ ENGLISH = Locale(
             "apology": "I'm sorry, something went wrong on my side. Could you say that again?",
             "missed": "Sorry, I didn't catch that. Could you say it again?",
             "missed_again": "I still can't hear you well. You can also use the keypad, and press hash at the end.",
+            "menu": "I'm sorry, I can't hear you. {choices}",
             "still_there": "Are you still there?",
             "offer_help": "Take your time. I can repeat what I said, or you can use the keypad.",
             "line_back": "Sorry, we were cut off for a moment. Please go on.",

@@ -62,7 +62,7 @@ from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
 from talkspurt.core.sentences import flush, split_long, take_sentences, take_speakable
-from talkspurt.core.settings import Settings
+from talkspurt.core.settings import Menu, Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
 from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
 
@@ -159,6 +159,18 @@ class AgentSide:
         self.suspended = False
         for line in lines:
             self._say(Line(line), now)
+
+    def offer_menu(self, menu: Menu, now: float) -> None:
+        """Ask for a key in place of words: the caller cannot be heard."""
+        self.open_turn(Phrase("menu", (("choices", menu.offer),)), now=now)
+        self.expects = Expectation("menu")
+
+    def meant_by(self, keys: str) -> str:
+        """What a caller says with `keys`: the words of a key of the menu, if it was offered, and otherwise the keys."""
+        menu = self._settings.menu
+        if menu is None or self.expects != Expectation("menu"):
+            return keys
+        return menu.said(keys) or keys
 
     def announce(self, announcement: str, greeting: str, now: float) -> None:
         """Say what nothing may interrupt, and then the greeting, which may be."""

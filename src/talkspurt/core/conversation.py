@@ -123,6 +123,8 @@ _DECODER = Decoder(
 )
 PROMPTS = ("still_there", "offer_help")
 """What is said into the caller's silence, before the goodbye."""
+MENUS = 3
+"""How often keys are offered to a caller who cannot be heard, until the agent gives up."""
 MOST_IGNORED = 2
 """Utterances in a row that another voice may say into the silence without being answered."""
 STIRRING = 0.13
@@ -838,15 +840,19 @@ class Conversation:
         self._commands.append(Count("utterance_without_words"))
         missed = floor.voiced >= self._settings.min_miss_voiced and not self._settings.barge_in.is_foreign(floor.voice)
         self._misses += missed
-        if self._misses >= self._settings.max_misses:
+        rules = self._settings
+        if self._misses >= rules.max_misses + (0 if rules.menu is None else MENUS):
             self._close("not_understood", now, Phrase("goodbye_trouble"))
             return
         self._end_utterance()
         if not missed:
             self._enter(Listening(now))
+            return
+        if rules.menu is not None and self._misses >= rules.max_misses:
+            self._agent.offer_menu(rules.menu, now)
         else:
             self._agent.open_turn(Phrase("missed" if self._misses == 1 else "missed_again"), now=now)
-            self._enter(Thinking(now, filled=True))
+        self._enter(Thinking(now, filled=True))
 
     def _typed(self, typing: Typing, now: float) -> None:
         self._enter(typing)
@@ -855,7 +861,7 @@ class Conversation:
             return
         if digits.typed:
             self._keypad.entered_at = now
-            self._take_turn(digits.typed, "keypad", now)
+            self._take_turn(self._agent.meant_by(digits.typed), "keypad", now)
         elif self._agent.turn is not None:
             self._agent.resume_turn(now)
             self._enter(Thinking(now))

@@ -102,6 +102,8 @@ def rules_for(expectation: Expectation, otherwise: EntryRules = ANY_ENTRY) -> En
         case "phone":
             # A national number of the North American plan has ten digits and never begins with 1 (its trunk prefix).
             return replace(otherwise, shortest=10, longest=10, prefix="1")
+        case "menu":
+            return replace(otherwise, shortest=1, longest=1)
         case "identifier":
             count = digits_of(expectation.pattern)
             return replace(otherwise, shortest=count, longest=count) if count else otherwise

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
-Kind = Literal["anything", "yes_no", "identifier", "email", "zip", "phone", "amount", "name"]
+Kind = Literal["anything", "yes_no", "identifier", "email", "zip", "phone", "amount", "name", "menu"]
 """What the agent's question asks for.
 
 `identifier` letters and digits that match `Expectation.pattern`; `zip` a US ZIP code; `phone` a national number of
-ten digits; `amount` a sum of money; `name` a person's name; `anything` free speech.
+ten digits; `amount` a sum of money; `name` a person's name; `menu` one key of
+those that were offered; `anything` free speech.
 """
 
 

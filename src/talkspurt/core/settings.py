@@ -12,6 +12,20 @@ from talkspurt.core.language import Language, NoLanguage
 
 
 @dataclass(frozen=True, slots=True)
+class Menu:
+    """Keys that stand for what a caller might say."""
+
+    offer: str
+    """All of them in words: "For your order, press 1. ..."."""
+    words: tuple[tuple[str, str], ...]
+    """By key: what the caller is taken to have said."""
+
+    def said(self, key: str) -> str | None:
+        """The words of `key`; None when it was not offered."""
+        return dict(self.words).get(key)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How a conversation is held, and how long it waits for what."""
 
@@ -67,4 +81,6 @@ class Settings:
     max_failures: int = 3
     """Turns in a row without a reply before the agent gives up politely."""
     max_misses: int = 3
-    """Turns in a row without words before the agent gives up politely."""
+    """Turns in a row without words before the agent offers the `menu`, or gives up politely if it has none."""
+    menu: Menu | None = None
+    """What keys can ask for when a caller cannot be heard."""

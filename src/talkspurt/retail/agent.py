@@ -8,7 +8,7 @@ import os
 from importlib.resources import files
 from typing import Final
 
-from talkspurt.agent import Agent, Expectation, Policy, Prompt
+from talkspurt.agent import Agent, Expectation, MenuKey, Policy, Prompt
 from talkspurt.retail.dialogue import DIALOGUE, ORDER_ID
 from talkspurt.retail.shop import DATABASE_VARIABLE, DEFAULT_DATABASE, Shop
 from talkspurt.retail.tools import ServiceDesk
@@ -71,6 +71,11 @@ def create_agent(url: str | None = None) -> Agent:
         greeting=GREETING,
         tools=ServiceDesk(shop).tools(),
         dialogue=DIALOGUE,
+        menu=(
+            MenuKey("1", "your order", "Where is my order?"),
+            MenuKey("2", "a return", "I want to return something."),
+            MenuKey("0", "a person", "I want to talk to a person."),
+        ),
         policy=Policy.parse(POLICY, name="retail/policy.toml"),
         expects={r"order (?:number|id)": Expectation("identifier", ORDER_ID)},
         lifespan=shop.opened,

@@ -25,7 +25,7 @@ from talkspurt.core.endpointing import Endpointing
 from talkspurt.core.events import HandoverReturned
 from talkspurt.core.history import Entry
 from talkspurt.core.language import Language
-from talkspurt.core.settings import Settings
+from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.effects.sweeper import Sweeper
@@ -236,6 +236,7 @@ class Switchboard:
             silence_hangup=rules.silence_hangup,
             max_call=min(rules.max_call, desk.agent.policies.max_call_minutes * 60),
             max_tool_rounds=desk.agent.policies.max_tool_rounds,
+            menu=_menu(desk.agent),
         )
         caller = Caller(
             call_id=call.id,
@@ -270,6 +271,13 @@ class Switchboard:
             # Written by another version of this program. The caller begins anew, which is better than a dead line.
             _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))
             return begin(snapshot=None)
+
+
+def _menu(agent: Agent) -> Menu | None:
+    if not agent.menu:
+        return None
+    offer = " ".join(f"For {entry.offer}, press {entry.key}." for entry in agent.menu)
+    return Menu(offer, tuple((entry.key, entry.words) for entry in agent.menu))
 
 
 class _Recorder:
