@@ -288,7 +288,7 @@ GUARDS: Final = (
     Guard(
         "only a read-back that was heard can be confirmed",
         "core/agent_side.py",
-        "            pending.heard\n            and self",
+        "            pending.heard_at is not None\n            and self",
         "            True\n            and self",
         CORE,
     ),

@@ -2,7 +2,7 @@
 
 It knows nothing of conversations, playback or dispatchers. An effect was **confirmed** when every detail of what was
 read back right before it ran had been played to the caller, nothing but its closing question came after, and the
-caller then said a clear yes. One yes confirms one run.
+caller then began to say a clear yes: not a moment earlier. One yes confirms one run.
 
 Five ways to fail, each of them a list of sentences that say what happened:
 
@@ -27,7 +27,8 @@ from benchmarks.effects.outside import Deed
 from benchmarks.effects.plan import CLEAR_YES, CallPlan
 
 REACTION: Final = 0.25
-"""Seconds from the first sound of a yes until the line is cleared: words played by then were heard before the yes."""
+"""Seconds from the first sound of a yes until the line is cleared: words that are played meanwhile must be the
+closing question's, for whatever else comes into a yes would have to be heard after it, and is not."""
 DONE_STATES: Final = ("done", "resolved_done")
 OPEN_STATES: Final = ("executing", "in_doubt")
 UNSETTLED_STATES: Final = ("proposed", "read_back", "confirmed")
@@ -198,8 +199,8 @@ def _confirmations(log: Sequence[Entry], run: _Run) -> Iterator[float]:
         since = max((e["at"] for e in log if _words(e, run) and e["at"] < said["at"]), default=None)
         if since is None:
             continue
-        heard = [e["text"] for e in log if e["kind"] == "heard" and since <= e["at"] <= said["at"] + REACTION]
-        if _was_last(details, question, heard):
+        heard = [e for e in log if e["kind"] == "heard" and since <= e["at"] <= said["at"] + REACTION]
+        if _was_last(details, question, heard, by=said["at"]):
             yield said["at"]
 
 
@@ -219,13 +220,13 @@ def split_read_back(words: str) -> tuple[list[str], list[str]]:
     return words.split(), []
 
 
-def _was_last(details: Sequence[str], question: Sequence[str], heard: Sequence[str]) -> bool:
-    """Whether all details were heard in order, and after them nothing but words of the question."""
+def _was_last(details: Sequence[str], question: Sequence[str], heard: Sequence[Entry], *, by: float) -> bool:
+    """Whether all details were heard in order by that time, and after them nothing but words of the question."""
     for end in range(len(heard), 0, -1):
-        if heard[end - 1] == details[-1]:
-            rest = iter(heard[:end])
+        if heard[end - 1]["text"] == details[-1] and heard[end - 1]["at"] <= by:
+            rest = iter([entry["text"] for entry in heard[:end]])
             return all(word in rest for word in details)
-        if heard[end - 1] not in question:
+        if heard[end - 1]["text"] not in question:
             return False
     return False
 

@@ -76,6 +76,10 @@ class McpToolConfig(_Section):
     key_argument: str = ""
     """The argument that takes the idempotency key, hidden from the model; default: it goes into `_meta`."""
     lookup: McpLookup | None = None
+    settles_within: float = Field(0.0, ge=0, le=86_400)
+    """As in `@tool`: seconds beyond `timeout` after which "it did not happen" is believed of the lookup."""
+    sets: tuple[str, ...] | None = None
+    """As in `@tool`: arguments that name what the effect sets to the others."""
     errors: Literal["in_doubt", "not_done"] = "in_doubt"
     """What an error that the tool reports says of its effect: "not_done" only if the server promises that."""
     rate: str = ""
@@ -103,9 +107,12 @@ class McpToolConfig(_Section):
             )
         if self.account_argument and not self.level:
             raise ValueError("account_argument needs level = 1 or 2: nobody is verified at level 0")
+        if self.settles_within and self.lookup is None:
+            raise ValueError("settles_within says when to believe a lookup: add one or drop it")
         if not self.effect:
-            for key in ("read_back", "unspoken", "amount_argument", "key_argument", "lookup"):
-                if getattr(self, key):
+            own = ("read_back", "unspoken", "amount_argument", "key_argument", "lookup", "settles_within", "sets")
+            for key in own:
+                if getattr(self, key) not in (None, "", (), 0.0):
                     raise ValueError(f"{key} is for effects: add effect = true or drop it")
         return self
 

@@ -8,6 +8,7 @@ Each port is fitted by at least two very different implementations (a local mode
 streaming cloud vendor), and each has one contract suite under `tests/contracts/`.
 """
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -399,6 +400,14 @@ class EffectRecord:
     key: str | None = None
     """Its idempotency key, once it is confirmed."""
 
+    def sets_anew(self, other: "EffectRecord", sets: Collection[str] | None) -> bool:
+        """Whether it sets what `other` sets to something else; `sets` are the arguments that name it (`Tool.sets`)."""
+        unlike = self.arguments != other.arguments and (self.tool, self.account) == (other.tool, other.account)
+        if sets is None or not unlike:
+            return False
+        mine, others = json.loads(self.arguments), json.loads(other.arguments)
+        return all(mine.get(name) == others.get(name) for name in sets)
+
 
 @dataclass(frozen=True, slots=True)
 class EffectLimit:
@@ -415,11 +424,15 @@ class EffectLedger(Protocol):
     `StaleOwnerError` when another process has taken the call over; then nothing may be executed.
     """
 
-    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
+    async def propose(
+        self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = (), sets: Collection[str] | None = None
+    ) -> EffectRecord:
         """Store a new proposal (or refusal); returns the earlier record if the call already did this, or may have.
 
-        Such a record is executing, done, in doubt or resolved as done; of the others each may be proposed again. Over
-        one of the `limits` the proposal is stored, and returned, as refused.
+        Such a record is executing, done, in doubt or resolved as done; of the others each may be proposed again, and so
+        may one that a later effect of the call has set to something else (`EffectRecord.sets_anew`). While it is open
+        whether that has happened, that effect is returned. Over one of the `limits` the proposal is stored, and
+        returned, as refused.
         """
 
     async def read_back(self, proposal: str, /, *, heard_at: float) -> bool:

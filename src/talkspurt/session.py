@@ -184,6 +184,7 @@ class Session:
         self._resumed_at = 0.0 if snapshot is None else float(snapshot["now"])
         if snapshot is not None:
             caller.restore(snapshot.get("caller"))
+        self._saved_standing = caller.standing()
         self._minimum_voiced = minimum_voiced
         self._pacer = Pacer(LINE_RATE_HZ)
         self._pacer.restart(self._conversation.epoch)
@@ -454,9 +455,11 @@ class Session:
         self._journal.took(now, fact, before, self._conversation.floor, commands)
         for command in commands:
             self._execute(command)
-        if any(isinstance(command, Record | EndCall) for command in commands):
-            standing = {"caller": self.caller.standing()}
-            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot() | standing)
+        standing = self.caller.standing()
+        # Whoever takes the call up must not take somebody else for the caller who was verified before.
+        if standing != self._saved_standing or any(isinstance(command, Record | EndCall) for command in commands):
+            self._saved_standing = standing
+            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot() | {"caller": standing})
 
     def _rearm(self) -> None:
         deadline = self._conversation.deadline
@@ -626,10 +629,19 @@ class Session:
         self._tools.pop(tool_call, None)
 
     async def _execute_effect(self, tool_call: str, proposal: str, turn: int) -> None:
-        self._tool_returned(await self._dispatcher.execute(tool_call, proposal, turn))
+        self._effect_told(await self._dispatcher.execute(tool_call, proposal, turn), proposal)
 
     async def _recover_effect(self, tool_call: str, proposal: str) -> None:
-        self._tool_returned(await self._dispatcher.recover(tool_call, proposal))
+        self._effect_told(await self._dispatcher.recover(tool_call, proposal), proposal)
+
+    def _effect_told(self, fact: ToolReturned | ToolStarted, proposal: str) -> None:
+        self._tool_returned(fact)
+        if isinstance(fact, ToolStarted) and not self.ended.is_set():
+            self._tools[fact.tool_call] = self._start(self._await_outcome(fact.tool_call, proposal))
+
+    async def _await_outcome(self, tool_call: str, proposal: str) -> None:
+        self._tool_returned(await self._dispatcher.outcome(tool_call, proposal))
+        self._tools.pop(tool_call, None)
 
     def _tool_returned(self, fact: ToolReturned | ToolStarted | EffectProposed | SecretRequested) -> None:
         self._post(fact)

@@ -289,6 +289,7 @@ class Referee:
         assert command.tool_call not in self.tools
         lines = self._check_heard(proposal)
         assert proposal in self.noted, "confirmed before it was said to have been heard"
+        assert world.utterance_began >= self.noted[proposal], "confirmed by a voice that had not heard the end of it"
         last = self.speaks[max(self.speaks)].text
         assert not isinstance(last, Phrase)
         assert any(last in line for line in lines), "something was said after the read-back"

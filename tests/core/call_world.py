@@ -280,6 +280,8 @@ class World:
         self.attachment = 0
         self.talkspurt = 0
         self.speaking_since: float | None = None
+        self.voice_began = self.utterance_began = 0.0
+        """When the last talkspurt began, and the first one of the last utterance."""
         self.sound = UNKNOWN_VOICE
         """What the caller's line sounds like now."""
         self.saying = ""
@@ -439,6 +441,7 @@ class World:
         """The caller begins to speak, or something on their line that sounds like a voice."""
         self.talkspurt += 1
         self.speaking_since, self.saying, self.sound = self.now, text, sound
+        self.voice_began = self.now
         self.give(SpeechStarted(self.talkspurt, self.now, sound))
         self.later(CONTINUED_EVERY, lambda: self._continue(self.talkspurt))
         return self
@@ -490,6 +493,7 @@ class World:
         match command:
             case BeginUtterance():
                 self.utterance_words = []
+                self.utterance_began = self.voice_began
             case Transcribe(utterance, revision):
                 self._recognise(utterance, revision)
             case JudgeTurn(utterance, revision):

@@ -43,6 +43,7 @@ from talkspurt.core.events import (
     SpeechStopped,
     ToolReturned,
     Transcribed,
+    Voice,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.settings import Menu
@@ -640,6 +641,34 @@ def test_a_yes_into_the_last_word_of_a_read_back_withdraws() -> None:
     call.run_until(lambda world: world.reached[0] > world.sent[2].end - 0.3)
     call.asks("yes").listens()
     assert call.of(ExecuteEffect) == []
+
+
+@pytest.mark.parametrize("read_back", [READ_BACK, "Refund p1.0.0 p1.0.1 p1.0.2."])
+def test_a_yes_that_began_before_the_read_back_was_heard_is_asked_for_again(read_back: str) -> None:
+    """The voice was not known from an echo at first, so nothing was stopped for it."""
+    call = proposing([Says("Done. ")], read_back=read_back)
+    call.run_until(lambda world: world.sent.keys() > {2} and world.reached[0] > 0)
+    last = max(sent.end for sent in call.sent.values() if "p1." in sent.text and "q" not in sent.text)
+    call.run_until(lambda world: world.reached[0] > last - 0.4)
+    call.starts("yes", Voice(is_echo=None)).run_until(lambda world: bool(world.of(NoteReadBack)))
+    call.run(0.2)
+    call.sound = Voice(is_echo=False)
+    call.run(0.4).stops().run_until(lambda world: world.asked[-1] == "yes").listens()
+    assert call.of(ExecuteEffect, WithdrawEffect) == []
+    assert "hasty_yes" in call.counted
+    question = "Shall p1.q.0 p1.q.1 p1.q.2?" if read_back == READ_BACK else read_back
+    assert call.said[-1] == question
+    call.asks("yes").listens()
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 3)]
+
+
+def test_a_no_that_began_before_the_read_back_was_heard_withdraws_all_the_same() -> None:
+    call = proposing(read_back="Refund p1.0.0 p1.0.1 p1.0.2.")
+    call.run_until(lambda world: world.sent.keys() > {1} and world.reached[0] > world.sent[2].end - 0.4)
+    call.starts("no", Voice(is_echo=None)).run_until(lambda world: bool(world.of(NoteReadBack)))
+    call.sound = Voice(is_echo=False)
+    call.run(0.5).stops().run_until(lambda world: world.asked[-1] == "no")
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
 
 
 def test_details_interrupted_by_a_noise_are_read_again_whole() -> None:

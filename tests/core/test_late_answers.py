@@ -6,7 +6,7 @@ import pytest
 
 from core.call_world import Asks, Part, Proposes, Returns, Says, Starts, World, settings, words
 from talkspurt.core.commands import CancelTool, ExecuteEffect, Phrase, RequestReply, RunTool, Speak
-from talkspurt.core.events import ToolProgressed, ToolReturned, ToolStarted
+from talkspurt.core.events import CallerHungUp, ToolProgressed, ToolReturned, ToolStarted
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.states import Hearing, Listening, Thinking
 
@@ -195,3 +195,46 @@ def test_an_answer_lands_once_however_often_it_comes(content: str) -> None:
     assert [entry.content for entry in finished] == [content]
     assert sum(isinstance(entry, CallerSaid) for entry in call.history) == 1
     assert not isinstance(call.floor, Thinking)
+
+
+def in_doubt() -> World:
+    """A call whose effect is in doubt, which the caller has been told."""
+    call = World(
+        replies=deque([[Asks("pay", "t1")], [Says("It is not certain. ")], [Says("It is certain. ")]]),
+        tool=lambda _command: Proposes("I will pay. Shall I?"),
+        effect=lambda _command: None,
+    ).answered()
+    call.asks().listens().asks("yes").run(1.0)
+    call.give(ToolStarted("t1-confirmed", '{"in":"doubt"}'))
+    return call.listens()
+
+
+def test_what_came_of_an_effect_in_doubt_is_told_in_a_later_turn() -> None:
+    call = in_doubt()
+    assert call.answers()["t1-confirmed"] == '{"in":"doubt"}'
+    assert call.conversation.executing == (("t1-confirmed", "p1"),), "whoever restores it looks at the ledger"
+    assert all(not isinstance(fact, ToolReturned) for fact in call.conversation.orphaned())
+    call.give(ToolReturned("t1-confirmed", '{"done":true}'))
+    call.run_until(lambda world: world.said[-1] == "It is certain.")
+    assert call.answers()["t1-confirmed-finished"] == '{"done":true}'
+
+
+def test_a_call_that_ends_in_doubt_does_not_say_that_nothing_was_done() -> None:
+    call = in_doubt()
+    call.give(CallerHungUp())
+    assert "certain" in call.answers()["t1-confirmed-finished"]
+    assert "in_doubt" in call.answers()["t1-confirmed-finished"]
+
+
+@pytest.mark.parametrize(("tool_times", "answered"), [({"pay": 60.0}, False), ({"other": 60.0}, True)])
+def test_an_effect_is_waited_for_as_long_as_its_tool_may_take(tool_times: dict[str, float], answered: bool) -> None:
+    call = World(
+        rules=settings(tool_times=tool_times),
+        replies=deque([[Asks("pay", "t1")], [Says("Done. ")]]),
+        tool=lambda _command: Proposes("I will pay. Shall I?"),
+        effect=lambda _command: Returns(after=70.0),
+    ).answered()
+    call.asks().listens().asks("yes").run(60.0)
+    assert ("t1-confirmed" in call.answers() and "in_doubt" in call.answers()["t1-confirmed"]) is answered
+    call.run(15.0)
+    assert ("in_doubt" in call.answers()["t1-confirmed"]) is answered

@@ -384,7 +384,7 @@ async def test_what_a_lost_worker_had_begun_is_not_asked_for_again(state: Any) -
     line.ledger.records[proposed.proposal] = replace(line.ledger.records[proposed.proposal], state=state)
     line.tools = ToolDispatcher(line.agent, line.caller, line.ledger)
     answer = await line.run("pay", payee="Ann")
-    assert answer["error"] == {"kind": "refused", "message": IN_DOUBT}
+    assert answer["error"] == {"kind": "in_doubt", "message": IN_DOUBT}
     assert list(line.ledger.records) == [proposed.proposal]
 
 
@@ -484,13 +484,12 @@ async def test_an_effect_in_doubt_is_never_tried_again(failure: str) -> None:
     else:
         line.bank.gate.clear()
     content = await line.execute(await line.propose(payee="Ann"))
-    assert kind(content) == ("failed" if failure == "crash" else "timeout")
+    assert content["error"] == {"kind": "in_doubt", "message": IN_DOUBT}
     assert line.states() == ["in_doubt"]
     line.bank.failure = None
     line.bank.gate.set()
     again = await line.run("pay", payee="Ann")
-    assert kind(again) == "refused"
-    assert "can't be sure" in again["error"]["message"]
+    assert again == content
     assert line.bank.paid == []
 
 
@@ -549,7 +548,7 @@ async def test_an_effect_stopped_by_force_is_in_doubt() -> None:
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await running
-    for _ in range(5):
+    for _ in range(20):
         await asyncio.sleep(0)
     assert (line.bank.paid, line.states()) == ([], ["in_doubt"])
 

@@ -1,7 +1,10 @@
 """The way of an effect through the real ledger: what is written before what, and what a fault leaves behind."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,22 @@ import pytest
 from structlog.testing import capture_logs
 
 from effects.till import Desk, a_desk
-from talkspurt.agent import Agent
-from talkspurt.core.events import EffectProposed
-from talkspurt.effects.refusals import IN_DOUBT, NOT_DONE, NOT_HEARD, NOT_OPEN
+from talkspurt.agent import Agent, Caller, Effect
+from talkspurt.core.events import EffectProposed, ToolStarted
+from talkspurt.effects import proposals
+from talkspurt.effects.refusals import (
+    CALLER_CHANGED,
+    CHECKING,
+    IN_DOUBT,
+    NOT_DONE,
+    NOT_DONE_AFTER_ALL,
+    NOT_HEARD,
+    NOT_OPEN,
+    NOT_YOURS,
+)
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import StoreError
+from talkspurt.telemetry.metrics import ANOMALIES
 
 DONE = ("proposed", "read_back", "confirmed", "executing", "done")
 
@@ -110,6 +124,59 @@ async def test_a_wish_that_is_refused_is_a_record_in_the_ledger(desk: Desk, name
     assert '"error"' in record.result
 
 
+# ── what is set, and set back ────────────────────────────────────────────────────
+
+
+async def send_to(desk: Desk, street: str, turn: int, box: str = "7") -> Any:
+    """Wish for it, and agree when asked: the result, and whether the caller was asked."""
+    desk.clock.advance(10)
+    event = await desk.run("send_to", box=box, street=street)
+    return await desk.execute(event, turn=turn) if isinstance(event, EffectProposed) else event
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_what_was_set_to_something_else_since_is_set_again(desk: Desk, taken_over: bool) -> None:
+    for turn, street in enumerate(("Oak", "Elm", "Elm", "Oak", "Oak", "Elm")):
+        assert (await send_to(desk, street, turn))["street"] == street
+        if taken_over:
+            desk = await desk.taken_over()
+    assert desk.till.streets == [("7", "Oak"), ("7", "Elm"), ("7", "Oak"), ("7", "Elm")]
+    assert await desk.states() == ["done"] * 4
+
+
+async def test_a_wish_for_something_else_does_not_make_a_repeated_one_new(desk: Desk) -> None:
+    for turn, (box, street) in enumerate((("7", "Oak"), ("8", "Elm"), ("7", "Oak"))):
+        await send_to(desk, street, turn, box)
+    assert desk.till.streets == [("7", "Oak"), ("8", "Elm")]
+    for turn, (payee, cents) in enumerate((("Ann", 5), ("Ann", 6))):
+        await desk.execute(await desk.propose(payee, cents), turn=turn)
+    assert await desk.run("pay", account="maya", payee="Ann", cents=5) == {"paid": 5, "to": "Ann"}
+
+
+async def test_what_may_have_been_set_to_something_else_is_in_doubt(desk: Desk) -> None:
+    await send_to(desk, "Oak", 1)
+    desk.till.fails = RuntimeError("the line was lost")
+    assert message(await send_to(desk, "Elm", 2)) == CHECKING
+    desk.till.fails = None
+    assert message(await send_to(desk, "Oak", 3)) == CHECKING
+    desk.till.streets.append(("7", "Elm"))
+    desk.clock.advance(60)
+    await sweeper(desk).sweep()
+    _, elm = await desk.store.effects.of_call(desk.call.id)
+    await desk.dispatcher.outcome("x", elm.proposal)
+    assert (await send_to(desk, "Oak", 4))["street"] == "Oak"
+    assert desk.till.streets[-1] == ("7", "Oak")
+
+
+async def test_two_at_once_set_it_once(desk: Desk) -> None:
+    await send_to(desk, "Oak", 1)
+    await send_to(desk, "Elm", 2)
+    first, second = [await desk.run("send_to", box="7", street="Oak") for _ in range(2)]
+    await desk.execute(first, turn=3)
+    await desk.execute(second, turn=4)
+    assert desk.till.streets == [("7", "Oak"), ("7", "Elm"), ("7", "Oak")]
+
+
 # ── whose call it is ──────────────────────────────────────────────────────────────
 
 
@@ -150,7 +217,8 @@ async def test_another_process_finds_out_what_was_under_way(desk: Desk, happened
         assert content.content == '{"paid": 500, "to": "Ann"}'
         assert (await desk.states()) == ["resolved_done"]
     else:
-        assert IN_DOUBT in content.content
+        assert isinstance(content, ToolStarted), "its outcome is waited for"
+        assert CHECKING in content.content
         assert (await desk.states()) == ["executing"], "it may still be under way: only good news is certain"
     assert NOT_OPEN in (await heir.dispatcher.recover("x", "unknown")).content
 
@@ -162,8 +230,6 @@ async def executing(desk: Desk, proposed: EffectProposed, *, happened: bool) -> 
     await ledger.confirm(proposed.proposal, turn=2, key="key")
     assert await ledger.begin(proposed.proposal, patience=7) is not None
     if happened:
-        from talkspurt.agent import Effect
-
         arguments = {"account": "maya", "payee": "Ann", "cents": 500}
         await desk.till.pay.function(desk.caller, Effect("key", "pay", desk.call.id, 2), **arguments)
 
@@ -196,7 +262,7 @@ async def test_what_cannot_be_looked_up_is_told_to_a_person_once(desk: Desk) -> 
             desk.clock.advance(61)
     assert [log["proposal"] for log in logs if log["event"] == "effect_in_doubt"] == [proposed.proposal]
     assert [record.state for record in await desk.store.effects.in_doubt()] == ["in_doubt"]
-    assert message(await desk.run("pay", account="maya", payee="Ann", cents=500)) == IN_DOUBT
+    assert message(await desk.run("pay", account="maya", payee="Ann", cents=500)) == CHECKING
 
 
 async def test_a_lookup_that_fails_leaves_it_in_doubt_and_is_asked_again(desk: Desk) -> None:
@@ -233,12 +299,138 @@ async def test_a_tool_that_failed_after_it_had_paid_has_paid(desk: Desk) -> None
 
 async def test_a_tool_that_failed_before_it_paid_is_in_doubt_until_it_was_looked_up(desk: Desk) -> None:
     desk.till.fails = RuntimeError("the line was lost")
-    assert (await desk.execute(await desk.propose()))["error"]["kind"] == "failed"
+    assert message(await desk.execute(await desk.propose())) == CHECKING
     assert await desk.states() == ["in_doubt"]
-    assert message(await desk.run("pay", account="maya", payee="Ann", cents=500)) == IN_DOUBT
+    assert message(await desk.run("pay", account="maya", payee="Ann", cents=500)) == CHECKING
     desk.till.fails = None
     desk.clock.advance(8)
     await sweeper(desk).sweep()
     assert await desk.states() == ["resolved_not_done"]
     await desk.execute(await desk.propose(), turn=4)
     assert len(await desk.till.made()) == 1
+
+
+# ── a doubt, and what came of it ──────────────────────────────────────────────────
+
+
+async def in_doubt(desk: Desk) -> str:
+    """Leave it open whether a box was sent; the proposal."""
+    desk.till.fails = RuntimeError("the line was lost")
+    proposed = await desk.run("send_to", box="7", street="Oak")
+    await desk.dispatcher.heard(proposed.proposal, 1.0)
+    answer = await desk.dispatcher.execute("x", proposed.proposal, 2)
+    assert isinstance(answer, ToolStarted), "its outcome is waited for"
+    desk.till.fails = None
+    return str(proposed.proposal)
+
+
+@pytest.mark.parametrize("happened", [False, True])
+async def test_a_session_learns_what_the_sweeper_found_out(
+    desk: Desk, happened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.01)
+    learning = asyncio.create_task(desk.dispatcher.outcome("x", await in_doubt(desk)))
+    if happened:
+        desk.till.streets.append(("7", "Oak"))
+    await asyncio.sleep(0.05)
+    assert not learning.done()
+    desk.clock.advance(60)
+    await sweeper(desk).sweep()
+    content = json.loads((await learning).content)
+    assert content == {"box": "7", "street": "Oak"} if happened else message(content) == NOT_DONE_AFTER_ALL
+    again = await desk.run("send_to", box="7", street="Oak")
+    assert isinstance(again, EffectProposed) is not happened
+
+
+async def test_what_came_of_it_is_not_told_to_somebody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.01)
+    proposal = await in_doubt(desk)
+    desk.clock.advance(60)
+    await sweeper(desk).sweep()
+    desk.caller.unverify()
+    assert NOT_YOURS in (await desk.dispatcher.outcome("x", proposal)).content
+
+
+async def test_a_doubt_that_nobody_resolves_in_time_is_handed_to_a_colleague(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "LOOK_EVERY", 10.0)
+    monkeypatch.setattr("talkspurt.effects.proposals.asyncio.sleep", nothing)
+    assert IN_DOUBT in (await desk.dispatcher.outcome("x", await in_doubt(desk))).content
+
+
+async def nothing(_seconds: float) -> None:
+    """Take no time."""
+
+
+async def test_a_slow_outside_system_has_its_time_before_not_done_is_believed(desk: Desk) -> None:
+    desk.till.fails = RuntimeError("no answer, but it is in their queue")
+    await send_to(desk, "Oak", 1)
+    desk.clock.advance(12)
+    await sweeper(desk).sweep()
+    assert await desk.states() == ["in_doubt"], "it may still happen"
+    desk.till.streets.append(("7", "Oak"))
+    desk.clock.advance(30)
+    await sweeper(desk).sweep()
+    assert await desk.states() == ["resolved_done"]
+
+
+async def test_a_tool_that_cannot_be_stopped_keeps_neither_the_call_nor_its_next_effect_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
+    held = asyncio.Event()
+
+    async def stubborn(**_: Any) -> None:
+        while not held.is_set():
+            with suppress(asyncio.CancelledError):
+                await held.wait()
+
+    pay = replace(desk.till.pay, function=stubborn, timeout=0.05)
+    monkeypatch.setattr(Agent, "tool", lambda agent, name: pay if name == "pay" else find(agent, name))
+    before = counted("tool_not_stopped")
+    assert message(await desk.execute(await desk.propose())) == CHECKING
+    assert await desk.states() == ["in_doubt"]
+    assert counted("tool_not_stopped") == before + 1
+    assert (await asyncio.wait_for(send_to(desk, "Oak", 4), 5))["street"] == "Oak"
+    held.set()
+
+
+find = Agent.tool
+
+
+def counted(anomaly: str) -> float:
+    return float(ANOMALIES.labels(anomaly)._value.get())
+
+
+async def test_the_tool_acts_for_the_caller_who_was_judged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else takes the phone while the beginning is written down."""
+    ledger = desk.dispatcher._proposals._ledger
+    begin, acted_for = ledger.begin, []
+
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        begun = await begin(*arguments, **options)
+        desk.caller.unverify()
+        return begun
+
+    async def noting(caller: Caller, **_: Any) -> dict[str, str]:
+        acted_for.append((caller.account, caller.level))
+        return {}
+
+    monkeypatch.setattr(ledger, "begin", slow)
+    proposed = await desk.run("send_to", box="7", street="Oak")
+    desk.dispatcher._proposals._open[proposed.proposal].tool = replace(desk.till.send_to, function=noting)
+    await desk.execute(proposed)
+    assert acted_for == [("maya", 1)]
+
+
+async def test_whoever_takes_the_phone_while_it_is_worded_again_gets_nothing(desk: Desk) -> None:
+    proposed = await desk.run("send_to", box="7", street="Oak")
+
+    async def word(**_: Any) -> str:
+        desk.caller.unverify()
+        return "I'll send box 7 to Oak. Shall I?"
+
+    desk.dispatcher._proposals._open[proposed.proposal].tool = replace(desk.till.send_to, read_back=word)
+    assert message(await desk.execute(proposed)) == CALLER_CHANGED
+    assert desk.till.streets == []

@@ -304,7 +304,7 @@ EXPECTED = (
         "account is closed",
         "don't know that payee",
     ),
-    *("as often as it may be", "only use what the caller said", "can't be sure", "went wrong on our side"),
+    *("as often as it may be", "only use what the caller said", "isn't certain yet"),
 )
 
 

@@ -77,6 +77,8 @@ class Till:
         self.gate.set()
         self.asked: list[str] = []
         """Keys that were looked up."""
+        self.streets: list[tuple[str, str]] = []
+        """Boxes, and where they were sent to, in order."""
 
     @tool(verifies=1)
     async def verify(self, caller: Caller, name: str, pin: str = "") -> dict[str, bool]:
@@ -156,6 +158,20 @@ class Till:
     async def _pay(self, session: AsyncSession, effect: Effect, account: str, payee: str, cents: int) -> dict[str, Any]:
         await session.execute(insert(payments).values(account=account, payee=payee, cents=cents, key=effect.key))
         return {"paid": cents, "to": payee}
+
+    async def _word_street(self, caller: Caller, box: str, street: str) -> str:
+        return f"I'll send box {box} to {street}. Shall I?"
+
+    async def _find_street(self, key: str, box: str, street: str) -> dict[str, str] | None:
+        return {"box": box, "street": street} if (box, street) in self.streets else None
+
+    @tool(level=1, effect=True, read_back=_word_street, lookup=_find_street, settles_within=30, sets=["box"])
+    async def send_to(self, caller: Caller, box: str, street: str) -> dict[str, str]:
+        """Send a box somewhere."""
+        if self.fails is not None:
+            raise self.fails
+        self.streets.append((box, street))
+        return {"box": box, "street": street}
 
     async def made(self) -> list[tuple[str, str, int]]:
         """All payments: account, payee, cents."""

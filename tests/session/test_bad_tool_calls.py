@@ -11,6 +11,7 @@ from session.stage import Stage, stage
 from talkspurt import ToolError, tool
 from talkspurt.agent.locales import ENGLISH
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
+from talkspurt.effects.refusals import CHECKING, IN_DOUBT
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
 from talkspurt.testing.providers import ScriptedModel
 from talkspurt.testing.virtual_time import run_virtual
@@ -249,8 +250,9 @@ def test_an_effect_that_fails_is_in_doubt_unless_it_says_that_it_did_nothing(fau
             await call.says(0.4)
             await call.until(lambda: states(call) == [("cancel", OUTCOMES[fault])])
             await call.listening()
-            heard = call.synthesizer.spoken[-1]
-            assert heard == ("All is well." if OUTCOMES[fault] == "done" else FAULTS[fault])
+            heard = " ".join(call.synthesizer.spoken)
+            told = {"done": "All is well.", "in_doubt": IN_DOUBT, "failed": FAULTS[fault]}
+            assert heard.endswith(told[OUTCOMES[fault]])
             # Asked for again, it is not done again unless it is known that nothing was done.
             again = await heard_after(call)
             assert ("Shall I go ahead?" in again) == (OUTCOMES[fault] == "failed")
@@ -274,6 +276,49 @@ def test_a_tool_that_returns_after_the_call_has_ended_is_accounted_for(name: str
             assert await asyncio.wait_for(call.task, 30) == "caller_hung_up"
             assert states(call) == ([("cancel", "in_doubt")] if name == "cancel" else [])
             last = answers(call)[-1]["error"]
-            assert last["kind"] == ("timeout" if name == "cancel" else "cancelled")
+            assert last["kind"] == ("in_doubt" if name == "cancel" else "cancelled")
+
+    run_virtual(run())
+
+
+def test_a_caller_hears_what_came_of_an_effect_in_doubt() -> None:
+    async def run() -> None:
+        found: list[dict[str, str] | None] = [None]
+
+        async def word(order_id: str) -> str:
+            return f"I will cancel order {order_id}. Shall I go ahead?"
+
+        async def look_up(key: str) -> dict[str, str] | None:
+            return found[0]
+
+        @tool(effect=True, read_back=word, lookup=look_up)
+        async def cancel(order_id: str) -> dict[str, str]:
+            """Cancel an order.
+
+            order_id: The order.
+            """
+            raise RuntimeError("the line was lost")
+
+        async with stage(asking("cancel", '{"order_id": "W1"}'), ["please", "yes"], tools=(cancel,)) as call:
+            assert "Shall I go ahead?" in await heard_after(call)
+            assert CHECKING in await heard_after(call)
+            (proposal,) = call.ledger.records
+            await call.ledger.resolve(proposal, result='{"status":"cancelled"}')
+            await call.until(lambda: call.synthesizer.spoken[-1] == "All is well.", 10)
+
+    run_virtual(run())
+
+
+def test_that_somebody_else_has_the_phone_outlives_the_process() -> None:
+    async def run() -> None:
+        model = asking("new_caller", "{}")
+        async with stage(model, ["please"]) as call:
+            call.session.caller.verify("maya")
+            await call.listening()
+            call.line.speak(0.6)
+            await call.until(lambda: any(snapshot["caller"]["level"] == 1 for snapshot in call.recorder.snapshots))
+            await call.until(lambda: call.session.caller.level == 0)
+            await asyncio.sleep(0)
+            assert call.recorder.snapshots[-1]["caller"] == {"account": None, "level": 0}
 
     run_virtual(run())

@@ -228,19 +228,19 @@ async def test_an_effect_that_hangs_is_in_doubt_and_never_sent_again(warehouse: 
     tools: dict[str, Any] = {"reserve_item": IMPATIENT, "check_stock": {"timeout": 20.0}}
     async with desk(mcp_config(warehouse.settings, tools)) as shop:
         proposed = await shop.run("reserve_item", item="slow", quantity=1)
-        assert (await shop.agree(proposed))["error"]["kind"] == "timeout"
+        assert (await shop.agree(proposed))["error"]["kind"] == "in_doubt"
         assert [record.state for record in shop.ledger.records.values()] == ["in_doubt"]
-        assert (await shop.run("reserve_item", item="slow", quantity=1))["error"]["kind"] == "refused"
+        assert (await shop.run("reserve_item", item="slow", quantity=1))["error"]["kind"] == "in_doubt"
         assert len(warehouse.journal) == 1
         # The server itself is well.
         assert (await shop.run("check_stock", item="mug"))["in_stock"] == 7
 
 
-@pytest.mark.parametrize("item", ["crash", "fault"])
+@pytest.mark.parametrize("item", ["crash", "fault", "invalid"])
 async def test_an_effect_whose_server_dies_or_fails_in_the_middle_is_in_doubt(warehouse: Warehouse, item: str) -> None:
     async with desk(mcp_config(warehouse.settings, {"reserve_item": RESERVE})) as shop:
         answer = await shop.agree(await shop.run("reserve_item", item=item, quantity=1))
-        assert answer["error"]["kind"] == "failed"
+        assert answer["error"]["kind"] == "in_doubt"
         assert [record.state for record in shop.ledger.records.values()] == ["in_doubt"]
         assert len(warehouse.journal) == 1
 
@@ -413,7 +413,7 @@ async def test_an_effect_with_an_answer_of_the_wrong_type_is_in_doubt(tmp_path: 
     rules = {"effect": True, "read_back": "I'll do it now.", "unspoken": ["answer"]}
     config = mcp_config(liar(tmp_path, listed("say", {"type": "object", "properties": {"answer": {}}})), {"say": rules})
     async with desk(config) as shop:
-        assert (await shop.agree(await shop.run("say", answer={"content": 5})))["error"]["kind"] == "failed"
+        assert (await shop.agree(await shop.run("say", answer={"content": 5})))["error"]["kind"] == "in_doubt"
         assert [record.state for record in shop.ledger.records.values()] == ["in_doubt"]
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ToolAnnotations
 
 FOLDER = Path(sys.argv[2])
 JOURNAL = FOLDER / "journal"
@@ -53,6 +54,8 @@ async def reserve_item(item: str, quantity: int, ctx: Context[Any, Any], note: s
         await asyncio.sleep(30)
     if item == "crash":
         os._exit(1)
+    if item == "invalid":
+        raise MCPError(INVALID_PARAMS, "the answer does not fit its schema")
     if item == "fault":
         raise RuntimeError("the shelf fell over")
     return {"reservation": f"R{quantity}"}

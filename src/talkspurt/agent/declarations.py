@@ -6,7 +6,7 @@ Used by `talkspurt.agent.tools` alone. Every mistake is a `ConfigurationError` t
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -145,6 +145,31 @@ def _check_lookup(name: str, signature: Signature, lookup: ToolFunction) -> None
         raise ConfigurationError(
             f"tool '{name}': its lookup must take '{KEY}' and may take ({', '.join(sorted(signature.names))}), "
             f"not ({', '.join(found)})"
+        )
+
+
+def check_outcome(
+    name: str,
+    signature: Signature,
+    *,
+    lookup: ToolFunction | None,
+    settles_within: float,
+    effect: bool,
+    sets: Sequence[str] | None,
+) -> None:
+    """What is said of when and for how long an effect's outcome counts fits the tool."""
+    if settles_within < 0 or not math.isfinite(settles_within):
+        raise ConfigurationError(f"tool '{name}': settles_within must be seconds, 0 or more, not {settles_within}")
+    if settles_within and lookup is None:
+        raise ConfigurationError(f"tool '{name}': settles_within says when to believe a lookup: add one or drop it")
+    if sets is None:
+        return
+    if not effect:
+        raise ConfigurationError(f"tool '{name}' sets something but has no effect: add effect=True or drop it")
+    if isinstance(sets, str) or not {*sets} < {*signature.arguments}:
+        raise ConfigurationError(
+            f"tool '{name}': sets must name some, not all, of ({', '.join(signature.arguments)}): what is "
+            f"set, not to what; it is {sets!r}"
         )
 
 

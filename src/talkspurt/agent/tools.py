@@ -11,7 +11,7 @@ surprise in a call.
 """
 
 import types
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature as signature_of
 from typing import Any, Final, overload
@@ -70,6 +70,12 @@ class Tool:
     """Name of the parameter that receives the `Effect`, if there is one."""
     lookup: ToolFunction | None = None
     """Tells what came of an effect's `key`: its result, or None when it did not happen and will not."""
+    settles_within: float = 0.0
+    """Seconds beyond `timeout` in which an outside system may still do what it was asked for: only after them does it
+    count when the lookup says that an effect did not happen."""
+    sets: tuple[str, ...] | None = None
+    """Arguments that name what an effect sets to the others; () when it is the account's. Once that was set to
+    something else, the same wish is a new one. None: within a call the same wish always gets the first result."""
     account_parameters: tuple[str, ...] = ()
     """Arguments that name an account: compared with the verified one."""
     rates: tuple[Rate, ...] = ()
@@ -112,6 +118,12 @@ class Tool:
     def unbound(self) -> bool:
         """Whether this is a method that still lacks its object."""
         return is_unbound(self.function)
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its functions may take in all until the model has an answer."""
+        # An effect is worded again before it is carried out, and looked up when it fails.
+        return 3 * self.timeout if self.effect else self.timeout
 
     def keywords(
         self,
@@ -157,6 +169,8 @@ def tool(
     effect: bool = False,
     read_back: WordsIt | None = None,
     lookup: ToolFunction | None = None,
+    settles_within: float = 0.0,
+    sets: Sequence[str] | None = None,
     rate: str = "",
     untrusted: bool = False,
     timeout: float = 5.0,
@@ -177,6 +191,8 @@ def tool(
     effect: bool = False,
     read_back: WordsIt | None = None,
     lookup: ToolFunction | None = None,
+    settles_within: float = 0.0,
+    sets: Sequence[str] | None = None,
     rate: str = "",
     untrusted: bool = False,
     timeout: float = 5.0,
@@ -202,6 +218,9 @@ def tool(
             declarations.check_later(name, signature, effect=effect, verifies=verifies, cancellable=cancellable)
         secret_parameter, secret = declarations.secret_of(name, signature.secrets, effect=effect)
         declarations.check_read_back(name, signature, effect=effect, read_back=read_back, lookup=lookup)
+        declarations.check_outcome(
+            name, signature, lookup=lookup, settles_within=settles_within, effect=effect, sets=sets
+        )
         description, notes = declarations.documentation(name, function, tuple(signature.arguments))
         if secret_parameter is not None:
             description += KEYED_IN.format(secret_parameter)
@@ -221,6 +240,8 @@ def tool(
             read_back=read_back,
             effect_parameter=signature.effect,
             lookup=lookup,
+            settles_within=settles_within,
+            sets=None if sets is None else tuple(sets),
             account_parameters=signature.accounts,
             rates=declarations.read_rate(name, rate),
             untrusted=untrusted,

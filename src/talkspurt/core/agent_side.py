@@ -11,7 +11,8 @@ Rules kept here:
 - nothing of a guess is said, runs or enters history before the turn was taken with its words;
 - a secret is collected for one tool call at a time, which this turn waits for; it never outlives the turn;
 - an effect is executed only when the caller's turn is a clear yes, every detail of the
-  read-back was proven to be heard, and nothing was said after it.
+  read-back was proven to be heard before the voice of that yes began, and nothing was said
+  after it; a yes that began earlier is asked for again.
 """
 
 from dataclasses import replace
@@ -90,6 +91,7 @@ _ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
 
 _TIMEOUT = '{"error":{"kind":"timeout","message":"The tool did not answer."}}'
 _IN_DOUBT = '{"error":{"kind":"in_doubt","message":"It is not certain whether this was done. Someone must check."}}'
+_NEVER_TOLD = '{"error":{"kind":"in_doubt","message":"The call ended before it was certain whether this was done."}}'
 _CALL_ENDED = '{"error":{"kind":"cancelled","message":"The call ended before this was done."}}'
 _CANCELLED = '{"error":{"kind":"cancelled","message":"Nobody waits for this any more."}}'
 _ONE_AT_A_TIME = (
@@ -211,13 +213,16 @@ class AgentSide:
             # Also when the model has finished: what is synthesized for it is of no use either.
             self._commands.extend((Count("speculation_dropped"), CancelReply(guess.reply)))
 
-    def answer(self, text: str, source: Literal["voice", "keypad"], now: float) -> None:
-        """Begin a turn that answers the caller; a turn before it is dropped."""
-        confirmed = self._take_confirmed(text, source)
+    def answer(self, text: str, source: Literal["voice", "keypad"], began: float, now: float) -> None:
+        """Begin a turn that answers the caller, whose voice began at `began`; a turn before it is dropped."""
+        confirmed, hasty = self._take_confirmed(text, source, began)
         self._cancel_tools()
         self.drop_turn()
         self.expects = None
         self.log.add(CallerSaid(text, source))
+        if hasty is not None:
+            self._ask_again(hasty, now)
+            return
         guess = self.guess
         if guess is not None and guess.said == text and source == "voice" and confirmed is None:
             self.guess = None
@@ -262,13 +267,14 @@ class AgentSide:
             for name, tool in self.running.items()
             if not tool.proposal
         )
-        tools += tuple(ToolReturned(name, _TIMEOUT) for name in self.later)
+        tools += tuple(ToolReturned(name, _TIMEOUT) for name, tool in self.later.items() if not tool.proposal)
         return tools if reply is None else (ReplyFailed(reply, "process_lost"), *tools)
 
     @property
     def executing(self) -> tuple[tuple[str, str], ...]:
         """Tool calls that execute an effect, with its proposal."""
-        return tuple((name, tool.proposal) for name, tool in self.running.items() if tool.proposal)
+        tools = {**self.running, **self.later}
+        return tuple((name, tool.proposal) for name, tool in tools.items() if tool.proposal)
 
     def resume_turn(self, now: float) -> None:
         """Go on with the suspended turn from the word where it stopped."""
@@ -305,9 +311,9 @@ class AgentSide:
         for name in [name for name, tool in self.running.items() if not tool.executing]:
             self._commands.append(CancelTool(name))
             self._land(name, _CANCELLED)
-        for name in list(self.later):
+        for name, tool in list(self.later.items()):
             self._commands.append(CancelTool(name))
-            self._land_later(name, _CALL_ENDED)
+            self._land_later(name, _NEVER_TOLD if tool.executing else _CALL_ENDED)
 
     def fill(self, words: str | Phrase, now: float) -> None:
         """Bridge the waiting; it answers nothing."""
@@ -429,9 +435,7 @@ class AgentSide:
     @property
     def deadline(self) -> float | None:
         """When the next watchdog of model, tools, synthesizer or line expires."""
-        due = [
-            tool.since + self._settings.tool_timeout for name, tool in self.running.items() if not self.collects(name)
-        ]
+        due = [self._tool_deadline(tool) for name, tool in self.running.items() if not self.collects(name)]
         if self._reply_deadline is not None:
             due.append(self._reply_deadline)
         if not self.playback.silent:
@@ -441,7 +445,7 @@ class AgentSide:
     def expire(self, now: float) -> None:
         """Act on the watchdogs that are due at `now`."""
         for name, tool in list(self.running.items()):
-            if now >= tool.since + self._settings.tool_timeout and not self.collects(name):
+            if now >= self._tool_deadline(tool) and not self.collects(name):
                 self._commands.append(Count("tool_overdue"))
                 if not tool.executing:
                     self._commands.append(CancelTool(name))
@@ -565,9 +569,9 @@ class AgentSide:
         self._land(event.tool_call, event.content)
 
     def tool_started(self, event: ToolStarted) -> None:
-        """The turn waits for it no longer; its answer will take a place of its own."""
+        """The turn waits for it no longer; its answer, or what comes of a doubt, will take a place of its own."""
         tool = self.running.get(event.tool_call)
-        if tool is None or tool.executing:
+        if tool is None:
             self._commands.append(Count("stale_tool"))
             return
         self._land(event.tool_call, event.content)
@@ -598,12 +602,16 @@ class AgentSide:
                 self._commands.append(Count("stale_tool"))
             return
         self._land(event.tool_call, event.content)
-        self.pending = PendingEffect(event.proposal, event.tool_call, tool.name, tool.arguments)
+        pending = PendingEffect(event.proposal, event.tool_call, tool.name, tool.arguments)
         sentences, rest = take_sentences(event.read_back)
-        lines = sentences + flush(rest)
-        for index, line in enumerate(lines):
-            is_question = index == len(lines) - 1 and index > 0 and line.endswith("?")
-            self._say(Line(line, self.pending.question_tag if is_question else self.pending.proposal), now)
+        lines = [Line(sentence, pending.proposal) for sentence in sentences + flush(rest)]
+        if len(lines) > 1 and str(lines[-1].text).endswith("?"):
+            lines[-1] = replace(lines[-1], tag=pending.question_tag)
+            self.pending = replace(pending, question=(lines[-1],))
+        else:
+            self.pending = replace(pending, question=tuple(lines))
+        for line in lines:
+            self._say(line, now)
 
     # ── the secret that a tool waits for ──────────────────────────────────────────
 
@@ -743,6 +751,9 @@ class AgentSide:
     @property
     def _audible(self) -> bool:
         return any(self.playback.segments[number].start is not None for number in self.playback.open)
+
+    def _tool_deadline(self, tool: RunningTool) -> float:
+        return tool.since + self._settings.tool_times.get(tool.name, 0.0) + self._settings.tool_timeout
 
     @property
     def _reply_deadline(self) -> float | None:
@@ -907,24 +918,40 @@ class AgentSide:
     def _note_heard(self, now: float) -> None:
         """Say so as soon as the read-back that waits for a yes was heard."""
         pending = self.pending
-        if pending is None or pending.heard or not self.playback.was_proven(pending.proposal):
+        if pending is None or pending.heard_at is not None or not self.playback.was_proven(pending.proposal):
             return
         if self.turn is None or all(line.tag != pending.proposal for line in self.turn.held):
-            self.pending = replace(pending, heard=True)
+            self.pending = replace(pending, heard_at=now)
             self._commands.append(NoteReadBack(pending.proposal, now))
 
-    def _take_confirmed(self, text: str, source: Literal["voice", "keypad"]) -> PendingEffect | None:
-        """The pending effect if this turn of the caller confirms it; otherwise it is withdrawn for good."""
+    def _take_confirmed(
+        self, text: str, source: Literal["voice", "keypad"], began: float
+    ) -> tuple[PendingEffect | None, PendingEffect | None]:
+        """The pending effect if this turn of the caller confirms it, or else if it would and began too early.
+
+        In all other cases it is withdrawn for good.
+        """
         pending, self.pending = self.pending, None
         if pending is None:
-            return None
+            return None, None
         held = self.turn.held if self.turn is not None else ()
         heard = (
-            pending.heard
+            pending.heard_at is not None
             and self.playback.last_tag in (pending.proposal, pending.question_tag)
             and all(line.tag == pending.question_tag for line in held)
         )
         if heard and source == "voice" and self._settings.language.yes_or_no(text) is True:
-            return pending
+            # No tolerance: marks and voice come over one line in order, so the voice of whoever answers comes after the
+            # mark, and nobody answers within the window by which a voice may seem to have begun too early.
+            return (pending, None) if pending.heard_at is not None and began >= pending.heard_at else (None, pending)
         self._commands.append(WithdrawEffect(pending.proposal))
-        return None
+        return None, None
+
+    def _ask_again(self, hasty: PendingEffect, now: float) -> None:
+        """The yes may have been to something else: the caller had not heard the end of it when their voice began."""
+        self.drop_guess()
+        self._commands.append(Count("hasty_yes"))
+        self.pending = hasty
+        self.open_turn(now=now, interruptible=self._settings.interruptible)
+        for line in hasty.question:
+            self._say(line, now)

@@ -150,6 +150,10 @@ class Conversation:
         self._attachment = 0
         self._talkspurt = 0
         """The last talkspurt on this attachment; the next line may number them anew."""
+        self._talkspurt_at = 0.0
+        """When it began, whosever voice it was then taken for."""
+        self._utterance_at = 0.0
+        """When the first talkspurt of the last utterance began."""
         self._utterances = 0
         self._revisions = 0
         self._misses = 0
@@ -252,6 +256,8 @@ class Conversation:
             "floor": encode(self._floor),
             "attachment": self._attachment,
             "talkspurt": self._talkspurt,
+            "talkspurt_at": self._talkspurt_at,
+            "utterance_at": self._utterance_at,
             "utterances": self._utterances,
             "revisions": self._revisions,
             "misses": self._misses,
@@ -295,6 +301,8 @@ class Conversation:
         self._floor = parts.one("floor", *TRANSITIONS)
         self._attachment = parts.plain("attachment", int)
         self._talkspurt = parts.plain("talkspurt", int)
+        self._talkspurt_at = parts.plain("talkspurt_at", float)
+        self._utterance_at = parts.plain("utterance_at", float)
         self._utterances = parts.plain("utterances", int)
         self._revisions = parts.plain("revisions", int)
         self._misses = parts.plain("misses", int)
@@ -467,7 +475,7 @@ class Conversation:
         if event.talkspurt <= self._talkspurt:
             self._commands.append(Count("stale_talkspurt"))
             return
-        self._talkspurt = event.talkspurt
+        self._talkspurt, self._talkspurt_at = event.talkspurt, event.at
         match self._floor:
             case Listening() | Thinking() | Speaking() | Collecting():
                 self._voice_came_up(event.talkspurt, event.at, event.voice, now)
@@ -507,6 +515,7 @@ class Conversation:
         self._dismissed = Dismissed()
         self._agent.suspend()
         self._utterances += 1
+        self._utterance_at = self._talkspurt_at
         self._commands.append(BeginUtterance(self._utterances, at))
         if silent:
             self._enter(Hearing(self._utterances, now, talkspurt, voice=voice))
@@ -793,7 +802,7 @@ class Conversation:
         self._prompts = 0
         self._quiet_since = now
         self._pace = self._pace.turn_over()
-        self._agent.answer(text, source, now)
+        self._agent.answer(text, source, self._utterance_at if source == "voice" else now, now)
         self._enter(Thinking(now, waited=waited))
 
     def _go_on(self, reason: str, utterance: int, now: float) -> None:

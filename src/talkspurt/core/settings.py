@@ -3,6 +3,7 @@
 Every constant has its reason beside it. Timings that users set come from `[conversation]`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from talkspurt.core.barge_in import BargeIn
@@ -64,8 +65,10 @@ class Settings:
     """The same while a tool that answers later is all that is under way and has no news: they can talk meanwhile."""
     reply_timeout: float = 9.0
     """A model that has sent nothing for this long is asked once more, then the agent apologises."""
+    tool_times: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each tool's own functions may take, as it declares."""
     tool_timeout: float = 20.0
-    """Watchdog only: the dispatcher's own limits are shorter."""
+    """Watchdog only, beyond the tool's own time: the dispatcher's limits are shorter."""
     segment_timeout: float = 8.0
     """A synthesizer that has not begun a segment for this long has failed."""
     playback_patience: float = 3.0

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeVar
 
-VERSION: Final = 5
+VERSION: Final = 6
 _PLAIN: Final = (int, float, str, bool)
 
 _T = TypeVar("_T")

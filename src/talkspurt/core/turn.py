@@ -88,8 +88,10 @@ class PendingEffect:
     tool_call: str
     name: str
     arguments: str
-    heard: bool = False
-    """The caller has heard all of the read-back that has to be heard."""
+    question: tuple[Line, ...] = ()
+    """What asks for the yes: the closing question, or all of a read-back that has none."""
+    heard_at: float | None = None
+    """When the caller had heard all of the read-back that has to be heard."""
 
     @property
     def question_tag(self) -> str:

@@ -1,4 +1,7 @@
-"""Awaits what is not ours, a tool's functions and the store, within a time, and lets nothing of theirs escape."""
+"""Awaits what is not ours, a tool's functions and the store, within a time, and lets nothing of theirs escape.
+
+A tool's function runs in a task of its own: one that swallows its cancellation keeps nobody waiting.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,40 +13,71 @@ from pydantic import BaseModel, ValidationError
 from talkspurt.agent import Tool, ToolError
 from talkspurt.effects.content import UnusableResultError, result_content
 from talkspurt.effects.refusals import FAILED, TOO_SLOW, NotDoneError, where
+from talkspurt.telemetry.metrics import ANOMALIES
 
 ARGUMENT_BYTES: Final = 16 * 1024
 """Longest arguments that are looked at."""
 LEDGER_TIMEOUT: Final = 5.0
 """Seconds until a transition of the ledger counts as not committed."""
+STOPPING: Final = 2.0
+"""Seconds that a tool may take to end once it was cancelled; after them it is left to itself."""
 
 _T = TypeVar("_T")
+_left: Final[set[asyncio.Future[Any]]] = set()
+"""Tools that were left to themselves: a task that nobody holds may vanish in the middle of its work."""
 _log = structlog.get_logger(__name__)
 
 
 async def call(tool: Tool, function: Callable[..., Awaitable[Any]], keywords: dict[str, Any]) -> Any:
     """Await one of the tool's functions within its time; every way to fail becomes `NotDoneError`."""
-    timer = asyncio.timeout(tool.timeout)
     try:
-        async with timer:
-            result = await function(**keywords)
+        return await answer(tool, function(**keywords))
     except ToolError as refusal:
         raise NotDoneError("refused", str(refusal)) from refusal
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # The tool let the cancellation of something of its own escape.
-        _log.error("tool_failed", tool=tool.name, error="CancelledError")
-        raise NotDoneError("failed", FAILED) from None
+    except TooSlowError:
+        raise NotDoneError("timeout", TOO_SLOW) from None
     except Exception as error:
-        if isinstance(error, TimeoutError) and timer.expired():
-            raise NotDoneError("timeout", TOO_SLOW) from None
         _log.error("tool_failed", tool=tool.name, **where(error))
         raise NotDoneError("failed", FAILED) from None
-    if timer.expired():
-        # The tool swallowed its cancellation and answered late.
-        raise NotDoneError("timeout", TOO_SLOW)
-    return result
+
+
+class TooSlowError(Exception):
+    """A tool has not answered within its time."""
+
+
+async def answer(tool: Tool, work: Awaitable[_T]) -> _T:
+    """Await what a tool does within its time; what comes later does not count. Raises `TooSlowError`, or as it does."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=tool.timeout)
+    except asyncio.CancelledError:
+        await _stop(tool, task)
+        raise
+    if not task.done():
+        await _stop(tool, task)
+        raise TooSlowError
+    if task.cancelled():
+        # The tool let the cancellation of something of its own escape.
+        raise RuntimeError("cancelled by itself")
+    return task.result()
+
+
+async def _stop(tool: Tool, task: asyncio.Future[Any]) -> None:
+    """Cancel it, and give it a moment to end."""
+    _left.add(task)
+    task.add_done_callback(_forget)
+    task.cancel()
+    await asyncio.wait({task}, timeout=STOPPING)
+    if not task.done():
+        ANOMALIES.labels("tool_not_stopped").inc()
+        _log.error("tool_not_stopped", tool=tool.name)
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _left.discard(task)
+    if not task.cancelled():
+        # Looked at, so that nobody reports an error of which nobody was to hear any more.
+        task.exception()
 
 
 async def bounded(awaitable: Awaitable[_T]) -> _T:

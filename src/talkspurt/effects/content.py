@@ -20,6 +20,7 @@ ErrorKind = Literal[
     "timeout",
     "failed",
     "attempts_exhausted",
+    "in_doubt",
 ]
 
 RESULT_BYTES: Final = 8 * 1024

@@ -175,18 +175,27 @@ class ToolDispatcher:
         """The caller has heard the read-back of a proposal, `at` seconds into the call."""
         await self._proposals.heard(proposal, at)
 
-    async def execute(self, tool_call: str, proposal: str, turn: int) -> ToolReturned:
+    async def execute(self, tool_call: str, proposal: str, turn: int) -> ToolReturned | ToolStarted:
         """Carry out a proposal that the caller heard and confirmed by that turn. At most one call ever does.
 
         Once begun, an effect is carried through: cancelling this waits for the outcome, which
-        comes within the tool's timeout, so that a hang-up leaves nothing half done.
+        comes within the tool's timeout, so that a hang-up leaves nothing half done. `ToolStarted` when it is in doubt
+        what came of it: then `outcome` has the rest.
         """
         progress = self._progress(tool_call)
-        return ToolReturned(tool_call, await self._proposals.execute(proposal, turn, progress))
+        return self._effect_told(tool_call, proposal, await self._proposals.execute(proposal, turn, progress))
 
-    async def recover(self, tool_call: str, proposal: str) -> ToolReturned:
-        """Find out what came of an effect that another process was executing when it lost the call."""
-        return ToolReturned(tool_call, await self._proposals.recover(proposal))
+    async def recover(self, tool_call: str, proposal: str) -> ToolReturned | ToolStarted:
+        """Find out what came of an effect that another process was executing when it lost the call; as `execute`."""
+        return self._effect_told(tool_call, proposal, await self._proposals.recover(proposal))
+
+    async def outcome(self, tool_call: str, proposal: str) -> ToolReturned:
+        """Wait until it is known what came of an effect that was in doubt, for a minute or so."""
+        return ToolReturned(tool_call, await self._proposals.outcome(proposal))
+
+    def _effect_told(self, tool_call: str, proposal: str, content: str) -> ToolReturned | ToolStarted:
+        in_doubt = self._proposals.is_checked(proposal)
+        return ToolStarted(tool_call, content) if in_doubt else ToolReturned(tool_call, content)
 
     async def withdraw(self, proposal: str) -> None:
         """Make sure that a proposal is never executed."""

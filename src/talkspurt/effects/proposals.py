@@ -5,7 +5,8 @@ that the step before has left, the next one is refused by the database. An effec
 again; one that was done is answered with its first result.
 
 `execute` is the only place that calls the function of a tool with an effect. One effect of a call runs at a time, and
-once begun it is carried through: cancelling waits for the outcome, which comes within the tool's timeout.
+once begun it is carried through: cancelling waits for the outcome, which comes within the tool's timeout. Of one that
+is in doubt, `outcome` tells what the sweeper has found out.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 from talkspurt.agent import Caller, Effect, Progress, ReadBack, Tool
 from talkspurt.core.events import EffectProposed
 from talkspurt.effects.authority import Authority
-from talkspurt.effects.calling import bounded, call
+from talkspurt.effects.calling import answer, bounded, call
 from talkspurt.effects.content import (
     UnusableResultError,
     canonical,
@@ -31,11 +32,14 @@ from talkspurt.effects.content import (
 from talkspurt.effects.refusals import (
     CALLER_CHANGED,
     CHANGED,
+    CHECKING,
     FAILED,
     IN_DOUBT,
     NOT_DONE,
+    NOT_DONE_AFTER_ALL,
     NOT_HEARD,
     NOT_OPEN,
+    NOT_YOURS,
     TOO_OFTEN,
     NotDoneError,
     where,
@@ -46,6 +50,10 @@ from talkspurt.telemetry.metrics import EFFECTS
 
 GRACE: Final = 5.0
 """Seconds beyond a tool's own time after which whoever executes it counts as gone."""
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks at the ledger for what came of an effect in doubt."""
+LOOKED_UP_WITHIN: Final = 30.0
+"""Seconds from when an effect may be looked up until its caller is told that this takes longer than their call."""
 WRITING_PAUSES: Final = (0.0, 0.2, 1.0)
 """Seconds before each attempt to write down what came of an effect: it must not stay unknown for a hiccup."""
 DONE: Final = ("done", "resolved_done")
@@ -80,9 +88,11 @@ class Proposals:
         self._authority = authority
         self._ledger = ledger
         self._open: dict[str, _Proposal] = {}
-        self._results: dict[tuple[str, str | None, str], str] = {}
-        """By tool, account and canonical arguments, the results of effects that were done here, written down or not."""
+        self._done: dict[tuple[str, str | None, str], EffectRecord] = {}
+        """By tool, account and canonical arguments, effects that were done here, written down or not."""
         self._executing: set[asyncio.Task[str]] = set()
+        self._checked: set[str] = set()
+        """Proposals in doubt that the sweeper will look up."""
         # One effect of a call at a time: the second of two alike then finds the first one's outcome.
         self._turn = asyncio.Lock()
 
@@ -92,9 +102,9 @@ class Proposals:
         """Word an effect and store its proposal; the first result, as content, when the call did the same before."""
         text = _canonical(tool, arguments)
         account = self._caller.account if self._caller.level else None
-        earlier = self._results.get((tool.name, account, text))
+        earlier = self._done.get((tool.name, account, text))
         if earlier is not None:
-            return earlier
+            return _result_of(earlier)
         self._authority.trust(tool, arguments)
         read_back = await self._worded(tool, arguments)
         self._authority.judge(tool, read_back)
@@ -110,7 +120,7 @@ class Proposals:
             facts=_facts(read_back),
         )
         try:
-            stored = await bounded(self._ledger.propose(record, limits=self._authority.limits(tool)))
+            stored = await bounded(self._ledger.propose(record, limits=self._authority.limits(tool), sets=tool.sets))
         except Exception as error:
             _log.error("effect_not_proposed", tool=tool.name, **where(error))
             raise NotDoneError("failed", FAILED) from None
@@ -184,7 +194,7 @@ class Proposals:
             record = await bounded(self._ledger.find(proposal))
         except Exception as error:
             _log.error("effect_not_recovered", **where(error))
-            return error_content("refused", IN_DOUBT)
+            return error_content("in_doubt", IN_DOUBT)
         if record is None:
             return error_content("refused", NOT_OPEN)
         tool = self._authority.tool(record.tool)
@@ -192,26 +202,57 @@ class Proposals:
             try:
                 arguments = tool.arguments.model_validate_json(record.arguments)
             except ValueError:
-                return error_content("refused", IN_DOUBT)
+                return error_content("in_doubt", IN_DOUBT)
             return await self._standing_content(record, tool, arguments)
         if record.state in DONE:
-            return record.result or result_content({"status": "done"})
-        return error_content("refused", IN_DOUBT if record.state in ("executing", "in_doubt") else NOT_DONE)
+            return _result_of(record)
+        if record.state in ("executing", "in_doubt"):
+            return error_content("in_doubt", IN_DOUBT)
+        return error_content("refused", NOT_DONE)
+
+    def is_checked(self, proposal: str) -> bool:
+        """Whether it is in doubt, and `outcome` is worth waiting for."""
+        return proposal in self._checked
+
+    async def outcome(self, proposal: str) -> str:
+        """Wait for what the sweeper finds out about an effect in doubt, as long as a caller would; the content."""
+        looks = 1
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                record = await bounded(self._ledger.find(proposal))
+            except Exception as error:
+                _log.error("effect_not_looked_at", **where(error))
+                record = None
+            tool = None if record is None else self._authority.tool(record.tool)
+            if record is not None and record.state not in ("executing", "in_doubt"):
+                break
+            patience = LOOKED_UP_WITHIN + (0.0 if tool is None else _patience(tool))
+            if looks * LOOK_EVERY >= patience:
+                break
+            looks += 1
+        self._checked.discard(proposal)
+        if record is None or record.state in ("executing", "in_doubt"):
+            return error_content("in_doubt", IN_DOUBT)
+        if record.account != self._caller.account and (tool is None or tool.level):
+            return error_content("refused", NOT_YOURS)
+        if record.state not in DONE:
+            return error_content("failed", NOT_DONE_AFTER_ALL)
+        return _result_of(record)
 
     async def _execute(self, proposal: str, turn: int) -> str:
         async with self._turn:
             pending = self._open.get(proposal)
             if pending is None:
                 return await self.recover(proposal)
-            identity = (pending.tool.name, pending.record.account, pending.record.arguments)
-            earlier = self._results.get(identity)
+            earlier = self._done.get(_identity(pending.record))
             if earlier is not None:
                 # The same effect was proposed twice and the other proposal went first.
                 await self.withdraw(proposal)
-                return earlier
+                return _result_of(earlier)
             try:
                 effect = await self._confirmed(pending, turn)
-                await self._unchanged(pending)
+                caller = await self._unchanged(pending)
                 await self._begin(pending)
             except NotDoneError as reason:
                 self._open.pop(proposal, None)
@@ -219,7 +260,7 @@ class Proposals:
                 await self._refuse(pending, reason.content)
                 return reason.content
             self._open.pop(proposal, None)
-            return await self._carry_through(pending, effect, identity)
+            return await self._carry_through(pending, effect, caller)
 
     async def _confirmed(self, pending: _Proposal, turn: int) -> Effect:
         """Write down that it was heard and confirmed."""
@@ -242,65 +283,87 @@ class Proposals:
             raise NotDoneError("refused", NOT_OPEN)
         return effect
 
-    async def _unchanged(self, pending: _Proposal) -> None:
-        """Judge everything again as it is now: who is calling, what would be done, and whether that is allowed."""
+    async def _unchanged(self, pending: _Proposal) -> Caller:
+        """Judge everything again as it is now: who is calling, what would be done, and whether that is allowed.
+
+        Returns the caller that was judged, for the tool: whoever has the phone a moment later did not say yes.
+        """
         tool = pending.tool
-        if self._caller.account != pending.record.account and (tool.level or pending.record.account):
-            raise NotDoneError("refused", CALLER_CHANGED)
-        if self._caller.level < tool.level:
-            raise NotDoneError("refused", CALLER_CHANGED)
+        self._same_caller(pending)
         read_back = await self._worded(tool, pending.arguments)
         if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):
             raise NotDoneError("refused", CHANGED)
+        self._same_caller(pending)
         self._authority.judge(tool, read_back)
+        return replace(self._caller)
+
+    def _same_caller(self, pending: _Proposal) -> None:
+        tool, account = pending.tool, pending.record.account
+        if self._caller.level < tool.level or (self._caller.account != account and (tool.level or account)):
+            raise NotDoneError("refused", CALLER_CHANGED)
 
     async def _begin(self, pending: _Proposal) -> None:
         tool, proposal = pending.tool, pending.record.proposal
         try:
             begun = await bounded(
-                self._ledger.begin(proposal, patience=tool.timeout + GRACE, limits=self._authority.limits(tool))
+                self._ledger.begin(proposal, patience=_patience(tool), limits=self._authority.limits(tool))
             )
         except Exception as error:
             _log.error("effect_not_begun", tool=tool.name, **where(error))
             raise NotDoneError("failed", FAILED) from None
         if begun is None:
             # It was confirmed a moment ago, so another proposal of the same effect has been begun before.
-            raise NotDoneError("refused", IN_DOUBT)
+            raise NotDoneError("in_doubt", IN_DOUBT)
         if begun.state == "refused":
             raise NotDoneError("refused", TOO_OFTEN)
 
-    async def _carry_through(self, pending: _Proposal, effect: Effect, identity: tuple[str, str | None, str]) -> str:
+    async def _carry_through(self, pending: _Proposal, effect: Effect, caller: Caller) -> str:
         """Call the tool and write down what came of it."""
+        # Whatever comes of it, from now on the ledger knows better how that thing stands.
+        self._forget_set_by(pending.record, pending.tool)
         try:
-            state, content = await self._carry_out(pending, effect)
+            state, content = await self._carry_out(pending, effect, caller)
         except asyncio.CancelledError:
-            await self._finish(pending, "in_doubt", error_content("refused", IN_DOUBT))
+            await self._finish(pending, "in_doubt", error_content("in_doubt", IN_DOUBT))
             raise
         EFFECTS.labels(state).inc()
         if state == "done":
-            self._results[identity] = content
+            self._done[_identity(pending.record)] = replace(pending.record, result=content)
         await self._finish(pending, state, content)
         return content
 
-    async def _carry_out(self, pending: _Proposal, effect: Effect) -> tuple[Outcome, str]:
-        tool, stand_in = pending.tool, replace(self._caller)
-        keywords = tool.keywords(pending.arguments, stand_in, effect=effect, progress=pending.progress)
+    async def _carry_out(self, pending: _Proposal, effect: Effect, caller: Caller) -> tuple[Outcome, str]:
+        tool = pending.tool
+        keywords = tool.keywords(pending.arguments, caller, effect=effect, progress=pending.progress)
         try:
             result = await call(tool, tool.function, keywords)
         except NotDoneError as reason:
             if reason.kind == "refused":
                 return "failed", reason.content
             found = await self._look_up(tool, pending.arguments, effect.key)
-            return ("in_doubt", reason.content) if found is None else ("done", found)
-        self._caller.leaving = self._caller.leaving or stand_in.leaving
+            return ("in_doubt", self._doubt(pending.record, tool)) if found is None else ("done", found)
+        self._caller.leaving = self._caller.leaving or caller.leaving
         return "done", told(tool, result)
+
+    def _doubt(self, record: EffectRecord, tool: Tool) -> str:
+        """What is said of an effect whose outcome is open: who finds it out, and that it is not repeated."""
+        if tool.lookup is None:
+            return error_content("in_doubt", IN_DOUBT)
+        self._checked.add(record.proposal)
+        return error_content("in_doubt", CHECKING)
+
+    def _forget_set_by(self, record: EffectRecord, tool: Tool) -> None:
+        self._done = {name: done for name, done in self._done.items() if not record.sets_anew(done, tool.sets)}
 
     # ── what came of it ───────────────────────────────────────────────────────────
 
     async def _standing(self, record: EffectRecord, tool: Tool, arguments: BaseModel) -> str:
         """What to answer to a wish that the ledger has a record of already."""
         if record.state in DONE:
-            return record.result or result_content({"status": "done"})
+            return _result_of(record)
+        if record.arguments != _canonical(tool, arguments):
+            # Another effect on the same thing, whose outcome is open, and with it how that thing stands.
+            return self._doubt(record, tool)
         if record.state == "refused":
             raise NotDoneError("refused", TOO_OFTEN)
         return await self._standing_content(record, tool, arguments)
@@ -310,7 +373,7 @@ class Proposals:
         found = await self._look_up(tool, arguments, record.key or "")
         if found is None:
             # Asking the caller again would promise what cannot be kept.
-            return error_content("refused", IN_DOUBT)
+            return self._doubt(record, tool)
         try:
             await bounded(self._ledger.resolve(record.proposal, result=found))
         except Exception as error:
@@ -322,8 +385,7 @@ class Proposals:
         if tool.lookup is None or not key:
             return None
         try:
-            async with asyncio.timeout(tool.timeout):
-                result = await tool.look_up(arguments, self._caller, key)
+            result = await answer(tool, tool.look_up(arguments, replace(self._caller), key))
         except Exception as error:
             _log.error("lookup_failed", tool=tool.name, **where(error))
             return None
@@ -366,6 +428,19 @@ class Proposals:
             _log.error("read_back_unusable", tool=tool.name)
             raise NotDoneError("failed", FAILED)
         return ReadBack(words, read_back.amount_cents, read_back.status, read_back.facts)
+
+
+def _identity(record: EffectRecord) -> tuple[str, str | None, str]:
+    return record.tool, record.account, record.arguments
+
+
+def _patience(tool: Tool) -> float:
+    """Seconds after its beginning from which "not done" counts: nobody is at it any more, here or outside."""
+    return tool.timeout + GRACE + tool.settles_within
+
+
+def _result_of(record: EffectRecord) -> str:
+    return record.result or result_content({"status": "done"})
 
 
 def _canonical(tool: Tool, arguments: BaseModel) -> str:

@@ -14,6 +14,11 @@ NOT_SAID: Final = "I may only use what the caller said themself here. Ask the ca
 TOO_SLOW: Final = "That took too long."
 FAILED: Final = "Something went wrong on our side."
 IN_DOUBT: Final = "I can't be sure that this went through, so I won't try it again. A colleague has to check."
+CHECKING: Final = (
+    "It isn't certain yet whether this was done. It is being checked, and I won't do it again until I know."
+)
+NOT_DONE_AFTER_ALL: Final = "By now it is certain that this was not done. Ask whether the caller still wants it."
+NOT_YOURS: Final = "The verified account has changed since, so I can't say what came of that."
 NOT_OPEN: Final = "There is nothing to confirm any more. Nothing was changed just now."
 NOT_HEARD: Final = "The caller has not heard what would be done. Nothing was changed."
 NOT_DONE: Final = (

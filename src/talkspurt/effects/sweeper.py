@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from talkspurt.agent import Agent, Caller, Tool
-from talkspurt.effects.calling import bounded
+from talkspurt.effects.calling import answer, bounded
 from talkspurt.effects.content import error_content
 from talkspurt.effects.proposals import told
 from talkspurt.effects.refusals import IN_DOUBT, where
@@ -61,7 +61,7 @@ class Sweeper:
                 outcome = "not_done" if result is None else "done"
                 EFFECTS_RESOLVED.labels(outcome).inc()
                 _log.info("effect_resolved", proposal=record.proposal, tool=record.tool, outcome=outcome)
-        elif await bounded(self._effects.doubt(record.proposal, result=error_content("refused", IN_DOUBT))):
+        elif await bounded(self._effects.doubt(record.proposal, result=error_content("in_doubt", IN_DOUBT))):
             EFFECTS_FOR_A_PERSON.inc()
             _log.error(
                 "effect_in_doubt",
@@ -80,8 +80,7 @@ async def _looked_up(record: EffectRecord, tool: Tool) -> tuple[bool, str | None
     caller = Caller(call_id=record.call_id, number="", account=record.account)
     try:
         arguments = tool.arguments.model_validate_json(record.arguments)
-        async with asyncio.timeout(tool.timeout):
-            result = await tool.look_up(arguments, caller, record.key)
+        result = await answer(tool, tool.look_up(arguments, caller, record.key))
     except Exception as error:
         _log.error("lookup_failed", tool=tool.name, **where(error))
         return False, None

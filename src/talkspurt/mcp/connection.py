@@ -55,7 +55,7 @@ OnProgress = Callable[[], Awaitable[None]]
 
 
 class NotSentError(Exception):
-    """The server cannot have done anything: the request was not sent, or was rejected as none of its own."""
+    """The server cannot have done anything: the request was not sent, or it calls no tools at all."""
 
 
 class McpConnection:
@@ -249,7 +249,9 @@ class McpConnection:
                 raise NotSentError("not connected") from None
             if error.code in (METHOD_NOT_FOUND, INVALID_PARAMS):
                 self._stale.set()
+            if error.code == METHOD_NOT_FOUND:
                 raise NotSentError("rejected") from None
+            # Also for invalid parameters: a server may have acted before it found fault, with its own answer perhaps.
             raise
 
 

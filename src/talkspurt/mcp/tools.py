@@ -112,6 +112,8 @@ class ServerTool:
             effect=declared.effect,
             read_back=self._read_back if declared.effect else None,
             lookup=None if declared.lookup is None else _Lookup(self, declared.lookup),
+            settles_within=declared.settles_within,
+            sets=declared.sets,
             rates=read_rate(self.name, declared.rate),
             untrusted=declared.untrusted,
             timeout=declared.timeout,
@@ -131,6 +133,8 @@ class ServerTool:
         schema = self._schema(listed)
         if unknown := self._template.names - schema["properties"].keys():
             raise UnusableSchemaError(f"its read_back names {', '.join(sorted(unknown))}, which it does not take")
+        if unknown := set(self.declared.sets or ()) - schema["properties"].keys():
+            raise UnusableSchemaError(f"its sets names {', '.join(sorted(unknown))}, which it does not take")
         if unknown := set(self._hidden) - listed.input_schema.get("properties", {}).keys():
             raise UnusableSchemaError(f"it does not take {', '.join(sorted(unknown))}")
         return schema

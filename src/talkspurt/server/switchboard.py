@@ -230,6 +230,7 @@ class Switchboard:
             endpointing=Endpointing(silence=rules.endpoint_silence),
             interruptible=desk.agent.policies.interruptible,
             cancellable=frozenset(tool.name for tool in agent.tools if tool.cancellable),
+            tool_times={tool.name: tool.longest for tool in agent.tools},
             speculative=rules.speculative,
             silence_prompt=rules.silence_prompt,
             silence_offer=(rules.silence_prompt + rules.silence_hangup) / 2,

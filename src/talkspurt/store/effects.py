@@ -1,14 +1,16 @@
 """The effect ledger on the database: one committed transition at a time (docs/effects.md draws them).
 
 Every transition is one conditional UPDATE and one row in `effect_transitions`, in one transaction, under the fencing
-number of the process that owns the call: a process that lost the call to another can write nothing more about it.
+number of the process that owns the call: a process that lost the call to another can write nothing more about it, but
+what a lookup has found out (`resolve`), which is true whoever asks.
 
 The unique index `uq_effects_once` keeps a call from executing the same tool with the same arguments a second time,
 even if two proposals for it were made at once; one in doubt blocks a second attempt as well, until it is resolved.
+What a later effect has set to something else is a new wish (`EffectRecord.sets_anew`), with another fingerprint.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
@@ -24,6 +26,7 @@ from talkspurt.store.tables import calls, effect_transitions, effects
 
 OPEN: Final = ("proposed", "read_back", "confirmed")
 """States of an effect that nothing has happened to."""
+DONE: Final = ("done", "resolved_done")
 BEGUN: Final = ("executing", "done", "in_doubt", "resolved_done")
 """States of an effect that happened, or may have."""
 LEASE: Final = timedelta(seconds=60)
@@ -43,27 +46,29 @@ class SqlEffectLedger:
         self._call_id = call_id
         self._fence = fence
 
-    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
+    async def propose(
+        self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = (), sets: Collection[str] | None = None
+    ) -> EffectRecord:
         """Store a new proposal (or refusal); returns the earlier record if the call already did this, or may have."""
         now = self._clock()
-        fingerprint = _fingerprint(record)
         async with self._database.write() as connection:
             await self._own(connection)
             begun = select(*_RECORD).where(
                 effects.c.call_id == record.call_id,
-                or_(
-                    and_(effects.c.fingerprint == fingerprint, effects.c.state.in_(BEGUN)),
-                    effects.c.proposal == record.proposal,
-                ),
+                effects.c.tool == record.tool,
+                or_(effects.c.state.in_(BEGUN), effects.c.proposal == record.proposal),
             )
-            earlier = (await connection.execute(begun)).first()
+            known = (await connection.execute(begun.order_by(effects.c.began_at, effects.c.turn))).all()
+            earlier, since = _earlier([_record(row) for row in known], record, sets)
             if earlier is not None and record.state == "proposed":
-                return _record(earlier)
+                return earlier
             if await self._exceeded(connection, record.tool, record.subject, limits, now=now):
                 record = replace(record, state="refused")
             values = {column.name: getattr(record, column.name) for column in _RECORD}
             await connection.execute(
-                insert(effects).values(**values, fingerprint=fingerprint, proposed_at=now, changed_at=now)
+                insert(effects).values(
+                    **values, fingerprint=_fingerprint(record, since), proposed_at=now, changed_at=now
+                )
             )
             await _note(connection, record.proposal, record.state, self._fence, now)
         return record
@@ -296,9 +301,23 @@ async def _note(
     await connection.execute(insert(effect_transitions).values(proposal=proposal, state=state, fence=fence, at=now))
 
 
-def _fingerprint(record: EffectRecord) -> str:
+def _earlier(
+    begun: Iterable[EffectRecord], record: EffectRecord, sets: Collection[str] | None
+) -> tuple[EffectRecord | None, str]:
+    """Of a call's effects in their order, the one that answers the wish, and the one since which it is a new wish."""
+    earlier, since = None, ""
+    for one in begun:
+        if one.proposal == record.proposal or (one.account, one.arguments) == (record.account, record.arguments):
+            earlier = one
+        elif earlier is not None and one.sets_anew(record, sets):
+            earlier, since = (None, one.proposal) if one.state in DONE else (one, since)
+    return earlier, since
+
+
+def _fingerprint(record: EffectRecord, since: str) -> str:
     # "Cancel my order" is another wish once another account is verified in the same call.
-    return hashlib.sha256(f"{record.tool}\0{record.account or ''}\0{record.arguments}".encode()).hexdigest()
+    named = f"{record.tool}\0{record.account or ''}\0{record.arguments}" + (since and f"\0{since}")
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> EffectRecord:

@@ -13,6 +13,7 @@ from talkspurt.errors import StoreError
 from talkspurt.ports import EffectLimit, EffectRecord, EffectState
 
 _OPEN = ("proposed", "read_back", "confirmed")
+_DONE = ("done", "resolved_done")
 _BEGUN = ("executing", "done", "in_doubt", "resolved_done")
 
 
@@ -21,14 +22,24 @@ class MemoryEffectLedger:
 
     def __init__(self) -> None:
         self.records: dict[str, EffectRecord] = {}
+        self._since: dict[str, str] = {}
+        """By proposal, the effect since which it is a new wish."""
         self.unreachable = False
 
-    async def propose(self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = ()) -> EffectRecord:
+    async def propose(
+        self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = (), sets: Collection[str] | None = None
+    ) -> EffectRecord:
         await self._reach()
-        for earlier in self.records.values():
-            if record.state == "proposed" and earlier.state in _BEGUN and _same(earlier, record):
-                return earlier
+        earlier, since = None, ""
+        for one in self.records.values():
+            if one.state in _BEGUN and _same(one, record):
+                earlier = one
+            elif one.state in _BEGUN and earlier is not None and one.sets_anew(record, sets):
+                earlier, since = (None, one.proposal) if one.state in _DONE else (one, since)
+        if earlier is not None and record.state == "proposed":
+            return earlier
         self.records[record.proposal] = record
+        self._since[record.proposal] = since
         return record
 
     async def read_back(self, proposal: str, /, *, heard_at: float) -> bool:
@@ -42,7 +53,11 @@ class MemoryEffectLedger:
     ) -> EffectRecord | None:
         await self._reach()
         record = self.records.get(proposal)
-        if record is None or any(e.state in _BEGUN and _same(e, record) for e in self.records.values()):
+        since = self._since.get(proposal)
+        if record is None or any(
+            one.state in _BEGUN and _same(one, record) and self._since[one.proposal] == since
+            for one in self.records.values()
+        ):
             return None
         return await self._move(proposal, ("confirmed",), "executing")
 

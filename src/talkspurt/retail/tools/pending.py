@@ -132,6 +132,7 @@ class PendingOrders(ToolGroup):
         effect=True,
         read_back=_word_payment,
         lookup=ToolGroup.settled,
+        sets=("order_id",),
         filler="One moment, I'm changing the payment.",
     )
     async def change_order_payment(
@@ -178,6 +179,7 @@ class PendingOrders(ToolGroup):
         effect=True,
         read_back=_word_sending,
         lookup=ToolGroup.settled,
+        sets=("order_id",),
         filler="One moment, I'm changing the address.",
     )
     async def change_order_address(
@@ -214,6 +216,7 @@ class PendingOrders(ToolGroup):
         effect=True,
         read_back=_word_moving,
         lookup=ToolGroup.settled,
+        sets=(),
         filler="One moment, I'm changing your address.",
     )
     async def change_account_address(self, caller: Caller, effect: Effect, address: Words) -> dict[str, Any]:
