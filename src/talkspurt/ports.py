@@ -501,8 +501,8 @@ class VerificationAttempts(Protocol):
         None when the call has none left, or the number has none today. A withheld number ("") is not counted by itself.
         """
 
-    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, account: str | None) -> None:
-        """Say how an attempt ended and whose account it was about; "void" is as if it had never been."""
+    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
+        """Say how an attempt ended and which accounts it may have been about; "void" is as if it had never been."""
 
     async def failed_for(self, account: str, /) -> int:
         """Failed attempts at an account within the last 24 hours."""

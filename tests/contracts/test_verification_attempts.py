@@ -34,7 +34,7 @@ async def left(attempts: VerificationAttempts, call_id: str = "c1", number: str 
 async def fail(attempts: VerificationAttempts, call_id: str = "c1", account: str | None = None) -> None:
     attempt = await take(attempts, call_id)
     assert attempt is not None
-    await attempts.close(attempt, outcome="failed", account=account)
+    await attempts.close(attempt, outcome="failed", accounts=() if account is None else (account,))
 
 
 async def test_a_call_has_so_many(attempts: VerificationAttempts) -> None:
@@ -63,7 +63,7 @@ async def test_one_that_succeeded_or_was_none_costs_nothing(attempts: Verificati
     for _ in range(5):
         attempt = await take(attempts)
         assert attempt is not None
-        await attempts.close(attempt, outcome="passed" if outcome == "passed" else "void", account="maya")
+        await attempts.close(attempt, outcome="passed" if outcome == "passed" else "void", accounts=("maya",))
     assert await left(attempts) == 3
     assert await attempts.failed_for("maya") == 0
 
@@ -73,3 +73,13 @@ async def test_an_account_is_counted_over_all_calls_and_numbers(attempts: Verifi
     await fail(attempts, "c2", "maya")
     await fail(attempts, "c2", "yusuf")
     assert (await attempts.failed_for("maya"), await attempts.failed_for("yusuf")) == (2, 1)
+
+
+async def test_one_at_several_accounts_counts_for_each_and_once_for_call_and_number(
+    attempts: VerificationAttempts,
+) -> None:
+    attempt = await take(attempts)
+    assert attempt is not None
+    await attempts.close(attempt, outcome="failed", accounts=("maya", "maja", "maya"))
+    assert [await attempts.failed_for(account) for account in ("maya", "maja", "mia")] == [1, 1, 0]
+    assert await left(attempts) == 2

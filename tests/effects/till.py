@@ -86,7 +86,7 @@ class Till:
         if not pin:
             raise ToolError("I need the PIN.", attempted=False)
         if PINS.get(name) != pin:
-            raise ToolError("That didn't match.", account=name if name in PINS else None)
+            raise ToolError("That didn't match.", accounts=(name,) if name in PINS else ())
         caller.verify(name)
         return {"verified": True}
 
@@ -94,7 +94,7 @@ class Till:
     async def prove(self, caller: Caller, code: str) -> dict[str, bool]:
         """Check a code."""
         if code != "123456" or caller.account is None:
-            raise ToolError("That is not the code.", account=caller.account)
+            raise ToolError("That is not the code.", accounts=(caller.account,) if caller.account else ())
         caller.verify(caller.account, level=2)
         return {"verified": True}
 

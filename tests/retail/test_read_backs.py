@@ -52,7 +52,17 @@ def test_a_long_return_says_how_much_of_the_order_it_is() -> None:
     everything = [item(n, name) for n, name in enumerate(["Smart Watch", *["Indoor Security Camera"] * 9])]
     assert "all 10 items" in returning(everything, everything, 123_45, method())
     assert "everything but the smart watch" in returning(everything[1:], everything, 123_45, method())
-    assert "8 of the 10 items" in returning(everything[2:], everything, 123_45, method())
+    assert "everything but the smart watch and indoor security camera" in returning(
+        everything[2:], everything, 123_45, method()
+    )
+
+
+def test_a_return_of_many_items_names_the_first_and_says_how_many_more() -> None:
+    everything = [
+        item(n, name) for n, name in enumerate(["Smart Watch", "Desk Lamp", *(f"Hat {n}" for n in range(18))])
+    ]
+    question = returning(everything[:10], everything, 123_45, method())
+    assert "the smart watch, desk lamp, hat 0, hat 1, hat 2 and 5 more of the 20 items from" in question
 
 
 def test_a_return_of_several_items_names_them() -> None:

@@ -134,6 +134,28 @@ async def test_two_customers_of_one_name_and_zip_are_not_told_apart_by_it(line: 
     assert line.caller.level == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "counted"),
+    [
+        ({"first_name": "Maya", "last_name": "Collins", "zip_code": "10001"}, {"maya_collins": 1}),
+        ({"order_id": DELIVERED, "zip_code": "10001"}, {"maya_collins": 1}),
+        (
+            {"order_id": DELIVERED, "first_name": "Grace", "last_name": "Kim", "zip_code": "60614"},
+            {"maya_collins": 1, "grace_kim": 1},
+        ),
+        ({"first_name": "No", "last_name": "Body", "zip_code": "60614"}, {}),
+        ({"email": "nobody@example.com"}, {}),
+    ],
+)
+async def test_a_failed_try_counts_at_every_account_that_a_fact_points_at(
+    line: Line, wrong: dict[str, str], counted: dict[str, int]
+) -> None:
+    assert await line.refusal("verify_caller", **wrong) == "That doesn't match what we have on file."
+    attempts = line.dispatcher._verification._attempts
+    everybody = ("maya_collins", "grace_kim")
+    assert {who: n for who in everybody if (n := await attempts.failed_for(who))} == counted
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(zip_code=st.from_regex(r"[0-9]{5}", fullmatch=True) | st.text(max_size=12))
 async def test_no_wrong_zip_ever_verifies(shop: Shop, zip_code: str) -> None:
@@ -295,7 +317,7 @@ async def test_a_return_that_fails_halfway_changes_nothing(line: Line, shop: Sho
     async with shop.writing() as session:
         await session.execute(text("DROP TABLE return_items"))
     content = await line.execute(proposed)
-    assert content["error"]["kind"] == "failed"
+    assert content["error"]["kind"] == "in_doubt"
     async with shop.reading() as session:
         assert await session.scalar(select(Order.status).where(Order.id == DELIVERED)) == Status.DELIVERED
         assert await session.scalar(select(func.count()).select_from(Return).where(Return.order_id == DELIVERED)) == 0

@@ -11,7 +11,7 @@ async def test_attempts_outlive_the_process_and_are_forgiven_after_a_day(
     for call in ("c1", "c2"):
         attempt = await store.attempts.take(call_id=call, **limits)  # type: ignore[arg-type]
         assert attempt is not None
-        await store.attempts.close(attempt, outcome="failed", account="maya")
+        await store.attempts.close(attempt, outcome="failed", accounts=("maya",))
     other = await Store.open(url, clock=clock)
     try:
         assert await other.attempts.take(call_id="c3", **limits) is None  # type: ignore[arg-type]

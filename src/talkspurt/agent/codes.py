@@ -113,7 +113,7 @@ class OneTimeCodes:
         # Taken before anything is awaited: two that check at once do not share a try.
         issued.tries -= 1
         if not await pin_matches(issued.kept, code):
-            raise ToolError(WRONG if issued.tries else WRONG_AND_GONE, account=account)
+            raise ToolError(WRONG if issued.tries else WRONG_AND_GONE, accounts=(account,))
         if self._issued.pop(caller.call_id, None) is not issued:
             raise ToolError(NO_CODE, attempted=False)
         caller.verify(account, level=2)

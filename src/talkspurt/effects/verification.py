@@ -4,7 +4,7 @@ A tool gets a stand-in of the `Caller`. What it did to it becomes true only here
 that a tool that fails, is late, or was not declared to verify raises nobody.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -90,19 +90,19 @@ class Verification:
     async def _refused(self, attempt: str, reason: NotDoneError) -> None:
         refusal = reason.__cause__
         if not (isinstance(refusal, ToolError) and refusal.attempted):
-            await self._close(attempt, "void", None)
+            await self._close(attempt, "void")
             return
-        await self._close(attempt, "failed", refusal.account)
+        await self._close(attempt, "failed", *refusal.accounts)
         if await self.exhausted():
             raise NotDoneError("attempts_exhausted", EXHAUSTED) from None
-        if refusal.account is not None and await self._locked(refusal.account):
+        if any([await self._locked(account) for account in refusal.accounts]):
             # In the words that right facts would get: they tell nothing.
             raise NotDoneError("attempts_exhausted", LOCKED) from None
 
     async def _passed(self, tool: Tool, attempt: str, stand_in: Caller, changes: int) -> None:
         account, level = stand_in.account, min(stand_in.level, tool.verifies)
         if account is None or (account, level) == (self._caller.account, self._caller.level) or level < 1:
-            await self._close(attempt, "void", None)
+            await self._close(attempt, "void")
             return
         if await self._locked(account):
             await self._close(attempt, "failed", account)
@@ -119,9 +119,9 @@ class Verification:
             _log.error("attempts_not_counted", **where(error))
             raise NotDoneError("failed", FAILED) from None
 
-    async def _close(self, attempt: str, outcome: AttemptOutcome, account: str | None) -> None:
+    async def _close(self, attempt: str, outcome: AttemptOutcome, *accounts: str) -> None:
         try:
-            await bounded(self._attempts.close(attempt, outcome=outcome, account=account))
+            await bounded(self._attempts.close(attempt, outcome=outcome, accounts=accounts))
         except Exception as error:
             # It stays open, which counts as failed.
             _log.error("attempt_not_closed", outcome=outcome, **where(error))
@@ -131,7 +131,7 @@ class Verification:
 class _Attempt:
     call_id: str
     number: str
-    account: str | None = None
+    accounts: frozenset[str] = frozenset()
 
 
 class ProcessAttempts:
@@ -148,16 +148,16 @@ class ProcessAttempts:
         self._failed[attempt] = _Attempt(call_id, number)
         return attempt
 
-    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, account: str | None) -> None:
+    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
         """Say how an attempt ended."""
         if outcome == "failed":
-            self._failed[attempt].account = account
+            self._failed[attempt].accounts = frozenset(accounts)
         else:
             self._failed.pop(attempt, None)
 
     async def failed_for(self, account: str, /) -> int:
         """Failed attempts at an account."""
-        return sum(attempt.account == account for attempt in self._failed.values())
+        return sum(account in attempt.accounts for attempt in self._failed.values())
 
     async def left(self, *, call_id: str, number: str, per_call: int, per_number: int) -> int:
         """How many more attempts `take` would allow."""

@@ -18,7 +18,9 @@ from talkspurt.retail.words import full_method, item_name, listed, short_method,
 READ_BACK_WORDS: Final = 30
 """Longest read-back where one can choose."""
 NAMED_WORDS: Final = 45
-"""Longest read-back of a return that names its items; longer ones only count them."""
+"""Longest read-back of a return: of more items the first are named, and it is said how many more there are."""
+MOST_NAMED: Final = 5
+"""Items that are named of a return that is too long to name them all."""
 LONGEST: Final = 380
 """Characters that are ever read back, so that nothing of it is cut off."""
 
@@ -40,7 +42,7 @@ def cancellation(plan: CancelPlan) -> ReadBack:
 
 
 def returning(plan: ReturnPlan) -> ReadBack:
-    """Ask for a yes to a return. The items are named unless there are too many of them."""
+    """Ask for a yes to a return. The items are named; of too many, those that stay, or the first."""
     amount = spoken_amount(plan.cents)
     wordings = [
         [
@@ -155,14 +157,17 @@ def _paid_back(refunds: Sequence[MoneyBack], method: Callable[[PaymentMethod], s
 
 def _chosen(chosen: Sequence[OrderItem], everything: Sequence[OrderItem]) -> Iterator[str]:
     """The chosen items in words, most telling first."""
-    yield f"the {listed([_told_apart(item, everything) for item in chosen])}"
+    names = [_told_apart(item, everything) for item in chosen]
+    yield f"the {listed(names)}"
     chosen_ids = {item.id for item in chosen}
-    rest = [item_name(item) for item in everything if item.id not in chosen_ids]
+    rest = [_told_apart(item, everything) for item in everything if item.id not in chosen_ids]
     if not rest:
         yield f"all {len(everything)} items"
-    elif len(rest) == 1:
-        yield f"everything but the {rest[0]}"
-    yield f"{len(chosen)} of the {len(everything)} items"
+    else:
+        yield f"everything but the {listed(rest)}"
+    for named in range(min(MOST_NAMED, len(names) - 1), 0, -1):
+        more = len(names) - named
+        yield f"the {listed([*names[:named], f'{more} more of the {len(everything)} items'])}"
 
 
 def _told_apart(item: OrderItem, everything: Sequence[OrderItem]) -> str:

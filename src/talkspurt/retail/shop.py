@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, event, func, inspect, select
+from sqlalchemy import Connection, event, false, func, inspect, or_, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -133,16 +133,17 @@ class Shop:
             found = (await session.scalars(query.limit(2))).all()
         return found[0] if len(found) == 1 else None
 
-    async def tried(self, *, order_id: str | None, email: str | None) -> str | None:
-        """The account that somebody tried to be, by the fact that names one: an e-mail or an order number."""
+    async def tried(self, *, order_id: str | None, name: str | None, email: str | None) -> Sequence[str]:
+        """The accounts that somebody may have tried to be: those that an e-mail, order number or name points at."""
+        pointers = []
         if email is not None:
-            query = select(User.id).where(User.email == email)
-        elif order_id is not None:
-            query = select(Order.user_id).where(Order.id == order_id)
-        else:
-            return None
+            pointers.append(User.email == email)
+        if name is not None:
+            pointers.append(User.name_key == name)
+        if order_id is not None:
+            pointers.append(User.id == select(Order.user_id).where(Order.id == order_id).scalar_subquery())
         async with self.reading() as session:
-            return await session.scalar(query)
+            return (await session.scalars(select(User.id).where(or_(false(), *pointers)))).all()
 
     # ── doing ─────────────────────────────────────────────────────────────────────
 

@@ -5,6 +5,7 @@ at once, gain none. Implements `ports.VerificationAttempts`.
 """
 
 import uuid
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -42,14 +43,19 @@ class SqlVerificationAttempts:
             )
         return attempt
 
-    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, account: str | None) -> None:
-        """Say how an attempt ended and whose account it was about."""
+    async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
+        """Say how an attempt ended and which accounts it may have been about."""
         this = attempts.c.id == attempt
+        first, *others = sorted(set(accounts)) or [None]
         async with self._database.write() as connection:
             if outcome == "void":
                 await connection.execute(delete(attempts).where(this))
-            else:
-                await connection.execute(update(attempts).where(this).values(outcome=outcome, account=account))
+                return
+            await connection.execute(update(attempts).where(this).values(outcome=outcome, account=first))
+            # Of no call and no number: for those it was one attempt.
+            same = {"call_id": "", "number": "", "outcome": outcome, "at": self._clock()}
+            for other in others:
+                await connection.execute(insert(attempts).values(id=uuid.uuid4().hex, account=other, **same))
 
     async def failed_for(self, account: str, /) -> int:
         """Failed attempts at an account within the last 24 hours."""

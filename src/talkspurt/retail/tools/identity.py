@@ -71,7 +71,8 @@ class Identity(ToolGroup):
             )
         user = await self._shop.identify(order_id=known_order, zip_code=known_zip, name=known_name, email=known_email)
         if user is None:
-            raise ToolError(MISMATCH, account=await self._shop.tried(order_id=known_order, email=known_email))
+            tried = await self._shop.tried(order_id=known_order, name=known_name, email=known_email)
+            raise ToolError(MISMATCH, accounts=tried)
         if caller.level >= 1 and caller.account != user.id:
             raise ToolError(ONE_CUSTOMER, attempted=False)
         caller.verify(user.id)
