@@ -73,9 +73,12 @@ def server_environment(folder: Path, port: int, *, probe: Path | None, spin: boo
     (folder / "talkspurt.toml").write_text(
         '[agents]\nbench = "benchmarks.capacity.agent:create_agent"\n[[numbers]]\nnumber = "*"\nagent = "bench"\n'
     )
-    if probe is not None:
-        settings |= {"BENCH_PROBE": str(probe), "BENCH_PROBE_SPIN": "1" if spin else "0"}
-    return settings
+    return settings | probe_environment(probe, spin=spin)
+
+
+def probe_environment(probe: Path | None, *, spin: bool = False) -> dict[str, str]:
+    """Has a server's event loop watched, if at all; see `benchmarks.capacity.probe`."""
+    return {} if probe is None else {"BENCH_PROBE": str(probe), "BENCH_PROBE_SPIN": "1" if spin else "0"}
 
 
 @asynccontextmanager
@@ -92,14 +95,17 @@ async def talkspurt(
 
 
 @asynccontextmanager
-async def peer(name: str, folder: Path, core: int, *options: str) -> AsyncIterator[Running]:
+async def peer(
+    name: str, folder: Path, core: int, *options: str, probe: Path | None = None, spin: bool = False
+) -> AsyncIterator[Running]:
     """A bot of `benchmarks/peers`. Raises `ConfigurationError` when its environment is not there."""
     python = ENVIRONMENTS / name / "bin" / "python"
     if not python.exists():
         raise ConfigurationError(f"there is no environment for {name}: run benchmarks/peers/setup")
     port = free_port()
     command = [str(python), "-m", f"benchmarks.peers.{name}.bot", "--port", str(port), *options]
-    async with started(command, core, folder / "server.log", dict(os.environ), piped=True) as process:
+    variables = {**os.environ, **probe_environment(probe, spin=spin)}
+    async with started(command, core, folder / "server.log", variables, piped=True) as process:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(READY_SECONDS):

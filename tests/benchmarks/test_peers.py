@@ -14,6 +14,7 @@ from benchmarks.capacity.clips import FRAME as FRAME_BYTES
 from benchmarks.capacity.clips import clips
 from benchmarks.capacity.load import FOLDER, Line
 from benchmarks.capacity.systems import ENVIRONMENTS, REPOSITORY, peer
+from benchmarks.capacity.trial import probed
 from picows import ws_connect
 
 PATIENCE = 30.0
@@ -52,7 +53,7 @@ async def test_a_peer_answers_in_time_and_stops_when_interrupted(
 ) -> None:
     if not (ENVIRONMENTS / name / "installed").exists():
         pytest.skip(f"{name} is not installed: run benchmarks/peers/setup")
-    async with peer(name, tmp_path, 0, *options) as running:
+    async with peer(name, tmp_path, 0, *options, probe=tmp_path / "probe") as running:
         assert running.socket is not None
         first, second = await converse(running.socket)
     assert [first.early, second.early, second.interrupts] == [False, False, True]
@@ -63,3 +64,4 @@ async def test_a_peer_answers_in_time_and_stops_when_interrupted(
     assert second.cleared - second.began < LATE
     log = (tmp_path / "server.log").read_text()
     assert [line for line in log.splitlines() if "Traceback" in line or "ERROR" in line] == []
+    assert probed(tmp_path / "probe")

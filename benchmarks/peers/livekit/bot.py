@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import uvloop
 from aiohttp import WSMsgType, web
+from benchmarks.capacity.probe import probe
 from benchmarks.peers import scripted
 from livekit import rtc
 from livekit.agents import (
@@ -305,7 +306,8 @@ async def serve(port: int, strategy: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     print(json.dumps({"ready": True, "pid": os.getpid()}), flush=True)
-    await ended.wait()
+    async with probe():
+        await ended.wait()
     await runner.cleanup()
 
 

@@ -27,6 +27,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from benchmarks.capacity.probe import probe
 from benchmarks.peers import scripted
 from fastapi import FastAPI, WebSocket
 from loguru import logger
@@ -231,7 +232,8 @@ async def serve(port: int, strategy: str) -> None:
         log_level="warning",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    await Server(config).serve()
+    async with probe():
+        await Server(config).serve()
 
 
 def main() -> None:
