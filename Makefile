@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence bench-retail-tasks bench-effects mutants guards
+	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects mutants guards
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -18,6 +18,8 @@ help:
 	@echo "             plant small faults in the conversation core, and count those that its tests notice"
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
 	@echo "             reproduce the published figures"
+	@echo "make bench-normalisation"
+	@echo "             how much of written text is said right, and of said text understood, by kind"
 	@echo "make bench-retail-tasks [VOICE=1]"
 	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 23 of"
 	@echo "             them by voice, which takes half an hour"
@@ -82,6 +84,10 @@ bench-turn-detection: setup
 bench-line-evidence: setup
 	@status=0; $(BIN)/python benchmarks/line_evidence.py || status=$$?; \
 	$(BIN)/python -m benchmarks.side_talk $(ARGS) || status=$$?; exit $$status
+
+# Exit status 2 when a goal is missed.
+bench-normalisation: setup
+	@$(BIN)/python -m benchmarks.normalisation
 
 bench-retail-tasks: export VOICE := $(VOICE)
 bench-retail-tasks: setup

@@ -21,10 +21,11 @@ from talkspurt.core.sentences import flush, take_sentences
         ("Dr. Lee and J. Smith came. So", ("Dr. Lee and J. Smith came.",), "So"),
         ("e.g. this", (), "e.g. this"),
         ('He said "no." Then', ('He said "no."',), "Then"),
-        ("Well… yes", ("Well…",), "yes"),
+        ("Well… yes", (), "Well… yes"),
+        ("Well… Yes", ("Well…",), "Yes"),
         ("What?! Really", ("What?!",), "Really"),
         ("Line one.\nLine two", ("Line one.",), "Line two"),
-        ("... ", (), ""),
+        ("... ", (), "... "),
         ("... Hello. ", ("Hello.",), ""),
         (" leading", (), " leading"),
     ],
@@ -48,7 +49,7 @@ def test_cutting_letter_by_letter_gives_the_same_sentences() -> None:
         sentences, rest = take_sentences(rest + letter)
         spoken.extend(sentences)
     assert (tuple(spoken), rest) == take_sentences(text)
-    assert (*spoken, *flush(rest)) == ("Dr. Lee paid $89.99.", '"Really?"', "Yes...", "it is so!", "And the rest")
+    assert (*spoken, *flush(rest)) == ("Dr. Lee paid $89.99.", '"Really?"', "Yes... it is so!", "And the rest")
 
 
 @pytest.mark.parametrize(

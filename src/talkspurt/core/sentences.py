@@ -1,14 +1,38 @@
 """Cuts a growing text into segments that can be spoken, without waiting for the next sentence.
 
-A sentence ends at `.`, `!` or `?` (and closing quotes) followed by white space. A full
-stop inside a number ("$89.99") or after a short title or a single letter ("Dr. Lee",
-"J. Smith") does not end one. The last sentence ends when the text does: `flush`.
+A sentence ends at `.`, `!` or `?` (and what closes quotes, brackets or emphasis) followed by white space, and before
+the next item of a list or the next paragraph. A full stop inside a number ("$89.99"), after a title or a single letter
+("Dr. Lee", "J. Smith") or after the number of a list's item does not end one. Where only what follows tells ("5 p.m.
+on Monday", "Wait… what?", "No. 5"), its first letter is waited for. The last sentence ends when the text does: `flush`.
 """
 
 import re
 
-_END = re.compile(r"[.!?…]+[\"'”’)]*(?=\s)")
-_TITLE = re.compile(r"(?:^|\s)(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Inc|Ltd|vs|approx|e\.g|i\.e)\.$")
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_END = re.compile(
+    r"(?P<mark>[.!?…]+)(?P<closing>[\"'”’)\]*_]*)(?=\s)"
+    r"|\n(?=[^\S\n]*\n)|\n(?=[^\S\n]*(?:[-*+•>|]|\#{1,6}|\d{1,2}[.)])\s)"
+)
+_NEVER = re.compile(r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|Apt|Ste|vs|approx|[Ee]\.\s?g|[Ii]\.\s?e)$")
+_UNLESS_A_NUMBER_FOLLOWS = re.compile(
+    r"(?:^|[\s(])(?:No|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|[Mm]in|[Mm]ax|[Ee]xt|[Dd]ept)$"
+)
+_UNLESS_IT_GOES_ON = re.compile(
+    r"(?:^|[\s(\d])(?:[ap]\.m|etc|Inc|Ltd|Corp|Co|Jr|Sr|Ave|Blvd|Rd|in|ft|lbs?|oz|hrs?|(?:[A-Z]\.)+[A-Z])$"
+)
+_LETTER = re.compile(r"(?:^|(?P<before>\S+)\s+|[\s(])[A-HJ-Z]$")
+_LETTERED = frozenset(
+    _words(
+        "plan option type size class grade group section part row gate line step building apartment unit "
+        "suite vitamin terminal zone level version choice"
+    )
+)
+"""What single letters name: behind these, one can end a sentence."""
+_ITEM = re.compile(r"\s*[*_]*\d{1,2}")
 
 _CLAUSE = re.compile(r"[^\d\s][,;:—–](?=\s)")
 SHORTEST_CLAUSE = 20
@@ -22,12 +46,36 @@ def take_sentences(text: str) -> tuple[tuple[str, ...], str]:
     sentences: list[str] = []
     begin = 0
     for match in _END.finditer(text):
-        sentence = text[begin : match.end()].strip()
-        if _TITLE.search(sentence):
-            continue
-        sentences.extend(flush(sentence))
-        begin = match.end()
+        ends = _ends(text[begin : match.start()], match, text[match.end() :].lstrip())
+        if ends is None:
+            break
+        if ends:
+            sentences.extend(flush(text[begin : match.end()]))
+            begin = match.end()
     return tuple(sentences), text[begin:].lstrip() if begin else text
+
+
+def _ends(sentence: str, match: re.Match[str], following: str) -> bool | None:
+    """Whether `sentence` ends at `match`; None when it depends on what has not come yet."""
+    mark = match["mark"]
+    if mark is None:
+        return True
+    if mark.endswith(("..", "…")):
+        if re.match(r"I?$", following):
+            return None
+        return not (following[0].islower() or re.match(r"I\b", following))
+    if re.search(r"[\"'”’]", match["closing"]):
+        return not following[0].islower() if following else None
+    if mark != ".":
+        return True
+    if _ITEM.fullmatch(sentence) or _NEVER.search(sentence):
+        return False
+    if _UNLESS_A_NUMBER_FOLLOWS.search(sentence):
+        return not following[0].isdigit() if following else None
+    if _UNLESS_IT_GOES_ON.search(sentence):
+        return not (following[0].islower() or following[0].isdigit()) if following else None
+    letter = _LETTER.search(sentence)
+    return letter is None or (letter["before"] or "").lower() in _LETTERED
 
 
 def take_speakable(text: str, *, first: bool) -> tuple[tuple[str, ...], str]:

@@ -12,36 +12,39 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from talkspurt.agent.spoken.number_words import TENS, UNITS, vocabulary
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-_UNITS: Final = {
-    word: value
-    for value, word in enumerate(
-        _words(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-            "seventeen eighteen nineteen"
-        )
-    )
-} | {"oh": 0, "nought": 0, "niner": 9}
-_TENS: Final = {
-    word: 10 * value for value, word in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), 2)
-}
 _SCALES: Final = {"hundred": 100, "thousand": 1000}
-_REPEATS: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+_REPEATS: Final = {"double": 2, "dubble": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _SOUNDS_LIKE: Final = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"}
 """Words that recognizers write for a digit; digits only between digits."""
 _SPELLED: Final = {
     word: word[0].upper()
-    for word in _words(
+    for word in vocabulary(
         "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar "
         "papa quebec romeo sierra tango uniform victor whiskey whisky yankee zulu zee zed"
     )
-} | {"xray": "X", "dubya": "W"}
+} | {
+    "xray": "X",
+    "dubya": "W",
+    "aitch": "H",
+    "haitch": "H",
+    "tee": "T",
+    "vee": "V",
+    "bee": "B",
+    "dee": "D",
+    "gee": "G",
+    "jay": "J",
+    "kay": "K",
+    "pee": "P",
+    "cue": "Q",
+    "queue": "Q",
+    "eff": "F",
+    "ess": "S",
+    "ell": "L",
+}
 _SILENT: Final = frozenset(
-    _words(
+    vocabulary(
         "um uh er erm dash hyphen minus hash hashtag pound sign space dot point comma slash capital uppercase letter"
     )
 )
@@ -132,18 +135,26 @@ _MAIL_SIGNS: Final = {
     "plus": "+",
 }
 _MAIL_LEAD_INS: Final = frozenset(
-    _words(
+    vocabulary(
         "is it it's its email mail address my under with to the a sure okay yes yeah as me im i'm um uh that's that so "
         "use using be try"
     )
 )
-TOP_DOMAINS: Final = frozenset(_words("com org net edu gov io us uk co info"))
+TOP_DOMAINS: Final = frozenset(vocabulary("com org net edu gov io us uk co info"))
 """Endings after which a said address is whole: others are too rare to be told from a misheard word."""
+
+_COUNTRY_DOMAINS: Final = frozenset(
+    vocabulary("de fr ca au nl it es ch at eu nz ie in jp be se no dk pl br mx me tv ai")
+)
+"""Endings that make an address whole only behind a "dot", since they are words or parts of words too."""
+_CASE: Final = re.compile(r"\b(?:all )?(?:in )?(?:lower|upper|small)[ -]?case\b|\ball one word\b")
+_LETTER_AS_IN: Final = re.compile(r"\b([a-z]),? (?:as in|is for|for|like) (?=\1)[a-z]{2,}")
 
 
 def email_address(text: str) -> str | None:
     """An e-mail address in lower case, written or said ("yusuf dot rossi at example dot com"); None without one."""
-    lowered = text.lower().replace("’", "'")
+    lowered = _CASE.sub(" ", text.lower().replace("’", "'"))
+    lowered = _LETTER_AS_IN.sub(r"\1", lowered).replace("under score", "underscore").replace("at sign", "at")
     if written := _MAIL.search(lowered):
         return written.group().strip(".-")
     words = _mail_words(lowered)
@@ -184,18 +195,26 @@ def _spelling_hyphen(words: Sequence[str], at: int) -> bool:
 
 def _before(words: Sequence[str]) -> str:
     """The local part: everything after the last word that only leads up to it."""
-    start = max((index + 1 for index, word in enumerate(words) if word in _MAIL_LEAD_INS), default=0)
-    return "".join(words[start:]).strip("._-+")
+    leads = (at + 1 for at, word in enumerate(words) if word in _MAIL_LEAD_INS and not _joined(words, at))
+    return "".join(words[max(leads, default=0) :]).strip(".-+")
+
+
+def _joined(words: Sequence[str], at: int) -> bool:
+    """Whether a sign ties the word to its neighbours, as in "a.b"."""
+    return bool({*words[max(at - 1, 0) : at], *words[at + 1 : at + 2]} & {".", "_", "-", "+"})
 
 
 def _domain(words: Sequence[str]) -> str:
     """A domain from the words after the @, up to and with its top-level domain."""
     read: list[str] = []
-    for word in words:
-        if word in TOP_DOMAINS and read and any(part not in (".", "-") for part in read):
-            if read[-1] != ".":
-                read.append(".")
-            read.append(word)
+    for at, word in enumerate(words):
+        named = any(part not in (".", "-") for part in read)
+        dotted = read[-1:] == ["."]
+        if named and (word in TOP_DOMAINS or (dotted and word in _COUNTRY_DOMAINS)):
+            read += [word] if dotted else [".", word]
+            following = words[at + 1 : at + 3]
+            if following[:1] == ["."] and following[-1] in TOP_DOMAINS | _COUNTRY_DOMAINS:
+                continue
             return "".join(read)
         if word not in (".", "-") and not word.isalnum():
             return ""
@@ -209,7 +228,7 @@ _NAME_LEAD_IN: Final = re.compile(
     re.IGNORECASE,
 )
 _NOT_NAMES: Final = frozenset(
-    _words(
+    vocabulary(
         "yes yeah no sure okay ok um uh my the a first last name is and sir here speaking hi "
         "hello well it's please thanks"
     )
@@ -231,7 +250,8 @@ def person_name(text: str) -> tuple[str, str] | None:
 
 def _tokens(text: str) -> list[_Token]:
     tokens = []
-    matches = list(_TOKEN.finditer(re.sub(r"(?<=\d),(?=\d{3}\b)", "", text.replace("’", "'"))))
+    plain = re.sub(r"\b(e)?x[\s-]ray\b", "xray", text.replace("’", "'"), flags=re.IGNORECASE)
+    matches = list(_TOKEN.finditer(re.sub(r"(?<=\d),(?=\d{3}\b)", "", plain)))
     for index, match in enumerate(matches):
         before = index > 0 and matches[index - 1].end() == match.start()
         after = index + 1 < len(matches) and matches[index + 1].start() == match.end()
@@ -292,7 +312,8 @@ def _letter(tokens: Sequence[_Token], at: int, *, in_digits: bool) -> tuple[str,
         return word.upper(), at + 2
     if word == "o" and (in_digits or (rest and _is_digit(rest[0]))):
         return "0", at + 1
-    if word in "ia" and rest and not _is_character(rest[0]):
+    goes_on = at > 0 and _is_character(tokens[at - 1].text) and rest[:1] and rest[0] in _SILENT
+    if word in "ia" and rest and not _is_character(rest[0]) and not goes_on:
         return "", at + 1
     return word.upper(), at + 1
 
@@ -305,8 +326,8 @@ def _repeat(tokens: Sequence[_Token], at: int) -> tuple[str, int]:
     what = tokens[at + 1].text.lower()
     if times == 2 and what in ("u", "you", "yew"):
         return "W", at + 2
-    if what in _UNITS and _UNITS[what] < 10:
-        return str(_UNITS[what]) * times, at + 2
+    if what in UNITS and UNITS[what] < 10:
+        return str(UNITS[what]) * times, at + 2
     if what == "o":
         return "0" * times, at + 2
     if what.isdigit():
@@ -341,12 +362,12 @@ def _below_hundred(tokens: Sequence[_Token], at: int) -> tuple[int | None, int]:
     word = tokens[at].text.lower()
     if word.isdigit():
         return int(word), at + 1
-    if word in _UNITS:
-        return _UNITS[word], at + 1
-    if word not in _TENS:
+    if word in UNITS:
+        return UNITS[word], at + 1
+    if word not in TENS:
         return None, at
-    unit = _UNITS.get(tokens[at + 1].text.lower(), 0) if at + 1 < len(tokens) else 0
-    return (_TENS[word] + unit, at + 2) if 1 <= unit <= 9 else (_TENS[word], at + 1)
+    unit = UNITS.get(tokens[at + 1].text.lower(), 0) if at + 1 < len(tokens) else 0
+    return (TENS[word] + unit, at + 2) if 1 <= unit <= 9 else (TENS[word], at + 1)
 
 
 def _runs(atoms: Sequence[str]) -> list[str]:
@@ -360,7 +381,7 @@ def _runs(atoms: Sequence[str]) -> list[str]:
 
 
 def _is_digit(word: str) -> bool:
-    return word.isdigit() or word in _UNITS or word in _TENS or word in _REPEATS or word == "o"
+    return word.isdigit() or word in UNITS or word in TENS or word in _REPEATS or word == "o"
 
 
 def _is_character(word: str) -> bool:

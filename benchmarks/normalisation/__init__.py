@@ -1,0 +1,1 @@
+"""How well written text is turned into spoken words, and spoken words into values."""

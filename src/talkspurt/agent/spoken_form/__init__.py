@@ -1,0 +1,1 @@
+"""How a reply is said: text for the eye becomes text for a synthesizer, per language."""
