@@ -46,15 +46,17 @@ class SqlVerificationAttempts:
     async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
         """Say how an attempt ended and which accounts it may have been about."""
         this = attempts.c.id == attempt
-        first, *others = sorted(set(accounts)) or [None]
+        named = sorted(set(accounts))
         async with self._database.write() as connection:
             if outcome == "void":
                 await connection.execute(delete(attempts).where(this))
                 return
-            await connection.execute(update(attempts).where(this).values(outcome=outcome, account=first))
+            await connection.execute(
+                update(attempts).where(this).values(outcome=outcome, account=next(iter(named), None))
+            )
             # Of no call and no number: for those it was one attempt.
             same = {"call_id": "", "number": "", "outcome": outcome, "at": self._clock()}
-            for other in others:
+            for other in named[1:]:
                 await connection.execute(insert(attempts).values(id=uuid.uuid4().hex, account=other, **same))
 
     async def failed_for(self, account: str, /) -> int:
