@@ -38,6 +38,24 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer(System):
+    """A bot of `benchmarks/peers`."""
+
+    bot: str
+    strategy: str
+    """For the end of a caller's turn."""
+
+
+PEERS: Final = (
+    Peer("pipecat_default", PROVIDERS, (1, 3, 5, 6, 7, 8, 10, 12), (1, 6, 10), "pipecat", "default"),
+    # 0.2 s of silence that Silero must see and 0.6 s that the strategy adds, instead of the wait for the transcript.
+    Peer("pipecat_timeout", PROVIDERS - 0.3 + 0.2 + 0.6, (1, 3, 5, 6, 7, 8, 10, 12), (1, 6, 10), "pipecat", "timeout"),
+    # It asks the model before the turn has ended, 0.5 s after speech: by then the first sentence is almost there.
+    Peer("livekit", PROVIDERS, (1, 10, 15, 20, 25, 30, 40, 50), (1, 20, 40), "livekit", "timeout"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A system that takes calls."""
 
@@ -95,15 +113,16 @@ async def talkspurt(
 
 
 @asynccontextmanager
-async def peer(
-    name: str, folder: Path, core: int, *options: str, probe: Path | None = None, spin: bool = False
+async def answering(
+    peer: Peer, folder: Path, core: int, *, probe: Path | None = None, spin: bool = False
 ) -> AsyncIterator[Running]:
-    """A bot of `benchmarks/peers`. Raises `ConfigurationError` when its environment is not there."""
-    python = ENVIRONMENTS / name / "bin" / "python"
+    """Runs a peer's bot. Raises `ConfigurationError` when its environment is not there."""
+    python = ENVIRONMENTS / peer.bot / "bin" / "python"
     if not python.exists():
-        raise ConfigurationError(f"there is no environment for {name}: run benchmarks/peers/setup")
+        raise ConfigurationError(f"there is no environment for {peer.bot}: run benchmarks/peers/setup")
     port = free_port()
-    command = [str(python), "-m", f"benchmarks.peers.{name}.bot", "--port", str(port), *options]
+    command = [str(python), "-m", f"benchmarks.peers.{peer.bot}.bot"]
+    command += ["--port", str(port), "--strategy", peer.strategy]
     variables = {**os.environ, **probe_environment(probe, spin=spin)}
     async with started(command, core, folder / "server.log", variables, piped=True) as process:
         assert process.stdout is not None
@@ -111,9 +130,9 @@ async def peer(
             async with asyncio.timeout(READY_SECONDS):
                 while not (line := await process.stdout.readline()).startswith(b"{"):
                     if not line:
-                        raise TransportError(f"{name} ended before it was ready{_end_of(folder / 'server.log')}")
+                        raise TransportError(f"{peer.bot} ended before it was ready{_end_of(folder / 'server.log')}")
         except TimeoutError:
-            raise TransportError(f"{name} was not ready within {READY_SECONDS:.0f} s") from None
+            raise TransportError(f"{peer.bot} was not ready within {READY_SECONDS:.0f} s") from None
         yield Running(int(json.loads(line)["pid"]), socket=f"ws://127.0.0.1:{port}/media")
 
 

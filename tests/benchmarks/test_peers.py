@@ -13,7 +13,7 @@ from benchmarks.capacity.caller import FRAME, Caller, Turn
 from benchmarks.capacity.clips import FRAME as FRAME_BYTES
 from benchmarks.capacity.clips import clips
 from benchmarks.capacity.load import FOLDER, Line
-from benchmarks.capacity.systems import ENVIRONMENTS, REPOSITORY, peer
+from benchmarks.capacity.systems import ENVIRONMENTS, PEERS, REPOSITORY, Peer, answering
 from benchmarks.capacity.trial import probed
 from picows import ws_connect
 
@@ -44,22 +44,17 @@ async def converse(address: str) -> list[Turn]:
     return caller.turns
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "ideal"),
-    [("pipecat", ["--strategy", "default"], 0.61), ("pipecat", ["--strategy", "timeout"], 1.11), ("livekit", [], 0.61)],
-)
-async def test_a_peer_answers_in_time_and_stops_when_interrupted(
-    name: str, options: list[str], ideal: float, tmp_path: Path
-) -> None:
-    if not (ENVIRONMENTS / name / "installed").exists():
-        pytest.skip(f"{name} is not installed: run benchmarks/peers/setup")
-    async with peer(name, tmp_path, 0, *options, probe=tmp_path / "probe") as running:
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+async def test_a_peer_answers_in_time_and_stops_when_interrupted(peer: Peer, tmp_path: Path) -> None:
+    if not (ENVIRONMENTS / peer.bot / "installed").exists():
+        pytest.skip(f"{peer.bot} is not installed: run benchmarks/peers/setup")
+    async with answering(peer, tmp_path, 0, probe=tmp_path / "probe") as running:
         assert running.socket is not None
         first, second = await converse(running.socket)
     assert [first.early, second.early, second.interrupts] == [False, False, True]
     assert first.answered is not None
     assert first.ended is not None
-    assert first.answered - first.ended == pytest.approx(ideal + LATE / 2, abs=LATE / 2 + 0.05)
+    assert first.answered - first.ended == pytest.approx(peer.ideal + LATE / 2, abs=LATE / 2 + 0.05)
     assert second.cleared is not None
     assert second.cleared - second.began < LATE
     log = (tmp_path / "server.log").read_text()
