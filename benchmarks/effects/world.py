@@ -31,10 +31,12 @@ from talkspurt.core.history import Entry
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.mcp import McpServers
 from talkspurt.retail.shop import Shop
+from talkspurt.server.fleet import Fleet
 from talkspurt.server.handover.desk import Desk as HandoverDesk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.server.media_socket import MediaSocket
 from talkspurt.server.reception import Reception
+from talkspurt.server.staff import Staff
 from talkspurt.server.switchboard import Switchboard, _Desk, _Recorder
 from talkspurt.session import Services
 from talkspurt.store import Store
@@ -329,19 +331,21 @@ class World:
         language = agent.language(find_locale(LOCALE).language)
         desk = _Desk(agent, ObedientModel(self._chance("model"), mischief=troubles.model), {LOCALE: language})
         config = Config()
+        staff = Staff({"bench": agent}, McpServers(config.mcp, {}))
         switchboard = Switchboard(
             config,
             store,
             services,
             desks={"bench": desk},
-            mcp=McpServers(config.mcp, {}),
+            staff=staff,
             recorder=recorder,
             handover_desk=HandoverDesk(Targets(()), store, clock.wall_clock),
         )
-        sweeper = Sweeper(store.effects, [agent], switchboard.agent_of)
+        sweeper = staff.sweeper(store)
         helpers = [asyncio.create_task(helper.run()) for helper in (media, recorder, sweeper)]
         try:
-            async with Reception(store, _NoHandovers(), max_calls=10, longest_call=LONGEST_CALL) as reception:
+            fleet = Fleet.alone(max_calls=10)
+            async with Reception(store, _NoHandovers(), fleet=fleet, longest_call=LONGEST_CALL) as reception:
                 reception.open(switchboard)
                 yield Worker(store, reception)
         finally:

@@ -5,7 +5,6 @@ to mend end in one clear line on standard error and exit status 2; a call that f
 """
 
 import os
-import re
 import sys
 from collections.abc import Coroutine, Sequence
 from functools import partial
@@ -15,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
 from cyclopts import App, Parameter, Token
-from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from talkspurt.config import Config, load_config
-from talkspurt.errors import ConfigurationError, TalkspurtError
+from talkspurt.errors import ConfigurationError, TalkspurtError, complaints
 from talkspurt.simulate.lines import HangUp, Interrupt, Line, PlayWav, PressKeys, Say, Wait
 from talkspurt.speech.weights import DEFAULT_GROUP, PullStep, WeightStore
 from talkspurt.telemetry.logs import configure_logging
@@ -50,23 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(sys.argv[1:] if arguments is None else arguments)
     except (TalkspurtError, ExceptionGroup) as error:
-        for line in _complaints(error):
+        for line in complaints(error):
             print(f"talkspurt: {line}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; Python would complain once more while exiting.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _complaints(error: Exception) -> list[str]:
-    """What to say of an error, or of a group of them from tasks side by side; raises what is nobody's to mend."""
-    if not isinstance(error, ExceptionGroup):
-        return [str(error)]
-    meant, unforeseen = error.split(TalkspurtError)
-    if unforeseen is not None:
-        raise unforeseen
-    return [complaint for inner in (meant.exceptions if meant else ()) for complaint in _complaints(inner)]
 
 
 # ── serve ─────────────────────────────────────────────────────────────────────────
@@ -78,6 +66,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     public_url: str | None = None,
+    workers: int | None = None,
     development: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Answer calls until told to stop.
@@ -90,40 +79,41 @@ def serve(
         Port to listen on; default: the configuration's.
     public_url
         Origin by which the carrier reaches this server, e.g. https://voice.example.com.
+    workers
+        Processes that take calls, supervised by this one; default: one for each core. 1: this process does it all.
     development
         Accept unsigned webhooks and sockets. Only for a server that nobody else can reach.
 
     """
-    options = {"host": host, "port": port, "public_url": public_url, "development": development or None}
+    options = {
+        "host": host,
+        "port": port,
+        "public_url": public_url,
+        "workers": workers,
+        "development": development or None,
+    }
     overrides = {f"TALKSPURT_SERVER__{key.upper()}": str(value) for key, value in options.items() if value is not None}
     config = load_config(environment={**os.environ, **overrides})
+    from talkspurt.server.orders import secrets_of
     from talkspurt.server.serve import missing_settings
-    from talkspurt.server.serve import serve as run_server
-    from talkspurt.server.switchboard import Switchboard
 
     style: Literal["console", "json"] = "console" if sys.stderr.isatty() else "json"
-    configure_logging(level=config.log_level, style=style, secrets=_secrets(config))
+    configure_logging(level=config.log_level, style=style, secrets=secrets_of(config))
     missing = missing_settings(config)
     for setting in missing:
         print(f"Every call is refused until this is set: {setting}", file=sys.stderr)
     if missing:
         print("To try the server on this machine only, add --development.", file=sys.stderr)
     ready = partial(_show_addresses, refusing=bool(missing))
-    _run(run_server(config, lambda store: Switchboard.open(config, store), ready=ready))
+    if config.server.workers == 1:
+        from talkspurt.server.serve import serve as run_server
+        from talkspurt.server.switchboard import single_process
 
+        _run(run_server(config, partial(single_process, config), ready=ready))
+    else:
+        from talkspurt.server.supervisor import supervise
 
-def _secrets(config: Config) -> list[str]:
-    """Every secret value of this process, for the logs to mask."""
-    from talkspurt.store.database import database_url
-
-    sections = [section for section in vars(config).values() if isinstance(section, BaseModel)]
-    values = [value for section in sections for value in vars(section).values()]
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
-    # Whatever an agent's own database or proxy is called, its password stands in a URL.
-    passwords = [match for value in os.environ.values() for match in re.findall(r"://[^/\s:@]*:([^@/\s]+)@", value)]
-    password = database_url(config.store.url).password
-    return [*secrets, *keys, *passwords, *([password] if password else [])]
+        _run(supervise(config, log_style=style, ready=ready))
 
 
 def _show_addresses(origin: "Origin", port: int, *, refusing: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from talkspurt.ports import VoiceActivityDetector
+from talkspurt.telemetry import lateness
 
 TICK: Final = 0.02
 
@@ -38,6 +39,7 @@ class MediaClock:
         due = loop.time()
         while True:
             now = loop.time()
+            lateness.TICKS.note(max(0.0, now - due))
             if self._calls:
                 self._tick(now)
             due = max(due + TICK, loop.time() - TICK)

@@ -8,6 +8,7 @@ An unknown key is an error that names the nearest known one.
 
 import difflib
 import os
+import sys
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -42,6 +43,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _cores() -> int:
+    """How many cores this process may use; not more workers than there can be."""
+    if sys.platform == "win32":
+        return 1  # workers reach each other over Unix sockets
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 64)
+
+
 class ServerConfig(_Section):
     """Where the server listens and what the world calls it."""
 
@@ -51,8 +59,22 @@ class ServerConfig(_Section):
     """Origin that the carrier dials, e.g. `https://voice.example.com`; signatures are checked against it."""
     development: bool = False
     """Accept unsigned webhooks and sockets. Only for a server that nobody else can reach."""
+    workers: int = Field(default_factory=_cores, ge=1, le=64)
+    """Processes that take calls on the one port; default: one for each core that this process may use. With 1 there is
+    no supervisor: whoever started the server starts it again."""
     max_calls: int = Field(100, ge=1)
-    """Calls at once; one more is told that all lines are busy."""
+    """Calls at once on this machine; one more is told that all lines are busy, or waits."""
+    lag_limit: float = Field(0.06, gt=0)
+    """Seconds by which a worker's 20 ms clock may tick late (p99 over 5 s) until it takes no more calls. Open again
+    below half of it."""
+    lateness_limit: float = Field(0.02, gt=0)
+    """Seconds by which audio may go to the carrier later than its lead allows (p99 over 5 s), likewise."""
+    stall_limit: float = Field(2.0, gt=0)
+    """Seconds for which a worker may do nothing at all until it is ended, so that its calls go on in another."""
+    when_full: Literal["refuse", "wait"] = "refuse"
+    """Whether a caller for whom there is no room is told so and hung up on, or waits."""
+    longest_wait: float = Field(60.0, gt=0)
+    """Seconds of such waiting until he is told that all lines are busy after all."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses of our own reverse proxies: their `X-Forwarded-For` is believed when requests are counted."""
     shutdown_grace: float = Field(30.0, ge=0)

@@ -116,3 +116,13 @@ class CallError(TalkspurtError):
     """One call cannot be answered or cannot go on."""
 
     code = "call"
+
+
+def complaints(error: Exception) -> list[str]:
+    """What to say of an error, or of a group of them from tasks side by side; raises what is nobody's to mend."""
+    if not isinstance(error, ExceptionGroup):
+        return [str(error)]
+    meant, unforeseen = error.split(TalkspurtError)
+    if unforeseen is not None:
+        raise unforeseen
+    return [complaint for inner in (meant.exceptions if meant else ()) for complaint in complaints(inner)]

@@ -110,6 +110,7 @@ from talkspurt.ports import (
 )
 from talkspurt.speech.inference import Purpose, context_for, made_ahead
 from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
+from talkspurt.telemetry.lateness import PLAYOUTS
 from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
 
 LEAD_IN: Final = 0.25
@@ -406,6 +407,7 @@ class Session:
         for chunk in self._pacer.due(now):
             transport.send_audio(chunk.pcm)
             transport.send_mark(chunk.mark)
+            PLAYOUTS.note(chunk.late)
             self._evidence.play(chunk.pcm, self._delivered + round((chunk.at - now) * LINE_RATE_HZ))
             if self._answer_due is not None:
                 TURN_LATENCY.observe(now - self._began - self._answer_due)

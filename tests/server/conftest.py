@@ -85,6 +85,8 @@ class EchoSession:
 class EchoSwitchboard:
     """Answers every call with an echo."""
 
+    session = EchoSession
+
     def __init__(self) -> None:
         self.sessions: list[EchoSession] = []
         self.arrived: asyncio.Queue[EchoSession] = asyncio.Queue()
@@ -92,11 +94,15 @@ class EchoSwitchboard:
         self.stubborn = False
 
     async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
-        session = EchoSession(call, transport, attachment, snapshot)
+        session = self.session(call, transport, attachment, snapshot)
         self.sessions.append(session)
+        self.greet(call, transport)
         transport.listen(session)
         self.arrived.put_nowait(session)
         return await session.over
+
+    def greet(self, call: Call, transport: Transport) -> None:
+        """Say nothing."""
 
     def hang_up(self, call_id: str, /) -> None:
         for session in self.sessions:

@@ -209,7 +209,7 @@ async def test_what_prevents_warming_up_is_raised_as_it_is(tmp_path: Path) -> No
 async def test_a_client_that_connects_and_says_nothing_is_sent_away(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("talkspurt.server.serve.REQUEST_DEADLINE", 0.05)
+    monkeypatch.setattr("talkspurt.server.http.REQUEST_DEADLINE", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\n")
     assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
@@ -220,7 +220,7 @@ async def test_a_client_that_connects_and_says_nothing_is_sent_away(
 async def test_a_client_that_stops_within_a_second_request_is_sent_away(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("talkspurt.server.serve.REQUEST_DEADLINE", 0.05)
+    monkeypatch.setattr("talkspurt.server.http.REQUEST_DEADLINE", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await asyncio.wait_for(reader.readuntil(b"ok\n"), PATIENCE)).startswith(b"HTTP/1.1 200")

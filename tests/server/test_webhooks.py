@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from talkspurt.agent.locales import ENGLISH
 from talkspurt.errors import StoreError
 from talkspurt.server import twiml as documents
 from talkspurt.server.guard import MAX_BODY_BYTES
@@ -170,7 +171,7 @@ async def test_more_calls_than_lines_are_told_that_all_are_busy(tmp_path: Path) 
         socket, _ = await server.call("CA1")
         await server.voice("CA2")
         twiml = await server.voice("CA3", caller="+12025550103")
-        assert (twiml.verbs, said(twiml)) == (["Say", "Hangup"], documents.BUSY)
+        assert (twiml.verbs, said(twiml)) == (["Say", "Hangup"], ENGLISH.phrases["lines_busy"])
         assert (await server.voice("CA2")).verbs == ["Connect", "Redirect"]
         socket.hang_up()
         await socket.closed()

@@ -47,6 +47,9 @@ ENGLISH = Locale(
             "back_unanswered": "I'm back with you. I couldn't get through to anybody.",
             "back": "I'm back with you.",
             "goodbye_agent": "Thanks for calling. Goodbye.",
+            "lines_busy": "All our lines are busy at the moment. Please call again in a few minutes. Goodbye.",
+            "please_wait": "All our lines are busy at the moment. Please stay on the line.",
+            "still_waiting": "Thank you for waiting. You will be answered as soon as a line is free.",
         }
     ),
     language=English(),

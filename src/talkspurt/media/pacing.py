@@ -25,6 +25,8 @@ class Chunk:
     mark: str
     at: float
     """When its first sample is played, in the clock that `due` was given, if the carrier plays without a pause."""
+    late: float = 0.0
+    """Seconds of silence before it that need not have been: it was there while the audio before it was played."""
 
 
 class Pacer:
@@ -37,6 +39,8 @@ class Pacer:
         self._sent = 0
         self._played_until = 0.0
         self._epoch = 0
+        self._held_back = False
+        """Whether audio was kept for later when this was last asked, because enough was ahead."""
 
     @property
     def position(self) -> float:
@@ -70,17 +74,21 @@ class Pacer:
         self._appended = self._sent = 0
         self._played_until = 0.0
         self._epoch = epoch
+        self._held_back = False
 
     def due(self, now: float) -> list[Chunk]:
         """Take what has to be sent at `now`."""
-        chunks = []
+        late = max(0.0, now - self._played_until) if self._held_back else 0.0
+        chunks: list[Chunk] = []
         while self._queue and self._played_until - now < LOW:
             pcm = self._take(int(CHUNK * self._rate) * SAMPLE_BYTES)
             samples = len(pcm) // SAMPLE_BYTES
             self._sent += samples
             at = max(now, self._played_until)
             self._played_until = at + samples / self._rate
-            chunks.append(Chunk(pcm, f"{self._epoch}:{self._sent}", at))
+            chunks.append(Chunk(pcm, f"{self._epoch}:{self._sent}", at, late))
+            late = 0.0
+        self._held_back = bool(self._queue)
         return chunks
 
     def _take(self, size: int) -> bytes:

@@ -1,10 +1,12 @@
 """How often: requests per address, before anything is believed, and calls per caller's number.
 
-Counted in this process's memory. Several processes count apart, which bounds the whole by
-their number; a shared counter (Redis) can take the storage's place without a change here.
+Counted in this process's memory. The workers of one machine tell each other what they count, so that the limits are
+the machine's; several machines count apart, which bounds the whole by their number.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Final, Literal
 
 import limits
 import phonenumbers
@@ -14,19 +16,26 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from talkspurt.config import LimitsConfig
 from talkspurt.errors import ConfigurationError
 
+Kind = Literal["request", "caller"]
+Tell = Callable[[Kind, str], None]
+
 
 class RateLimits:
     """The configured limits. A withheld number has no limit of its own: many people share it."""
 
-    def __init__(self, config: LimitsConfig) -> None:
-        """Raises `ConfigurationError` for a rate that is not in the notation of `limits`."""
+    def __init__(self, config: LimitsConfig, *, tell: Tell = lambda _kind, _who: None) -> None:
+        """`tell` is told what is counted. Raises `ConfigurationError` for a rate not in the notation of `limits`."""
         self._limiter: Final = FixedWindowRateLimiter(MemoryStorage())
-        self._per_address = _rate("limits.requests_per_address", config.requests_per_address)
-        self._per_caller = _rate("limits.calls_per_caller", config.calls_per_caller)
+        self._rates: Final = {
+            "request": _rate("limits.requests_per_address", config.requests_per_address),
+            "caller": _rate("limits.calls_per_caller", config.calls_per_caller),
+        }
+        self._tell = tell
+        self._counting: set[asyncio.Task[bool]] = set()
 
     async def admit_request(self, address: str) -> bool:
         """Count a request; False when this address has had its share."""
-        return await self._limiter.hit(self._per_address, "address", address)
+        return await self._admit("request", address)
 
     async def admit_call(self, caller: str) -> bool:
         """Count a call; False when this number has had its share."""
@@ -36,7 +45,20 @@ class RateLimits:
             return True
         if not phonenumbers.is_possible_number(number):
             return True
-        return await self._limiter.hit(self._per_caller, "caller", caller)
+        return await self._admit("caller", caller)
+
+    def count(self, kind: Kind, who: str) -> None:
+        """Count what another worker has let in."""
+        task = asyncio.get_running_loop().create_task(self._limiter.hit(self._rates[kind], kind, who))
+        self._counting.add(task)
+        task.add_done_callback(self._counting.discard)
+
+    async def _admit(self, kind: Kind, who: str) -> bool:
+        admitted = await self._limiter.hit(self._rates[kind], kind, who)
+        if admitted:
+            # What is refused is not told: a flood costs the other workers no more than its share.
+            self._tell(kind, who)
+        return admitted
 
 
 def _rate(key: str, notation: str) -> limits.RateLimitItem:

@@ -4,6 +4,7 @@ Taken from the configuration, never from a request: a stranger chooses `Host` an
 `X-Forwarded-*`, and would so choose what a signature is checked against.
 """
 
+import re
 from typing import Final, Self
 
 VOICE: Final = "/twilio/voice"
@@ -15,6 +16,29 @@ LEG_KEY: Final = "/twilio/leg/key"
 LEG_STATUS: Final = "/twilio/leg/status"
 LEG_MACHINE: Final = "/twilio/leg/machine"
 CONFERENCE: Final = "/twilio/conference"
+
+_MEDIA_OF_WORKER: Final = re.compile(rf"{MEDIA}(?:/(\d{{1,3}}))?")
+
+
+def media_path(worker: int | None) -> str:
+    """Where a media socket is opened: at that worker, or at the only one. In the path, because Twilio drops queries."""
+    return MEDIA if worker is None else f"{MEDIA}/{worker}"
+
+
+def is_media(path: str) -> bool:
+    """Whether media sockets are opened at `path`, whichever worker it names."""
+    return _MEDIA_OF_WORKER.fullmatch(path) is not None
+
+
+def worker_of(path: str) -> int | None:
+    """The worker that the path of a media socket names, if it is one and names one."""
+    match = _MEDIA_OF_WORKER.fullmatch(path)
+    return int(match[1]) if match and match[1] else None
+
+
+def resume_path(worker: int | None) -> str:
+    """Where a carrier whose socket at that worker has ended asks how to go on."""
+    return RESUME if worker is None else f"{RESUME}?worker={worker}"
 
 
 class Origin:

@@ -18,14 +18,14 @@ from picows import WSCloseCode
 
 from talkspurt.errors import StoreError
 from talkspurt.ports import Call, Transport
+from talkspurt.server.fleet import Fleet, Refusal
+from talkspurt.server.load_table import State
 from talkspurt.server.media_socket import START_DEADLINE, MediaSocket
 from talkspurt.store import Attachment, Store
 from talkspurt.telemetry import metrics
 from talkspurt.transports.twilio import TwilioTransport
 from talkspurt.wire.twilio import StartBody
 
-PLACE_HELD: Final = 60.0
-"""Seconds that an admitted call may take to connect its socket: as long as its token lives."""
 FAREWELL: Final = 5.0
 """Seconds for the agents' goodbyes when the time to shut down is over."""
 OVERTIME: Final = 300.0
@@ -73,21 +73,18 @@ class Reception:
         store: Store,
         handovers: Handovers,
         *,
-        max_calls: int,
+        fleet: Fleet,
         longest_call: float,
         start_deadline: float = START_DEADLINE,
     ) -> None:
         """`longest_call` is in seconds."""
         self._store = store
         self._handovers = handovers
-        self._max_calls = max_calls
+        self._fleet = fleet
         self._patience = longest_call + OVERTIME
         self._start_deadline = start_deadline
         self._switchboard: Switchboard | None = None
         self._group = asyncio.TaskGroup()
-        self._taking_calls = False
-        self._places: dict[str, float] = {}
-        """Carrier ids of calls that were admitted but are not attached yet, with the time their place is given away."""
         self._sockets: dict[str, MediaSocket] = {}
         """The socket of each attached call, by the carrier's id."""
         self._calls: dict[str, str] = {}
@@ -113,7 +110,7 @@ class Reception:
     def open(self, switchboard: Switchboard) -> None:
         """Take calls from now on."""
         self._switchboard = switchboard
-        self._taking_calls = True
+        self._fleet.become(State.READY)
 
     @property
     def live(self) -> int:
@@ -122,30 +119,32 @@ class Reception:
 
     # ── letting in ────────────────────────────────────────────────────────────────
 
-    def admit(self, carrier_call_id: str) -> bool:
-        """Give a new call a place, and keep it for a while; False when all are taken or none are given."""
-        now = asyncio.get_running_loop().time()
-        self._places = {sid: until for sid, until in self._places.items() if until > now}
-        if carrier_call_id in self._places or carrier_call_id in self._calls:
-            return True
-        if not self._taking_calls or len(self._calls) + len(self._places) >= self._max_calls:
-            return False
-        self._places[carrier_call_id] = now + PLACE_HELD
-        return True
+    def admit(self, carrier_call_id: str) -> Refusal | None:
+        """Give a new call a place, here or at another worker, and keep it for a while; or say why it gets none."""
+        return None if carrier_call_id in self._calls else self._fleet.admit(carrier_call_id)
 
     def dismiss(self, carrier_call_id: str) -> None:
         """Give the place of a call that will not come to another."""
-        self._places.pop(carrier_call_id, None)
+        self._fleet.dismiss(carrier_call_id)
+
+    def worker_for(self, carrier_call_id: str, named: int | None) -> int | None:
+        """The worker that a call is to connect to; None when there is only one. `named` is where it comes from."""
+        return self._fleet.route(carrier_call_id, named) if self._fleet.has_others else None
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new calls are to come here any more."""
+        return self._fleet.state is State.DRAINING
 
     @property
     def takes_sockets(self) -> bool:
-        """Whether callers can be connected: from `open` on."""
+        """Whether callers can be connected, here or at another worker: from `open` on."""
         # While draining, too: the call was admitted before, and a running call is to finish.
-        return self._switchboard is not None
+        return self._fleet.takes_sockets
 
     def new_socket(self) -> MediaSocket | None:
         """The listener of a new media socket; None before `open`."""
-        if not self.takes_sockets:
+        if self._switchboard is None:
             return None
         return MediaSocket(self._attach, start_deadline=self._start_deadline)
 
@@ -187,7 +186,7 @@ class Reception:
     async def _serve(self, attachment: Attachment, socket: MediaSocket, transport: TwilioTransport) -> None:
         call = attachment.call
         sid = call.carrier_call_id
-        self._places.pop(sid, None)
+        self._fleet.arrived(sid)
         before = self._sockets.pop(sid, None)
         if before is not None:
             # The carrier has left it, or it would not have asked for another.
@@ -195,7 +194,7 @@ class Reception:
         self._sockets[sid] = socket
         self._calls[sid] = call.id
         metrics.ATTACHMENTS.inc()
-        metrics.ACTIVE_CALLS.set(len(self._calls))
+        self._count_calls()
         log.info("attached", agent=call.agent)
         try:
             await self._converse(attachment, transport)
@@ -203,7 +202,11 @@ class Reception:
             if self._sockets.get(sid) is socket:
                 del self._sockets[sid]
                 self._calls.pop(sid, None)
-            metrics.ACTIVE_CALLS.set(len(self._calls))
+            self._count_calls()
+
+    def _count_calls(self) -> None:
+        metrics.ACTIVE_CALLS.set(len(self._calls))
+        self._fleet.hold(len(self._calls))
 
     async def _converse(self, attachment: Attachment, transport: TwilioTransport) -> None:
         assert self._switchboard is not None
@@ -264,15 +267,20 @@ class Reception:
     # ── ending ────────────────────────────────────────────────────────────────────
 
     def hang_up(self, carrier_call_id: str) -> None:
-        """The carrier says that a call is over, wherever it was."""
-        self._places.pop(carrier_call_id, None)
+        """The carrier says that a call is over, at whichever worker it was."""
+        self._fleet.over(carrier_call_id)
+        self.hung_up(carrier_call_id)
+
+    def hung_up(self, carrier_call_id: str) -> None:
+        """A call is over, if it is here or on its way."""
+        self._fleet.dismiss(carrier_call_id)
         call_id = self._calls.get(carrier_call_id)
         if call_id is not None and self._switchboard is not None:
             self._switchboard.hang_up(call_id)
 
     async def drain(self, grace: float) -> None:
         """Take no new calls; let the live ones finish for `grace` seconds, then ask them to end, then cut them off."""
-        self._taking_calls = False
+        self._fleet.become(State.DRAINING)
         if await self._idle_within(grace):
             return
         log.warning("drain_asks_calls_to_end", calls=self.live)

@@ -1,49 +1,64 @@
-"""Runs the server: from the first check of the configuration to the last call's end.
+"""Runs one process of the server: from the first check of the configuration to the last call's end.
 
 The port is bound first and `/livez` answers at once; `/readyz` and calls wait until models and
 clients are warm. SIGTERM or SIGINT: no new calls, running calls finish for up to
 `server.shutdown_grace` seconds, then the process ends with 0. A second signal ends the process on the spot.
+
+The process is the only one, or one of several workers on one port (`Membership`, `supervisor`).
 """
 
 import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
+from talkspurt.server.exposition import collect_metrics, show_metrics
+from talkspurt.server.fleet import Fleet
 from talkspurt.server.guard import Guard
 from talkspurt.server.handover.exchange import create_exchange
 from talkspurt.server.handover.flow import HandoverFlow
 from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.server.handover.webhooks import HandoverWebhooks
 from talkspurt.server.health import Readiness
+from talkspurt.server.http import HttpServer, http_server
 from talkspurt.server.limits import RateLimits
+from talkspurt.server.load_table import LoadTable
 from talkspurt.server.media_socket import START_DEADLINE
-from talkspurt.server.origin import STATUS, VOICE, Origin
+from talkspurt.server.neighbours import Kind, Neighbours
+from talkspurt.server.origin import STATUS, VOICE, Origin, worker_of
+from talkspurt.server.pulse import beating
 from talkspurt.server.reception import Reception, Switchboard
 from talkspurt.server.signatures import Signatures
-from talkspurt.server.upgrade import Gate, upgrade_protocol
+from talkspurt.server.upgrade import Gate, UpgradeProtocol, adopt
 from talkspurt.server.webhooks import TwilioWebhooks
 from talkspurt.store import Store
 from talkspurt.store.clock import utc_now
-
-REQUEST_DEADLINE: Final = 10.0
-"""Seconds for a connection to say what it wants, at first and after each answer."""
-HTTP_GRACE: Final = 5
-"""Seconds for requests in flight once the calls are over."""
+from talkspurt.telemetry import metrics
 
 OpenSwitchboard = Callable[[Store], AbstractAsyncContextManager[Switchboard]]
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What makes a process one of several workers: its number, and what it shares with them."""
+
+    index: int
+    listener: socket.socket
+    """The public port, which all workers accept from."""
+    folder: Path
+    """The run folder, where the workers' sockets are."""
+    table: LoadTable
 
 
 async def serve(
@@ -53,8 +68,9 @@ async def serve(
     ready: Callable[[Origin, int], None] | None = None,
     stop: asyncio.Event | None = None,
     start_deadline: float = START_DEADLINE,
+    membership: Membership | None = None,
 ) -> None:
-    """Serve calls until a signal comes or `stop` is set.
+    """Serve calls until a signal comes or `stop` is set; alone, or as one of several workers.
 
     `open_switchboard` warms up everything a call needs; inside its context calls are answered.
     `ready` is told the public origin and the bound port once calls are taken. Raises
@@ -62,75 +78,66 @@ async def serve(
     """
     stop = stop or asyncio.Event()
     signatures = _signatures(config)
-    limits = RateLimits(config.limits)
     targets = Targets.from_config(config.handover, kinds=carrier_kinds(config))
-    with _stop_on_signal(stop), _bind(config) as listener:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(stop_on_signal(stop))
+        listener = membership.listener if membership else stack.enter_context(bind(config))
         port: int = listener.getsockname()[1]
-        origin = Origin(config.server.public_url) if config.server.public_url else _local_origin(config, port)
+        origin = public_origin(config, port)
+        neighbours, fleet = _join(config, membership)
+        limits = RateLimits(config.limits, tell=neighbours.tell if neighbours else lambda _kind, _who: None)
         store = await Store.open(config.store.url)
+        stack.push_async_callback(store.aclose)
         exchange = create_exchange(config, origin)
-        try:
-            flow = HandoverFlow(
-                store,
-                targets,
-                exchange,
-                max_wait=config.handover.max_wait,
-                detect_machine=config.handover.detect_voicemail,
-                now=utc_now,
-            )
-            reception = Reception(
-                store,
-                flow,
-                max_calls=config.server.max_calls,
-                longest_call=config.conversation.max_call,
-                start_deadline=start_deadline,
-            )
-            readiness = Readiness(store, unconfigured=bool(missing_settings(config)))
-            guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
-            webhooks = TwilioWebhooks(config, store, reception, origin=origin, guard=guard, limits=limits, flow=flow)
-            handovers = HandoverWebhooks(flow, origin=origin, guard=guard)
-            gate = Gate(
-                origin=origin,
-                signatures=signatures,
-                limits=limits,
-                trusted_proxies=config.server.trusted_proxies,
-                new_socket=reception.new_socket,
-            )
-            server = _HttpServer(
-                uvicorn.Config(
-                    create_app(webhooks, handovers, readiness),
-                    http=_ImpatientProtocol,
-                    ws=upgrade_protocol(gate),  # type: ignore[arg-type]
-                    lifespan="off",
-                    log_config=None,
-                    access_log=False,
-                    server_header=False,
-                    proxy_headers=False,
-                    timeout_graceful_shutdown=HTTP_GRACE,
-                )
-            )
-            async with reception:
-                await _run(
-                    server,
-                    listener,
-                    reception=reception,
-                    readiness=readiness,
-                    switchboard=open_switchboard(store),
-                    stop=stop,
-                    grace=config.server.shutdown_grace,
-                    ready=lambda: _announce(origin, port, ready),
-                )
-        finally:
-            await exchange.aclose()
-            await store.aclose()
+        stack.push_async_callback(exchange.aclose)
+        flow = HandoverFlow(
+            store,
+            targets,
+            exchange,
+            max_wait=config.handover.max_wait,
+            detect_machine=config.handover.detect_voicemail,
+            now=utc_now,
+        )
+        reception = Reception(
+            store, flow, fleet=fleet, longest_call=config.conversation.max_call, start_deadline=start_deadline
+        )
+        readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
+        guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
+        webhooks = TwilioWebhooks(config, store, reception, origin=origin, guard=guard, limits=limits, flow=flow)
+        gate = Gate(
+            origin=origin,
+            signatures=signatures,
+            limits=limits,
+            trusted_proxies=config.server.trusted_proxies,
+            new_socket=reception.new_socket,
+        )
+        server = http_server(
+            create_app(webhooks, HandoverWebhooks(flow, origin=origin, guard=guard), readiness, _metrics(membership)),
+            lambda: UpgradeProtocol(gate),
+            _pass_on(fleet, neighbours),
+        )
+        if membership is not None and neighbours is not None:
+            await stack.enter_async_context(_among(neighbours, reception, gate, limits))
+            showing = await show_metrics(membership.folder, f"worker-{membership.index}")
+            stack.callback(showing.close)
+        await stack.enter_async_context(beating(fleet, config.server))
+        await stack.enter_async_context(reception)
+        await _run(
+            server,
+            listener,
+            reception=reception,
+            switchboard=open_switchboard(store),
+            stop=stop,
+            grace=config.server.shutdown_grace,
+            ready=lambda: announce(origin, port, ready),
+        )
 
 
 async def _run(
-    server: "_HttpServer",
+    server: HttpServer,
     listener: socket.socket,
     *,
     reception: Reception,
-    readiness: Readiness,
     switchboard: AbstractAsyncContextManager[Switchboard],
     stop: asyncio.Event,
     grace: float,
@@ -142,10 +149,8 @@ async def _run(
         async with switchboard as opened:
             if not stop.is_set():  # the signal may have come while we warmed up
                 reception.open(opened)
-                readiness.warming = False
                 ready()
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            readiness.draining = True
             log.info("draining", calls=reception.live, grace=grace)
             await reception.drain(grace)
     finally:
@@ -155,13 +160,83 @@ async def _run(
     log.info("stopped")
 
 
-def _announce(origin: Origin, port: int, ready: Callable[[Origin, int], None] | None) -> None:
+# ── one of several ────────────────────────────────────────────────────────────────
+
+
+def _join(config: Config, membership: Membership | None) -> tuple[Neighbours | None, Fleet]:
+    if membership is None:
+        return None, Fleet.alone(max_calls=config.server.max_calls)
+    table, index = membership.table, membership.index
+    neighbours = Neighbours(membership.folder, index, table.workers)
+    return neighbours, Fleet(table, index, max_calls=config.server.max_calls, post=neighbours)
+
+
+@asynccontextmanager
+async def _among(neighbours: Neighbours, reception: Reception, gate: Gate, limits: RateLimits) -> AsyncIterator[None]:
+    """Listen to the other workers: what they tell, and the sockets that they pass on."""
+    adopting: set[asyncio.Task[None]] = set()
+
+    def told(kind: Kind, text: str) -> None:
+        match kind:
+            case "arrived":
+                reception.dismiss(text)
+            case "hang_up":
+                reception.hung_up(text)
+            case "request" | "caller":
+                limits.count(kind, text)
+
+    def given(connection: socket.socket, head: bytes) -> None:
+        metrics.SOCKETS_PASSED.labels("taken").inc()
+        task = asyncio.get_running_loop().create_task(adopt(connection, head, gate))
+        adopting.add(task)
+        task.add_done_callback(adopting.discard)
+
+    neighbours.open(told, given)
+    try:
+        yield
+    finally:
+        neighbours.close()
+
+
+def _pass_on(fleet: Fleet, neighbours: Neighbours | None) -> Callable[[bytes, int, bytes], bool]:
+    """Gives a connection whose socket belongs to another worker to that worker."""
+
+    def pass_on(target: bytes, descriptor: int, head: bytes) -> bool:
+        if neighbours is None:
+            return False
+        worker = fleet.destination(worker_of(target.decode("latin-1")))
+        if worker == fleet.index:
+            return False
+        passed = neighbours.pass_on(worker, descriptor, head)
+        metrics.SOCKETS_PASSED.labels("given" if passed else "kept").inc()
+        return passed
+
+    return pass_on
+
+
+def _metrics(membership: Membership | None) -> Callable[[], Awaitable[bytes]]:
+    async def of_all() -> bytes:
+        if membership is None:
+            return metrics.exposition()
+        return await collect_metrics(membership.folder, f"worker-{membership.index}")
+
+    return of_all
+
+
+# ── the address ───────────────────────────────────────────────────────────────────
+
+
+def announce(origin: Origin, port: int, ready: Callable[[Origin, int], None] | None) -> None:
+    """Calls are taken: tell the log, and `ready`."""
     log.info("ready", voice_webhook=origin.url(VOICE), status_webhook=origin.url(STATUS), port=port)
     if ready is not None:
         ready(origin, port)
 
 
-def _local_origin(config: Config, port: int) -> Origin:
+def public_origin(config: Config, port: int) -> Origin:
+    """What the world calls a server with that bound port."""
+    if config.server.public_url:
+        return Origin(config.server.public_url)
     host = config.server.host
     try:
         anywhere = ipaddress.ip_address(host).is_unspecified
@@ -196,7 +271,8 @@ def _signatures(config: Config) -> Signatures:
     return Signatures.from_config(config)
 
 
-def _bind(config: Config) -> socket.socket:
+def bind(config: Config) -> socket.socket:
+    """Listen on the configured address. Raises `ConfigurationError` when that cannot be."""
     host, port = config.server.host, config.server.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -207,17 +283,8 @@ def _bind(config: Config) -> socket.socket:
         ) from None
 
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the server under its calls."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `_stop_on_signal`."""
-        yield
-
-
 @contextmanager
-def _stop_on_signal(stop: asyncio.Event) -> Iterator[None]:
+def stop_on_signal(stop: asyncio.Event) -> Iterator[None]:
     """SIGTERM and SIGINT set `stop`; a second one does what it does by default."""
     loop = asyncio.get_running_loop()
 
@@ -238,34 +305,3 @@ def _stop_on_signal(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for wanted in handled:
             loop.remove_signal_handler(wanted)
-
-
-class _ImpatientProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with a deadline for each request to begin and be read, which it lacks.
-
-    h11 rather than httptools: a call makes two to four requests, so parsing them is no cost, and
-    uvicorn brings h11 with it.
-    """
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_request()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        # uvicorn's own patience between requests ends with the first byte of the next one.
-        self._deadline.cancel()
-        if not self.transport.is_closing():
-            self._expect_request()
-        super().on_response_complete()
-
-    def _expect_request(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
-
-    def _give_up(self) -> None:
-        waiting = self.cycle is None or self.cycle.response_complete
-        if waiting and self.transport.get_protocol() is self:
-            self.transport.close()

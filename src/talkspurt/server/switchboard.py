@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from talkspurt.agent import Agent, Caller, HandoverDesk
-from talkspurt.agent.loading import load_agent
 from talkspurt.agent.locales import find_locale
 from talkspurt.agent.prompt import caller_facts
 from talkspurt.clock import MediaClock
@@ -28,15 +28,14 @@ from talkspurt.core.language import Language
 from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
-from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
 from talkspurt.ladder import create_model, create_recognizer, create_synthesizer
-from talkspurt.mcp import McpServers
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
 from talkspurt.server.handover.targets import Targets, carrier_kinds
+from talkspurt.server.staff import Staff, sweeping
 from talkspurt.session import Services, Session
 from talkspurt.speech.turn_detection import create_turn_detector
 from talkspurt.speech.voice_activity import SileroVoiceActivity
@@ -77,11 +76,11 @@ class Switchboard:
         services: Services,
         *,
         desks: Mapping[str, _Desk],
-        mcp: McpServers,
+        staff: Staff,
         recorder: "_Recorder",
         handover_desk: HandoverDesk,
     ) -> None:
-        self._mcp = mcp
+        self._staff = staff
         self._config = config
         self._store = store
         self._services = services
@@ -93,12 +92,11 @@ class Switchboard:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, config: Config, store: Store) -> AsyncGenerator["Switchboard", None]:
+    async def open(cls, config: Config, store: Store, staff: Staff) -> AsyncGenerator["Switchboard", None]:
         """Load and warm everything a call needs; it is ready for calls inside the context.
 
         Raises `ConfigurationError`, `WeightsError` or `ProviderError`.
         """
-        agents = {name: load_agent(name, target) for name, target in config.agents.items()}
         for entry in config.numbers:
             find_locale(entry.locale)
         async with AsyncExitStack() as stack:
@@ -109,11 +107,10 @@ class Switchboard:
                 stack.push_async_callback(turn_detector.aclose)
             synthesizer = create_synthesizer(config)
             stack.push_async_callback(synthesizer.aclose)
-            mcp = await stack.enter_async_context(McpServers.open(config.mcp, agents))
             desks = {}
-            for name, agent in agents.items():
-                await stack.enter_async_context(agent.lifespan())
-                model = create_model(config, mcp.equip(name, agent))
+            for name in staff.names:
+                agent = staff.agent(name)
+                model = create_model(config, staff.equipped(name))
                 stack.push_async_callback(model.aclose)
                 languages = {
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
@@ -127,7 +124,7 @@ class Switchboard:
                         await turn_detector.warm_up()
                     await synthesizer.warm_up()
                     for entry in config.numbers:
-                        await _say_once(synthesizer, agents[entry.agent], entry.locale)
+                        await _say_once(synthesizer, staff.agent(entry.agent), entry.locale)
                     for desk in desks.values():
                         await desk.model.warm_up()
             except TimeoutError:
@@ -144,11 +141,8 @@ class Switchboard:
                 )
                 handover_desk = Desk(Targets.from_config(config.handover, kinds=carrier_kinds(config)), store, utc_now)
                 switchboard = cls(
-                    config, store, services, desks=desks, mcp=mcp, recorder=recorder, handover_desk=handover_desk
+                    config, store, services, desks=desks, staff=staff, recorder=recorder, handover_desk=handover_desk
                 )
-                equipped = [mcp.equip(name, agent) for name, agent in agents.items()]
-                sweeper = Sweeper(store.effects, equipped, switchboard.agent_of)
-                tasks.append(group.create_task(sweeper.run()))
                 try:
                     yield switchboard
                 finally:
@@ -188,12 +182,6 @@ class Switchboard:
             await self._recorder.flush()
         return Outcome(reason)
 
-    async def agent_of(self, call_id: str) -> Agent | None:
-        """The agent that answers, or answered, a call; None for one that this configuration does not have."""
-        call = await self._store.calls.find(call_id)
-        desk = self._desks.get(call.agent) if call is not None else None
-        return None if call is None or desk is None else self._mcp.equip(call.agent, desk.agent)
-
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""
         session = self._sessions.get(call_id)
@@ -219,7 +207,7 @@ class Switchboard:
 
     def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
         desk = self._desks[call.agent]
-        agent = self._mcp.equip(call.agent, desk.agent)
+        agent = self._staff.equipped(call.agent)
         locale = find_locale(call.locale)
         rules = self._config.conversation
         settings = Settings(
@@ -272,6 +260,24 @@ class Switchboard:
             # Written by another version of this program. The caller begins anew, which is better than a dead line.
             _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))
             return begin(snapshot=None)
+
+
+@asynccontextmanager
+async def single_process(config: Config, store: Store) -> AsyncGenerator[Switchboard, None]:
+    """A switchboard with the background jobs beside it, for a server that is one process. Raises as `open` does."""
+    async with (
+        Staff.open(config) as staff,
+        Switchboard.open(config, store, staff) as switchboard,
+        sweeping(staff, store),
+    ):
+        yield switchboard
+
+
+@asynccontextmanager
+async def one_of_several(config: Config, store: Store, turns: Path) -> AsyncGenerator[Switchboard, None]:
+    """A switchboard alone, for one of several workers (`turns`: see `Staff.open`). Raises as `open` does."""
+    async with Staff.open(config, turns) as staff, Switchboard.open(config, store, staff) as switchboard:
+        yield switchboard
 
 
 def _menu(agent: Agent) -> Menu | None:

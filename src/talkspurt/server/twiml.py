@@ -10,7 +10,6 @@ from twilio.twiml.voice_response import Connect, VoiceResponse
 
 CONTENT_TYPE: Final = "application/xml"
 
-BUSY: Final = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
 UNKNOWN_NUMBER: Final = "This number is not in service. Goodbye."
 TECHNICAL_PROBLEM: Final = "We are sorry, there is a technical problem. Please call again in a few minutes. Goodbye."
 
@@ -33,10 +32,20 @@ def ask_again(*, resume_url: str) -> str:
     return str(response)
 
 
-def say_and_hang_up(text: str) -> str:
+def wait(*, text: str, language: str, seconds: int, then_url: str) -> str:
+    """Keep the caller in silence for some seconds, after a sentence if there is one, and ask again at `then_url`."""
+    response = VoiceResponse()
+    if text:
+        response.say(text, language=language)
+    response.pause(length=seconds)
+    response.redirect(then_url, method="POST")
+    return str(response)
+
+
+def say_and_hang_up(text: str, *, language: str = "en-US") -> str:
     """Tell the caller something and end the call."""
     response = VoiceResponse()
-    response.say(text, language="en-US")
+    response.say(text, language=language)
     response.hangup()
     return str(response)
 

@@ -11,9 +11,10 @@ A media message costs picows 13-25 µs of CPU, uvicorn's own sockets 55 (measure
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
@@ -21,7 +22,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from talkspurt.server.addresses import client_address
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.media_socket import MAX_MESSAGE_BYTES, MediaSocket
-from talkspurt.server.origin import MEDIA, Origin
+from talkspurt.server.origin import Origin, is_media
 from talkspurt.server.signatures import HEADER, Signatures
 from talkspurt.telemetry import metrics
 
@@ -62,9 +63,10 @@ class Gate:
 
     def open(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         """The listener of a new socket, or the response that refuses it."""
-        if request.path != MEDIA.encode():
+        path = request.path.decode("latin-1")
+        if not is_media(path):
             return refusal(HTTPStatus.NOT_FOUND, "path")
-        if not self._signatures.accept(self._origin.socket_url(MEDIA), {}, request.headers.get(HEADER)):
+        if not self._signatures.accept(self._origin.socket_url(path), {}, request.headers.get(HEADER)):
             return refusal(HTTPStatus.FORBIDDEN, "signature")
         return self._new_socket() or refusal(HTTPStatus.SERVICE_UNAVAILABLE, "closed")
 
@@ -77,7 +79,7 @@ def refusal(status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
 
 
 class UpgradeProtocol(WSProtocol):  # type: ignore[misc]
-    """picows' protocol, as uvicorn's `ws=` class. Made by `upgrade_protocol`."""
+    """picows' protocol, as uvicorn's `ws=` class."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__(
@@ -127,10 +129,19 @@ class UpgradeProtocol(WSProtocol):  # type: ignore[misc]
         return self._gate.open(request)
 
 
-def upgrade_protocol(gate: Gate) -> Callable[..., UpgradeProtocol]:
-    """The factory for uvicorn's `ws=`; uvicorn's own arguments are not needed."""
+async def adopt(connection: socket.socket, head: bytes, gate: Gate) -> None:
+    """Take over a connection from which another worker has read `head`: the request of a handshake."""
+    connection.setblocking(False)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: _AdoptedProtocol(gate, head), connection)
 
-    def create(**_uvicorn: Any) -> UpgradeProtocol:
-        return UpgradeProtocol(gate)
 
-    return create
+class _AdoptedProtocol(UpgradeProtocol):
+    """Begins with what another process has read."""
+
+    def __init__(self, gate: Gate, head: bytes) -> None:
+        super().__init__(gate)
+        self._head = head
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.data_received(self._head)

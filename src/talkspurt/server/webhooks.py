@@ -8,14 +8,16 @@ from typing import Final
 import structlog
 from fastapi import APIRouter, Response
 
+from talkspurt.agent.locales import Locale, find_locale
 from talkspurt.config import Config
 from talkspurt.server import twiml
+from talkspurt.server.fleet import Refusal
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents
 from talkspurt.server.handover.flow import Back, HandoverFlow, Join, Over, Put, Wait
 from talkspurt.server.handover.last_resort import CALL_AGAIN, CALLED_BACK, TROUBLE
 from talkspurt.server.limits import RateLimits
-from talkspurt.server.origin import MEDIA, RESUME, STATUS, VOICE, Origin
+from talkspurt.server.origin import RESUME, STATUS, VOICE, Origin, media_path, resume_path
 from talkspurt.server.reception import Reception
 from talkspurt.store import Call, Store
 from talkspurt.telemetry import metrics
@@ -24,6 +26,11 @@ MOST_ATTACHMENTS: Final = 20
 """Media attachments of one call: a loop of reconnecting must end."""
 MOST_FAILURES: Final = 2
 """Sessions of one call that may break until the caller is told that there is a problem."""
+
+WAIT_TURN: Final = 3
+"""Seconds of silence until a waiting caller's line asks again whether there is room."""
+TURNS_IN_SILENCE: Final = 5
+"""Such silences until he hears again that he is waiting."""
 
 FINAL_STATUSES: Final = {
     "completed": "caller_hung_up",
@@ -77,13 +84,13 @@ class TwilioWebhooks:
         number = self._config.number(dialled)
         if number is None:
             return _refused("unknown_number", twiml.say_and_hang_up(twiml.UNKNOWN_NUMBER), dialled=dialled)
-        if not await self._limits.admit_call(caller):
+        waits = _turns_waited(fields)
+        if not waits and not await self._limits.admit_call(caller):
             # The busy tone, because it is not billed: whoever calls like this would run up a bill by being spoken to.
             return _refused("caller_rate", twiml.reject())
-        if not self._reception.admit(sid):
-            # A sentence, which is billed for some seconds, because this caller has done nothing wrong and the
-            # busy tone would not tell him that calling again helps.
-            return _refused("no_place", twiml.say_and_hang_up(twiml.BUSY))
+        refusal = self._reception.admit(sid)
+        if refusal is not None:
+            return self._full(refusal, find_locale(number.locale), waits)
         try:
             call = await self._store.calls.admit(
                 carrier_call_id=sid, caller=caller, dialled=dialled, agent=number.agent, locale=number.locale
@@ -95,6 +102,23 @@ class TwilioWebhooks:
         metrics.CALLS.labels(call.agent).inc()
         log.info("call_admitted", call_id=call.id, agent=call.agent, locale=call.locale)
         return response
+
+    def _full(self, refusal: Refusal, locale: Locale, waits: int) -> Response:
+        """Nobody can take the call: let its caller wait, or refuse."""
+        server = self._config.server
+        if server.when_full == "wait" and waits * WAIT_TURN < server.longest_wait and not self._reception.draining:
+            phrase = "still_waiting" if waits else "please_wait"
+            return xml(
+                twiml.wait(
+                    text=locale.phrases[phrase] if waits % TURNS_IN_SILENCE == 0 else "",
+                    language=locale.tag,
+                    seconds=WAIT_TURN,
+                    then_url=self._origin.url(f"{VOICE}?waits={waits + 1}"),
+                )
+            )
+        # A sentence, which is billed for some seconds, because this caller has done nothing wrong and the
+        # busy tone would not tell him that calling again helps.
+        return _refused(refusal, twiml.say_and_hang_up(locale.phrases["lines_busy"], language=locale.tag))
 
     async def resume(self, fields: Fields) -> Response:
         """The stream, a `<Dial>` or what a waiting caller is played has ended: go on as the stored call says."""
@@ -130,7 +154,7 @@ class TwilioWebhooks:
             # A call that outlived a restart. Its socket would be refused while we warm up, and a refused socket
             # brings the carrier back at once, until it gives the call up.
             return xml(twiml.ask_again(resume_url=self._origin.url(RESUME)))
-        return await self._connect(call)
+        return await self._connect(call, None if fields is None else _worker_before(fields))
 
     async def _farewell(self, call: Call) -> str:
         """The last of a call that is over: by the carrier's voice when the agent had to give it up."""
@@ -160,14 +184,27 @@ class TwilioWebhooks:
             case Back():
                 return None
 
-    async def _connect(self, call: Call) -> Response:
+    async def _connect(self, call: Call, before: int | None = None) -> Response:
+        """Let the call connect to a worker; `before` is the one that it comes from."""
+        worker = self._reception.worker_for(call.carrier_call_id, before)
         return xml(
             twiml.connect(
-                stream_url=self._origin.socket_url(MEDIA),
+                stream_url=self._origin.socket_url(media_path(worker)),
                 token=await self._store.tokens.issue(call),
-                resume_url=self._origin.url(RESUME),
+                resume_url=self._origin.url(resume_path(worker)),
             )
         )
+
+
+def _turns_waited(fields: Fields) -> int:
+    """How often the caller has waited already: our own URL says so, and it is signed."""
+    waits = fields.get("waits", "")
+    return int(waits) if waits.isascii() and waits.isdigit() and len(waits) < 6 else 0
+
+
+def _worker_before(fields: Fields) -> int | None:
+    worker = fields.get("worker", "")
+    return int(worker) if worker.isascii() and worker.isdigit() and len(worker) < 4 else None
 
 
 def _refused(reason: str, document: str, **details: str) -> Response:

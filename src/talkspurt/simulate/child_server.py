@@ -24,7 +24,9 @@ LOG_LINES: Final = 15
 
 
 @asynccontextmanager
-async def child_server(folder: Path, log: Path, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[str]:
+async def child_server(
+    folder: Path, log: Path, *, environment: Mapping[str, str] | None = None, workers: int = 1
+) -> AsyncIterator[str]:
     """Run `talkspurt serve` in development mode with its databases in `folder`; yields its address once it is ready.
 
     `environment` overrides variables for the server. Raises `TransportError`, with the end of its
@@ -42,6 +44,8 @@ async def child_server(folder: Path, log: Path, *, environment: Mapping[str, str
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "talkspurt", "serve", "--host", "127.0.0.1", "--port", str(port), "--development",
+            # One process: it is started for a call or a few, and what is measured or killed is the server itself.
+            "--workers", str(workers),
             stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=asyncio.subprocess.STDOUT, env=variables,
             # An interrupt from the keyboard is for the caller, who then hangs up and stops the server.
             start_new_session=True,

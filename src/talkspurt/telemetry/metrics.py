@@ -4,6 +4,7 @@ Labels come from closed sets or from `label`, never from what a stranger sent: o
 per caller would fill the memory of this process and of the one that collects.
 """
 
+import os
 from collections.abc import Collection
 from typing import Final
 
@@ -22,6 +23,7 @@ REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
+Gauge("talkspurt_process_id", "Number of this process.", registry=REGISTRY).set_function(os.getpid)
 
 CALLS: Final = Counter("talkspurt_calls", "Calls admitted.", ["agent"], registry=REGISTRY)
 CALLS_REFUSED: Final = Counter(
@@ -51,6 +53,26 @@ FRAME_ERRORS: Final = Counter("talkspurt_frame_errors", "Exceptions while a fram
 WEBHOOKS: Final = Counter("talkspurt_webhooks", "Webhook requests, by outcome.", ["path", "outcome"], registry=REGISTRY)
 SOCKETS_REFUSED: Final = Counter(
     "talkspurt_sockets_refused", "Media sockets refused or closed by us, by reason.", ["reason"], registry=REGISTRY
+)
+SOCKETS_PASSED: Final = Counter(
+    "talkspurt_sockets_passed",
+    "Media sockets that reached another worker than theirs: given to it, taken from another, or kept.",
+    ["what"],
+    registry=REGISTRY,
+)
+PROCESSES_ENDED: Final = Counter(
+    "talkspurt_processes_ended",
+    "Processes of this server that ended and were started again, by kind and by why.",
+    ["kind", "reason"],
+    registry=REGISTRY,
+)
+LOOP_LAG: Final = Gauge(
+    "talkspurt_loop_lag_seconds", "p99 of how late the media clock ticked, over five seconds.", registry=REGISTRY
+)
+PLAYOUT_LATENESS: Final = Gauge(
+    "talkspurt_playout_lateness_seconds",
+    "p99 of how much later than its lead allows audio went to the carrier, over five seconds.",
+    registry=REGISTRY,
 )
 
 SPECULATION: Final = Counter(

@@ -1,0 +1,102 @@
+"""uvicorn as calls need it: signals left alone, impatient with strangers, and media sockets passed to their worker."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from talkspurt.server.upgrade import UpgradeProtocol
+
+REQUEST_DEADLINE: Final = 10.0
+"""Seconds for a connection to say what it wants, at first and after each answer."""
+HTTP_GRACE: Final = 5
+"""Seconds for requests in flight once the calls are over."""
+
+PassOn = Callable[[bytes, int, bytes], bool]
+"""From the target of an upgrade, the connection's descriptor and the request's head: whether another worker has it."""
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handling, which would end the server under its calls."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve`."""
+        yield
+
+
+def http_server(app: FastAPI, new_socket: Callable[[], UpgradeProtocol], pass_on: PassOn) -> HttpServer:
+    """A server for `app`, whose upgraded connections `pass_on` gives to another worker or `new_socket` takes."""
+
+    def create_socket(**_uvicorn: Any) -> UpgradeProtocol:
+        return new_socket()
+
+    config = uvicorn.Config(
+        app,
+        http=partial(_ImpatientProtocol, pass_on=pass_on),  # type: ignore[arg-type]
+        ws=create_socket,  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=HTTP_GRACE,
+    )
+    return HttpServer(config)
+
+
+class _ImpatientProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with a deadline for each request to begin and be read, which it lacks.
+
+    h11 rather than httptools: a call makes two to four requests, so parsing them is no cost, and
+    uvicorn brings h11 with it.
+    """
+
+    def __init__(self, *arguments: Any, pass_on: PassOn, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pass_on = pass_on
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        # uvicorn's own patience between requests ends with the first byte of the next one.
+        self._deadline.cancel()
+        if not self.transport.is_closing():
+            self._expect_request()
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        # An answer to an earlier request that is still being written could not be passed on.
+        if not self.transport.get_write_buffer_size():
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            if self._pass_on(event.target, descriptor, self._head(event)):
+                self.connections.discard(self)
+                # Closes this process's descriptor only: the connection goes on in the other's.
+                self.transport.abort()
+                return
+        super().handle_websocket_upgrade(event)
+
+    def _head(self, event: h11.Request) -> bytes:
+        lines = [b"%s %s HTTP/1.1" % (event.method, event.target)]
+        lines += [b"%s: %s" % (name, value) for name, value in self.headers]
+        return b"\r\n".join((*lines, b"", b""))
+
+    def _expect_request(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
+
+    def _give_up(self) -> None:
+        waiting = self.cycle is None or self.cycle.response_complete
+        if waiting and self.transport.get_protocol() is self:
+            self.transport.close()
