@@ -1,14 +1,20 @@
 """What tests of several packages share. Tests of one package keep their fixtures to themselves."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
 
 from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.inference.process import Settings
 from talkspurt.speech.weights import WeightStore, default_root
 from talkspurt.speech.whisper_model import Transcriber
 
@@ -50,6 +56,24 @@ def joe(weight_store: WeightStore) -> piper.Voice:
 def transcriber(weight_store: WeightStore) -> Transcriber:
     """Whisper, loaded once for all tests that use it."""
     return Transcriber(weight_store, threads=1, workers=2)
+
+
+@pytest.fixture(scope="session")
+def inference_socket(weight_store: WeightStore) -> Iterator[Path]:
+    """A real inference process with all models, for all tests; clients wait for it to listen."""
+    with tempfile.TemporaryDirectory(prefix="ts-") as folder:
+        socket = Path(folder) / "s"
+        settings = Settings(socket=str(socket), weights=str(weight_store.root), threads=1, at_once=2)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "talkspurt.speech.inference.process", msgspec.json.encode(settings).decode()],
+            stdin=subprocess.PIPE,
+        )
+        while not socket.exists() and process.poll() is None:
+            time.sleep(0.05)
+        yield socket
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
 
 
 @pytest.fixture(scope="session")

@@ -145,15 +145,20 @@ class SpeechConfig(_Section):
 class InferenceConfig(_Section):
     """How local models are run: Whisper, Piper and Smart Turn."""
 
+    processes: int = Field(1, ge=0)
+    """Processes that all workers of a machine share. 0: threads of each worker, which delay the frames of its calls."""
     threads: int | None = Field(None, ge=1)
-    """Pieces of inference done at once; default: as many as the cores that the process may use allow."""
+    """Pieces of inference done at once, in all processes; default: one for each core that they may use."""
     patience: float = Field(3.0, gt=0)
     """Seconds after which words or speech that have not come are given up."""
+    sockets: tuple[Path, ...] = ()
+    """Where the processes listen. Whoever starts them sets this; without it a worker does everything itself."""
 
     @property
     def pieces_at_once(self) -> int:
         """`threads`, or what the cores allow."""
-        return self.threads or len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or cores
 
 
 class ModelConfig(_Section):

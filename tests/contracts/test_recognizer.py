@@ -19,6 +19,7 @@ from talkspurt.recognizers.deepgram import DeepgramRecognizer
 from talkspurt.recognizers.whisper import WhisperRecognizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
+from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.speech.weights import WeightStore
 from talkspurt.testing.fakes import FakeDeepgram
 
@@ -47,6 +48,17 @@ async def whisper(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 
 
 @asynccontextmanager
+async def whisper_in_a_process(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    inference = RemoteInference([request.getfixturevalue("inference_socket")], silence=20)
+    recognizer = WhisperRecognizer(inference, patience=30)
+    spoken: Callable[[str], bytes] = request.getfixturevalue("spoken")
+    try:
+        yield Case(recognizer, spoken("Where is my order?"), spoken("Thank you very much."))
+    finally:
+        await recognizer.aclose()
+
+
+@asynccontextmanager
 async def deepgram(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     async with FakeDeepgram((FIRST, SECOND), key="key") as fake:
         recognizer = DeepgramRecognizer(base_url=fake.base_url, environment={"DEEPGRAM_API_KEY": "key"})
@@ -60,6 +72,7 @@ async def deepgram(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Case]]] = {
     "whisper": whisper,
+    "whisper in a process": whisper_in_a_process,
     "deepgram": deepgram,
 }
 

@@ -15,6 +15,7 @@ from talkspurt.config import ScriptedConfig
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
+from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
@@ -31,6 +32,12 @@ LONG = "It comes with the next delivery on Monday morning. " * 8
 async def piper(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     models = Models(request.getfixturevalue("weight_store"), voices={"joe": request.getfixturevalue("joe")})
     yield PiperSynthesizer(LocalInference(models), patience=30)
+
+
+@asynccontextmanager
+async def piper_in_a_process(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    inference = RemoteInference([request.getfixturevalue("inference_socket")], silence=20)
+    yield PiperSynthesizer(inference, patience=30)
 
 
 @asynccontextmanager
@@ -57,6 +64,7 @@ async def scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer
 
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Synthesizer]]] = {
     "piper": piper,
+    "piper in a process": piper_in_a_process,
     "cached piper": cached,
     "elevenlabs": elevenlabs,
     "tone": tone,

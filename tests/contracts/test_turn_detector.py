@@ -1,6 +1,6 @@
 """What every `TurnDetector` owes its callers, run on each of them.
 
-To join, add an entry to `CASES`: a function that makes the detector from the model store.
+To join, add an entry to `CASES`: a function that makes the detector from the fixtures of a test.
 """
 
 import asyncio
@@ -13,21 +13,31 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, TurnDetector
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
+from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.speech.turn_detection import SmartTurn
-from talkspurt.speech.weights import WeightStore
 from talkspurt.testing.providers import ScriptedTurnDetector
-
-CASES: dict[str, Callable[[WeightStore], TurnDetector]] = {
-    "scripted": lambda _store: ScriptedTurnDetector(lambda pcm: min(1.0, len(pcm) / 10_000), delay=0.01),
-    "smart turn": lambda store: SmartTurn(LocalInference(Models(store)), patience=5),
-}
 
 SECOND = 2 * LINE_RATE_HZ
 
 
+def smart_turn(request: pytest.FixtureRequest) -> TurnDetector:
+    return SmartTurn(LocalInference(Models(request.getfixturevalue("weight_store"))), patience=5)
+
+
+def smart_turn_in_a_process(request: pytest.FixtureRequest) -> TurnDetector:
+    return SmartTurn(RemoteInference([request.getfixturevalue("inference_socket")], silence=20), patience=5)
+
+
+CASES: dict[str, Callable[[pytest.FixtureRequest], TurnDetector]] = {
+    "scripted": lambda _request: ScriptedTurnDetector(lambda pcm: min(1.0, len(pcm) / 10_000), delay=0.01),
+    "smart turn": smart_turn,
+    "smart turn in a process": smart_turn_in_a_process,
+}
+
+
 @pytest.fixture(params=sorted(CASES))
-async def detector(request: pytest.FixtureRequest, weight_store: WeightStore) -> AsyncIterator[TurnDetector]:
-    detector = CASES[cast(str, request.param)](weight_store)
+async def detector(request: pytest.FixtureRequest) -> AsyncIterator[TurnDetector]:
+    detector = CASES[cast(str, request.param)](request)
     await detector.warm_up()
     yield detector
     await detector.aclose()

@@ -113,6 +113,12 @@ INFERENCE_REFUSED: Final = Counter(
     ["kind", "reason"],
     registry=REGISTRY,
 )
+INFERENCE_RESTARTS: Final = Counter(
+    "talkspurt_inference_restarts",
+    "Inference processes started again, by what had become of them.",
+    ["reason"],
+    registry=REGISTRY,
+)
 ANOMALIES: Final = Counter(
     "talkspurt_anomalies", "Things a conversation did not expect, by name.", ["name"], registry=REGISTRY
 )

@@ -3,8 +3,10 @@
 from talkspurt.config import Config
 from talkspurt.speech.inference.asking import Inference
 from talkspurt.speech.inference.local import LocalInference
+from talkspurt.speech.inference.remote import RemoteInference
 
 
 def open_inference(config: Config) -> Inference:
     """Make it; nothing is loaded yet. Whoever asked for it closes it."""
-    return LocalInference.shared(config)
+    sockets = config.inference.sockets
+    return RemoteInference(sockets) if sockets else LocalInference.shared(config)
