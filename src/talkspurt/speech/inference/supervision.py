@@ -10,6 +10,7 @@ What they need is told to them on the command line; of the environment they get 
 import asyncio
 import os
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -82,6 +83,18 @@ async def inference_processes(config: Config, run_dir: Path) -> AsyncGenerator[t
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
+
+
+@asynccontextmanager
+async def inference_for(config: Config) -> AsyncGenerator[Config, None]:
+    """Run what a configuration asks for, in a folder of its own; yields the configuration with its sockets.
+
+    Raises `ConfigurationError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="talkspurt-", ignore_cleanup_errors=True) as folder:
+        async with inference_processes(config, Path(folder)) as sockets:
+            inference = config.inference.model_copy(update={"sockets": sockets})
+            yield config.model_copy(update={"inference": inference})
 
 
 def _settings(config: Config, kinds: tuple[Kind, ...], socket: Path) -> Settings:
