@@ -44,6 +44,7 @@ from livekit.agents import (
     utils,
 )
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
+from livekit.local_inference import init_eot, init_vad
 
 STRATEGIES: Final = ("timeout", "default")
 INPUT_SAMPLES: Final = scripted.SAMPLE_RATE_HZ // 25
@@ -237,6 +238,9 @@ class Bot:
 
     def __init__(self, strategy: str) -> None:
         self._strategy = strategy
+        init_vad()
+        if strategy == "default":
+            init_eot()
         self._voice = inference.VAD(model="silero")
         self._recognizer = ScriptedRecognizer()
         self._model = ScriptedModel()
