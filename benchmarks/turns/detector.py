@@ -1,16 +1,19 @@
-"""How soon a voice is noticed on a noisy line, and how often noise is taken for one: by threshold and gain.
+"""How soon a voice is noticed on a noisy line, and how often noise is taken for one: by threshold, gain and gate.
 
     python -m benchmarks.turns.detector [build/bench/turns]
 
 Runs the voice activity detector again over the caller's side of calls that `make bench-turns` has placed. A voice
 counts as noticed once three windows reach the threshold, as in `talkspurt.media.talkspurts`. Lines with echo are left
-out of the false alarms, and coughs and other people out of both.
+out of the false alarms, and coughs and other people out of both. With the gate, windows that hold nothing but the
+line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title.
 """
 
 import argparse
 import json
 import wave
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +37,11 @@ OTHERS: Final = frozenset({"echo", "noise", "side_talk"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One call's caller side: what the detector says of it at each gain, and what is really there, by windows."""
+    """One call's caller side: what the detectors say of it at each gain, and what is really there, by windows."""
 
     group: str
-    probabilities: tuple[NDArray[np.float64], ...]
+    probabilities: Mapping[tuple[float, bool], NDArray[np.float64]]
+    """By gain, and whether there was a gate."""
     voice: NDArray[np.bool_]
     quiet: NDArray[np.bool_]
     onsets: tuple[int, ...]
@@ -50,19 +54,34 @@ def main() -> None:
     folders = sorted(path.parent for path in parser.parse_args().folder.glob("*/call.json"))
     if not folders:
         parser.error("there are no calls: place some with make bench-turns QUICK=1")
-    detector = SileroVoiceActivity(WeightStore(default_root()).path(WEIGHTS, "silero_vad.onnx"))
-    lines = [read(folder, detector) for folder in folders]
-    table = Table("line", "gain", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken")
+    model = WeightStore(default_root()).path(WEIGHTS, "silero_vad.onnx")
+    plain, gated = Counting(model, gated=False), Counting(model)
+    lines = [read(folder, (plain, gated)) for folder in folders]
+    table = Table(
+        "line", "gain", "gate", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken",
+        title=f"the gate leaves {gated.judged / plain.judged:.0%} of the windows to the model",
+    )  # fmt: skip
     for group in ("quiet", "noise at 20 dB or more", "noise below 20 dB"):
         chosen = [line for line in lines if line.group == group]
-        for number, gain in enumerate(GAINS if chosen else ()):
+        for gain, gate in product(GAINS if chosen else (), (False, True)):
             for threshold in THRESHOLDS:
-                table.add_row(group, f"{gain:g}", f"{threshold}", *figures(chosen, number, threshold))
+                found = figures(chosen, (gain, gate), threshold)
+                table.add_row(group, f"{gain:g}", "yes" if gate else "no", f"{threshold}", *found)
     Console().print(table)
 
 
-def read(folder: Path, detector: SileroVoiceActivity) -> Line:
-    """Judge one call's line at every gain."""
+class Counting(SileroVoiceActivity):
+    """The detector, and how many windows its model has judged."""
+
+    judged = 0
+
+    def _infer(self, slots: NDArray[np.intp], batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.judged += len(slots)
+        return super()._infer(slots, batch)
+
+
+def read(folder: Path, detectors: tuple[SileroVoiceActivity, SileroVoiceActivity]) -> Line:
+    """Judge one call's line at every gain, by a detector without a gate and one with it."""
     call = json.loads((folder / "call.json").read_text())
     with wave.open(str(folder / "call.wav")) as file:
         both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
@@ -83,7 +102,11 @@ def read(folder: Path, detector: SileroVoiceActivity) -> Line:
         quiet[:] = False
     loud = (channel.get("snr_db") or 0) >= 20
     group = "quiet" if not channel.get("noise") else "noise at 20 dB or more" if loud else "noise below 20 dB"
-    probabilities = tuple(judged(detector, amplified(pcm, gain))[:windows] for gain in GAINS)
+    probabilities = {
+        (gain, bool(gate)): judged(detector, amplified(pcm, gain))[:windows]
+        for gain in GAINS
+        for gate, detector in enumerate(detectors)
+    }
     return Line(group, probabilities, voice, quiet, tuple(onsets))
 
 
@@ -98,11 +121,11 @@ def judged(detector: SileroVoiceActivity, pcm: bytes) -> NDArray[np.float64]:
     return np.array(said)
 
 
-def figures(lines: list[Line], number: int, threshold: float) -> tuple[str, str, str, str]:
+def figures(lines: list[Line], kind: tuple[float, bool], threshold: float) -> tuple[str, str, str, str]:
     """Share of voiced windows found, delay until a voice is noticed, share missed, share of quiet windows taken."""
     found, false, delays = [], [], []
     for line in lines:
-        says = line.probabilities[number]
+        says = line.probabilities[kind]
         voice, quiet = line.voice[: len(says)], line.quiet[: len(says)]
         found += list(says[voice] >= threshold)
         false += list(says[quiet] >= threshold)

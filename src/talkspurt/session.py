@@ -117,6 +117,8 @@ LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
 CONTINUED_EVERY: Final = 3
 """Windows of 32 ms between two reports of a talkspurt that goes on."""
+SELDOM: Final = 30
+"""The same while nothing depends on whose voice it is; a multiple of the other."""
 MOMENT: Final = LINE_RATE_HZ * 2 // 5
 """Samples that tell whose voice goes on; the evidence is sure from a third of a second."""
 NOISY_DBFS: Final = -58.0
@@ -203,13 +205,11 @@ class Session:
         self._talkspurts = 0
         self._windows = 0
         """Windows of the talkspurt under way."""
-        self._evidence = LineEvidence()
+        self._evidence = LineEvidence(kept=0 if services.turn_detector is None else TURN_MEMORY)
         self._stretches: deque[tuple[int, int]] = deque(maxlen=16)
         """First and last sample of the talkspurts of the current utterance."""
         self._utterance_from: int | None = None
         """First sample of the utterance under way; never 0."""
-        self._recent = bytearray()
-        """The caller's last seconds, for the turn detector."""
         self._kept = SegmentAudio(LINE_RATE_HZ)
         self._journal: Journal = _open_journal(services.journals, call)
         self._facts: deque[Event] = deque()
@@ -326,9 +326,6 @@ class Session:
             pcm = self._muter.flush() + pcm
         self._received += len(pcm) // 2
         self._evidence.hear(pcm)
-        self._recent += pcm
-        if len(self._recent) > 2 * 2 * TURN_MEMORY:
-            del self._recent[: -2 * TURN_MEMORY]
         self._voice.feed(amplified(pcm, NOISY_LINE_GAIN) if self._evidence.noise_dbfs > NOISY_DBFS else pcm)
         self._stream.feed(pcm)
 
@@ -370,7 +367,8 @@ class Session:
         if fact is None:
             if tracker.active:
                 self._windows += 1
-                if self._windows % CONTINUED_EVERY == 0:
+                every = CONTINUED_EVERY if self._conversation.heeds_voice else SELDOM
+                if self._windows % every == 0:
                     voice = self._voice_of(tracker.first, samples)
                     self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))
             return
@@ -584,7 +582,7 @@ class Session:
     def _judge_turn(self, utterance: int, revision: int) -> None:
         detector = self._services.turn_detector
         if detector is not None:
-            self._start(self._judge(detector, utterance, revision, bytes(self._recent[-2 * TURN_MEMORY :])))
+            self._start(self._judge(detector, utterance, revision, self._evidence.lately_heard(TURN_MEMORY)))
 
     async def _judge(self, detector: TurnDetector, utterance: int, revision: int, pcm: bytes) -> None:
         try:

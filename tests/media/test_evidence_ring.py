@@ -1,10 +1,10 @@
 """The ring gives back what was written at a position, or silence, and nothing else."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talkspurt.media.g711 import decode_mulaw
 from talkspurt.media.ring import SampleRing
 
 CAPACITY = 16
@@ -23,10 +23,11 @@ def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, i
     ring, tape, end, value = SampleRing(CAPACITY), dict[int, int](), 0, 0
     for name, argument, at in steps:
         if name == "write":
-            samples = np.arange(value + 1, value + 1 + argument, dtype=np.int16)
+            # 126 values that mu-law knows, none of them silence.
+            pcm = decode_mulaw(bytes((value + n) % 126 for n in range(argument)))
             value += argument
-            ring.write(samples, at)
-            tape |= {at + n: int(sample) for n, sample in enumerate(samples)}
+            ring.write(pcm, at)
+            tape |= {at + n: sample for n, sample in enumerate(memoryview(pcm).cast("h"))}
             end = max(end, at + argument)
         else:
             ring.silence_from(argument)
@@ -35,6 +36,13 @@ def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, i
     assert ring.begin == max(0, end - CAPACITY)
     expected = [tape.get(at, 0) if ring.begin <= at < end else 0 for at in range(first, first + length)]
     assert (ring.read(first, first + length) * 32_768).round().astype(int).tolist() == expected
+    assert list(memoryview(ring.read_pcm(first, first + length)).cast("h")) == expected
+
+
+def test_half_a_sample_is_ignored() -> None:
+    ring = SampleRing(CAPACITY)
+    ring.append(b"\x84\x03\x84\x03\x84")
+    assert ring.end == 2
 
 
 def test_a_ring_without_room_is_refused() -> None:

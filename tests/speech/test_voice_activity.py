@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from talkspurt.errors import WeightsError
@@ -93,3 +94,39 @@ def test_a_model_that_is_none_says_what_to_run(tmp_path: Path) -> None:
 async def test_loading_leaves_no_stream_behind(weight_store: WeightStore) -> None:
     detector = await SileroVoiceActivity.load(weight_store)
     assert detector.open(lambda _p, _s: None).slot == 0
+
+
+def test_the_gate_spares_silence_and_costs_no_voice(weight_store: WeightStore, spoken: Callable[[str], bytes]) -> None:
+    path = weight_store.path("silero-vad", "silero_vad.onnx")
+    said = spoken("Yes, please.") + bytes(2 * 8_000)
+    noise = np.random.default_rng(1).normal(0, 20, 40_000).astype("<i2").tobytes()  # -64 dBFS
+    for pcm in (bytes(80_000) + said, noise + said):
+        found: list[list[tuple[float, int]]] = []
+        for detector in (SileroVoiceActivity(path, gated=False), SileroVoiceActivity(path)):
+            windows: list[tuple[float, int]] = []
+            stream = detector.open(lambda probability, samples, to=windows: to.append((probability, samples)))  # type: ignore[misc]
+            for at in range(0, len(pcm), 320):
+                stream.feed(pcm[at : at + 320])
+                detector.tick()
+            found.append(windows)
+        plain, gated = found
+        assert [covered for _, covered in gated] == [covered for _, covered in plain]
+        assert sum(probability == 0 for probability, _ in gated) > 100
+        voiced = [[covered for probability, covered in windows if probability >= 0.4] for windows in found]
+        assert voiced[1][0] <= voiced[0][0]
+        assert len(voiced[1]) >= len(voiced[0])
+
+
+def test_a_slot_used_again_knows_nothing_of_the_line_before(
+    weight_store: WeightStore, spoken: Callable[[str], bytes]
+) -> None:
+    detector = SileroVoiceActivity(weight_store.path("silero-vad", "silero_vad.onnx"))
+    heard: list[list[float]] = []
+    for _ in range(2):
+        probabilities: list[float] = []
+        stream = detector.open(lambda probability, _s, to=probabilities: to.append(probability))  # type: ignore[misc]
+        stream.feed(bytes(16_000) + spoken("Yes, please."))
+        detector.tick()
+        stream.close()
+        heard.append(probabilities)
+    assert heard[0] == pytest.approx(heard[1], abs=1e-5)

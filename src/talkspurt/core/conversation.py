@@ -178,6 +178,11 @@ class Conversation:
         return self._floor
 
     @property
+    def heeds_voice(self) -> bool:
+        """Whether it matters at once whose a voice is that goes on: one into the silence is judged at its end."""
+        return not isinstance(self._floor, Hearing) or self._agent.turn is not None
+
+    @property
     def attachment(self) -> int:
         """The media attachment that was opened last; 0 before the first."""
         return self._attachment

@@ -163,27 +163,60 @@ def _likeliest_delay(correlation: NDArray[np.floating], played: Samples, length:
 def _fit(heard: Samples, played: Samples, delay: int, assumed: Samples, ridge: float) -> tuple[float, Samples]:
     """Fit the filter from `delay` on; the share explained in unseen blocks, and the filter of all blocks."""
     start = LONGEST_DELAY + MARGIN - delay - (TAPS - 1)
-    # Rows: one sample of `heard`; columns: the agent's samples before it, latest delay first.
-    rows = np.ascontiguousarray(sliding_window_view(played[start : start + len(heard) + TAPS - 1], TAPS)[:, ::-1])
-    blocks = rows.reshape(-1, BLOCK, TAPS)
-    targets = heard.reshape(-1, BLOCK)
-    grams, crosses, energies = [], [], []
-    for half in (0, 1):
-        part = blocks[half::2].reshape(-1, TAPS)
-        target = targets[half::2].reshape(-1)
-        grams.append(part.T @ part)
-        crosses.append(part.T @ target)
-        energies.append(float(target @ target))
-    unexplained = 0.0
-    for half in (0, 1):
-        taps = _solve(grams[half], crosses[half], assumed, ridge)
-        other = 1 - half
-        unexplained += energies[other] - 2 * float(taps @ crosses[other]) + float(taps @ grams[other] @ taps)
-    share = 1 - unexplained / (energies[0] + energies[1] + 1e-12)
-    return share, _solve(grams[0] + grams[1], crosses[0] + crosses[1], assumed, ridge)
+    source = played[start : start + len(heard) + TAPS - 1]
+    first = _FIRST_HALF[: len(heard)]
+    targets = np.stack((heard * first, heard * (1 - first)))
+    crosses = np.stack([np.correlate(source, half, "valid")[::-1] for half in targets]).astype(np.float64)
+    grams = _grams(source, first)
+    energies = np.einsum("ht,ht->h", targets, targets, dtype=np.float64)
+    taps = _solve(
+        np.concatenate((grams, grams.sum(0, keepdims=True))),
+        np.concatenate((crosses, crosses.sum(0, keepdims=True))),
+        assumed,
+        ridge,
+    )
+    # Each half's filter explains the other half: all but e - 2 t·c + t·G·t of it.
+    halves = taps[1::-1]
+    unexplained = float(energies.sum() - 2 * np.sum(halves * crosses) + np.einsum("hi,hij,hj->", halves, grams, halves))
+    return 1 - unexplained / (float(energies.sum()) + 1e-12), taps[2].astype(np.float32)
 
 
-def _solve(gram: Samples, cross: Samples, assumed: Samples, ridge: float) -> Samples:
-    weight = np.float32(ridge * float(np.trace(gram)) / TAPS + 1e-9)
-    solved = np.linalg.solve(gram + weight * np.eye(TAPS, dtype=np.float32), cross + weight * assumed)
-    return solved.astype(np.float32, copy=False)
+def _grams(source: Samples, first: Samples) -> NDArray[np.float64]:
+    """Of each half of the blocks: how much the samples before each of its samples agree, by two of the `TAPS` delays.
+
+    (2, TAPS, TAPS). The agreement of two delays is that of both one later, but for the edges of the blocks, so only
+    the first row is summed over all samples: an eighth of the work of the matrix product.
+    """
+    now = source[TAPS - 1 :]
+    rows = [np.correlate(source, half, "valid")[::-1] for half in (now * first, now * (1 - first))]
+    # By the edge of each block, the samples up to the one before it, latest first.
+    before = sliding_window_view(np.concatenate((_ZERO, source)), TAPS)[::BLOCK, ::-1]
+    edges = before.astype(np.float64)
+    products = edges[:, :, None] * edges[:, None, :]
+    steps = products[:-1] - products[1:]
+    diagonals = np.zeros((2, TAPS, TAPS))
+    for half in (0, 1):
+        diagonals[half, 0] = rows[half]
+        diagonals[half, 1:] = steps[half::2].sum(0).ravel()[_ALONG] * _INSIDE
+    grams: NDArray[np.float64] = diagonals.cumsum(1)[:, _EARLIER, _APART]
+    return grams
+
+
+def _solve(
+    grams: NDArray[np.float64], crosses: NDArray[np.float64], assumed: Samples, ridge: float
+) -> NDArray[np.float64]:
+    weights = ridge * np.einsum("hii->h", grams) / TAPS + 1e-9
+    right = crosses + weights[:, None] * assumed
+    solved: NDArray[np.float64] = np.linalg.solve(grams + weights[:, None, None] * np.eye(TAPS), right[:, :, None])
+    return solved[:, :, 0]
+
+
+_FIRST_HALF: Final[Samples] = np.tile(np.repeat(np.array([1, 0], dtype=np.float32), BLOCK), -(-LONGEST // (2 * BLOCK)))
+"""1 for the samples of every second block, 0 for the others."""
+_ZERO: Final[Samples] = np.zeros(1, dtype=np.float32)
+_ROWS, _COLUMNS = np.indices((TAPS, TAPS))
+_EARLIER, _APART = np.minimum(_ROWS, _COLUMNS), np.abs(_ROWS - _COLUMNS)
+_STEP, _DISTANCE = np.indices((TAPS - 1, TAPS))
+_INSIDE = _STEP + _DISTANCE < TAPS
+_ALONG = np.where(_INSIDE, _STEP * TAPS + _STEP + _DISTANCE, 0)
+"""Where in a matrix the values of each diagonal lie, one row for each step along it."""

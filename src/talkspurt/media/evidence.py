@@ -2,8 +2,8 @@
 echo of the agent's own, from somebody else in the room, and from noises that are no voice at all.
 
 One `LineEvidence` per call hears and plays along; hearing a frame is a copy. Asked about a stretch of the
-caller's line, it measures (about half a millisecond). `Evidence` holds the numbers; the verdicts beside them
-apply thresholds measured by `benchmarks/line_evidence.py`, and a policy is free to use its own.
+caller's line, it measures (0.3 ms, or 0.7 when the agent was speaking). `Evidence` holds the numbers; the verdicts
+beside them apply thresholds measured by `benchmarks/line_evidence.py`, and a policy is free to use its own.
 
 It decides nothing and keeps nothing but the last seconds and profiles of the line's voices. Positions are
 samples of the line since the call began, for both directions. Nothing that a line can carry makes it raise.
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.frames import RATE_HZ, WINDOW
@@ -125,8 +124,9 @@ class Evidence:
 class LineEvidence:
     """One call's line, both directions. Not thread-safe."""
 
-    def __init__(self, room: Room | None = None) -> None:
-        self._heard = SampleRing(HEARD)
+    def __init__(self, room: Room | None = None, *, kept: int = HEARD) -> None:
+        """`kept` samples of the caller are kept, if somebody wants to hear more of them than the evidence needs."""
+        self._heard = SampleRing(max(HEARD, kept))
         self._played = SampleRing(PLAYED)
         self._floor = NoiseFloor()
         self._floor_at = 0
@@ -148,14 +148,18 @@ class LineEvidence:
 
     def hear(self, pcm: bytes) -> None:
         """Take the caller's next audio; half a sample at its end is ignored."""
-        self._heard.write(_samples(pcm), self._heard.end)
+        self._heard.append(pcm)
         if self._heard.end - self._floor_at >= FLOOR_EVERY:
             self._floor_at = self._heard.end
             self._floor.receive(self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at), FRAME)
 
+    def lately_heard(self, samples: int) -> bytes:
+        """The caller's last samples as PCM16: so many, or all since the call began, of those that are kept."""
+        return self._heard.read_pcm(max(self._heard.begin, self._heard.end - samples), self._heard.end)
+
     def play(self, pcm: bytes, at: int) -> None:
         """Note that the agent's audio will be played from position `at` on."""
-        self._played.write(_samples(pcm), max(0, at))
+        self._played.write(pcm, max(0, at))
         self._spoken += len(pcm) / 2 / RATE_HZ
 
     def stop(self, at: int) -> None:
@@ -212,10 +216,6 @@ class LineEvidence:
     def _held(self, first: int, last: int) -> tuple[int, int]:
         last = max(self._heard.begin, min(last, self._heard.end))
         return min(max(first, self._heard.begin, last - LONGEST), last), last
-
-
-def _samples(pcm: bytes) -> NDArray[np.int16]:
-    return np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
 
 
 def _voicing(stretch: Stretch) -> float:

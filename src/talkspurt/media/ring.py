@@ -1,20 +1,34 @@
 """The last samples of one direction of a line, found by their position since the call began.
 
-Memory is fixed: what is older than the capacity is overwritten. What was never written, or was
-skipped, reads as silence, so positions always mean the same samples. Writing costs a copy.
+They are kept as mu-law, the telephone's own code: half the memory, and nothing is lost of what came over such a line.
+Memory is fixed: what is older than the capacity is overwritten. What was never written, or was skipped, reads as
+silence, so positions always mean the same samples. Writing costs an encoding and a copy, 0.6 µs for 20 ms.
 """
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from talkspurt.media.g711 import MULAW_SILENCE, decode_mulaw, encode_mulaw
+
+Floats = NDArray[np.float32]
+
+_VALUES: Final[Floats] = np.frombuffer(decode_mulaw(bytes(range(256))), dtype="<i2").astype(np.float32) / np.float32(
+    32_768
+)
+"""The sample that each byte stands for, as a magnitude of at most 1."""
+
 
 class SampleRing:
-    """PCM16 samples by absolute position. Holds `capacity` samples up to `end`."""
+    """Samples by absolute position. Holds `capacity` samples up to `end`."""
+
+    __slots__ = ("_bytes", "_capacity", "_end")
 
     def __init__(self, capacity: int) -> None:
         if capacity <= 0:
             raise ValueError("a ring holds at least one sample")
-        self._samples: NDArray[np.int16] = np.zeros(capacity, dtype=np.int16)
+        self._bytes = bytearray(MULAW_SILENCE * capacity)
         self._capacity = capacity
         self._end = 0
 
@@ -28,45 +42,55 @@ class SampleRing:
         """The first position that is still held."""
         return max(0, self._end - self._capacity)
 
-    def write(self, samples: NDArray[np.int16], at: int) -> None:
-        """Put `samples` at position `at`, over what is there; a gap before them becomes silence."""
-        last = at + len(samples)
+    def append(self, pcm: bytes) -> None:
+        """Put PCM16 behind what is there; half a sample at its end is ignored."""
+        self.write(pcm, self._end)
+
+    def write(self, pcm: bytes, at: int) -> None:
+        """Put PCM16 at position `at`, over what is there; a gap before it becomes silence. Half a sample is ignored."""
+        mulaw = encode_mulaw(pcm[: len(pcm) & ~1])
+        last = at + len(mulaw)
         if at > self._end:
-            self._fill(max(self._end, last - self._capacity), at)
+            self._put_silence(max(self._end, last - self._capacity), at)
         end = max(self._end, last)
         first = max(at, end - self._capacity, 0)
         if first < last:
-            self._put(samples[first - at :], first)
+            self._put(mulaw[first - at :] if first > at else mulaw, first)
         self._end = end
 
     def silence_from(self, at: int) -> None:
         """Make everything from position `at` on silent."""
-        self._fill(max(at, self.begin), self._end)
+        self._put_silence(max(at, self.begin), self._end)
 
-    def read(self, first: int, last: int) -> NDArray[np.float32]:
+    def read(self, first: int, last: int) -> Floats:
         """Positions `first` to `last` as magnitudes of at most 1: float32, `(last - first,)`, the caller's own."""
-        samples: NDArray[np.float32] = np.zeros(max(0, last - first), dtype=np.float32)
+        return _VALUES[np.frombuffer(self._read(first, last), dtype=np.uint8)]
+
+    def read_pcm(self, first: int, last: int) -> bytes:
+        """Positions `first` to `last` as PCM16."""
+        return decode_mulaw(self._read(first, last))
+
+    def _read(self, first: int, last: int) -> bytes:
         held_first, held_last = max(first, self.begin), min(last, self._end)
-        if held_first < held_last:
-            start = held_first % self._capacity
-            length = held_last - held_first
-            head = min(length, self._capacity - start)
-            offset = held_first - first
-            samples[offset : offset + head] = self._samples[start : start + head]
-            samples[offset + head : offset + length] = self._samples[: length - head]
-            samples *= np.float32(1 / 32_768)
-        return samples
+        if held_first >= held_last:
+            return MULAW_SILENCE * max(0, last - first)
+        start = held_first % self._capacity
+        stop = start + held_last - held_first
+        held = self._bytes[start:stop]
+        if stop > self._capacity:
+            held += self._bytes[: stop - self._capacity]
+        return MULAW_SILENCE * (held_first - first) + held + MULAW_SILENCE * (last - held_last)
 
-    def _put(self, samples: NDArray[np.int16], at: int) -> None:
+    def _put(self, mulaw: bytes, at: int) -> None:
         start = at % self._capacity
-        head = min(len(samples), self._capacity - start)
-        self._samples[start : start + head] = samples[:head]
-        if head < len(samples):
-            self._samples[: len(samples) - head] = samples[head:]
+        stop = start + len(mulaw)
+        if stop <= self._capacity:
+            self._bytes[start:stop] = mulaw
+        else:
+            head = self._capacity - start
+            self._bytes[start:] = mulaw[:head]
+            self._bytes[: stop - self._capacity] = mulaw[head:]
 
-    def _fill(self, first: int, last: int) -> None:
+    def _put_silence(self, first: int, last: int) -> None:
         if first < last:
-            start = first % self._capacity
-            head = min(last - first, self._capacity - start)
-            self._samples[start : start + head] = 0
-            self._samples[: last - first - head] = 0
+            self._put(MULAW_SILENCE * (last - first), first)

@@ -1,7 +1,8 @@
 """Silero voice activity for all calls of a process in one batched inference.
 
 The model judges windows of 256 samples (32 ms at 8 kHz), each with the 32 samples before it and a
-recurrent state. A window costs 90 µs alone and 33 µs in a batch of 32; the results are the same.
+recurrent state. A window costs 90 µs alone and 33 µs in a batch of 32; the results are the same. Windows that
+hold nothing but the line's noise are not judged at all (`energy_gate`): their probability is 0.
 
 It is not a talkspurt detector: it gives probabilities, `talkspurt.media.talkspurts` makes facts.
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from talkspurt.errors import WeightsError
 from talkspurt.ports import LINE_RATE_HZ
+from talkspurt.speech.energy_gate import EnergyGate
 from talkspurt.speech.weights import WeightStore
 
 WEIGHTS: Final = "silero-vad"
@@ -105,8 +107,11 @@ class SileroVoiceActivity:
 
     window = WINDOW
 
-    def __init__(self, model: Path) -> None:
-        """Load the model; a few tens of milliseconds. Raises `WeightsError` when it cannot be read."""
+    def __init__(self, model: Path, *, gated: bool = True) -> None:
+        """Load the model; a few tens of milliseconds. Raises `WeightsError` when it cannot be read.
+
+        Without the gate every window is judged.
+        """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -126,6 +131,7 @@ class SileroVoiceActivity:
         self._input: NDArray[np.float32] = np.zeros((0, CONTEXT + WINDOW), dtype=np.float32)
         self._context: NDArray[np.float32] = np.zeros((0, CONTEXT), dtype=np.float32)
         self._state: NDArray[np.float32] = np.zeros((2, 0, STATE), dtype=np.float32)
+        self._gate = EnergyGate() if gated else None
         self._grow(_FIRST_SLOTS)
 
     @classmethod
@@ -149,6 +155,8 @@ class SileroVoiceActivity:
         slot = self._free.pop()
         self._state[:, slot] = 0
         self._context[slot] = 0
+        if self._gate is not None:
+            self._gate.reset(slot)
         stream = SileroStream(self, slot, on_window)
         self._streams.add(stream)
         return stream
@@ -166,15 +174,26 @@ class SileroVoiceActivity:
         batch = self._input[:count]
         batch[:, :CONTEXT] = self._context[slots]
         np.multiply(windows, np.float32(1 / 32768), out=batch[:, CONTEXT:])
+        self._context[slots] = batch[:, -CONTEXT:]
+        probabilities = [0.0] * count
+        rows = np.arange(count) if self._gate is None else self._gate.open(slots, batch[:, CONTEXT:])
+        if len(rows):
+            for row, probability in zip(rows.tolist(), self._infer(slots[rows], batch[rows]).tolist(), strict=True):
+                probabilities[row] = probability
+        for stream, probability, covered in zip(ready, probabilities, samples, strict=True):
+            # A listener told earlier in this round may have closed a later stream.
+            if stream.slot >= 0:
+                stream.tell(probability, covered)
+
+    def _infer(self, slots: NDArray[np.intp], batch: NDArray[np.float32]) -> NDArray[np.float32]:
         # `take` gives the rows side by side; plain indexing a view-like order that the runtime has to copy.
         state = np.take(self._state, slots, axis=1)
         output, state = self._session.run(None, {"input": batch, "state": state, "sr": self._rate})
         self._state[:, slots] = state
-        self._context[slots] = batch[:, -CONTEXT:]
-        for stream, probability, covered in zip(ready, output[:, 0].tolist(), samples, strict=True):
-            # A listener told earlier in this round may have closed a later stream.
-            if stream.slot >= 0:
-                stream.tell(probability, covered)
+        probabilities: NDArray[np.float32] = output[:, 0]
+        if self._gate is not None:
+            self._gate.judged(slots, probabilities)
+        return probabilities
 
     def _release(self, stream: SileroStream, slot: int) -> None:
         self._streams.discard(stream)
@@ -185,5 +204,7 @@ class SileroVoiceActivity:
         self._input = np.zeros((slots, CONTEXT + WINDOW), dtype=np.float32)
         self._context = np.concatenate((self._context, np.zeros((more, CONTEXT), dtype=np.float32)))
         self._state = np.concatenate((self._state, np.zeros((2, more, STATE), dtype=np.float32)), axis=1)
+        if self._gate is not None:
+            self._gate.grow(slots)
         self._free.extend(range(slots - 1, self._slots - 1, -1))
         self._slots = slots
