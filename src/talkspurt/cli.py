@@ -1,4 +1,4 @@
-"""The command line: `talkspurt serve`, `call`, `callbacks`, `effects`, `models` and `config`.
+"""The command line: `talkspurt serve`, `call`, `callbacks`, `effects`, `cost`, `models` and `config`.
 
 Reads options, runs one thing, prints. It decides nothing about calls. Errors that are somebody's
 to mend end in one clear line on standard error and exit status 2; a call that failed exits with 1.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tomli_w
-from cyclopts import App, Parameter, Token
+from cyclopts import App, Parameter, Token, validators
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -28,6 +28,8 @@ from talkspurt.telemetry.logs import configure_logging
 if TYPE_CHECKING:
     from talkspurt.server.origin import Origin
     from talkspurt.store import Callback
+    from talkspurt.store.usage import Average
+    from talkspurt.telemetry.usage import Leg
 
 app = App(
     name="talkspurt",
@@ -261,6 +263,66 @@ def call(
     )
     if not _run(run_campaign(campaign, load_config(), Console())):
         sys.exit(1)
+
+
+# ── cost ──────────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def cost(
+    *,
+    calls: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1000,
+    latest: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 100,
+    recognizer: str | None = None,
+    model: str | None = None,
+    synthesizer: str | None = None,
+    prices: Path | None = None,
+) -> None:
+    """Show what calls cost: what the latest ones used, times a price list.
+
+    Parameters
+    ----------
+    calls
+        Reckon the cost of so many calls.
+    latest
+        The average of so many calls that have ended.
+    recognizer
+        Reckon as if this one had been used, e.g. deepgram.
+    model
+        Reckon as if this one had been used, e.g. anthropic:claude-sonnet-5. The offline brain's tokens are estimated.
+    synthesizer
+        Reckon as if this one had been used, e.g. elevenlabs.
+    prices
+        A price list of your own, in the form of the bundled prices.toml.
+
+    """
+    from talkspurt.telemetry.cost import Prices, reckon
+
+    average = _run(_usage(load_config(), latest))
+    if not average.calls:
+        print("no call has ended yet whose usage is known; make call places one")
+        return
+    chosen: dict[Leg, str | None] = {"recognition": recognizer, "model": model, "synthesis": synthesizer}
+    instead = {leg: name for leg, name in chosen.items() if name is not None}
+    bill = reckon(average.used, Prices.load(prices), instead=instead)
+    table = Table("", "provider", "a call", f"{calls} calls", "price of", box=None)
+    for line in bill.lines:
+        price = "unknown" if line.cost is None else f"${line.cost * calls:,.2f}"
+        table.add_row(line.part, escape(line.vendor), line.amount, price, escape(line.source))
+    total = f"{'' if bill.complete else 'at least '}${bill.known * calls:,.2f}"
+    table.add_row("in all", "", f"{bill.minutes:.2f} min", total, f"${bill.known:.4f} a call")
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    print(f"usage: average of {average.calls} call{'s' if average.calls > 1 else ''}")
+
+
+async def _usage(config: Config, latest: int) -> "Average":
+    from talkspurt.store import Store
+
+    store = await Store.open(config.store.url)
+    try:
+        return await store.usage.average(latest)
+    finally:
+        await store.aclose()
 
 
 # ── callbacks ─────────────────────────────────────────────────────────────────────

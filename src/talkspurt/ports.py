@@ -210,6 +210,9 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    """Those of the input that were cached."""
+    model: str = ""
+    """Whose they are, by its name in the configuration; filled in where they are counted."""
 
 
 ReplyPart = TextDelta | ToolCallPart | Usage

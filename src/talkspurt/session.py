@@ -106,12 +106,14 @@ from talkspurt.ports import (
     ToolCallPart,
     Transport,
     TurnDetector,
+    Usage,
     VoiceActivityDetector,
 )
 from talkspurt.speech.inference import Purpose, context_for, made_ahead
 from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
 from talkspurt.telemetry.lateness import PLAYOUTS
 from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
+from talkspurt.telemetry.usage import METER
 
 LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
@@ -222,6 +224,8 @@ class Session:
         """Speech that is made ahead, by the reply it belongs to."""
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
+        self._thought: tuple[int, Usage] = (0, Usage())
+        """The last reply that was whole, and its tokens."""
         self._answer_due: float | None = None
         """The caller's last voiced sample of the turn that has no audible answer yet, for the latency metric."""
         self.reason = ""
@@ -489,6 +493,7 @@ class Session:
                 self._judge_turn(utterance, revision)
             case CancelReply(reply):
                 self._cancel(self._replies.pop(reply, None))
+                self._discard_tokens(reply)
                 for task in self._prepared.get(reply, ()):
                     task.cancel()
             case Prepare(reply, text):
@@ -541,6 +546,12 @@ class Session:
         self._effects.add(task)
         task.add_done_callback(self._effects.discard)
 
+    def _discard_tokens(self, reply: int) -> None:
+        """Count a reply that was whole, and is dropped all the same: a guess at words that were others."""
+        meter, (thought, usage) = METER.get(), self._thought
+        if meter is not None and thought == reply:
+            meter.discarded(usage)
+
     def _cancel(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             task.cancel()
@@ -577,6 +588,8 @@ class Session:
                     self._post(ReplyTextReceived(reply, part.text))
                 elif isinstance(part, ToolCallPart):
                     self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
+                else:
+                    self._thought = (reply, part)
         self._post(ReplyCompleted(reply))
 
     def _judge_turn(self, utterance: int, revision: int) -> None:

@@ -21,6 +21,7 @@ from talkspurt.speech.weights import WeightStore
 from talkspurt.synthesizers import create_synthesizer
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.piper import MAXIMUM_CHARACTERS, PiperSynthesizer
+from talkspurt.telemetry.usage import MeteredSynthesizer
 
 
 @pytest.fixture
@@ -204,7 +205,8 @@ async def test_missing_espeak_says_what_to_install(weight_store: WeightStore, mo
 async def test_the_factory_puts_a_cache_before_it() -> None:
     synthesizer = create_synthesizer(Config())
     assert isinstance(synthesizer, PhraseCache)
-    assert isinstance(synthesizer.synthesizer, PiperSynthesizer)
+    assert isinstance(synthesizer.synthesizer, MeteredSynthesizer)
+    assert isinstance(synthesizer.synthesizer.synthesizer, PiperSynthesizer)
     await synthesizer.aclose()
 
 

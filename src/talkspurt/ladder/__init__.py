@@ -2,7 +2,7 @@
 
 A ladder is a port made of ports: it is a `Recognizer`, a `LanguageModel` or a `Synthesizer` itself, so the session
 knows nothing of it. It says when a rung has failed (no useful output in time), who is asked next, and when a rung that
-failed is tried again; what a call does when no rung is left, the conversation decides.
+failed is tried again; what a call does when no rung is left, the conversation decides. Each rung is metered.
 
 | file | its one question |
 |---|---|
@@ -12,6 +12,7 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
@@ -25,6 +26,7 @@ from talkspurt.models import create_model as create_single_model
 from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
 from talkspurt.recognizers import create_recognizer as create_single_recognizer
 from talkspurt.synthesizers import create_synthesizer as create_single_synthesizer
+from talkspurt.telemetry.usage import MeteredModel, MeteredRecognizer
 
 LOCAL: Final = frozenset({"whisper", "piper", "offline"})
 LOCAL_PATIENCE: Final = Patience(first=4.0, between=4.0)
@@ -74,7 +76,12 @@ def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
         "model": Patience(rules.first_token, rules.stall),
     }
     patience = LOCAL_PATIENCE if name in LOCAL else cloud[port]
-    return Rung(port, name, provider, patience, rules.capacity.get(name))
+    metered = _METERED[port](provider, name) if port in _METERED else provider
+    return Rung(port, name, metered, patience, rules.capacity.get(name))
+
+
+_METERED: Final[Mapping[str, Any]] = {"recognizer": MeteredRecognizer, "model": MeteredModel}
+"""What counts usage. A synthesizer counts its own, behind its cache."""
 
 
 __all__ = [

@@ -42,6 +42,8 @@ from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
 from talkspurt.store.clock import utc_now
 from talkspurt.store.store import Store
+from talkspurt.telemetry import metrics
+from talkspurt.telemetry.usage import METER, Meter
 
 WARM_UP_TIMEOUT: Final = 120.0
 """Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""
@@ -169,11 +171,17 @@ class Switchboard:
         returned = await self._returned(call.id) if snapshot is not None else None
         session = self._begin(call, snapshot, returned, fence)
         self._sessions[call.id] = session
+        began = asyncio.get_running_loop().time()
+        meter = Meter()
+        # What runs for the call inherits this: providers find the meter without knowing of calls.
+        METER.set(meter)
         try:
             with structlog.contextvars.bound_contextvars(call_id=call.id):
                 await session.run(transport, attachment)
         finally:
             self._sessions.pop(call.id, None)
+            meter.add("carrier", "twilio", "seconds", asyncio.get_running_loop().time() - began)
+            await self._note_usage(call.id, meter)
         reason = session.reason
         if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
             reason = "handover"
@@ -181,6 +189,14 @@ class Switchboard:
             # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
             await self._recorder.flush()
         return Outcome(reason)
+
+    async def _note_usage(self, call_id: str, meter: Meter) -> None:
+        try:
+            await self._store.usage.add(call_id, meter.used)
+        except StoreError as error:
+            # What a call cost is not worth a call.
+            _log.warning("usage_not_stored", call_id=call_id, error=str(error))
+            metrics.STORE_FAILURES.labels("usage").inc()
 
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""

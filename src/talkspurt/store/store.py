@@ -14,6 +14,7 @@ from talkspurt.store.handovers import HandoverRecords
 from talkspurt.store.schema import migrate
 from talkspurt.store.tokens import StreamTokens
 from talkspurt.store.turns import TurnLog
+from talkspurt.store.usage import UsageRecords
 
 
 class Store:
@@ -28,6 +29,7 @@ class Store:
         self.callbacks: Final = CallbackRecords(database, clock)
         self.effects: Final = EffectRecords(database, clock)
         self.attempts: Final = SqlVerificationAttempts(database, clock)
+        self.usage: Final = UsageRecords(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock = utc_now, statement_timeout: float = TIMEOUT) -> Self:

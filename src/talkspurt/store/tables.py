@@ -53,6 +53,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+usage: Final = Table(
+    "usage",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("leg", String(16), nullable=False),
+    Column("vendor", String(128), nullable=False),
+    Column("unit", String(24), nullable=False),
+    Column("amount", Float, nullable=False),
+)
+"""What a call used of whom. A call that several processes held has rows of each."""
+
 calls: Final = Table(
     "calls",
     metadata,

@@ -5,6 +5,7 @@ from typing import Final
 from talkspurt.config import Config
 from talkspurt.ports import Synthesizer
 from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.telemetry.usage import MeteredSynthesizer
 from talkspurt.vendors import Vendor, create_vendor
 
 SYNTHESIZERS: Final = {
@@ -20,4 +21,5 @@ def create_synthesizer(config: Config) -> Synthesizer:
     Raises `ConfigurationError` for an unknown name or a missing extra.
     """
     synthesizer: Synthesizer = create_vendor("speech.synthesizer", config.speech.synthesizer, SYNTHESIZERS, config)
-    return PhraseCache(synthesizer)
+    name = config.speech.synthesizer
+    return PhraseCache(MeteredSynthesizer(synthesizer, name), name)

@@ -17,6 +17,7 @@ from typing import Final
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk, Synthesizer
 from talkspurt.speech.inference import Purpose, context_for, current_purpose
+from talkspurt.telemetry.usage import count_characters
 
 CAPACITY_BYTES: Final = 16_000_000
 """A thousand seconds of speech: some hundred phrases in several voices."""
@@ -63,8 +64,10 @@ class _Phrase:
 class PhraseCache:
     """The Synthesizer port in front of another Synthesizer."""
 
-    def __init__(self, synthesizer: Synthesizer, *, capacity_bytes: int = CAPACITY_BYTES) -> None:
+    def __init__(self, synthesizer: Synthesizer, name: str = "", *, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        """`name` is the vendor's, by which the characters that it was spared are counted."""
         self._synthesizer = synthesizer
+        self._name = name
         self._capacity = capacity_bytes
         self._kept: OrderedDict[_Key, _Phrase] = OrderedDict()
         self._running: dict[_Key, _Phrase] = {}
@@ -91,6 +94,7 @@ class PhraseCache:
         phrase = self._kept.get(key)
         if phrase is not None:
             self._kept.move_to_end(key)
+            count_characters(self._name, "cached_characters", text)
             for chunk in phrase.chunks:
                 yield chunk
             return

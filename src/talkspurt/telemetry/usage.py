@@ -1,0 +1,212 @@
+"""What a call has used of whom: seconds heard, tokens thought, characters spoken.
+
+A `Meter` belongs to one call. It is found by the context: whoever opens a call says `METER.set(...)`, and every task of
+the call inherits it, so that providers, which know nothing of calls, can be metered at their own edge. Prices are
+elsewhere (`cost`): what was used stays true when they change.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import fields, replace
+from typing import Final, Literal
+
+from talkspurt.core.history import Entry
+from talkspurt.ports import (
+    LanguageModel,
+    Recognizer,
+    RecognizerStream,
+    ReplyPart,
+    ReplyRequest,
+    SpeechChunk,
+    Synthesizer,
+    TextDelta,
+    ToolCallPart,
+    Transcript,
+    Usage,
+)
+
+Leg = Literal["recognition", "model", "synthesis", "carrier"]
+Unit = Literal["seconds", "input", "cached", "output", "discarded", "characters", "cached_characters"]
+"""Tokens are `input` (uncached), `cached`, `output`, and `discarded`: input and output of replies that nobody got."""
+
+LETTERS_PER_TOKEN: Final = 4
+"""Of English, by the vendors' own rule of thumb: for replies whose model does not say what it used."""
+
+
+class Meter:
+    """Sums by leg, provider and unit. `used` is what is stored."""
+
+    def __init__(self) -> None:
+        self.used: defaultdict[tuple[Leg, str, Unit], float] = defaultdict(float)
+
+    def add(self, leg: Leg, vendor: str, unit: Unit, amount: float) -> None:
+        """Count `amount` more."""
+        if amount:
+            self.used[leg, vendor, unit] += amount
+
+    def thought(self, usage: Usage) -> None:
+        """Count the tokens of one reply."""
+        self.add("model", usage.model, "input", max(0, usage.input_tokens - usage.cached_tokens))
+        self.add("model", usage.model, "cached", usage.cached_tokens)
+        self.add("model", usage.model, "output", usage.output_tokens)
+
+    def discarded(self, usage: Usage) -> None:
+        """A reply that was counted came to nothing: its tokens are paid for, and no caller heard them."""
+        self.add("model", usage.model, "discarded", usage.input_tokens + usage.output_tokens)
+
+
+METER: Final[ContextVar[Meter | None]] = ContextVar("meter", default=None)
+
+
+class MeteredModel:
+    """A `LanguageModel` whose tokens are counted. It says the model's name in each `Usage`.
+
+    A model that does not tell its tokens (the offline brain, and any whose reply was broken off) is estimated from the
+    letters; of later requests in a call the instructions and tools count as cached, as they would be with a vendor.
+    """
+
+    def __init__(self, model: LanguageModel, name: str) -> None:
+        self.model = model
+        """The one behind."""
+        self._name = name
+
+    async def warm_up(self) -> None:
+        """Warm the model behind."""
+        await self.model.warm_up()
+
+    async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+        """Stream what the model behind does."""
+        meter = METER.get()
+        letters, told = 0, False
+        try:
+            async with aclosing(self.model.reply(request)) as parts:
+                async for part in parts:
+                    match part:
+                        case Usage(input_tokens=tokens) if tokens:
+                            told = True
+                            counted = replace(part, model=self._name)
+                            if meter is not None:
+                                meter.thought(counted)
+                            yield counted
+                            continue
+                        case TextDelta(text):
+                            letters += len(text)
+                        case ToolCallPart():
+                            letters += len(part.name) + len(part.arguments)
+                    yield part
+            if not told:
+                estimate = self._estimate(request, letters, meter)
+                told = True
+                if meter is not None:
+                    meter.thought(estimate)
+                yield estimate
+        finally:
+            if not told and meter is not None:
+                # Broken off: the vendor counts what it had sent, and tells nobody.
+                estimate = self._estimate(request, letters, meter)
+                meter.thought(estimate)
+                meter.discarded(estimate)
+
+    async def aclose(self) -> None:
+        """Close the model behind."""
+        await self.model.aclose()
+
+    def _estimate(self, request: ReplyRequest, letters: int, meter: Meter | None) -> Usage:
+        lasting = len(request.instructions) + sum(
+            len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.tools
+        )
+        passing = sum(_letters(entry) for entry in request.history)
+        again = meter is not None and ("model", self._name, "output") in meter.used
+        return Usage(
+            input_tokens=(lasting + passing) // LETTERS_PER_TOKEN,
+            cached_tokens=lasting // LETTERS_PER_TOKEN if again else 0,
+            output_tokens=-(-letters // LETTERS_PER_TOKEN),
+            model=self._name,
+        )
+
+
+def _letters(entry: Entry) -> int:
+    values = (getattr(entry, each.name) for each in fields(entry))
+    return sum(len(value) for value in values if isinstance(value, str))
+
+
+class MeteredRecognizer:
+    """A `Recognizer` whose streams are timed: vendors bill the audio that they are sent, which is all of a call."""
+
+    def __init__(self, recognizer: Recognizer, name: str) -> None:
+        self.recognizer = recognizer
+        """The one behind."""
+        self._name = name
+
+    async def warm_up(self) -> None:
+        """Warm the recognizer behind."""
+        await self.recognizer.warm_up()
+
+    async def open(self, *, locale: str, call_id: str) -> "MeteredStream":
+        """Open a stream of the recognizer behind."""
+        return MeteredStream(await self.recognizer.open(locale=locale, call_id=call_id), self._name)
+
+    async def aclose(self) -> None:
+        """Close the recognizer behind."""
+        await self.recognizer.aclose()
+
+
+class MeteredStream:
+    """A `RecognizerStream` that knows how long it was open. Per frame it costs nothing: `feed` is the stream's own."""
+
+    def __init__(self, stream: RecognizerStream, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._meter = METER.get()
+        self._since: float | None = asyncio.get_running_loop().time()
+        self.feed: Callable[[bytes], None] = stream.feed
+        self.begin: Callable[[int, float], None] = stream.begin
+        self.finalize: Callable[[int, int], None] = stream.finalize
+        self.end: Callable[[int], None] = stream.end
+
+    def transcripts(self) -> AsyncIterator[Transcript]:
+        """What the stream behind hears."""
+        return self._stream.transcripts()
+
+    async def aclose(self) -> None:
+        """Close the stream behind. Idempotent."""
+        since, self._since = self._since, None
+        if since is not None and self._meter is not None:
+            self._meter.add("recognition", self._name, "seconds", asyncio.get_running_loop().time() - since)
+        await self._stream.aclose()
+
+
+class MeteredSynthesizer:
+    """A `Synthesizer` whose characters are counted, those of speech that nobody waited for too."""
+
+    def __init__(self, synthesizer: Synthesizer, name: str) -> None:
+        self.synthesizer = synthesizer
+        """The one behind."""
+        self._name = name
+
+    async def warm_up(self) -> None:
+        """Warm the synthesizer behind."""
+        await self.synthesizer.warm_up()
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Stream what the synthesizer behind does."""
+        count_characters(self._name, "characters", text)
+        async with aclosing(self.synthesizer.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
+            async for chunk in speech:
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Close the synthesizer behind."""
+        await self.synthesizer.aclose()
+
+
+def count_characters(vendor: str, unit: Literal["characters", "cached_characters"], text: str) -> None:
+    """Count the characters of `text` for the call at hand, if there is one."""
+    meter = METER.get()
+    if meter is not None:
+        meter.add("synthesis", vendor, unit, len(text))

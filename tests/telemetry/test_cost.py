@@ -1,0 +1,107 @@
+"""Usage times prices; a price that is not known is unknown, never nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from talkspurt.errors import ConfigurationError
+from talkspurt.telemetry.cost import Prices, Used, reckon
+
+USED: Used = {
+    ("recognition", "deepgram", "seconds"): 180.0,
+    ("model", "openai:gpt-5-mini", "input"): 20_000.0,
+    ("model", "openai:gpt-5-mini", "cached"): 40_000.0,
+    ("model", "openai:gpt-5-mini", "output"): 1_000.0,
+    ("model", "openai:gpt-5-mini", "discarded"): 700.0,
+    ("synthesis", "elevenlabs", "characters"): 1_500.0,
+    ("synthesis", "elevenlabs", "cached_characters"): 400.0,
+    ("carrier", "twilio", "seconds"): 180.0,
+}
+LIST = """
+[recognition.deepgram]
+minute = 0.01
+date = "2026-01"
+source = "a test"
+
+[model."openai:gpt-5-mini"]
+input = 1.0
+cached = 0.1
+output = 10.0
+date = "2026-01"
+source = "a test"
+
+[synthesis.elevenlabs]
+thousand_characters = 0.2
+date = "2026-01"
+source = "a test"
+
+[carrier.twilio]
+minute = 0.02
+date = "2026-01"
+source = "a test"
+
+[hosting.server]
+hour = 6.0
+calls = 10
+date = "2026-01"
+source = "a test"
+"""
+
+
+def prices(tmp_path: Path, text: str = LIST) -> Prices:
+    path = tmp_path / "prices.toml"
+    path.write_text(text, encoding="utf-8")
+    return Prices.load(path)
+
+
+def test_each_part_of_a_call_has_its_price(tmp_path: Path) -> None:
+    bill = reckon(USED, prices(tmp_path))
+    assert [line.part for line in bill.lines] == ["recognition", "model", "synthesis", "hosting", "carrier"]
+    assert [line.cost for line in bill.lines] == pytest.approx([0.03, 0.02 + 0.004 + 0.01, 0.3, 0.03, 0.06])
+    assert bill.complete
+    assert bill.known == pytest.approx(0.454)
+    assert bill.minutes == 3.0
+    assert "700 of them for nobody" in bill.lines[1].amount
+    assert "400 more from the cache" in bill.lines[2].amount
+
+
+def test_an_unknown_price_is_unknown_and_the_total_a_lower_bound(tmp_path: Path) -> None:
+    used = {**USED, ("model", "mistral:new", "input"): 1000.0}
+    bill = reckon(used, prices(tmp_path))
+    unknown = next(line for line in bill.lines if line.vendor == "mistral:new")
+    assert (unknown.cost, unknown.source) == (None, "no price known")
+    assert not bill.complete
+    assert bill.known == pytest.approx(0.454)
+
+
+def test_the_same_call_can_be_reckoned_with_another_provider(tmp_path: Path) -> None:
+    used: Used = {("recognition", "whisper", "seconds"): 60.0, ("carrier", "twilio", "seconds"): 60.0}
+    bill = reckon(used, prices(tmp_path), instead={"recognition": "deepgram"})
+    assert bill.lines[0].vendor == "deepgram"
+    assert bill.lines[0].cost == pytest.approx(0.01)
+
+
+def test_the_bundled_list_says_of_each_price_when_and_where_it_was_found() -> None:
+    bundled = Prices.load()
+    entries = [price for part in bundled for price in part[1].values()]
+    assert len(entries) > 8
+    assert all(len(entry.date) == 7 and entry.source for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[recognition.x]\nminute = -1\ndate = 'd'\nsource = 's'", "recognition.x.minute"),
+        ("[recognition.x]\nminute = 1", "recognition.x.date"),
+        ("[recogniton.x]\nminute = 1", "recogniton"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_a_list_that_cannot_be_right_is_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        prices(tmp_path, text)
+
+
+def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"none\.toml"):
+        Prices.load(tmp_path / "none.toml")

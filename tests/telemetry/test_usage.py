@@ -1,0 +1,118 @@
+"""What a call uses is counted at the providers' edge, for the call that it was used for and no other."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from talkspurt.core.history import AgentSaid, CallerSaid
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, Usage
+from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.telemetry.usage import METER, Meter, MeteredModel, MeteredRecognizer, MeteredSynthesizer
+from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
+from talkspurt.testing.virtual_time import run_virtual
+
+REQUEST = ReplyRequest(instructions="i" * 400, history=(CallerSaid("c" * 39), AgentSaid("a" * 41)), tools=())
+
+
+@pytest.fixture
+def meter() -> Iterator[Meter]:
+    meter = Meter()
+    token = METER.set(meter)
+    yield meter
+    METER.reset(token)
+
+
+def telling(*parts: ReplyPart) -> MeteredModel:
+    return MeteredModel(ScriptedModel(lambda _request: parts), "openai:m")
+
+
+async def hear(model: MeteredModel) -> list[ReplyPart]:
+    async with aclosing(model.reply(REQUEST)) as reply:
+        return [part async for part in reply]
+
+
+def test_a_models_own_tokens_are_counted_and_named(meter: Meter) -> None:
+    parts = run_virtual(hear(telling(TextDelta("Hi."), Usage(100, 7, 60))))
+    assert parts == [TextDelta("Hi."), Usage(100, 7, 60, model="openai:m")]
+    assert meter.used == {
+        ("model", "openai:m", "input"): 40,
+        ("model", "openai:m", "cached"): 60,
+        ("model", "openai:m", "output"): 7,
+    }
+
+
+def test_a_model_that_does_not_tell_is_estimated_and_its_lasting_part_cached_from_the_second_reply_on(
+    meter: Meter,
+) -> None:
+    model = telling(TextDelta("t" * 40))
+    run_virtual(hear(model))
+    # 400 letters of instructions, 80 of history (and the word for how the caller spoke), 40 said.
+    assert meter.used["model", "openai:m", "input"] == pytest.approx(120, abs=2)
+    assert meter.used["model", "openai:m", "output"] == 10
+    assert ("model", "openai:m", "cached") not in meter.used
+    run_virtual(hear(model))
+    assert meter.used["model", "openai:m", "cached"] == 100
+
+
+def test_a_reply_that_is_broken_off_is_paid_for_and_discarded(meter: Meter) -> None:
+    async def scenario() -> None:
+        task = asyncio.create_task(hear(telling(TextDelta("t" * 40), TextDelta("u" * 40))))
+        await asyncio.sleep(0.155)
+        task.cancel()
+        await asyncio.wait({task})
+
+    run_virtual(scenario())
+    assert meter.used["model", "openai:m", "output"] == 10
+    assert meter.used["model", "openai:m", "discarded"] == pytest.approx(130, abs=2)
+
+
+def test_recognition_is_counted_from_opening_to_closing_once(meter: Meter) -> None:
+    async def scenario() -> None:
+        stream = await MeteredRecognizer(ScriptedRecognizer(["x"]), "deepgram").open(locale="en-US", call_id="c")
+        await asyncio.sleep(12.5)
+        await stream.aclose()
+        await stream.aclose()
+
+    run_virtual(scenario())
+    assert meter.used == {("recognition", "deepgram", "seconds"): pytest.approx(12.5)}
+
+
+def test_speech_from_the_cache_is_counted_apart(meter: Meter) -> None:
+    async def scenario() -> None:
+        cache = PhraseCache(MeteredSynthesizer(ToneSynthesizer(), "elevenlabs"), "elevenlabs")
+        for _ in range(3):
+            async with aclosing(cache.synthesize("Hello.", voice="", locale="en-US")) as speech:
+                async for _ in speech:
+                    pass
+        await cache.aclose()
+
+    run_virtual(scenario())
+    assert meter.used == {
+        ("synthesis", "elevenlabs", "characters"): 6,
+        ("synthesis", "elevenlabs", "cached_characters"): 12,
+    }
+
+
+def test_calls_side_by_side_are_counted_apart() -> None:
+    async def call(replies: int) -> float:
+        meter = Meter()
+        METER.set(meter)
+        for _ in range(replies):
+            await hear(telling(TextDelta("Hi."), Usage(10, 1)))
+        return meter.used["model", "openai:m", "input"]
+
+    async def scenario() -> list[float]:
+        return list(await asyncio.gather(*(call(replies) for replies in (1, 2, 3))))
+
+    assert run_virtual(scenario()) == [10, 20, 30]
+
+
+def test_without_a_call_nothing_is_counted_and_nothing_fails() -> None:
+    class Silent(ScriptedModel):
+        async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+            yield TextDelta("Hi.")
+
+    assert METER.get() is None
+    assert run_virtual(hear(MeteredModel(Silent(lambda _request: ()), "x")))[0] == TextDelta("Hi.")
