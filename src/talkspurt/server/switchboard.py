@@ -7,6 +7,7 @@ call that another process had begun is taken up from its snapshot.
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ from talkspurt.store.store import Store
 from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import METER, Meter
 
+MOST_USAGE: Final = 1000
+"""Calls whose usage may wait for the database; then the oldest is forgotten."""
 WARM_UP_TIMEOUT: Final = 120.0
 """Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""
 
@@ -181,7 +184,7 @@ class Switchboard:
         finally:
             self._sessions.pop(call.id, None)
             meter.add("carrier", "twilio", "seconds", asyncio.get_running_loop().time() - began)
-            await self._note_usage(call.id, meter)
+            self._recorder.usage(call.id, meter)
         reason = session.reason
         if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
             reason = "handover"
@@ -189,14 +192,6 @@ class Switchboard:
             # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
             await self._recorder.flush()
         return Outcome(reason)
-
-    async def _note_usage(self, call_id: str, meter: Meter) -> None:
-        try:
-            await self._store.usage.add(call_id, meter.used)
-        except StoreError as error:
-            # What a call cost is not worth a call.
-            _log.warning("usage_not_stored", call_id=call_id, error=str(error))
-            metrics.STORE_FAILURES.labels("usage").inc()
 
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""
@@ -309,6 +304,7 @@ class _Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._latest: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._usage: deque[tuple[str, Meter]] = deque()
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -317,6 +313,14 @@ class _Recorder:
 
     def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
         self._latest[call_id] = (snapshot["attachment"], snapshot)
+        self._arrived.set()
+
+    def usage(self, call_id: str, meter: Meter, /) -> None:
+        """Note what the call used, behind its end: nobody hangs up later for it."""
+        if len(self._usage) == MOST_USAGE:
+            self._usage.popleft()
+            metrics.STORE_FAILURES.labels("usage").inc()
+        self._usage.append((call_id, meter))
         self._arrived.set()
 
     async def run(self) -> None:
@@ -338,6 +342,13 @@ class _Recorder:
                 except TalkspurtError as error:
                     # The next turn brings a newer one.
                     _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
+            while self._usage:
+                call_id, meter = self._usage.popleft()
+                try:
+                    await self._store.usage.add(call_id, meter.used)
+                except TalkspurtError as error:
+                    _log.warning("usage_not_stored", call_id=call_id, error=str(error))
+                    metrics.STORE_FAILURES.labels("usage").inc()
 
 
 async def _say_once(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
