@@ -10,6 +10,7 @@ Invariant: what it does depends on the history alone, for a model keeps nothing 
 
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -43,6 +44,15 @@ QUESTIONS: Final = {
 GOODBYE: Final = "Thank you for calling. Goodbye!"
 REPEATED: Final = {"who again": "who", "order again": "order"}
 """Questions that ask for the same as another."""
+KEYPAD: Final = {
+    "who": "You can also type the order number on the keypad, and press hash.",
+    "order": "You can also type it on the keypad, and press hash.",
+    "zip": "You can also type it on the keypad, and press hash.",
+}
+"""What is offered with a question for digits that was answered twice and not understood."""
+HEARD_IN_VAIN: Final = 2
+LOOK_UPS: Final = {"get_product": "product", "get_item": "item number", "calculate": "sum"}
+"""What look-ups are given, which is asked for again when they are refused."""
 MOST_REFUSALS: Final = 4
 """Of one effect, after which the oracle gives it up."""
 AT_ONCE: Final = 5
@@ -67,6 +77,9 @@ _WANTED: Final = {
 """Which answer a refusal is about, by the product's words; the first that fits."""
 _LEFT: Final = re.compile(r"\b(?:leave|forget|drop) it\b|\bnever ?mind\b", re.IGNORECASE)
 _FAREWELL: Final = re.compile(r"\bgood ?bye\b|\bbye\b|\bthat's all\b|\bnothing else\b", re.IGNORECASE)
+_FRAGMENT: Final = re.compile(r"\d")
+"""Of a number, of which the rest was not heard."""
+_SENTENCE: Final = re.compile(r"[.!?]")
 _NUMBER: Final = r"W?\d{6,9}"
 """What may be an order number: a digit may be missing, and two may have been added."""
 
@@ -96,7 +109,7 @@ class Oracle:
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """The next question, or the next calls."""
         desk = Desk(self._tools)
-        for entry in request.history:
+        for entry in answers_only(request.history):
             desk.take(entry)
         calls = desk.calls()
         asked = desk.asked(calls)
@@ -110,6 +123,31 @@ class Oracle:
 
     async def aclose(self) -> None:
         """Nothing to release."""
+
+
+def answers_only(history: Sequence[Entry]) -> list[Entry]:
+    """The history without turns that answer nothing, because the caller spoke on before any question was heard.
+
+    A pause splits "No, nothing else" in two. What follows it belongs to it, or, if a tool has answered since,
+    to what is done. Keys are an answer by themselves.
+    """
+    kept: list[Entry] = []
+    heard = True
+    for entry in history:
+        match entry:
+            case AgentSaid(text):
+                heard = heard or bool(_SENTENCE.search(text))
+            case CallerSaid(text, "voice") if not heard:
+                if kept and isinstance(before := kept[-1], CallerSaid):
+                    kept[-1] = CallerSaid(f"{before.text} {text}", before.source)
+                continue
+            case CallerSaid():
+                heard = False
+            case _:
+                pass
+        if heard or not isinstance(entry, AgentSaid):
+            kept.append(entry)
+    return kept
 
 
 @dataclass(slots=True)
@@ -148,6 +186,8 @@ class Desk:
     refused: str = ""
     """The product's words when it refused the current call."""
     turns: int = 0
+    tries: Counter[str] = field(default_factory=Counter)
+    """How often the caller has answered, by the place of the question."""
 
     # ── what happened ─────────────────────────────────────────────────────────────
 
@@ -168,9 +208,11 @@ class Desk:
             return
         self._settle()
         slot = self.slot()
+        place = self._place(slot)
         self._read_facts(text, slot)
         if self.turns > 1:
             # Calls begin with what they are about, which answers no question yet.
+            self.tries[place] += 1
             self._fill(slot, text)
 
     def _read_facts(self, text: str, slot: str) -> None:
@@ -215,6 +257,8 @@ class Desk:
             self._found(self.close)
         elif spoken.identifiers(text, _NUMBER):
             self.heard = text
+        elif _FRAGMENT.search(text):
+            self.lost = True
         elif self.said and self._tool in ORDER_SLOTS:
             self._found(self.said[-1])
         elif slot == "order":
@@ -251,7 +295,7 @@ class Desk:
             return
         if content.get("status") == "confirmation_required":
             self.waits = "yes"
-        elif error is not None and name in ORDER_SLOTS:
+        elif error is not None and (name in ORDER_SLOTS or name in LOOK_UPS):
             self._reconsider(str(error.get("message", "")))
         else:
             self._next()
@@ -275,6 +319,9 @@ class Desk:
             self._next()
             return
         self.refused = message
+        if self._tool in LOOK_UPS:
+            self._forget(LOOK_UPS[self._tool])
+            return
         wanted = next((slot for slot, words in _WANTED.items() if words.search(message.lower())), None)
         needed = ORDER_SLOTS[self._tool]
         if wanted == "item":
@@ -428,7 +475,15 @@ class Desk:
         if self.over:
             return Asked("over", "over", GOODBYE)
         slot = self.slot()
-        words = QUESTIONS[slot].format(close=" ".join(self.close or ""))
+        place = self._place(slot)
+        words = [self.refused, QUESTIONS[slot].format(close=" ".join(self.close or ""))]
+        if self.tries[place] >= HEARD_IN_VAIN:
+            words.append(KEYPAD.get(place.split("/")[1], ""))
+        return Asked(place, slot, " ".join(filter(None, words)))
+
+    def _place(self, slot: str) -> str:
         base = REPEATED.get(slot, slot)
+        if base == "order" and self._tool == "verify_caller":
+            base = "who"
         number = len(self.slots.get("wishes", [])) if base in ("item", "wish", "more") else 0
-        return Asked(f"{self.at}/{base}/{number}", slot, f"{self.refused} {words}" if self.refused else words)
+        return f"{self.at}/{base}/{number}"

@@ -14,6 +14,7 @@ from talkspurt.retail.reasons import BY_MISTAKE, NO_LONGER_NEEDED, cancel_reason
 VISA = method("credit_card", "credit_card_1111111", "visa", "4821")
 AMEX = method("credit_card", "credit_card_2222222", "amex", "0005")
 PAYPAL = method("paypal", "paypal_3333333")
+MASTERCARD = method("credit_card", "credit_card_5555555", "mastercard", "7777")
 GIFT = method("gift_card", "gift_card_4444444")
 ALL = (VISA, AMEX, PAYPAL, GIFT)
 
@@ -71,6 +72,42 @@ def test_a_method_that_is_none_of_the_callers_or_several_is_refused(
     with pytest.raises(ToolError) as refusal:
         choose_method(said, methods, VISA)  # type: ignore[arg-type]
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("heard", "meant"),
+    [
+        ("A pal", PAYPAL),
+        ("I said, they pile.", PAYPAL),
+        ("Paypalf", PAYPAL),
+        ("I said the discard. I said the discard.", GIFT),
+        ("master car", MASTERCARD),
+    ],
+)
+def test_a_method_that_sounds_like_what_was_heard_is_proposed(heard: str, meant: object) -> None:
+    assert choose_method(heard, (MASTERCARD, PAYPAL, GIFT), MASTERCARD) is meant
+
+
+@pytest.mark.parametrize(
+    "heard", ["D reader.", "I'll only do that.", "nothing", "no thanks", "Apple Pay", "bank transfer"]
+)
+def test_what_sounds_like_no_method_proposes_none(heard: str) -> None:
+    with pytest.raises(ToolError, match="I don't see that payment method"):
+        choose_method(heard, (MASTERCARD, PAYPAL, GIFT), MASTERCARD)
+
+
+@pytest.mark.parametrize("heard", ["they pow", "I said, they pow.", "D reader."])
+def test_the_only_method_is_proposed_whatever_was_heard(heard: str) -> None:
+    assert choose_method(heard, (PAYPAL,), PAYPAL) is PAYPAL
+    assert choose_method(heard, (VISA, PAYPAL), VISA, usable=(VISA,)) is VISA
+
+
+@pytest.mark.parametrize(
+    "said", ["nothing", "no", "leave it", "cash", "Google Pay", "my card", "the gift card", "ending 4821"]
+)
+def test_the_only_method_is_not_proposed_for_another_kind_or_for_a_no(said: str) -> None:
+    with pytest.raises(ToolError, match="I don't see that payment method"):
+        choose_method(said, (PAYPAL,), PAYPAL)
 
 
 def test_the_only_method_need_not_be_named() -> None:

@@ -11,6 +11,7 @@ from talkspurt.agent import ToolError
 from talkspurt.retail.orders import NOT_YOURS, choose_order
 from talkspurt.retail.products import choose_product, named_like
 from talkspurt.retail.schema import Status
+from talkspurt.retail.tools.identity import match_order
 
 ORDERS = (
     order("W2378156", Status.DELIVERED, "Mechanical Keyboard", "Smart Thermostat"),
@@ -115,3 +116,34 @@ def test_two_products_that_match_are_asked_about() -> None:
 def test_products_are_listed_by_a_word_of_their_name() -> None:
     assert [each.name for each in PRODUCTS if named_like("watches", each)] == ["Smart Watch"]
     assert [each.name for each in PRODUCTS if named_like("", each)] == [each.name for each in PRODUCTS]
+
+
+@pytest.mark.parametrize(
+    ("heard", "name"), [("to hiking booth", "Hiking Boots"), ("air fire", "Air Purifier"), ("key bard", "Keyboard")]
+)
+def test_a_product_that_sounds_like_what_was_heard_is_looked_up(heard: str, name: str) -> None:
+    shop = [
+        product(each, ({"color": "red"}, 1, True)) for each in ("Hiking Boots", "Air Purifier", "Keyboard", "Grill")
+    ]
+    assert choose_product(heard, shop).name == name
+
+
+@pytest.mark.parametrize(
+    ("heard", "found"),
+    [
+        ("Do I bully you to 466703", ("close", "W2466703")),
+        ("787996", ("close", "W7387996")),
+        ("JW5 4 9 0 1 1", ("close", "W5490111")),
+        ("W5 9995614", ("close", "W5995614")),
+        ("Done, will you 3, 3, 8, 8, 1, 6, 3,", ("exact", "W3388163")),
+        ("W75", ("none", None)),
+        ("66703", ("none", None)),
+    ],
+)
+def test_a_number_that_lost_its_beginning_is_proposed_by_its_end(heard: str, found: tuple[str, str | None]) -> None:
+    known = ("W2466703", "W4866703", "W7387996", "W5490111", "W5995614", "W3388163")
+    assert match_order(heard, known) == found
+
+
+def test_of_two_numbers_that_end_alike_none_is_proposed() -> None:
+    assert match_order("466703", ("W2466703", "W3466703")) == ("none", None)

@@ -164,6 +164,81 @@ def test_other_words_are_no_torn_names(heard: str) -> None:
         choose_items([heard], HOUSEHOLD)
 
 
+PACKED = (
+    item(0, "Water Bottle", "v1", color="black"),
+    item(1, "Mechanical Keyboard", "v2", size="80%"),
+    item(2, "Action Camera", "v3", resolution="5K"),
+    item(3, "Backpack", "v4", color="grey"),
+)
+
+
+@pytest.mark.parametrize(
+    ("heard", "positions"),
+    [
+        ("the water bottle, the action camera in the backpack.", [0, 2, 3]),
+        ("the backpack end the water bottle", [0, 3]),
+        ("I said the camera in my backpack", [2, 3]),
+        ("the camera in the order", [2]),
+    ],
+)
+def test_an_and_that_was_misheard_joins_what_is_in_the_order(heard: str, positions: list[int]) -> None:
+    assert [chosen.position for chosen in choose_items([heard], PACKED)] == positions
+
+
+@pytest.mark.parametrize("heard", ["the water bottle backpack", "the action camera with the backpack"])
+def test_an_item_that_was_mentioned_is_not_dropped_unheard(heard: str) -> None:
+    with pytest.raises(ToolError, match=r"Which one do you mean: the .* backpack\? Or all of them\?"):
+        choose_items([heard], PACKED)
+
+
+BOARDS = (
+    item(0, "Skateboard", "v1", length="28 inch"),
+    item(1, "Vacuum Cleaner", "v2", type="canister"),
+    item(2, "Skateboard", "v3", length="34 inch"),
+    item(3, "Smart Watch", "v4", color="gold"),
+)
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "those skate bars in the smartwatch.",
+        "I said those skateboards in the smartwatch.",
+        "I said both skateboard and the smartwatch.",
+        "the skateboards and the watch",
+    ],
+)
+def test_a_plural_means_all_of_its_kind(heard: str) -> None:
+    assert [chosen.position for chosen in choose_items([heard], BOARDS)] == [0, 2, 3]
+
+
+def test_one_of_several_is_still_asked_about() -> None:
+    with pytest.raises(ToolError, match="the 28 inch skateboard or the 34 inch skateboard"):
+        choose_items(["the skateboard and the watch"], BOARDS)
+
+
+@pytest.mark.parametrize(
+    ("heard", "names", "meant"),
+    [
+        ("I said that he's short. I said that", ("T-Shirt", "Backpack"), "T-Shirt"),
+        ("the key shirt", ("T-Shirt", "Backpack"), "T-Shirt"),
+        ("I want to return the Air Fire.", ("Vacuum Cleaner", "Air Purifier", "Patio Umbrella"), "Air Purifier"),
+        ("to hiking booth.", ("Hiking Boots", "Action Camera", "Cycling Helmet"), "Hiking Boots"),
+        ("D reader.", ("E-Reader", "Tablet", "Makeup Kit"), "E-Reader"),
+        ("I said he reaver", ("E-Reader", "Tablet", "Makeup Kit"), "E-Reader"),
+    ],
+)
+def test_a_name_that_sounds_like_what_was_heard_is_proposed(heard: str, names: tuple[str, ...], meant: str) -> None:
+    order = [item(place, name, f"v{place}") for place, name in enumerate(names)]
+    assert [chosen.name for chosen in choose_items([heard], order)] == [meant]
+
+
+@pytest.mark.parametrize("heard", ["3, 2, 3, 9, 8, 8, 2.", "Double U3-do 39882", "yes please", "the card I paid with"])
+def test_answers_to_other_questions_sound_like_no_item(heard: str) -> None:
+    with pytest.raises(ToolError, match="I don't see that"):
+        choose_items([heard], BOARDS)
+
+
 def test_of_two_names_that_sound_alike_none_is_proposed() -> None:
     with pytest.raises(ToolError, match="I don't see that"):
         choose_items(["the wadder bobtle"], (item(0, "Water Bottle", "v1"), item(1, "Water Bobble", "v2")))

@@ -21,10 +21,12 @@ from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail import create_agent
 from talkspurt.retail.schema import Order, PaymentKind, PaymentMethod, Return, ReturnItem, Status, User
 from talkspurt.retail.shop import Shop
+from talkspurt.retail.tools.identity import KEYPAD
 from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
 
 DELIVERED, SHIPPED, CANCELLED = "W2378156", "W5540917", "W9013362"
+NO_ORDER = {"match": "none", "order_id": None, "keypad": KEYPAD}
 
 
 @pytest.fixture
@@ -55,12 +57,12 @@ async def test_an_order_number_is_found_as_it_was_heard(line: Line) -> None:
         "match": "close",
         "order_id": DELIVERED,
     }
-    assert await line.run("find_order", heard="no idea") == {"match": "none", "order_id": None}
+    assert await line.run("find_order", heard="no idea") == NO_ORDER
 
 
 async def test_a_verified_caller_finds_only_their_own_orders(line: Line) -> None:
     line.verified("grace_kim")
-    assert await line.run("find_order", heard=DELIVERED) == {"match": "none", "order_id": None}
+    assert await line.run("find_order", heard=DELIVERED) == NO_ORDER
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 # Benchmarks are run from the repository and are not installed.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.retail_tasks.oracle import GOODBYE, QUESTIONS, Asked, Oracle
+from benchmarks.retail_tasks.oracle import GOODBYE, KEYPAD, QUESTIONS, Asked, Oracle
 
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.ports import ReplyRequest, TextDelta, ToolCallPart
@@ -130,7 +130,8 @@ async def test_a_close_order_that_is_denied_is_not_used() -> None:
     await call.answered("find_order", {"match": "close", "order_id": "W2378156"})
     assert await call.says("No.") == QUESTIONS["order"]
     assert await call.says("W2378199") == [("find_order", {"heard": "W2378199"})]
-    assert await call.answered("find_order", {"match": "none", "order_id": None}) == QUESTIONS["order again"]
+    asked = await call.answered("find_order", {"match": "none", "order_id": None})
+    assert asked == f"{QUESTIONS['order again']} {KEYPAD['order']}"
 
 
 async def test_the_accounts_orders_are_looked_through_for_a_caller_without_a_number() -> None:
@@ -219,3 +220,73 @@ async def test_an_effect_that_is_always_refused_is_given_up() -> None:
         assert QUESTIONS["address"] in await call.answered("change_account_address", refused)
     await call.says("Somewhere.")
     assert await call.answered("change_account_address", refused) == [("get_account_info", {})]
+
+
+async def test_an_order_that_was_not_found_is_asked_for_again_in_the_same_place() -> None:
+    call = Call("get_account_info")
+    await call.says("I want another fleece jacket.")
+    assert await call.says("Do I bully you to 466703") == [("find_order", {"heard": "Do I bully you to 466703"})]
+    none = {"match": "none", "order_id": None}
+    assert await call.answered("find_order", none) == QUESTIONS["order again"]
+    assert [asked.place for asked in call.asked] == ["0/who/0", "0/who/0"]
+
+
+async def test_the_keypad_is_offered_to_a_caller_whose_digits_were_misheard_twice() -> None:
+    call = Call("get_account_info")
+    await call.says("Hello.")
+    await call.says("W2378156")
+    assert await call.answered("find_order", {"match": "exact", "order_id": "W2378156"}) == QUESTIONS["zip"]
+    assert await call.says("2 H 2 3 6") == QUESTIONS["zip"]
+    assert await call.says("Do 8 2 3 6") == f"{QUESTIONS['zip']} {KEYPAD['zip']}"
+    assert await call.says("28236") == [("verify_caller", {"order_id": "W2378156", "zip_code": "28236"})]
+
+
+async def test_half_an_order_number_is_not_the_order_before() -> None:
+    call = Call("cancel_order", "cancel_order")
+    await call.verified()
+    await call.says("W2378156")
+    await call.answered("find_order", {"match": "exact", "order_id": "W2378156"})
+    await call.says("By mistake.")
+    await call.answered("cancel_order", {"status": "cancelled"})
+    assert await call.says("Double U3") == QUESTIONS["order again"]
+    assert await call.says("The same order.") == QUESTIONS["reason"]
+
+
+async def test_a_look_up_that_is_refused_is_asked_for_again() -> None:
+    call = Call("get_product", "get_account_info")
+    await call.verified()
+    assert await call.says("I can do.") == [("get_product", {"product": "I can do."})]
+    refused = {"error": {"kind": "refused", "message": "We don't sell that."}}
+    assert await call.answered("get_product", refused) == f"We don't sell that. {QUESTIONS['product']}"
+    assert await call.says("I said hiking boots.") == [("get_product", {"product": "I said hiking boots."})]
+    assert await call.answered("get_product", {"name": "hiking boots"}) == [("get_account_info", {})]
+
+
+async def test_what_follows_a_pause_belongs_to_the_answer_before() -> None:
+    call = Call("exchange_items")
+    await call.verified()
+    await call.says("W2378156")
+    await call.answered("find_order", {"match": "exact", "order_id": "W2378156"})
+    await call.says("The lamp.")
+    await call.says("A red one.")
+    # "No, nothing." with a pause; of the question between nothing was heard.
+    call.history += [CallerSaid("No."), CallerSaid("nothing.")]
+    assert await call.reply() == QUESTIONS["payment"]
+    assert await call.says("PayPal.") == [
+        (
+            "exchange_items",
+            {"order_id": "W2378156", "items": ["The lamp."], "new_items": ["A red one."], "payment_method": "PayPal."},
+        )
+    ]
+
+
+async def test_what_follows_an_answer_that_was_acted_on_answers_no_question_that_was_not_heard() -> None:
+    call = await exchange()
+    call.history.append(CallerSaid("Yes."))
+    call.history += [
+        ToolCalled("t", "exchange_items", "{}"),
+        ToolAnswered("t", "exchange_items", json.dumps({"status": "exchange requested"})),
+        AgentSaid("Is"),
+        CallerSaid("No, goodbye"),
+    ]
+    assert await call.reply() == QUESTIONS["else"]

@@ -76,7 +76,8 @@ def plan_return(
     require_delivered(order, "returned")
     items = tuple(choose_items(spoken_items, order.items))
     original = paying_method(order)
-    method = choose_method(spoken_method, methods, original) if spoken_method.strip() else original
+    usable = [method for method in methods if method.id == original.id or method.kind == GIFT_CARD]
+    method = choose_method(spoken_method, methods, original, usable=usable) if spoken_method.strip() else original
     if method.id != original.id and method.kind != GIFT_CARD:
         raise ToolError(
             f"A refund goes to the {short_method(original)} that paid for the order, or to a gift card of yours."

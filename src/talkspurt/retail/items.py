@@ -1,25 +1,29 @@
 """Which items of an order a caller means: "the headphones", "item 2", "both", "everything but the watch".
 
 Pure: spoken phrases and the order's items in, the chosen items out, or a refusal that asks a
-question. It never guesses: a phrase that fits two different items is asked about.
+question. It never guesses: a phrase that fits two different items is asked about, unless it is in the plural, and what
+only sounds like an item is proposed, since every use is read back.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
-from rapidfuzz import fuzz
-
 from talkspurt.agent import ToolError, spoken
 from talkspurt.retail.options import named_options, spoken_options, values_of
 from talkspurt.retail.phrases import alike, misheard, tokens
 from talkspurt.retail.schema import OrderItem
+from talkspurt.retail.sounds import nearest
 from talkspurt.retail.variants import CHEAPEST, DEAREST
 from talkspurt.retail.words import either, item_name, listed
 
 _ALL: Final = re.compile(r"^(?:all|everything|both|(?:the )?(?:whole|entire|complete|full) (?:order|thing|lot))\b")
 _EXCEPT: Final = re.compile(r"\b(?:except(?: for)?|but(?: not)?|apart from|besides|without)\b")
 _AND: Final = re.compile(r"\s*(?:[,;&]|\band\b|\bplus\b)\s*")
+_ARTICLE: Final = re.compile(r"(?:the|my|a|an|this|that)\b")
+_SEVERAL: Final = re.compile(r"\b(?:those|these)\b")
+_AGAIN: Final = re.compile(r"^i (?:said|say|set|mean|meant)\b[ ,]*(?:that\b)?\s*")
+"""Begins what is said once more ("set" is how "said" is heard)."""
 _EMPTY: Final = frozenset(
     tokens(
         "a an the my that this those these them it pair of please just only return exchange change cancel "
@@ -30,13 +34,12 @@ _EMPTY: Final = frozenset(
 """Words that tell no item from another."""
 _ANSWERS: Final = frozenset(("yes", "no", "none"))
 """Values of options that are never meant by the word alone: a caller who says "no" chooses nothing."""
-_LIKE: Final = 72.0
-"""Likeness in percent of what was heard to a product's name, from which it is proposed. Names that a small recognizer
-misheard on the line had 73 to 95."""
-_LEAD: Final = 12.0
-"""How much likelier it must be than the order's next product."""
-_SPELLED: Final = 6
-"""Fewest letters that are compared: short words are like everything."""
+_JOINT: Final = re.compile(
+    r"\s+(?:in|an|end|then)\s+(?=(?:the|a|an|my|that|those|both)\s)(?!\w+\s+(?:\w+\s+)?(?:order|purchase)\b)"
+)
+"""What a recognizer makes of the "and" between two things, if both sides name one: "the camera in the backpack"."""
+_A_NUMBER: Final = 4
+"""Digits from which a phrase is a number, and sounds like no item."""
 _PLACES: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}
 _PLACE: Final = re.compile(rf"\b(?:the )?({'|'.join(_PLACES)})\b")
 _NUMBERED: Final = re.compile(r"^(?:the )?(?:item|number|position|line)(?: number)? ([a-z]+|\d)$")
@@ -51,7 +54,8 @@ def choose_items(spoken_items: Sequence[str], items: Sequence[OrderItem]) -> lis
 
 def choose_each(spoken_items: Sequence[str], items: Sequence[OrderItem]) -> list[list[OrderItem]]:
     """The items meant by each phrase by itself. Raises `ToolError` when a phrase fits none, or several."""
-    phrases = [phrase.strip().lower() for phrase in spoken_items if phrase.strip()]
+    phrases = [_AGAIN.sub("", phrase.strip().lower()) for phrase in spoken_items]
+    phrases = [phrase for phrase in phrases if phrase]
     if not phrases:
         raise ToolError(f"Which item do you mean? {_contents(items)}")
     taken: set[str] = set()
@@ -69,7 +73,7 @@ def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]
     identity = _by_number(phrase, items, taken)
     if identity is not None:
         return {identity}
-    parts = [part for part in _AND.split(phrase) if _words(part)]
+    parts = [part for listed in _AND.split(phrase) for part in _joined(listed, items) if _words(part)]
     if (
         len(parts) > 1
         and not _EXCEPT.search(phrase)
@@ -86,10 +90,43 @@ def _meant(phrase: str, items: Sequence[OrderItem], taken: set[str]) -> set[str]
     if len(parts) > 1 and _is_one(phrase, parts, items):
         parts = [phrase]
     for part in parts:
-        meant.add(_one(_best(part, items) or _sounding_like(part, items), items, taken | meant))
+        fitting = _best(part, items) or _sounding_like(part, items)
+        _require_explained(part, fitting, items)
+        meant |= {item.id for item in fitting} if _in_plural(part, fitting) else {_one(fitting, items, taken | meant)}
     if not meant:
         raise ToolError(f"I don't see that in the order. {_contents(items)}")
     return meant
+
+
+def _joined(phrase: str, items: Sequence[OrderItem]) -> list[str]:
+    """The parts of a phrase in which an "and" was misheard; the phrase alone when it names things of one kind."""
+    before, *rest = _JOINT.split(phrase, maxsplit=1)
+    sides = [_best(side, items) or _sounding_like(side, items) for side in (before, *rest)]
+    kinds = [{item.product_id for item in side} for side in sides]
+    if rest and all(kinds) and not kinds[0] & kinds[1]:
+        return [before, *_joined(rest[0], items)]
+    return [phrase]
+
+
+def _require_explained(phrase: str, fitting: Sequence[OrderItem], items: Sequence[OrderItem]) -> None:
+    """Raises `ToolError` when the name of another item was said too, which must not be dropped unheard."""
+    explained = {word for item in fitting for word in _words(item.name)}
+    left = [word for word in _words(phrase) if not any(alike(word, known) for known in explained)]
+    others = [item for item in items if not set(_words(item.name)) & explained]
+    named = [item for item in others if all(any(alike(word, known) for word in left) for known in _words(item.name))]
+    if fitting and named:
+        names = dict.fromkeys(item_name(item) for item in (*fitting, *named))
+        raise ToolError(f"Which one do you mean: {either([f'the {name}' for name in names])}? Or all of them?")
+
+
+def _in_plural(phrase: str, fitting: Sequence[OrderItem]) -> bool:
+    """Whether all of several things of one kind were named at once: "those skateboards". Every one is read back."""
+    if len({item.product_id for item in fitting}) != 1 or len(fitting) < 2:
+        return False
+    noun = fitting[0].name.lower().split()[-1]
+    said = (word.removesuffix("s") for word in re.findall(r"[a-z]+s\b", phrase.replace("-", "")))
+    several = bool(_SEVERAL.search(phrase)) or any(misheard(word, _words(noun)[-1]) for word in said)
+    return several and not noun.endswith("s")
 
 
 def _each_of(parts: Sequence[str], items: Sequence[OrderItem], taken: set[str]) -> set[str]:
@@ -98,8 +135,10 @@ def _each_of(parts: Sequence[str], items: Sequence[OrderItem], taken: set[str]) 
     for part in parts:
         every = _ALL.match(part)
         rest = part[every.end() :].strip() if every else ""
-        # "Both the lamp and the watch" is one lamp.
-        counts = every is None or not rest or rest.rstrip(" .!?").endswith("s")
+        # "Both the lamp and the watch" is one lamp; "both lamp and the watch" has lost the "s" of two.
+        both = every is not None and every.group() == "both" and not _ARTICLE.match(rest)
+        two = both and len(_best(rest, items)) == 2
+        counts = every is None or not rest or two or rest.rstrip(" .!?").endswith("s")
         meant |= _meant(part if counts else rest, items, taken | meant)
     return meant
 
@@ -159,19 +198,10 @@ def _sounding_like(phrase: str, items: Sequence[OrderItem]) -> list[OrderItem]:
 
     Only ever proposed: every use of it is read back by the product's name before anything is done.
     """
-    words = _words(phrase)
-    windows = ["".join(words[at : at + count]) for count in range(1, 5) for at in range(len(words) - count + 1)]
-    likeness: dict[str, float] = {}
-    for item in items:
-        name = _words(item.name)
-        forms = {"".join(name), name[-1]} if name else set()
-        scores = (fuzz.ratio(said, form) for said in windows for form in forms if min(len(said), len(form)) >= _SPELLED)
-        likeness[item.name] = max(scores, default=0.0)
-    nearest = max(likeness, key=lambda name: likeness[name], default="")
-    others = max((score for name, score in likeness.items() if name != nearest), default=0.0)
-    if likeness.get(nearest, 0.0) < _LIKE or likeness[nearest] - others < _LEAD:
+    if len(spoken.digits(phrase)) >= _A_NUMBER:
         return []
-    return [item for item in items if item.name == nearest]
+    name = nearest(_words(phrase), {item.name for item in items})
+    return [item for item in items if item.name == name]
 
 
 def _score(phrase: str, words: Sequence[str], item: OrderItem, items: Sequence[OrderItem]) -> int:

@@ -1,7 +1,8 @@
 """Which of a customer's own payment methods a caller means: "my PayPal", "the card ending 1234", "the original one".
 
 Pure: only methods of the verified customer come in, so no words can lead to anybody else's. A number that fits none
-of them is refused, however well the rest fits.
+of them is refused, however well the rest fits. Words that make no sense, as a weak recognizer hears them, may propose
+a method by its sound ("discard" for the gift card), or the only one there is: every use of it is read back by name.
 """
 
 import re
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from talkspurt.agent import ToolError, spoken
+from talkspurt.retail.phrases import tokens
 from talkspurt.retail.schema import PaymentMethod
+from talkspurt.retail.sounds import nearest
 from talkspurt.retail.words import full_method, listed
 
 GIFT_CARD: Final = "gift_card"
@@ -25,6 +28,15 @@ _BRANDS: Final = {
 _ORIGINAL: Final = re.compile(
     r"\boriginal\w*\b|\bsame\b|\bpaid\b|\bused (?:to pay|for|before)\b|\bback to (?:where|how)\b|\bit came from\b"
 )
+_INDIFFERENT: Final = re.compile(r"\b(?:any|whatever|whichever|don't mind|not care|don't care|you choose|default)\b")
+"""Leaves the choice open."""
+_ELSEWHERE: Final = re.compile(
+    r"\b(?:bit ?coins?|crypto\w*|cash|che(?:ck|que)s?|bank|wire|transfer|iban|invoice|money order|venmo|zelle|klarna"
+    r"|(?:apple|google|amazon|samsung) ?pay|(?:my|your|his|her|their) (?:wife|husband|mother|father|boss)\b.*"
+    r"|somebody|someone|else's)\b"
+)
+"""A way to pay that is on nobody's account here."""
+_DENIED: Final = re.compile(r"(?:no|none|nothing|neither|never|not|stop|cancel|leave|forget)\b")
 _PRONOUN: Final = re.compile(r"\b(?:the|that|this|my|other|which) one\b")
 """No digit, though it sounds like one."""
 _ENDING: Final = re.compile(r"\b(?:ending|ends|ended|last (?:four|3|three|4)?\s?digits)\b(?: (?:in|with|on|are))?(.*)")
@@ -33,24 +45,53 @@ _CARD_DIGITS: Final = 12
 _OTHER: Final = re.compile(r"\bother\b|\bdifferent\b|\belse\b")
 
 
-def choose_method(said: str, methods: Sequence[PaymentMethod], original: PaymentMethod | None = None) -> PaymentMethod:
-    """The method meant. `original` is the one that paid the order. Raises `ToolError` for none, or several."""
+def choose_method(
+    said: str,
+    methods: Sequence[PaymentMethod],
+    original: PaymentMethod | None = None,
+    *,
+    usable: Sequence[PaymentMethod] | None = None,
+) -> PaymentMethod:
+    """The method meant. `original` is the one that paid the order; `usable` are those that could serve, all by default.
+
+    Raises `ToolError` for none, or several.
+    """
     text = " ".join(said.lower().replace("’", "'").split())
     if not methods:
         raise ToolError("There is no payment method on your account. A colleague has to look at it.")
     for method in methods:
         if text == method.id.lower():
             return method
-    fitting = _fitting(text, methods, original)
-    if fitting is None:
-        if len(methods) == 1:
-            return methods[0]
-        raise ToolError(f"Which payment method would you like: {_either(methods)}?")
+    told = _fitting(text, methods, original)
+    fitting = _guessed(text, methods, original, methods if usable is None else usable) if told is None else told
     if not fitting:
         raise ToolError(f"I don't see that payment method on your account. There is {_named(methods)}.")
+    if len(fitting) == len(methods) > 1:
+        raise ToolError(f"Which payment method would you like: {_either(methods)}?")
     if len(fitting) > 1:
         raise ToolError(f"Which one do you mean: {_either(fitting)}?")
     return fitting[0]
+
+
+def _guessed(
+    text: str, methods: Sequence[PaymentMethod], original: PaymentMethod | None, usable: Sequence[PaymentMethod]
+) -> Sequence[PaymentMethod]:
+    """What may be meant by words that tell no method from another; none when they name one that is nobody's here."""
+    if not text or _INDIFFERENT.search(text):
+        return methods
+    if _ELSEWHERE.search(text) or _DENIED.match(text):
+        return ()
+    if len(usable) == 1:
+        return usable
+    sounds = nearest(tokens(text), {name for method in methods for name in _names(method)})
+    return (sounds and _fitting(sounds, methods, original)) or ()
+
+
+def _names(method: PaymentMethod) -> tuple[str, ...]:
+    """What a method is called."""
+    if method.kind == "credit_card":
+        return ("credit card", (method.brand or "").lower())
+    return (method.kind.replace("_", " "),)
 
 
 def _fitting(text: str, methods: Sequence[PaymentMethod], original: PaymentMethod | None) -> list[PaymentMethod] | None:
@@ -75,7 +116,7 @@ def _fitting(text: str, methods: Sequence[PaymentMethod], original: PaymentMetho
     elif _ORIGINAL.search(text) and (original is None or not told or len(kept) > 1):
         told = True
         kept = [method for method in kept if original is not None and method.id == original.id]
-    return kept if told else (None if not text or _says_nothing(text) else [])
+    return kept if told else None
 
 
 def _kind(text: str) -> str | None:
@@ -87,11 +128,6 @@ def _kind(text: str) -> str | None:
     if _CARD.search(text) or any(pattern.search(text) for pattern in _BRANDS.values()):
         return "credit_card"
     return None
-
-
-def _says_nothing(text: str) -> bool:
-    """Whether these are words that leave the choice open ("any", "whatever")."""
-    return bool(re.search(r"\b(?:any|whatever|whichever|don't mind|not care|don't care|you choose|default)\b", text))
 
 
 def _number(text: str) -> str:

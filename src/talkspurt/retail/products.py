@@ -1,4 +1,7 @@
-"""Which product a caller means, by its name or number. Pure."""
+"""Which product a caller means, by its name or number, or by what a name sounds like. Pure.
+
+What is found by its sound is only ever told of: a product is looked up by it, and the answer says its name.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from talkspurt.agent import ToolError, spoken
 from talkspurt.retail.phrases import alike, tokens
 from talkspurt.retail.schema import Product
+from talkspurt.retail.sounds import nearest
 from talkspurt.retail.words import common_name, either
 
 
@@ -22,13 +26,18 @@ def choose_product(said: str, products: Sequence[Product]) -> Product:
     heard = _words(said)
     scored = [(_score(heard, _words(product.name)), product) for product in products]
     best = max((score for score, _ in scored), default=0.0)
-    fitting = [product for score, product in scored if score == best] if best > 0 else []
+    fitting = [product for score, product in scored if score == best] if best > 0 else _sounding_like(said, products)
     if not fitting:
         raise ToolError("We don't sell anything by that name. What is it that you're looking for?")
     if len(fitting) > 1:
         names = [f"the {common_name(product.name)}" for product in fitting[:3]]
         raise ToolError(f"Which product do you mean: {either(names)}?")
     return fitting[0]
+
+
+def _sounding_like(said: str, products: Sequence[Product]) -> list[Product]:
+    name = nearest(_words(said), {product.name for product in products})
+    return [product for product in products if product.name == name]
 
 
 def named_like(matching: str, product: Product) -> bool:

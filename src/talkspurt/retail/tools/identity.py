@@ -15,6 +15,9 @@ ONE_CUSTOMER: Final = "I can only help one customer in a call. Somebody else wou
 MAX_EDITS: Final = 2
 """Wrong, missing or doubled digits up to which a number heard may stand for an order id."""
 HEARD_LENGTHS: Final = range(7 - MAX_EDITS, 7 + MAX_EDITS + 1)
+ENDING: Final = 6
+"""Fewest digits that propose an order by how it ends: of "W two" recognizers make words, such as "bully you to"."""
+KEYPAD: Final = "The caller may also type the seven digits on the keypad, and press hash."
 
 
 class Identity(ToolGroup):
@@ -29,14 +32,15 @@ class Identity(ToolGroup):
         """Match an order number as it was heard against numbers that exist.
 
         Use it before any other tool when the caller says an order number. A "close" match is only a
-        guess: read it back and ask whether it is right.
+        guess: read it back and ask whether it is right. Without a match, ask for it digit by digit, and from
+        the second time on offer the keypad.
 
         heard: the caller's own words, e.g. "W two three seven eight one five six"
         """
         # A verified caller can only mean an order of their own.
         account = caller.account if caller.level >= 1 else None
         match, order_id = match_order(heard, await self._shop.order_ids(account))
-        return {"match": match, "order_id": order_id}
+        return {"match": match, "order_id": order_id, **({} if order_id else {"keypad": KEYPAD})}
 
     @tool(verifies=1)
     async def verify_caller(
@@ -59,7 +63,9 @@ class Identity(ToolGroup):
         email: the e-mail address of the account
         """
         known_order = _fact(order_id, facts.order_id, "I need the order number: a W and seven digits.")
-        known_zip = _fact(zip_code, facts.zip_code, "I need the five digits of the ZIP code.")
+        known_zip = _fact(
+            zip_code, facts.zip_code, "I need the five digits of the ZIP code. They can be typed on the keypad, too."
+        )
         known_email = _fact(email, facts.email, "I need the whole e-mail address.")
         known_name = facts.name_key(first_name, last_name)
         if (first_name.strip() or last_name.strip()) and known_name is None:
@@ -91,8 +97,15 @@ def match_order(heard: str, existing: Iterable[str]) -> tuple[str, str | None]:
     exact = {known[digits] for digits in said if digits in known}
     if exact:
         return ("exact", exact.pop()) if len(exact) == 1 else ("none", None)
-    nearest = _nearest(said, known)
+    nearest = _ending(said, known) or _nearest(said, known)
     return ("close", known[nearest]) if nearest is not None else ("none", None)
+
+
+def _ending(said: Sequence[str], known: Iterable[str]) -> str | None:
+    """The one of `known` that ends in what was `said`; None when none does, or two do."""
+    endings = tuple(text for text in said if len(text) >= ENDING)
+    found = [digits for digits in known if endings and digits.endswith(endings)]
+    return found[0] if len(found) == 1 else None
 
 
 def _nearest(said: Sequence[str], known: Iterable[str]) -> str | None:
