@@ -294,6 +294,7 @@ def settings(folder: Path, **sections: dict[str, Any]) -> Config:
         "handover": {"targets": {"billing": "+12025550123"}},
         "numbers": [{"number": DIALLED}],
         "agents": {"retail": "tests:none"},
+        "inference": {"processes": 0},
     }
     for name, section in sections.items():
         values[name] = {**values[name], **section} if isinstance(values.get(name), dict) else section

@@ -280,31 +280,34 @@ async def test_a_hung_process_keeps_nobody_waiting_and_is_replaced(run_dir: Path
         assert pid_of(socket) != hung
 
 
-def test_they_end_with_whoever_started_them(run_dir: Path) -> None:
-    program = (
-        "import asyncio, sys\n"
-        "from pathlib import Path\n"
-        "from talkspurt.config import Config, SpeechConfig\n"
-        "from talkspurt.speech.inference.supervision import inference_processes\n"
-        "from talkspurt.telemetry.logs import configure_logging\n"
-        "configure_logging()\n"
-        "config = Config(speech=SpeechConfig(recognizer='deepgram', synthesizer='elevenlabs'))\n"
-        "async def main():\n"
-        "    async with inference_processes(config, Path(sys.argv[1])) as (socket,):\n"
-        "        while not socket.exists():\n"
-        "            await asyncio.sleep(0.05)\n"
-        "        print(socket, flush=True)\n"
-        "        await asyncio.sleep(60)\n"
-        "asyncio.run(main())\n"
+STARTER = """
+import asyncio, sys
+from pathlib import Path
+from talkspurt.config import Config, SpeechConfig
+from talkspurt.speech.inference.supervision import inference_processes
+
+async def main():
+    config = Config(speech=SpeechConfig(recognizer="deepgram", synthesizer="elevenlabs"))
+    async with inference_processes(config, Path(sys.argv[1])):
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_they_outlive_whoever_started_them_until_the_last_worker_has_gone(run_dir: Path) -> None:
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTER, str(run_dir), stdout=subprocess.DEVNULL
     )
-    with subprocess.Popen([sys.executable, "-c", program, str(run_dir)], stdout=subprocess.PIPE) as starter:
-        assert starter.stdout is not None
-        left = pid_of(Path(starter.stdout.readline().decode().strip()))
-        starter.kill()
-    deadline = time.monotonic() + 20
-    while is_alive(left):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    socket = run_dir / "inference/0.sock"
+    inference = RemoteInference([socket], silence=20)
+    await inference.warm_up("judgement")
+    process = pid_of(socket)
+    starter.kill()
+    await starter.wait()
+    assert 0 <= await inference.judge(SECOND, ask()) <= 1
+    await inference.aclose()
+    await until(lambda: not is_alive(process))
 
 
 # ── processes that lie ────────────────────────────────────────────────────────────

@@ -5,7 +5,8 @@ It holds no calls and reads no audio. What it does:
 * binds the public port, which all workers accept from: while one is dead or hangs, the others go on accepting, and
   nobody's connection is lost in a queue of its own;
 * brings the database up to date, once, before anybody uses it;
-* starts the workers and one process for background jobs (`jobs`), and tells each its `Orders`;
+* starts the inference processes (`speech/inference`), the workers, and one process for background jobs (`jobs`), and
+  tells each its `Orders`;
 * starts again whatever ends, at once, then after longer and longer pauses;
 * ends a worker whose heart has stopped: its own watchdog (`pulse`) cannot when the whole process is stopped;
 * at SIGTERM lets all workers finish their calls, and ends with 0.
@@ -36,6 +37,7 @@ from talkspurt.server.origin import Origin
 from talkspurt.server.reception import FAREWELL
 from talkspurt.server.serve import announce, bind, public_origin, stop_on_signal
 from talkspurt.server.worker import TABLE
+from talkspurt.speech.inference.supervision import inference_for
 from talkspurt.store import Store
 from talkspurt.telemetry import metrics
 
@@ -85,6 +87,8 @@ async def supervise(
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         showing = await show_metrics(folder, "supervisor")
         stack.callback(showing.close)
+        # Started before the workers that share it, and ended after them.
+        config = await stack.enter_async_context(inference_for(config))
         supervisor = _Supervisor(config, programs, listener, folder, log_style)
         await supervisor.run(stop, lambda: announce(public_origin(config, port), port, ready))
     log.info("stopped")

@@ -38,6 +38,7 @@ from talkspurt.server.handover.last_resort import TROUBLE, finds_person
 from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.server.staff import Staff, sweeping
 from talkspurt.session import Services, Session
+from talkspurt.speech.inference.supervision import inference_for
 from talkspurt.speech.turn_detection import create_turn_detector
 from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
@@ -275,10 +276,11 @@ class Switchboard:
 
 @asynccontextmanager
 async def single_process(config: Config, store: Store) -> AsyncGenerator[Switchboard, None]:
-    """A switchboard with the background jobs beside it, for a server that is one process. Raises as `open` does."""
+    """A switchboard with the background jobs beside it, for a server with one worker. Raises as `open` does."""
     async with (
-        Staff.open(config) as staff,
-        Switchboard.open(config, store, staff) as switchboard,
+        inference_for(config) as equipped,
+        Staff.open(equipped) as staff,
+        Switchboard.open(equipped, store, staff) as switchboard,
         sweeping(staff, store),
     ):
         yield switchboard

@@ -1,7 +1,8 @@
 """An inference process: local models behind a Unix socket, for all workers of a machine.
 
-It is started by `supervision.py` and ends when its standard input does, that is, when whoever started it has ended or
-wants it to end. Signals meant for the whole group do not end it: calls that are being finished need it until the last.
+It is started by `supervision.py` and ends when its standard input has ended and no worker is connected any more: calls
+that are being finished need it until the last, also when whoever started it was killed. So no signal of an orderly end,
+which may be meant for the whole group, ends it.
 It runs at low priority: whatever time a worker needs for the frames of its calls comes first.
 
 Garbage ends the connection that it came over and nothing else. What a worker asked for is forgotten with its
@@ -73,31 +74,52 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 async def serve(settings: Settings, *, until: Coroutine[Any, Any, object]) -> None:
-    """Answer requests until `until` has returned."""
+    """Answer requests until `until` has returned and the last worker has gone."""
     store = WeightStore(Path(settings.weights))
     inference = LocalInference(Models(store, threads=settings.threads, at_once=settings.at_once))
     warming = [asyncio.create_task(inference.warm_up(kind), name=f"warming-{kind}") for kind in settings.kinds]
-    workers: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = workers[writer] = asyncio.create_task(answer(inference, reader, writer), name="worker")
-        task.add_done_callback(lambda _: workers.pop(writer))
-
+    workers = _Workers(inference)
     # Not where the process before this one may still be listening.
     fresh = f"{settings.socket}.{os.getpid()}"
-    server = await asyncio.start_unix_server(connected, fresh)
+    server = await asyncio.start_unix_server(workers.connected, fresh)
     os.replace(fresh, settings.socket)
     try:
         await until
+        await workers.gone.wait()
     finally:
         server.close()
-        for writer in workers:
-            writer.transport.abort()
         for task in warming:
             task.cancel()
         # What failed while warming up is told to whoever asks for it.
-        await asyncio.gather(*workers.values(), *warming, return_exceptions=True)
+        await asyncio.gather(*warming, return_exceptions=True)
+        await workers.aclose()
         await inference.aclose()
+
+
+class _Workers:
+    """Who is connected."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self.gone = asyncio.Event()
+        """Set while nobody is."""
+        self.gone.set()
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.gone.clear()
+        task = self._connections[writer] = asyncio.create_task(answer(self._inference, reader, writer), name="worker")
+        task.add_done_callback(lambda _: self._disconnected(writer))
+
+    async def aclose(self) -> None:
+        for writer in self._connections:
+            writer.transport.abort()
+        await asyncio.gather(*self._connections.values(), return_exceptions=True)
+
+    def _disconnected(self, writer: asyncio.StreamWriter) -> None:
+        del self._connections[writer]
+        if not self._connections:
+            self.gone.set()
 
 
 async def answer(inference: Inference, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
