@@ -1,6 +1,8 @@
 """The session carries facts and commands faithfully: one call on a virtual line and a virtual clock."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
@@ -9,8 +11,9 @@ from session.stage import cancelled_orders, on_virtual_time, stage
 from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
-from talkspurt.testing.providers import ScriptedModel
+from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, ToolCallPart
+from talkspurt.speech.inference import current_purpose
+from talkspurt.testing.providers import ScriptedModel, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
 
@@ -245,3 +248,33 @@ async def test_a_call_is_taken_up_from_its_snapshot_by_another_process() -> None
             CallerSaid("and again"),
         )
         assert "Hello there." not in second.synthesizer.spoken
+
+
+class NotingSynthesizer(ToneSynthesizer):
+    """Notes whom each speech is for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.purposes: list[tuple[str, str, bool]] = []
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        purpose = current_purpose()
+        self.purposes.append((text, purpose.call, purpose.ahead))
+        async with aclosing(super().synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
+            async for chunk in speech:
+                yield chunk
+
+
+@on_virtual_time
+async def test_all_that_is_asked_for_is_asked_for_the_call_and_guesses_yield_to_what_is_wanted() -> None:
+    noting = NotingSynthesizer()
+    async with stage(ScriptedModel.saying("It is on its way."), ["where is my order"], speaker=noting) as call:
+        await call.says()
+        await call.until(lambda: AgentSaid("It is on its way.") in call.recorder.entries)
+    assert noting.purposes == [
+        ("Hello there.", "c1", False),
+        ("It is on its way.", "c1", True),
+        ("It is on its way.", "c1", False),
+    ]

@@ -8,6 +8,7 @@ import pytest
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk
+from talkspurt.speech.inference import Purpose, context_for, current_purpose, made_ahead
 from talkspurt.synthesizers.cache import PHRASE_BYTES, PhraseCache
 
 
@@ -175,3 +176,36 @@ async def test_closing_ends_what_is_being_made(slow: Slow, cache: PhraseCache) -
         await listener
     assert slow.closed == 1
     assert slow.shut == 2
+
+
+async def test_what_is_made_ahead_is_wanted_as_soon_as_somebody_asks_for_it() -> None:
+    purposes: list[Purpose] = []
+
+    class Asked(Slow):
+        async def synthesize(
+            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+        ) -> AsyncGenerator[SpeechChunk, None]:
+            purposes.append(current_purpose())
+            async for chunk in super().synthesize(text, voice=voice, locale=locale, pace=pace):
+                yield chunk
+
+    slow = Asked()
+    cache = PhraseCache(slow)
+
+    async def prepare() -> None:
+        with made_ahead():
+            await speak(cache)
+
+    preparing = asyncio.create_task(prepare(), context=context_for(Purpose("call-1")))
+    await asyncio.sleep(0.01)
+    (purpose,) = purposes
+    assert (purpose.call, purpose.ahead) == ("call-1", True)
+    wanted: list[bool] = []
+    purpose.when_wanted(lambda: wanted.append(True))
+    speaking = asyncio.create_task(speak(cache), context=context_for(Purpose("call-2")))
+    await asyncio.sleep(0.01)
+    assert not purpose.ahead
+    assert wanted == [True]
+    slow.release(2)
+    await asyncio.gather(preparing, speaking)
+    assert len(purposes) == 1

@@ -14,6 +14,7 @@ from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, ProviderError, WeightsError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech import piper_voice as piper
+from talkspurt.speech.inference import Purpose, context_for
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.piper_voice import PIECE_CHARACTERS, split_text
@@ -147,6 +148,16 @@ async def test_a_closed_generator_starts_no_further_chunk(
     begun = decoded
     await speak(synthesizer, "...")
     assert 0 < begun == decoded
+
+
+async def test_what_no_call_waits_for_has_time(weight_store: WeightStore, joe: piper.Voice) -> None:
+    """A greeting that is spoken while a busy server starts is not given up."""
+    impatient = PiperSynthesizer(LocalInference(Models(weight_store, voices={"joe": joe})), patience=0.0)
+    assert await speak(impatient, "Hello.")
+    task = asyncio.create_task(speak(impatient, "Hello."), context=context_for(Purpose("a call")))
+    with pytest.raises(ProviderError, match="its turn did not come in time"):
+        await task
+    await impatient.aclose()
 
 
 async def test_the_event_loop_goes_on_while_speech_is_made(synthesizer: PiperSynthesizer) -> None:

@@ -19,6 +19,8 @@ START_SLACK: Final = 0.25
 
 PATIENCE: Final = 3.0
 """Seconds after which speech that has not begun is given up."""
+UNHURRIED: Final = 60.0
+"""The same for what no call asks for, such as the greeting that is spoken once when a server starts: nobody waits."""
 
 MAXIMUM_CHARACTERS: Final = 5_000
 """About six minutes of speech; no reply is that long, so it is refused rather than spoken."""
@@ -55,7 +57,9 @@ class PiperSynthesizer:
         if name not in VOICES:
             raise _failure(f"there is no voice '{name}' (known: {', '.join(sorted(VOICES))})")
         now = time.monotonic()
-        ask = Ask(current_purpose(), due=now + START_SLACK, expires=now + self._patience)
+        purpose = current_purpose()
+        patience = self._patience if purpose.call else UNHURRIED
+        ask = Ask(purpose, due=now + START_SLACK, expires=now + patience)
         async with aclosing(self._inference.synthesize(text, ask, voice=name, pace=pace)) as speech:
             async for chunk in speech:
                 yield chunk
