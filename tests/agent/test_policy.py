@@ -105,6 +105,7 @@ def test_rates_are_read(policy: Policy) -> None:
     ("text", "message"),
     [
         ("[tools", "not valid TOML"),
+        ("[tools.refund]\n[mcp_tools.refund]", "refund: in tools or in mcp_tools, not in both"),
         ('timezone = "Mars"\n[tools]', "timezone 'Mars' is not known"),
         ("[tools.refund]\nmax_amount = 1", "tools.refund.0.max_amount: Extra inputs"),
         ("[tools.refund]\nlevel = 3", "less than or equal to 2"),

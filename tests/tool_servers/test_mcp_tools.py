@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from talkspurt import Agent, tool
+from talkspurt.agent import Policy
 from talkspurt.config_mcp import McpConfig
 from talkspurt.core.events import ToolStarted
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError
 from talkspurt.mcp import McpServers, connection
 from talkspurt.mcp.stdio import stdio
-from tool_servers.desk import Warehouse, desk, mcp_config, until
+from tool_servers.desk import Desk, Warehouse, desk, mcp_config, until
 
 RESERVE = {
     "effect": True,
@@ -103,6 +104,19 @@ async def test_two_tools_of_one_name_stop_the_start() -> None:
     config = mcp_config({"command": "unused"}, {"check_stock": {"offered_as": "end_call"}})
     with pytest.raises(ConfigurationError, match="'end_call' is a tool of the runtime already"):
         async with McpServers.open(config, {"shop": agent}, {}):
+            pass
+
+
+async def test_a_policy_limits_tools_of_servers(stdio_warehouse: Warehouse) -> None:
+    declared = {"reserve_item": {**RESERVE, "offered_as": "reserve"}}
+    config = mcp_config(stdio_warehouse.settings, declared)
+    rules = Policy.parse('[mcp_tools.reserve]\nstatuses = ["never"]\nreasons.status = "Not for you."')
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", policy=rules)
+    async with McpServers.open(config, {"shop": agent}, {}) as servers:
+        refused = await Desk(servers, agent).run("reserve", item="mug", quantity=1)
+        assert refused["error"]["message"] == "Not for you."
+    with pytest.raises(ConfigurationError, match="rules for the MCP tool 'reserve', which is declared in none"):
+        async with McpServers.open(mcp_config({"command": "unused"}, {}), {"shop": agent}, {}):
             pass
 
 

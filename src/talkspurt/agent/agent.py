@@ -126,11 +126,11 @@ class Agent:
             if entry.name in seen:
                 raise ConfigurationError(f"agent '{self.name}': two tools are called '{entry.name}'")
             seen.add(entry.name)
-        for name in self.policy.rules.keys() - seen:
+        for name in self.policy.rules.keys() - self.policy.mcp_tools - seen:
             near = get_close_matches(name, sorted(seen), n=1, cutoff=0.0)
             raise ConfigurationError(
-                f"agent '{self.name}': its policy has rules for '{name}', which is none of its tools"
-                + (f"; did you mean '{near[0]}'?" if near else "")
+                f"agent '{self.name}': its policy has rules for '{name}', which is none of its tools (those of MCP "
+                "servers stand under mcp_tools)" + (f"; did you mean '{near[0]}'?" if near else "")
             )
 
     def _check_menu(self) -> None:

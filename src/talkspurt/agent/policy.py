@@ -14,6 +14,9 @@
     level = 2
     max_amount_cents = 100_000
 
+    [mcp_tools.reserve_item]          # a tool that an MCP server brings along, by the name that the model knows
+    max_amount_cents = 5_000
+
 A rule judges the facts of a `ReadBack`, not a model's arguments, and what it needs and is not told it refuses.
 """
 
@@ -157,6 +160,8 @@ class Policy:
 
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    mcp_tools: frozenset[str] = frozenset()
+    """Those of `rules` that are for tools of MCP servers, which the agent itself does not have."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -182,7 +187,9 @@ class Policy:
             raise ConfigurationError(
                 f"{name}: timezone '{table.timezone}' is not known; write e.g. America/New_York"
             ) from None
-        return cls(table.tools, timezone)
+        if twice := table.tools.keys() & table.mcp_tools.keys():
+            raise ConfigurationError(f"{name}: {', '.join(sorted(twice))}: in tools or in mcp_tools, not in both")
+        return cls({**table.tools, **table.mcp_tools}, timezone, frozenset(table.mcp_tools))
 
     def rates(self, tool: str) -> tuple[Rate, ...]:
         """All rates that are stated for a tool."""
@@ -205,11 +212,15 @@ class Policy:
         return reached[-1] if reached else refusals[0] if refusals else None
 
 
+_Rules = dict[str, Annotated[tuple[Rule, ...], BeforeValidator(_listed)]]
+
+
 class _PolicyTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: str = "UTC"
-    tools: dict[str, Annotated[tuple[Rule, ...], BeforeValidator(_listed)]]
+    tools: _Rules = Field(default_factory=dict)
+    mcp_tools: _Rules = Field(default_factory=dict)
 
 
 _Table: Final = TypeAdapter(_PolicyTable)

@@ -67,7 +67,10 @@ class McpServers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def check(self, name: str, agent: Agent) -> None:
-        """Raise `ConfigurationError` when two declared tools would have one name for the agent."""
+        """Raise `ConfigurationError` when two declared tools would have one name for the agent, or its policy has rules
+
+        for a tool that no server of its is declared to have.
+        """
         taken = {tool.name: "the agent itself" for tool in agent.tools}
         for tool in self._declared_for(name):
             if tool.name in taken or tool.name in BUILT_IN:
@@ -76,6 +79,11 @@ class McpServers:
                     "give it another name with offered_as"
                 )
             taken[tool.name] = f"mcp.servers.{tool.connection.name}"
+        for tool_name in sorted(agent.policy.mcp_tools - taken.keys()):
+            raise ConfigurationError(
+                f"agent '{name}': its policy has rules for the MCP tool '{tool_name}', which is declared in none "
+                "of its servers: declare it under mcp.servers.….tools, or drop the rules"
+            )
 
     def equip(self, name: str, agent: Agent) -> Agent:
         """The agent with the tools that its servers offer now."""
