@@ -16,7 +16,7 @@ from benchmarks.effects import trial
 from benchmarks.effects.plan import CallPlan, Wish, customers, draw
 from benchmarks.effects.referee import Verdict
 
-from talkspurt.agent import Effect, Tool
+from talkspurt.agent import Caller, Effect, Tool
 from talkspurt.core.agent_side import AgentSide
 from talkspurt.core.turn import PendingEffect
 from talkspurt.effects.authority import Authority
@@ -68,9 +68,9 @@ def test_what_is_asked_for_again_is_done_once(hold: Holds, tool: str) -> None:
 def test_a_core_that_skips_the_confirmation_is_caught(
     hold: Holds, monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
-    def take(self: AgentSide, text: str, source: str) -> PendingEffect | None:
+    def take(self: AgentSide, text: str, source: str, began: float) -> tuple[PendingEffect | None, None]:
         pending, self.pending = self.pending, None
-        return pending
+        return pending, None
 
     async def confirmed(self: Proposals, pending: Any, turn: int) -> Effect:
         pending.heard_at = 0.0
@@ -86,8 +86,8 @@ def test_a_dispatcher_that_does_not_look_again_is_caught(hold: Holds, monkeypatc
     wish = replace(PAYING, mishap="changes")
     assert hold(wish) == Verdict(effects=0)
 
-    async def unchanged(self: Proposals, pending: object) -> None:
-        return
+    async def unchanged(self: Proposals, pending: object) -> Caller:
+        return self._caller
 
     monkeypatch.setattr(Proposals, "_unchanged", unchanged)
     assert hold(wish).unconfirmed
@@ -133,8 +133,8 @@ def test_a_dispatcher_without_authority_is_caught(
     assert hold(wish).forbidden_executed
 
 
-async def _anything(self: Proposals, pending: object) -> None:
-    return
+async def _anything(self: Proposals, pending: object) -> Caller:
+    return self._caller
 
 
 def test_nothing_is_done_for_a_caller_who_is_not_verified(hold: Holds) -> None:

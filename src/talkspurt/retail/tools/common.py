@@ -1,12 +1,12 @@
 """What the tools share: the kinds of their arguments, and the verified account."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent import Caller, ReadBack
+from talkspurt.agent import Caller, ReadBack, Tool, tool
 from talkspurt.retail import read_backs
 from talkspurt.retail.changes import Kind, SwapPlan, SwapWish, plan_swap
 from talkspurt.retail.customers import load_customer, load_products
@@ -38,6 +38,13 @@ class ToolGroup:
     async def settled(self, key: str) -> dict[str, Any] | None:
         """What came of an effect of this shop, by its key: the `lookup` of every tool here."""
         return await self._shop.settle(key)
+
+
+def shop_effect(
+    *, read_back: Callable[..., Awaitable[ReadBack]], filler: str, sets: Sequence[str] | None = None
+) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+    """`@tool` for what changes the shop: only for verified callers, and looked up by its key."""
+    return tool(level=1, effect=True, read_back=read_back, lookup=ToolGroup.settled, filler=filler, sets=sets)
 
 
 def account_of(caller: Caller) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent import Caller, Effect, ReadBack, Tool, tool
+from talkspurt.agent import Caller, Effect, ReadBack, Tool
 from talkspurt.retail import bookings, read_backs, words
 from talkspurt.retail.changes import SwapWish
 from talkspurt.retail.claims import RefundPlan, ReturnPlan, plan_refund, plan_return
@@ -16,6 +16,7 @@ from talkspurt.retail.tools.common import (
     ToolGroup,
     account_of,
     load_swap,
+    shop_effect,
     swapped,
     word_swap,
 )
@@ -47,11 +48,8 @@ class DeliveredOrders(ToolGroup):
                 await self._plan_return(session, caller, order_id=order_id, items=items, payment_method=payment_method)
             )
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_return,
-        lookup=ToolGroup.settled,
         filler="One moment, I'm setting that up.",
     )
     async def process_return(
@@ -79,11 +77,8 @@ class DeliveredOrders(ToolGroup):
 
         return await self._shop.once(effect, change)
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=word_swap("exchange"),
-        lookup=ToolGroup.settled,
         filler="One moment, I'm setting that up.",
     )
     async def exchange_items(
@@ -122,11 +117,8 @@ class DeliveredOrders(ToolGroup):
         async with self._shop.reading() as session:
             return read_backs.refunding(await self._plan_refund(session, caller, order_id))
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_refund,
-        lookup=ToolGroup.settled,
         filler="One moment, I'm arranging the refund.",
     )
     async def offer_refund(self, caller: Caller, effect: Effect, order_id: OrderId) -> dict[str, Any]:

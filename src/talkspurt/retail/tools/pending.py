@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent import Caller, Effect, ReadBack, Tool, ToolError, tool
+from talkspurt.agent import Caller, Effect, ReadBack, Tool, ToolError
 from talkspurt.retail import bookings, read_backs, words
 from talkspurt.retail.addresses import Place, choose_address
 from talkspurt.retail.changes import PaymentPlan, SwapWish, plan_payment
@@ -19,6 +19,7 @@ from talkspurt.retail.tools.common import (
     Words,
     account_of,
     load_swap,
+    shop_effect,
     swapped,
     word_swap,
 )
@@ -51,11 +52,8 @@ class PendingOrders(ToolGroup):
         async with self._shop.reading() as session:
             return read_backs.cancellation(await self._plan_cancel(session, caller, order_id, reason))
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_cancel,
-        lookup=ToolGroup.settled,
         filler="One moment, I'm cancelling that.",
     )
     async def cancel_order(self, caller: Caller, effect: Effect, order_id: OrderId, reason: Spoken) -> dict[str, Any]:
@@ -80,11 +78,8 @@ class PendingOrders(ToolGroup):
 
     # ── items ─────────────────────────────────────────────────────────────────────
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=word_swap("change"),
-        lookup=ToolGroup.settled,
         filler="One moment, I'm changing that.",
     )
     async def change_order_items(
@@ -127,11 +122,8 @@ class PendingOrders(ToolGroup):
         async with self._shop.reading() as session:
             return read_backs.paying(await self._plan_payment(session, caller, order_id, payment_method))
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_payment,
-        lookup=ToolGroup.settled,
         sets=("order_id",),
         filler="One moment, I'm changing the payment.",
     )
@@ -174,11 +166,8 @@ class PendingOrders(ToolGroup):
         async with self._shop.reading() as session:
             return read_backs.sending(*await self._plan_sending(session, caller, order_id, address))
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_sending,
-        lookup=ToolGroup.settled,
         sets=("order_id",),
         filler="One moment, I'm changing the address.",
     )
@@ -211,11 +200,8 @@ class PendingOrders(ToolGroup):
         async with self._shop.reading() as session:
             return read_backs.moving(*await self._plan_moving(session, caller, address))
 
-    @tool(
-        level=1,
-        effect=True,
+    @shop_effect(
         read_back=_word_moving,
-        lookup=ToolGroup.settled,
         sets=(),
         filler="One moment, I'm changing your address.",
     )
