@@ -200,9 +200,9 @@ GUARDS: Final = (
     ),
     Guard(
         "a server finds out what was left executing",
-        "server/switchboard.py",
-        "                tasks.append(group.create_task(sweeper.run()))\n",
-        "",
+        "server/staff.py",
+        "asyncio.create_task(staff.sweeper(store).run(), name",
+        "asyncio.create_task(asyncio.sleep(3600), name",
         "tests/server/test_sweeping_server.py",
     ),
     Guard(

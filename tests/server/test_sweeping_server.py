@@ -1,6 +1,7 @@
-"""The server itself finds out what came of effects that nobody finished."""
+"""A server itself finds out what came of effects that nobody finished, whether it is one process or several."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from talkspurt import Agent, tool
 from talkspurt.config import Config
 from talkspurt.ports import EffectRecord
-from talkspurt.server import switchboard
-from talkspurt.server.switchboard import Switchboard
+from talkspurt.server import jobs, staff, switchboard
+from talkspurt.server.orders import Orders
 from talkspurt.store import Store
 from talkspurt.testing.providers import LevelVoiceActivity, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 
@@ -30,41 +31,60 @@ async def cancel(order_id: str) -> None:
     raise AssertionError("whoever cleans up repeats nothing")
 
 
-async def test_a_server_that_starts_finds_out_what_another_left_executing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     agent = Agent("test", "Be kind.", "Hello.", tools=[cancel])
+    monkeypatch.setattr(staff, "load_agent", lambda _name, _target: agent)
+    return Config.model_validate({"store": {"url": f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"}})
 
+
+@pytest.fixture
+async def store(config: Config) -> AsyncIterator[Store]:
+    """With an effect that a process has begun and not lived to end."""
+    store = await Store.open(config.store.url)
+    call = await store.calls.admit(
+        carrier_call_id="CA1", caller="+12025550101", dialled="", agent=next(iter(config.agents)), locale="en-US"
+    )
+    fence = await store.calls.take(call.id, attachment=0)
+    assert fence is not None
+    ledger = store.effects.ledger(call.id, fence)
+    await ledger.propose(EffectRecord("p1", call.id, "cancel", '{"order_id":"W1"}', "proposed"))
+    await ledger.read_back("p1", heard_at=1.0)
+    await ledger.confirm("p1", turn=1, key="k1")
+    await ledger.begin("p1", patience=0.0)
+    yield store
+    await store.aclose()
+
+
+async def found_out(store: Store) -> None:
+    """Wait until it is known what came of it."""
+    async with asyncio.timeout(20):
+        while "resolved_done" not in await store.effects.transitions("p1"):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+
+
+async def test_a_server_of_one_process_sweeps(config: Config, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     async def detector(_weights: Any) -> LevelVoiceActivity:
         return LevelVoiceActivity()
 
-    config = Config()
     for name, stand_in in {
         "create_recognizer": lambda _config: ScriptedRecognizer(()),
         "create_turn_detector": lambda _config: None,
         "create_synthesizer": lambda _config: ToneSynthesizer(),
         "create_model": lambda _config, _agent: ScriptedModel(lambda _request: []),
-        "load_agent": lambda _name, _target: agent,
         "SileroVoiceActivity": SimpleNamespace(load=detector),
     }.items():
         monkeypatch.setattr(switchboard, name, stand_in)
-    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}")
+    async with switchboard.single_process(config, store):
+        await found_out(store)
+
+
+async def test_the_jobs_process_of_a_server_of_several_sweeps(config: Config, store: Store, tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    orders = Orders("jobs", "talkspurt.server.jobs:work", config, tmp_path, "console")
+    working = asyncio.create_task(jobs.work(orders, stop))
     try:
-        call = await store.calls.admit(
-            carrier_call_id="CA1", caller="+12025550101", dialled="", agent=next(iter(config.agents)), locale="en-US"
-        )
-        fence = await store.calls.take(call.id, attachment=0)
-        assert fence is not None
-        ledger = store.effects.ledger(call.id, fence)
-        await ledger.propose(EffectRecord("p1", call.id, "cancel", '{"order_id":"W1"}', "proposed"))
-        await ledger.read_back("p1", heard_at=1.0)
-        await ledger.confirm("p1", turn=1, key="k1")
-        await ledger.begin("p1", patience=0.0)
-        async with asyncio.timeout(20), Switchboard.open(config, store):
-            while (await store.effects.of_call(call.id))[0].state != "resolved_done":  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        record = await ledger.find("p1")
-        assert record is not None
-        assert record.result == '{"found": "k1"}'
+        await found_out(store)
     finally:
-        await store.aclose()
+        stop.set()
+        await working
