@@ -21,4 +21,5 @@ async def opened(_store: Store) -> AsyncIterator[EchoSwitchboard]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Config.model_validate(json.loads(sys.argv[1])), opened))
+    config = Config.model_validate(json.loads(sys.argv[1]))
+    asyncio.run(serve(config, opened, ready=lambda _origin, port: print(f"port {port}", flush=True)))  # noqa: T201

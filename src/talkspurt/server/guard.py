@@ -64,7 +64,8 @@ class Guard:
                 fields = await self._authentic_fields(request, path, identified_by)
             except _RefusedError as refused:
                 metrics.WEBHOOKS.labels(path, refused.outcome).inc()
-                return Response(status_code=refused.status)
+                # Whoever it is may not go on with this connection: each request costs more than it does to connect.
+                return Response(status_code=refused.status, headers={"Connection": "close"})
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     response = await action(fields)

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from talkspurt.errors import StoreError
 from talkspurt.server.fleet import Fleet
+from talkspurt.server.limits import RateLimits
 from talkspurt.server.load_table import Load, State
 from talkspurt.store import Store
 
@@ -73,9 +74,14 @@ class Readiness:
         return [load for load in self.fleet.loads() if load.fresh(now)]
 
 
-def health_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
-    """The three routes."""
-    router = APIRouter()
+def health_routes(readiness: Readiness, limits: RateLimits, metrics: Metrics) -> APIRouter:
+    """The three routes. What is asked from outside is limited as webhooks are."""
+
+    async def within_limits(request: Request) -> None:
+        if not _is_internal(request) and request.client and not await limits.admit_request(request.client.host):
+            raise HTTPException(429, headers={"Connection": "close"})
+
+    router = APIRouter(dependencies=[Depends(within_limits)])
 
     @router.get("/livez")
     async def livez() -> PlainTextResponse:

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from talkspurt.server.door import Door
 from talkspurt.server.upgrade import UpgradeProtocol
 
 REQUEST_DEADLINE: Final = 10.0
@@ -31,7 +32,7 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: FastAPI, new_socket: Callable[[], UpgradeProtocol], pass_on: PassOn) -> HttpServer:
+def http_server(app: FastAPI, door: Door, new_socket: Callable[[], UpgradeProtocol], pass_on: PassOn) -> HttpServer:
     """A server for `app`, whose upgraded connections `pass_on` gives to another worker or `new_socket` takes."""
 
     def create_socket(**_uvicorn: Any) -> UpgradeProtocol:
@@ -39,7 +40,7 @@ def http_server(app: FastAPI, new_socket: Callable[[], UpgradeProtocol], pass_on
 
     config = uvicorn.Config(
         app,
-        http=partial(_ImpatientProtocol, pass_on=pass_on),  # type: ignore[arg-type]
+        http=partial(_ImpatientProtocol, door=door, pass_on=pass_on),  # type: ignore[arg-type]
         ws=create_socket,  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
@@ -52,23 +53,36 @@ def http_server(app: FastAPI, new_socket: Callable[[], UpgradeProtocol], pass_on
 
 
 class _ImpatientProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with a deadline for each request to begin and be read, which it lacks.
+    """uvicorn's HTTP protocol with a deadline for each request to begin and be read, and a door, which it lacks.
 
     h11 rather than httptools: a call makes two to four requests, so parsing them is no cost, and
     uvicorn brings h11 with it.
     """
 
-    def __init__(self, *arguments: Any, pass_on: PassOn, **options: Any) -> None:
+    def __init__(self, *arguments: Any, door: Door, pass_on: PassOn, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._door = door
         self._pass_on = pass_on
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_request()
+        if self.client is not None and not self._door.lets_in(self.client[0]):
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
+        self._door.leaves(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._door.leaves(self)
+
+    def turn_away(self) -> None:
+        """Drop the connection."""
+        self.transport.abort()
 
     def on_response_complete(self) -> None:
         # uvicorn's own patience between requests ends with the first byte of the next one.
@@ -78,6 +92,7 @@ class _ImpatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._door.leaves(self)
         # An answer to an earlier request that is still being written could not be passed on.
         if not self.transport.get_write_buffer_size():
             descriptor = self.transport.get_extra_info("socket").fileno()
@@ -94,6 +109,7 @@ class _ImpatientProtocol(H11Protocol):
         return b"\r\n".join((*lines, b"", b""))
 
     def _expect_request(self) -> None:
+        self._door.waits(self)
         self._deadline = asyncio.get_running_loop().call_later(REQUEST_DEADLINE, self._give_up)
 
     def _give_up(self) -> None:

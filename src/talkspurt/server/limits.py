@@ -23,19 +23,32 @@ Tell = Callable[[Kind, str], None]
 class RateLimits:
     """The configured limits. A withheld number has no limit of its own: many people share it."""
 
-    def __init__(self, config: LimitsConfig, *, tell: Tell = lambda _kind, _who: None) -> None:
-        """`tell` is told what is counted. Raises `ConfigurationError` for a rate not in the notation of `limits`."""
+    def __init__(
+        self,
+        config: LimitsConfig,
+        *,
+        tell: Tell = lambda _kind, _who: None,
+        shut_out: Callable[[str], None] = lambda _address: None,
+    ) -> None:
+        """`tell` is told what is counted, `shut_out` which address asks for more than its share.
+
+        Raises `ConfigurationError` for a rate not in the notation of `limits`.
+        """
         self._limiter: Final = FixedWindowRateLimiter(MemoryStorage())
         self._rates: Final = {
             "request": _rate("limits.requests_per_address", config.requests_per_address),
             "caller": _rate("limits.calls_per_caller", config.calls_per_caller),
         }
         self._tell = tell
+        self._shut_out = shut_out
         self._counting: set[asyncio.Task[bool]] = set()
 
     async def admit_request(self, address: str) -> bool:
         """Count a request; False when this address has had its share."""
-        return await self._admit("request", address)
+        if await self._admit("request", address):
+            return True
+        self._shut_out(address)
+        return False
 
     async def admit_call(self, caller: str) -> bool:
         """Count a call; False when this number has had its share."""

@@ -5,7 +5,8 @@ is good (`reception`). Its rules:
 
 * `start` must come within `START_DEADLINE`, once, or the socket is closed (1008);
 * text only; fragments are put together; a frame or message over `MAX_MESSAGE_BYTES` closes it (1009);
-* no more than `MESSAGES_PER_SECOND` in the long run, or it is closed (1008);
+* no more than `MESSAGES_PER_SECOND` in the long run, or it is closed (1008), and not read any more;
+* nothing is kept for a carrier that does not read: not even pongs (audio: see `transports.twilio`);
 * everything else that is wrong costs one message: it is dropped and counted;
 * an exception while one frame is handled is logged and counted, and never closes the call.
 
@@ -13,6 +14,7 @@ Source: RFC 6455; sections are named where a rule is from it.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -21,15 +23,21 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from talkspurt.errors import ProtocolError
 from talkspurt.telemetry import metrics
-from talkspurt.transports.twilio import TwilioTransport
+from talkspurt.transports.twilio import MAX_WAITING_BYTES, TwilioTransport
 from talkspurt.wire.twilio import Connected, Start, StartBody, parse
 
 START_DEADLINE: Final = 5.0
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 MESSAGES_PER_SECOND: Final = 200
 """Four times what a call sends."""
+MESSAGE_UNIT: Final = 9
+"""A message counts once more for each 2^9 bytes: 20 ms of audio have 300, and what is costly is audio, not messages."""
+MOST_FRAGMENTS: Final = 64
+"""Frames of one message; empty ones would add up, too."""
 BURST: Final = 600
 """Messages that may come at once: a network that was stuck for twelve seconds lets go of that many."""
+SEND_BUFFER_BYTES: Final = 64 * 1024
+"""Per call, of the kernel's, which doubles it: 10 s of audio on their way, where 400 ms are meant to be."""
 CLOSE_DEADLINE: Final = 2.0
 """Seconds for the other side to answer our close frame, and for the call's end to be written down before it."""
 
@@ -101,12 +109,16 @@ class MediaSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done: wait for `start`."""
         self._socket = transport
+        # The kernel would take megabytes for a carrier that does not read, and nobody would notice for minutes.
+        connection = transport.underlying_transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._arm(self._start_deadline, lambda: self.refuse("no_start"))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Handle one frame, whatever it is."""
         try:
-            self._allowance -= 1
+            self._allowance -= 1 + (frame.payload_size >> MESSAGE_UNIT)
             if self._allowance < 0 and not self._renew_allowance():
                 return
             if frame.msg_type is _TEXT and frame.fin and self._fragments is None:
@@ -156,13 +168,16 @@ class MediaSocket(WSListener):
             case WSMsgType.BINARY:
                 metrics.FRAMES_DROPPED.labels("binary").inc()
             case WSMsgType.PING:
-                transport.send_pong(frame.get_payload_as_bytes())
+                if self.waiting_bytes <= MAX_WAITING_BYTES:
+                    transport.send_pong(frame.get_payload_as_bytes())
             case WSMsgType.CLOSE:
                 # 5.5.1: answer a close with a close. We go first at TCP, as a server does (7.1.1).
                 self._closing = True
                 if not transport.is_close_frame_sent:
                     transport.send_close(frame.get_close_code())
                 transport.disconnect()
+                # That waits until what was sent is read.
+                self._arm(CLOSE_DEADLINE, self.abort)
             case _:
                 pass
 
@@ -178,9 +193,10 @@ class MediaSocket(WSListener):
         assert self._fragments is not None
         self._fragments.append(frame.get_payload_as_bytes())
         self._fragments_size += frame.payload_size
-        if self._fragments_size > MAX_MESSAGE_BYTES:
+        if self._fragments_size > MAX_MESSAGE_BYTES or len(self._fragments) > MOST_FRAGMENTS:
             self._fragments = None
             self._close(WSCloseCode.MESSAGE_TOO_BIG, "oversized")
+            self._stop_reading()
         elif frame.fin:
             message, self._fragments = b"".join(self._fragments), None
             self._take(message)
@@ -190,6 +206,7 @@ class MediaSocket(WSListener):
         now = self._loop.time()
         if now - self._allowance_since < BURST / MESSAGES_PER_SECOND:
             self.refuse("flood")
+            self._stop_reading()
             return False
         self._allowance = BURST - 1
         self._allowance_since = now
@@ -205,6 +222,11 @@ class MediaSocket(WSListener):
         # Not disconnected yet: closing TCP while the carrier's audio comes in would reset the connection,
         # and the reset can overtake our close frame. Its answer, or the deadline, ends it.
         self._arm(CLOSE_DEADLINE, self.abort)
+
+    def _stop_reading(self) -> None:
+        """Let what still comes wait in the kernel until the deadline: to be read is what a flood is sent for."""
+        if self._socket is not None:
+            self._socket.underlying_transport.pause_reading()
 
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
         self._disarm()

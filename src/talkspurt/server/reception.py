@@ -12,6 +12,7 @@ A session that breaks does not end the call: it stays live in the store, the car
 import asyncio
 from types import TracebackType
 from typing import Final, Protocol, Self
+from weakref import WeakSet
 
 import structlog
 from picows import WSCloseCode
@@ -85,6 +86,7 @@ class Reception:
         self._start_deadline = start_deadline
         self._switchboard: Switchboard | None = None
         self._group = asyncio.TaskGroup()
+        self._opened: WeakSet[MediaSocket] = WeakSet()
         self._sockets: dict[str, MediaSocket] = {}
         """The socket of each attached call, by the carrier's id."""
         self._calls: dict[str, str] = {}
@@ -106,6 +108,9 @@ class Reception:
             task.cancel()
         # Without the error of the block: the group would wrap it, and the operator is to see it as it is.
         await self._group.__aexit__(None, None, None)
+        for socket in self._opened:
+            # One that was refused may still be waiting for its carrier to have read why.
+            socket.abort()
 
     def open(self, switchboard: Switchboard) -> None:
         """Take calls from now on."""
@@ -146,7 +151,9 @@ class Reception:
         """The listener of a new media socket; None before `open`."""
         if self._switchboard is None:
             return None
-        return MediaSocket(self._attach, start_deadline=self._start_deadline)
+        socket = MediaSocket(self._attach, start_deadline=self._start_deadline)
+        self._opened.add(socket)
+        return socket
 
     def _attach(self, start: StartBody, socket: MediaSocket, transport: TwilioTransport) -> None:
         self._idle.clear()

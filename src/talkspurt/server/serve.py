@@ -21,6 +21,7 @@ import structlog
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
+from talkspurt.server.door import Door
 from talkspurt.server.exposition import collect_metrics, show_metrics
 from talkspurt.server.fleet import Fleet
 from talkspurt.server.guard import Guard
@@ -85,7 +86,9 @@ async def serve(
         port: int = listener.getsockname()[1]
         origin = public_origin(config, port)
         neighbours, fleet = _join(config, membership)
-        limits = RateLimits(config.limits, tell=neighbours.tell if neighbours else lambda _kind, _who: None)
+        door = Door(config.server.trusted_proxies)
+        tell = neighbours.tell if neighbours else lambda _kind, _who: None
+        limits = RateLimits(config.limits, tell=tell, shut_out=door.shut_out)
         store = await Store.open(config.store.url)
         stack.push_async_callback(store.aclose)
         exchange = create_exchange(config, origin)
@@ -104,6 +107,7 @@ async def serve(
         readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
         guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
         webhooks = TwilioWebhooks(config, store, reception, origin=origin, guard=guard, limits=limits, flow=flow)
+        handovers = HandoverWebhooks(flow, origin=origin, guard=guard)
         gate = Gate(
             origin=origin,
             signatures=signatures,
@@ -112,7 +116,8 @@ async def serve(
             new_socket=reception.new_socket,
         )
         server = http_server(
-            create_app(webhooks, HandoverWebhooks(flow, origin=origin, guard=guard), readiness, _metrics(membership)),
+            create_app(webhooks, handovers, readiness, limits, _metrics(membership)),
+            door,
             lambda: UpgradeProtocol(gate),
             _pass_on(fleet, neighbours),
         )

@@ -54,6 +54,12 @@ WEBHOOKS: Final = Counter("talkspurt_webhooks", "Webhook requests, by outcome.",
 SOCKETS_REFUSED: Final = Counter(
     "talkspurt_sockets_refused", "Media sockets refused or closed by us, by reason.", ["reason"], registry=REGISTRY
 )
+CONNECTIONS_DROPPED: Final = Counter(
+    "talkspurt_connections_dropped",
+    "Connections dropped before they asked for anything: too many waited, or their address had asked too often.",
+    ["reason"],
+    registry=REGISTRY,
+)
 SOCKETS_PASSED: Final = Counter(
     "talkspurt_sockets_passed",
     "Media sockets that reached another worker than theirs: given to it, taken from another, or kept.",

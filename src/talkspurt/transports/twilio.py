@@ -208,6 +208,7 @@ class TwilioTransport:
             self._stalled_since = now
             log.warning("carrier_not_reading", waiting_bytes=self._line.waiting_bytes)
         elif now - self._stalled_since >= STALL_LIMIT:
+            metrics.SOCKETS_REFUSED.labels("not_reading").inc()
             log.warning("line_given_up", reason="carrier_not_reading")
             self._line.abort()
             self.lost()
