@@ -651,7 +651,8 @@ def test_a_yes_that_began_before_the_read_back_was_heard_is_asked_for_again(read
     last = max(sent.end for sent in call.sent.values() if "p1." in sent.text and "q" not in sent.text)
     call.run_until(lambda world: world.reached[0] > last - 0.4)
     call.starts("yes", Voice(is_echo=None)).run_until(lambda world: bool(world.of(NoteReadBack)))
-    call.run(0.2)
+    # Longer than what is listened to again once it is known whose voice it is.
+    call.run(0.6)
     call.sound = Voice(is_echo=False)
     call.run(0.4).stops().run_until(lambda world: world.asked[-1] == "yes").listens()
     assert call.of(ExecuteEffect, WithdrawEffect) == []
@@ -686,6 +687,7 @@ def test_a_read_back_whose_synthesis_broke_is_not_heard() -> None:
     call.voice = lambda speak: Voices(more=4.0 if speak.segment == 2 else 0.1, fails=speak.segment == 2)
     call.listens().asks("yes").listens()
     assert call.of(ExecuteEffect) == []
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
 
 
 def test_a_read_back_without_marks_is_not_heard() -> None:
@@ -693,6 +695,7 @@ def test_a_read_back_without_marks_is_not_heard() -> None:
     call.mark = lambda: None
     call.listens().asks("yes").listens()
     assert call.of(ExecuteEffect, NoteReadBack) == []
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
 
 
 def test_a_read_back_is_said_to_be_heard_once_and_as_soon_as_it_was() -> None:
