@@ -8,7 +8,9 @@ from random import Random
 from typing import Final, Protocol
 
 from benchmarks.effects.ears import Said
+from benchmarks.effects.line import spoken
 from benchmarks.effects.log import CallLog
+from benchmarks.effects.model import DONE
 from benchmarks.effects.plan import CLEAR_NO, CLEAR_YES, UNCLEAR, CallPlan, Wish
 
 LETTERS_PER_SECOND: Final = 30.0
@@ -141,7 +143,7 @@ class VirtualCaller:
     async def _read_back(self, subject: str, since: float, *, whole: bool) -> bool:
         """Wait until the subject was named and the agent has asked, or (not `whole`) is in the middle of it."""
         # Of an order a long read-back names the last four digits only.
-        named = subject[-4:] if subject.startswith("W") else subject.lower()
+        named = _letters(spoken(" ".join(subject[-4:]) if subject.startswith("W") else subject))
 
         def heard() -> bool:
             return named in self._heard(since)
@@ -161,12 +163,12 @@ class VirtualCaller:
     def _settled(self, subject: str, since: float) -> bool:
         """Whether the agent has said of the subject that it is done, or said sorry."""
         heard = self._heard(since)
-        return f"thatisdone{subject.lower()}" in heard or "sorry" in heard
+        return _letters(spoken(f"{DONE}, {subject}")) in heard or "sorry" in heard
 
     def _heard(self, since: float) -> str:
         """Letters and digits of what was heard since then, without anything between them."""
         words = (entry["text"] for entry in self._log.of("heard") if entry["at"] >= since)
-        return re.sub(r"[^a-z0-9]", "", "".join(words).lower())
+        return _letters("".join(words))
 
     # ── doing ─────────────────────────────────────────────────────────────────────
 
@@ -192,3 +194,7 @@ class VirtualCaller:
         end = self._now + patience
         while not happened() and self._now < end:  # noqa: ASYNC110 - a caller who listens
             await asyncio.sleep(0.06)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())

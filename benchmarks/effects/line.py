@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from talkspurt.agent.spoken_form.english import english_form
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, LineListener, SpeechChunk
 
@@ -51,6 +52,11 @@ class Heard:
 
     at: float
     word: Word
+
+
+def spoken(text: str) -> str:
+    """How the agent's voice is told to say `text`."""
+    return english_form(text).text
 
 
 class WordSynthesizer:

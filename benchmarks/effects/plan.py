@@ -161,11 +161,12 @@ def draw(seed: int, shop: Sequence[Customer]) -> CallPlan:
 
 
 def _subjects(seed: int) -> Iterator[str]:
-    """Names of parcels that no other call has."""
+    """Names of parcels that no other call has: letters only, so that they are said as one word."""
+    letters = str.maketrans("0123456789", "abcdefghij")
     number = 0
     while True:
         number += 1
-        yield f"K{seed % 1_000_000:06d}Q{number}"
+        yield f"K{seed % 1_000_000:06d}q{number}".translate(letters)
 
 
 def _wish(

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from benchmarks.effects.line import spoken
 from benchmarks.effects.log import Entry
 from benchmarks.effects.model import DONE, subject_of
 from benchmarks.effects.outside import Deed
@@ -213,11 +214,11 @@ def _words(entry: Entry, run: _Run) -> bool:
 
 
 def split_read_back(words: str) -> tuple[list[str], list[str]]:
-    """The words of the details, and those of a closing question behind them."""
+    """The words said of the details, and those of a closing question behind them."""
     sentences = re.split(r"(?<=[.?!])\s+", words.strip())
     if len(sentences) > 1 and sentences[-1].endswith("?"):
-        return " ".join(sentences[:-1]).split(), sentences[-1].split()
-    return words.split(), []
+        return spoken(" ".join(sentences[:-1])).split(), spoken(sentences[-1]).split()
+    return spoken(words).split(), []
 
 
 def _was_last(details: Sequence[str], question: Sequence[str], heard: Sequence[Entry], *, by: float) -> bool:
@@ -256,9 +257,9 @@ def _judge_record(truth: Truth, done: Counter[tuple[str, str]], verdict: Verdict
             verdict.lost.append(f"{name} was confirmed and is still {', '.join(known)}")
     for tool, subject in (happened | confirmed) - states.keys():
         verdict.lost.append(f"{tool} of {subject} is not on record")
-    for subject in _told_done(truth.log):
-        if subject not in {name for _, name in happened}:
-            verdict.lost.append(f"the caller was told that {subject} is done, and it was not")
+    true = {spoken(f"{DONE}, {name}.") for _, name in happened}
+    for told in _told_done(truth.log) - true:
+        verdict.lost.append(f"the caller was told {told!r}, and it was not so")
 
 
 def _heard_proposals(log: Sequence[Entry]) -> Iterator[_Run]:
@@ -269,10 +270,10 @@ def _heard_proposals(log: Sequence[Entry]) -> Iterator[_Run]:
 
 
 def _told_done(log: Sequence[Entry]) -> set[str]:
-    """The subjects of which the caller heard, to the last word, that they are done."""
+    """What the caller heard, to the last word, is done."""
     sentences: dict[tuple[float, int], list[str]] = {}
     for entry in log:
         if entry["kind"] == "heard":
             sentences.setdefault((entry.get("life", 0), entry["sentence"]), []).append(entry["text"])
-    told = re.compile(rf"{DONE}, (\w+)\.")
-    return {match[1] for words in sentences.values() if (match := told.match(" ".join(words)))}
+    heard = {" ".join(words) for words in sentences.values()}
+    return {words for words in heard if words.startswith(f"{DONE}, ") and words.endswith(".")}

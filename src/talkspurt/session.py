@@ -82,6 +82,7 @@ from talkspurt.core.events import (
     WordsPlaced,
 )
 from talkspurt.core.settings import Settings
+from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Ended, Floor
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
@@ -616,10 +617,11 @@ class Session:
 
     async def _prepare(self, text: str) -> None:
         """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
-        SPECULATION_CHARACTERS.inc(len(text))
+        form = self._locale.spoken_form(text)
+        SPECULATION_CHARACTERS.inc(len(form.text))
         try:
             with made_ahead():
-                async with aclosing(self._synthesize(text, self._conversation.speed)) as speech:
+                async with aclosing(self._synthesize(form, self._conversation.speed)) as speech:
                     async for _ in speech:
                         pass
         except Exception:
@@ -670,16 +672,16 @@ class Session:
             await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
 
     async def _speak_segment(self, command: Speak) -> None:
-        text = self._wording(command.text)
-        if command.source is not None and self._resume_segment(command, text):
+        form = self._locale.spoken_form(self._wording(command.text))
+        if command.source is not None and self._resume_segment(command, form):
             return
         started = False
         starts: list[float] = []
-        async with aclosing(self._synthesize(text, command.pace)) as speech:
+        async with aclosing(self._synthesize(form, command.pace)) as speech:
             async for chunk in speech:
                 if not started:
                     started = True
-                    self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+                    self._start_segment(command, form)
                 if chunk.words:
                     starts.extend(start for _, start in chunk.words)
                     self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
@@ -689,27 +691,37 @@ class Session:
                 self._pacer.append(chunk.pcm)
                 self._tick(self._loop.time())
         if not started:
-            self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text))
+            self._start_segment(command, form)
         self._kept.complete(command.segment)
         self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
 
-    def _resume_segment(self, command: Speak, text: str) -> bool:
+    def _start_segment(self, command: Speak, form: SpokenForm, *, resumed: bool = False) -> None:
+        self._post(
+            SegmentStarted(command.segment, command.epoch, self._pacer.position, form.written, form, resumed=resumed)
+        )
+
+    def _resume_segment(self, command: Speak, form: SpokenForm) -> bool:
         """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more."""
         source = command.source
         pcm = self._kept.rest(source.segment, source.offset) if source is not None else None
         if pcm is None:
             return False
-        self._post(SegmentStarted(command.segment, command.epoch, self._pacer.position, text, resumed=True))
+        self._start_segment(command, form, resumed=True)
         if command.epoch == self._pacer.epoch:
             self._pacer.append(pcm)
             self._tick(self._loop.time())
             self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
         return True
 
-    def _synthesize(self, text: str, pace: float) -> AsyncGenerator[SpeechChunk, None]:
-        return self._services.synthesizer.synthesize(
-            text, voice=self._agent.voice.name, locale=self._locale.tag, pace=pace
-        )
+    async def _synthesize(self, form: SpokenForm, pace: float) -> AsyncGenerator[SpeechChunk, None]:
+        """The speech of what is said, which the phrase cache knows it by; none when nothing is."""
+        if not form.words:
+            return
+        voice, locale = self._agent.voice.name, self._locale.tag
+        speech = self._services.synthesizer.synthesize(form.text, voice=voice, locale=locale, pace=pace)
+        async with aclosing(speech):
+            async for chunk in speech:
+                yield chunk
 
     def _stop_playback(self, epoch: int) -> None:
         self._speech = deque(command for command in self._speech if command.epoch >= epoch)

@@ -11,11 +11,12 @@ import pytest
 # Benchmarks are run from the repository and are not installed.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.effects.line import spoken
 from benchmarks.effects.outside import Deed
 from benchmarks.effects.plan import CallPlan, Wish
 from benchmarks.effects.referee import EffectRow, Truth, Verdict, judge, split_read_back
 
-PARCEL = "K000001Q1"
+PARCEL = "Kaaaaabqb"
 WORDS = f"Parcel {PARCEL} will leave tonight. It costs nothing. Shall I send it?"
 ARGUMENTS = {"parcel": PARCEL}
 WISH = Wish("send_parcel", ARGUMENTS, PARCEL)
@@ -24,10 +25,10 @@ DEED = Deed("send_parcel", PARCEL, 0, "k1")
 
 
 def heard(at: float, text: str, sentence: int = 1) -> list[dict[str, Any]]:
-    """`text` word by word, a tenth of a second each."""
+    """What is said of `text` word by word, a tenth of a second each."""
     return [
         {"kind": "heard", "at": at + index / 10, "text": word, "sentence": sentence, "life": 0}
-        for index, word in enumerate(text.split())
+        for index, word in enumerate(spoken(text).split())
     ]
 
 
@@ -44,7 +45,7 @@ def ran(at: float) -> dict[str, Any]:
 
 
 def row(state: str) -> EffectRow:
-    return EffectRow("send_parcel", '{"parcel":"K000001Q1"}', state)
+    return EffectRow("send_parcel", '{"parcel":"Kaaaaabqb"}', state)
 
 
 GOOD = (worded(1.0), *heard(2.0, WORDS), said(5.0, "yes"), worded(5.6), ran(5.7))
@@ -65,7 +66,7 @@ def test_a_confirmed_effect_that_happened_once_is_clean() -> None:
 
 def test_a_read_back_is_its_details_and_a_question() -> None:
     assert split_read_back("It goes. For 3.50 dollars. Right?") == (
-        ["It", "goes.", "For", "3.50", "dollars."],
+        ["It", "goes.", "For", "three", "dollars", "and", "fifty", "cents."],
         ["Right?"],
     )
     assert split_read_back("Shall I?") == (["Shall", "I?"], [])
@@ -184,7 +185,7 @@ def test_another_amount_than_was_agreed_to_is_unconfirmed() -> None:
         {**entry, "tool": "pay_out"} if "tool" in entry else entry
         for entry in (worded(1.0, words), *heard(2.0, words), said(5.0, "yes"), ran(5.7))
     ]
-    rows = [EffectRow("pay_out", '{"parcel":"K000001Q1","cents":500}', "done")]
+    rows = [EffectRow("pay_out", '{"parcel":"Kaaaaabqb","cents":500}', "done")]
     paid = truth(log, (Deed("pay_out", PARCEL, 500, "k1"),), ledger=rows)
     assert judge(PLAN, paid).is_clean
     assert judge(PLAN, replace(paid, deeds=(Deed("pay_out", PARCEL, 501, "k1"),))).unconfirmed

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from talkspurt.core.commands import Phrase, Source
 from talkspurt.core.playback import LEAD, SPEAKING_RATE, Playback, Segment, Unheard
 from talkspurt.core.snapshot import Decoder, encode
+from talkspurt.core.spoken_form import SpokenForm, as_written
 
 TEN = "aaa bbb ccc ddd eee fff ggg hhh iii jjj"
 """Ten words of equal length, so that a tenth of the time is a word."""
@@ -540,3 +541,112 @@ def test_with_all_words_placed_the_cut_is_exact(gaps: list[float], position: flo
     ends = [*begins[1:-1], begins[-1] + 1.0]
     expected = [word for word, a, b in zip(words, begins, ends, strict=False) if (a + b) / 2 <= position > 0]
     assert " ".join(heard(playback)).split() == expected
+
+
+# ── what is said is not what is written ───────────────────────────────────────────
+
+WRITTEN = "It is W23 today."
+SPOKEN = SpokenForm(WRITTEN, ("It", "is", "W,", "two", "three", "today."), (1, 2, 5, 6))
+SECONDS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+def spoken(starts: tuple[float, ...] = SECONDS, *, tag: str = "", form: SpokenForm | None = SPOKEN) -> Playback:
+    """A segment of six seconds in which a word is said in each second."""
+    playback = Playback()
+    playback.order(1, WRITTEN, 0.0, tag=tag)
+    playback.started(1, 0, 0.0, WRITTEN, 0.0, spoken=form)
+    if starts:
+        assert playback.placed(1, 0, starts)
+    playback.finished(1, 0, 6.0, 0.0)
+    return playback
+
+
+@pytest.mark.parametrize(
+    ("position", "words"), [(0.4, 0), (1.6, 2), (2.6, 2), (3.6, 2), (4.4, 2), (4.6, 3), (5.2, 3), (6.0, 4)]
+)
+def test_a_word_is_heard_when_the_last_word_said_for_it_was(position: float, words: int) -> None:
+    playback = spoken()
+    playback.reached(0, position, 1.0)
+    rest = playback.stop()
+    assert heard(playback) == [" ".join(WRITTEN.split()[:words])]
+    assert [unheard.text for unheard in rest] == ([" ".join(WRITTEN.split()[words:])] if words < 4 else [])
+
+
+def test_without_word_times_said_words_are_laid_over_the_duration() -> None:
+    playback = spoken(())
+    # Of 26 letters and spaces, "three" has the 14th to the 19th.
+    playback.reached(0, 6.0 * 15 / 26, 1.0)
+    playback.stop()
+    assert heard(playback) == ["It is"]
+
+
+def test_what_was_cut_within_a_number_is_sent_again_from_its_beginning() -> None:
+    playback = spoken()
+    playback.reached(0, 4.2, 1.0)
+    (rest,) = playback.stop()
+    assert rest == Unheard("W23 today.", "", Source(1, 2, 2.0 - LEAD))
+    playback.order(2, rest.text, 2.0, source=rest.source)
+    assert playback.started(2, 1, 0.0, str(rest.text), 2.0, resumed=True)
+    playback.finished(2, 1, 4.02, 2.0)
+    again = playback.segments[2]
+    assert again.said.words == ("W,", "two", "three", "today.")
+    assert again.starts == pytest.approx((LEAD, 1 + LEAD, 2 + LEAD, 3 + LEAD))
+    playback.reached(1, 3.2, 3.0)
+    assert playback.stop() == (Unheard("today.", "", Source(1, 3, 5.0 - LEAD)),)
+    assert " ".join(heard(playback)) == "It is W23"
+
+
+def test_an_unknown_end_is_guessed_from_what_is_said() -> None:
+    playback = Playback()
+    playback.order(1, WRITTEN, 0.0)
+    playback.started(1, 0, 0.0, WRITTEN, 0.0, spoken=SPOKEN)
+    assert playback.unheard == pytest.approx(len(SPOKEN.text) / SPEAKING_RATE)
+    playback.placed(1, 0, SECONDS[:5])
+    assert playback.unheard == pytest.approx(4.0 + len("three today.") / SPEAKING_RATE)
+
+
+def test_no_more_words_are_placed_than_are_said() -> None:
+    playback = Playback()
+    playback.order(1, WRITTEN, 0.0)
+    playback.started(1, 0, 0.0, WRITTEN, 0.0, spoken=SPOKEN)
+    assert not playback.placed(1, 0, (*SECONDS, 6.0))
+    assert playback.placed(1, 0, SECONDS)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        as_written(WRITTEN),
+        SpokenForm("It was W23 today.", SPOKEN.words, SPOKEN.ends),
+        SpokenForm(WRITTEN, SPOKEN.words, (1, 2, 5)),
+        SpokenForm(WRITTEN, SPOKEN.words, (1, 5, 2, 6)),
+        SpokenForm(WRITTEN, SPOKEN.words, (1, 2, 5, 7)),
+        SpokenForm(WRITTEN, SPOKEN.words, (-1, 2, 5, 6)),
+    ],
+)
+def test_a_form_that_is_not_of_the_text_is_none(form: SpokenForm) -> None:
+    assert spoken((), form=form).segments[1].spoken is None
+
+
+def test_the_form_is_kept_as_long_as_audio_may_be_sent_again() -> None:
+    playback = spoken()
+    playback.reached(0, 6.0, 1.0)
+    assert playback.segments[1].spoken is None
+    cut = spoken()
+    cut.reached(0, 3.0, 1.0)
+    cut.stop()
+    assert cut.segments[1].spoken == SPOKEN
+    (again,) = Decoder([Segment, SpokenForm]).decode(json.loads(json.dumps(encode((cut.segments[1],)))))
+    assert again == cut.segments[1]
+
+
+def test_a_word_that_is_not_said_is_heard_with_what_was_before_it() -> None:
+    playback = Playback()
+    playback.order(1, "Great! 🙂 Bye", 0.0)
+    form = SpokenForm("Great! 🙂 Bye", ("Great!", "Bye"), (1, 1, 2))
+    playback.started(1, 0, 0.0, "Great! 🙂 Bye", 0.0, spoken=form)
+    playback.placed(1, 0, (0.0, 1.0))
+    playback.finished(1, 0, 2.0, 0.0)
+    playback.reached(0, 0.9, 1.0)
+    assert playback.stop() == (Unheard("Bye", "", Source(1, 2, 1.0 - LEAD)),)
+    assert heard(playback) == ["Great! 🙂"]

@@ -113,7 +113,7 @@ async def test_a_hang_up_stops_what_would_finish_later_and_writes_it_down() -> N
 async def test_arguments_of_what_finishes_later_are_checked_at_once() -> None:
     async with stage(assistant("find_parcel", '{"order":"W1"}'), ["please"], tools=(find_parcel,)) as call:
         await call.says(0.6)
-        await call.until(lambda: "order_id" in call.synthesizer.spoken[-1])
+        await call.until(lambda: "order id" in call.synthesizer.spoken[-1])
 
 
 @on_virtual_time

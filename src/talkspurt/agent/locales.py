@@ -4,12 +4,14 @@ A phrase is a template; its blanks are filled with the arguments of the core's `
 Every locale has every phrase: the tests compare them with what the core may ask for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from talkspurt.agent.listening import English
+from talkspurt.agent.spoken_form.english import english_form
 from talkspurt.core.language import Language
+from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.errors import ConfigurationError
 
 
@@ -21,6 +23,8 @@ class Locale:
     phrases: Mapping[str, str]
     language: Language
     """How what is said in it is read."""
+    spoken_form: Callable[[str], SpokenForm]
+    """How a text in it is said."""
 
 
 ENGLISH = Locale(
@@ -53,6 +57,7 @@ ENGLISH = Locale(
         }
     ),
     language=English(),
+    spoken_form=english_form,
 )
 
 LOCALES: Mapping[str, Locale] = MappingProxyType({"en-US": ENGLISH})

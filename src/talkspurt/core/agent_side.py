@@ -711,7 +711,13 @@ class AgentSide:
     def segment_started(self, event: SegmentStarted, now: float) -> None:
         """A segment has its place on the line."""
         if not self.playback.started(
-            event.segment, event.epoch, event.position, event.text, now, resumed=event.resumed
+            event.segment,
+            event.epoch,
+            event.position,
+            event.text,
+            now,
+            spoken=event.spoken,
+            resumed=event.resumed,
         ):
             self._commands.append(Count("stale_segment"))
 

@@ -72,6 +72,7 @@ from talkspurt.core.language import Completeness, Expectation
 from talkspurt.core.secret_entry import SecretEntry
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import VERSION, Decoder, Parts, encode
+from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import (
     TRANSITIONS,
     Closing,
@@ -115,6 +116,7 @@ _DECODER = Decoder(
         log.Called,
         playback.Segment,
         speculation.Guess,
+        SpokenForm,
         turn.AgentTurn,
         turn.Line,
         turn.PendingEffect,

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from talkspurt.core.digits import EntryRules
 from talkspurt.core.language import Expectation
+from talkspurt.core.spoken_form import SpokenForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +162,15 @@ class SegmentStarted:
     epoch: int
     position: float
     text: str
+    spoken: SpokenForm | None = None
+    """How `text` is said; None for word by word as it is written."""
     resumed: bool = False
     """Its audio is what the command's `source` names, not made anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordsPlaced:
-    """Where the first words of a segment's text begin: seconds within its audio. May come again with more words."""
+    """Where the first words said in a segment begin: seconds within its audio. May come again with more words."""
 
     segment: int
     epoch: int

@@ -8,7 +8,11 @@ epoch prove nothing, since a carrier returns the marks of audio that it has thro
 A segment is *open* until it has been heard to its end, was cut by `stop`, has failed, or
 was given up because no mark ever came. A settled segment's `text` is what was heard of it.
 
-A word counts as heard once its middle has been played. Where words lie, the synthesizer
+What is said is not what is written ("#W2378156" is eight words), so a segment may come with
+its *spoken form*: places and times are those of the said words, and a written word counts as
+heard when every word that is said for it does. History has written words only.
+
+A said word counts as heard once its middle has been played. Where words lie, the synthesizer
 says; those that it has not placed are laid over the rest of the segment's duration in
 proportion to their letters. The error is a word or less at the 160 ms between marks.
 That is no proof, and the words of a *tagged* segment have to be proven: unless all of it
@@ -20,10 +24,12 @@ other, but its words and its own sources are found in the audio of the first one
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from talkspurt.core.commands import Phrase, Source
+from talkspurt.core.spoken_form import SpokenForm, as_written, is_sound
 
 SPEAKING_RATE = 14.0
 """Letters per second when a segment's end is not known yet (measured on Piper joe: 13 to 15)."""
@@ -60,10 +66,17 @@ class Segment:
     """The caller spoke over its rest, and the rest was dropped."""
     tag: str = ""
     """What the segment is part of, such as the read-back of a proposal; kept when its rest is spoken again."""
+    spoken: SpokenForm | None = None
+    """How it is said; None when word by word as it is written. Kept as long as `starts`."""
     starts: tuple[float, ...] = ()
-    """Where its first words begin, in seconds after `start`; kept while what was cut off may be sent again."""
+    """Where its first said words begin, in seconds after `start`; kept while what was cut off may be sent again."""
     source: Source | None = None
     """The audio of another segment that this one is to send, and has sent if it has started."""
+
+    @property
+    def said(self) -> SpokenForm:
+        """What is said of its text."""
+        return self.spoken or as_written(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +112,20 @@ class Playback:
         self.open[segment] = None
 
     def started(
-        self, segment: int, epoch: int, position: float, text: str, now: float, *, resumed: bool = False
+        self,
+        segment: int,
+        epoch: int,
+        position: float,
+        text: str,
+        now: float,
+        *,
+        spoken: SpokenForm | None = None,
+        resumed: bool = False,
     ) -> bool:
         """The segment's first sample lies at `position`. False when that is news of the dead.
 
-        `resumed`: its audio is that of the source it was ordered with, not made anew.
+        `spoken` is how `text` is said, None for word by word; one that is not of `text` counts as None. `resumed`: its
+        audio is that of the source it was ordered with, not made anew, and so is its spoken form.
         """
         known = self._alive(segment, epoch)
         if known is None or known.start is not None:
@@ -111,18 +133,23 @@ class Playback:
         source = known.source if resumed else None
         starts: tuple[float, ...] = ()
         if source is not None and source.segment in self.segments:
-            origin = self.segments[source.segment].starts[source.word :]
-            starts = tuple(max(0.0, start - source.offset) for start in origin)
-        self.segments[segment] = replace(
-            known, start=position, text=text, phrase=None, source=source, starts=starts[: len(text.split())]
-        )
+            origin = self.segments[source.segment]
+            spoken = origin.spoken and origin.spoken.rest(source.word)
+            begin = origin.spoken.said_before(source.word) if origin.spoken else source.word
+            starts = tuple(max(0.0, start - source.offset) for start in origin.starts[begin:])
+        if spoken is not None and (
+            spoken == as_written(text) or spoken.written.split() != text.split() or not is_sound(spoken)
+        ):
+            spoken = None
+        begun = replace(known, start=position, text=text, phrase=None, source=source, spoken=spoken)
+        self.segments[segment] = replace(begun, starts=starts[: len(begun.said.words)])
         self.progress_at = now
         return True
 
     def placed(self, segment: int, epoch: int, starts: tuple[float, ...]) -> bool:
-        """The segment's first words begin at `starts`, in seconds within it. False when that says nothing new."""
+        """The segment's first said words begin at `starts`, in seconds within it. False when that says nothing new."""
         known = self._alive(segment, epoch)
-        if known is None or known.start is None or not len(known.starts) < len(starts) <= len(known.text.split()):
+        if known is None or known.start is None or not len(known.starts) < len(starts) <= len(known.said.words):
             return False
         if not all(0.0 <= start < math.inf for start in starts):
             return False
@@ -242,35 +269,40 @@ class Playback:
             self._settle(replace(segment, proven=True))
 
     def _settle(self, segment: Segment) -> None:
-        starts = segment.starts if segment.cut and segment.source is None else ()
-        self.segments[segment.id] = replace(segment, settled=True, starts=starts)
+        if not segment.cut or segment.source is not None:
+            segment = replace(segment, starts=(), spoken=None)
+        self.segments[segment.id] = replace(segment, settled=True)
         del self.open[segment.id]
 
     def _end(self, segment: Segment) -> float:
         if segment.end is not None:
             return segment.end
-        placed, start = segment.starts, segment.start or 0.0
+        placed, start, text = segment.starts, segment.start or 0.0, segment.said.text
         if not placed:
-            return start + len(segment.text) / SPEAKING_RATE
-        return start + placed[-1] + len(_from_word(segment.text, len(placed) - 1)) / SPEAKING_RATE
+            return start + len(text) / SPEAKING_RATE
+        return start + placed[-1] + len(_from_word(text, len(placed) - 1)) / SPEAKING_RATE
 
     def _heard_of(self, segment: Segment) -> str:
-        """The words of a segment up to the heard position."""
+        """The written words of a segment up to the heard position."""
         if segment.start is None or self.heard <= segment.start:
             return ""
-        played = self.heard - segment.start
-        words = segment.text.split()
+        said = segment.said
+        heard = said.heard(self._said_words_heard(segment, said.words, self.heard - segment.start))
+        return segment.text if heard == len(said.ends) else " ".join(segment.text.split()[:heard])
+
+    def _said_words_heard(self, segment: Segment, words: Sequence[str], played: float) -> int:
+        assert segment.start is not None
         begins = _begins(words, segment.starts, self._end(segment) - segment.start)
         for index, word in enumerate(words):
             span = begins[index + 1] - begins[index]
             if segment.starts and word.rstrip(_CLOSING).endswith(_MARKS):
                 span *= VOICED_SHARE
             if begins[index] + span / 2 > played:
-                return " ".join(words[:index])
-        return segment.text
+                return index
+        return len(words)
 
 
-def _begins(words: list[str], placed: tuple[float, ...], end: float) -> list[float]:
+def _begins(words: Sequence[str], placed: tuple[float, ...], end: float) -> list[float]:
     """Where each word begins, and the last one ends: as placed, then in proportion to their letters."""
     begins = list(placed[:-1])
     at = placed[-1] if placed else 0.0
@@ -288,11 +320,12 @@ def _source(segment: Segment, first: int) -> Source | None:
     if segment.start is None:
         return segment.source
     origin = segment.source or Source(segment.id, 0, 0.0)
-    if first == 0:
-        return origin
-    if first >= len(segment.starts):
+    at = segment.said.said_before(first)
+    if at == 0:
+        return replace(origin, word=origin.word + first)
+    if at >= len(segment.starts):
         return None
-    before, begin = segment.starts[first - 1 : first + 1]
+    before, begin = segment.starts[at - 1 : at + 1]
     # Never so early that a word which counts as heard would be heard again.
     offset = max(begin - LEAD, (before + begin) / 2)
     return Source(origin.segment, origin.word + first, origin.offset + offset)

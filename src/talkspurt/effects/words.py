@@ -1,7 +1,8 @@
 """Whether something that a model wants to act on came from the caller's own mouth.
 
 After text of strangers has come into a conversation, whatever the model passes to a tool may be theirs. What the caller
-said is compared in the forms in which speech carries it: as it stands, spelled, in digits, as an address.
+said is compared in the forms in which speech carries it: as it stands, spelled, in digits, as an address, an amount
+or a telephone number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,7 +72,17 @@ def _in_text(value: str, text: str) -> bool:
     if len(wanted) < SHORT:
         return wanted in (_squashed(word) for word in text.split()) or wanted in spoken.numbers(text)
     forms = (text, spoken.alphanumerics(text), spoken.digits(text), spoken.email_address(text) or "")
-    return any(wanted in _squashed(form) for form in forms)
+    return any(wanted in _squashed(form) for form in forms) or wanted in map(_squashed, _amounts_and_phones(text))
+
+
+def _amounts_and_phones(text: str) -> Iterable[str]:
+    """What was said as a whole value: "105.50" (which is also 10550 cents), "1200000", "+12125550123"."""
+    amount, number = spoken.money(text), spoken.quantity(text)
+    if amount is not None:
+        yield from (f"{amount.value:.2f}", f"{amount.value:f}")
+    if number is not None:
+        yield f"{number:f}"
+    yield spoken.phone_number(text) or ""
 
 
 def _squashed(text: str) -> str:

@@ -355,7 +355,8 @@ class _Recorder:
 
 async def _say_once(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
     """Speak what every call begins with, so that it comes out of the phrase cache when somebody waits for it."""
-    async for _ in synthesizer.synthesize(agent.greeting, voice=agent.voice.name, locale=locale):
+    said = find_locale(locale).spoken_form(agent.greeting).text
+    async for _ in synthesizer.synthesize(said, voice=agent.voice.name, locale=locale):
         pass
 
 

@@ -22,11 +22,12 @@ from talkspurt.core.events import Event, Voice
 from talkspurt.core.language import Expectation
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Decoder, encode
+from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Floor
 from talkspurt.media.evidence import Evidence
 
 _EVENTS: Final = get_args(Event)
-_DECODER: Final = Decoder([*_EVENTS, EntryRules, Expectation, Voice])
+_DECODER: Final = Decoder([*_EVENTS, EntryRules, Expectation, SpokenForm, Voice])
 
 _C = TypeVar("_C", bound=Command)
 

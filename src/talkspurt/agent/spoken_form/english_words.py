@@ -82,6 +82,11 @@ def digits(text: str) -> str:
     return " ".join(_SMALL[int(digit)] for digit in text if digit.isdecimal())
 
 
+def spelled(text: str) -> str:
+    """Letter by letter: "gmx" → "g m x"."""
+    return " ".join(text)
+
+
 def grouped(text: str) -> str:
     """Digits in groups that can be written down: "2378156" → "two three seven, eight one five six"."""
     found, at = [], 0
@@ -125,6 +130,17 @@ WEEKDAY_OF: Final = {name[:3]: name for name in WEEKDAYS} | {
     "Thurs": "Thursday",
     **{name: name for name in WEEKDAYS},
 }
+
+
+def on_day(month: int, day: int, of: str = "") -> str | None:
+    """11, 25, "2026" → "November twenty-fifth, twenty twenty-six"; None for no day."""
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    said = f"{MONTHS[month - 1]} {ordinal(day)}"
+    if not of:
+        return said
+    return f"{said}, {year(int(of) if len(of) == 4 else 2000 + int(of))}"
+
 
 CURRENCIES: Final = {
     "$": ("dollar", "dollars", "cent", "cents"),

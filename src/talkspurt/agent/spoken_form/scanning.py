@@ -24,13 +24,32 @@ _MARKS_ONLY: Final = re.compile(r"[.,;:!?…]+")
 _HAS_SOUND: Final = re.compile(r"\w")
 
 
+_Say = Callable[[re.Match[str]], str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Says what `pattern` stands for; `say` may decline with None. `begins`: "digit", "letter" or "mark"."""
 
     begins: str
     pattern: re.Pattern[str]
-    say: Callable[[re.Match[str]], str | None]
+    say: _Say
+
+
+class Rules:
+    """Rules in the order in which they are tried."""
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+
+    def add(self, begins: str, pattern: str, flags: int = 0) -> Callable[[_Say], _Say]:
+        """Make a rule of a function; `begins` may name several kinds of tokens."""
+
+        def add(say: _Say) -> _Say:
+            self.rules += [Rule(kind, re.compile(pattern, flags), say) for kind in begins.split()]
+            return say
+
+        return add
 
 
 @dataclass(frozen=True, slots=True)
