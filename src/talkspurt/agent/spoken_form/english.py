@@ -146,6 +146,8 @@ def _sign(match: Match) -> str | None:
         return _BETWEEN_NUMBERS[sign]
     if sign == "+" and before[-1:].isdigit():
         return " plus"
+    if sign == "/" and before[-1:].isdigit() and re.match(r"[a-z]{2}", after):
+        return " per "
     if sign == "~" and after[:1].isdigit():
         return "about "
     if sign in "-−" and not before[-1:].strip() and after[:1].isalpha():

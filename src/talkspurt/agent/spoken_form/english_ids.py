@@ -78,9 +78,9 @@ def _mixed_id(match: Match) -> str | None:
     return _id(match.group())
 
 
-@_rule("letter digit", r"(?=(?:\w )*?\d \w )(?:[A-Z0-9] ){4,30}[A-Z0-9](?!\w)")
+@_rule("letter digit", r"(?:[A-Z0-9] ){4,30}[A-Z0-9](?!\w)|(?:[A-Z0-9]-){4,30}[A-Z0-9](?![\w-])")
 def _spelled_id(match: Match) -> str | None:
-    return _id(match.group().replace(" ", "")) if sum(map(str.isdigit, match.group())) >= 4 else None
+    return _id(re.sub(r"[ -]", "", match.group())) if sum(map(str.isdigit, match.group())) >= 4 else None
 
 
 @_rule(

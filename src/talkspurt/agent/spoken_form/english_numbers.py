@@ -16,6 +16,9 @@ from talkspurt.agent.spoken_form.english_words import (
 )
 from talkspurt.agent.spoken_form.scanning import Rules
 
+_ROUND: Final = re.compile(r"[1-9]\d{1,2}000")
+"""Thousands, which hardly any id or ZIP code looks like."""
+
 RULES: Final = Rules()
 _rule = RULES.add
 
@@ -116,6 +119,6 @@ def _number(match: Match) -> str | None:
         return None
     minus = "minus " if match[1] else ""
     plain = match[2]
-    if plain.isdigit() and (len(plain) >= 5 or (len(plain) > 1 and plain[0] == "0")):
+    if plain.isdigit() and not _ROUND.fullmatch(plain) and (len(plain) >= 5 or (len(plain) > 1 and plain[0] == "0")):
         return minus + grouped(plain)
     return minus + decimal(plain)
