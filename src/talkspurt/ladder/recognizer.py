@@ -17,6 +17,7 @@ import structlog
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
+from talkspurt.ladder.streams import note_switch
 from talkspurt.ladder.warming import close_all, warm_up
 from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream, Transcript
 from talkspurt.telemetry import metrics
@@ -82,6 +83,8 @@ class LadderStream:
         """Whether no rung bears."""
         self._shunned: dict[Rung[Recognizer], float] = {}
         """The rungs that have failed this call, and until when it does not go back."""
+        self._trouble: float | None = None
+        """When the rung before failed, until the next one has given an answer."""
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._life = asyncio.get_running_loop().create_task(self._live(), name="ladder stream")
 
@@ -155,6 +158,7 @@ class LadderStream:
             finally:
                 rung.leave()
             if error is not None:
+                self._trouble = self._trouble or asyncio.get_running_loop().time()
                 self._shunned[rung] = asyncio.get_running_loop().time() + SHUNNED
                 rung.failed(error)
                 metrics.RUNG_SWITCHES.labels(rung.port, rung.name, "failed").inc()
@@ -209,6 +213,8 @@ class LadderStream:
                 elif (transcript.utterance, transcript.revision) not in self._questions:
                     continue
                 elif transcript.error is None:
+                    note_switch(rung, self._trouble)
+                    self._trouble = None
                     self._answer(transcript)
                 else:
                     self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True))

@@ -143,6 +143,8 @@ class Climb(Generic[Provider, Part]):
         self._news = asyncio.Event()
         self._running: list[Attempt[Provider, Part]] = []
         self._twice: set[Rung[Provider]] = set()
+        self._trouble: float | None = None
+        """When the first of them failed, or its time was over."""
         self._error = ProviderError(_port(self._rungs[0]), "every provider", "is busy", retryable=True)
 
     async def winner(self) -> Attempt[Provider, Part]:
@@ -155,6 +157,7 @@ class Climb(Generic[Provider, Part]):
                 if attempt.useful:
                     self._running.remove(attempt)
                     await self.end()
+                    note_switch(attempt.rung, self._trouble)
                     return attempt
                 if attempt.error is not None:
                     self._failed(attempt, attempt.error)
@@ -198,6 +201,7 @@ class Climb(Generic[Provider, Part]):
             if now >= attempt.late and not attempt.reported:
                 self._error = ProviderError(_port(attempt.rung), attempt.rung.name, "no output in time", retryable=True)
                 attempt.report(self._error)
+                self._trouble = self._trouble or now
                 if attempt is newest and self._step_down("late"):
                     return
         if now >= newest.late + LAST_WORD:
@@ -208,6 +212,7 @@ class Climb(Generic[Provider, Part]):
     def _failed(self, attempt: "Attempt[Provider, Part]", error: ProviderError) -> None:
         self._running.remove(attempt)
         self._error = error
+        self._trouble = self._trouble or asyncio.get_running_loop().time()
         rung = attempt.rung
         if error.retryable and not error.retry_after and rung not in self._twice and not self._running:
             self._twice.add(rung)
@@ -261,6 +266,14 @@ async def stream_from(
             yield attempt.rung, part
     finally:
         await attempt.end()
+
+
+def note_switch(rung: Rung[Any], trouble: float | None) -> None:
+    """Measure how long a caller waited for `rung` beyond the failure of another, or of its own first try."""
+    if trouble is not None:
+        seconds = asyncio.get_running_loop().time() - trouble
+        metrics.SWITCH_SECONDS.labels(rung.port).observe(seconds)
+        _log.info("provider_switched", port=rung.port, vendor=rung.name, after_ms=round(seconds * 1000))
 
 
 def _port(rung: Rung[Any]) -> Any:

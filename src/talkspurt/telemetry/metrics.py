@@ -147,6 +147,13 @@ RUNG_SWITCHES: Final = Counter(
     ["port", "vendor", "reason"],
     registry=REGISTRY,
 )
+SWITCH_SECONDS: Final = Histogram(
+    "talkspurt_provider_switch_seconds",
+    "From a provider's failure, or the end of the patience with it, to the first useful output of who took over.",
+    ["port"],
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0),
+    registry=REGISTRY,
+)
 BREAKERS_OPEN: Final = Gauge(
     "talkspurt_provider_breaker_open",
     "Whether a provider is left alone now (1) or not (0).",

@@ -154,6 +154,11 @@ class FakeDeepgramSocket(WSListener):
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 
+    def forget(self) -> None:
+        """Hear nothing any more in what sounds."""
+        self._phrases.clear()
+        self._phrase = None
+
     def send_text(self, text: str) -> None:
         """Send `text` as it is, whatever it is."""
         if self._transport is not None:

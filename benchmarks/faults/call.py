@@ -1,0 +1,180 @@
+"""One call with one fault: vendors' fakes behind relays, a real server with fallbacks, a caller with four lines."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI
+from benchmarks.faults.cases import EMPTY_TRANSCRIPT, Case, Stage
+from benchmarks.faults.catalogue import POST
+from benchmarks.faults.relay import Relay, Trouble
+from benchmarks.faults.silence import longest_silence
+
+from talkspurt.simulate.caller import CallerActed, Clip, News, Patience, converse
+from talkspurt.simulate.child_server import child_server
+from talkspurt.simulate.lines import Say
+from talkspurt.simulate.report import CallReport
+from talkspurt.testing.fakes import FakeDeepgram, FakeElevenLabs, ModelReply, ToolUse
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
+CONFIGURATION: Final = """
+log_level = "info"
+agents = {{ann = "benchmarks.faults.catalogue:create"}}
+numbers = [{{number = "*", agent = "ann"}}]
+
+[speech]
+recognizer = "deepgram"
+synthesizer = "elevenlabs"
+base_url = {{deepgram = "ws://{recognizer}", elevenlabs = "http://{synthesizer}"}}
+
+[model]
+name = "openai:gpt-5-mini"
+base_url = {{openai = "http://{model}/v1", anthropic = "{other_model}"}}
+
+[fallbacks]
+recognizers = [{recognizers}]
+synthesizers = [{synthesizers}]
+models = ["anthropic:claude-haiku-4-5"]
+"""
+FAULTY_TURN: Final = 2
+PATIENCE: Final = Patience(answer=20.0)
+"""More than a caller has: how long they are kept waiting is measured, not judged here."""
+_SAID: Final = {
+    "malformed tool JSON": ModelReply(tool_uses=(ToolUse("send_catalogue", '{"order":'),)),
+    "unknown tool": ModelReply(tool_uses=(ToolUse("send_everything"),)),
+    "empty reply": ModelReply(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case."""
+
+    case: Case
+    lost: bool
+    longest_silence: float
+    """Seconds."""
+    switches: tuple[float, ...]
+    """Seconds from each failure, or the end of the patience, to the first useful output of who took over."""
+    sent: int
+    """Catalogues that went out; one was asked for."""
+    said: tuple[str, ...]
+    """The agent's turns."""
+    failures: tuple[str, ...]
+
+
+class Vendors:
+    """The fakes of all stages, each behind a relay."""
+
+    def __init__(self) -> None:
+        self.deepgram = FakeDeepgram(LINES)
+        self.elevenlabs = FakeElevenLabs()
+        self.openai = ThinkingOpenAI()
+        self.anthropic = ThinkingAnthropic()
+        self.relays: dict[Stage, Relay] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Vendors"]:
+        """Start them."""
+        async with AsyncExitStack() as stack:
+            for fake in (self.deepgram, self.elevenlabs, self.openai, self.anthropic):
+                await stack.enter_async_context(fake)
+            targets: dict[Stage, str] = {
+                "recognizer": self.deepgram.base_url,
+                "model": self.openai.base_url,
+                "synthesizer": self.elevenlabs.base_url,
+            }
+            for stage, url in targets.items():
+                address = re.sub(r"^\w+://|/v1$", "", url)
+                self.relays[stage] = await stack.enter_async_context(Relay(address))
+            yield self
+
+    def configuration(self, stages: Sequence[Stage]) -> str:
+        """TOML for a server that uses them, with local speech below those of `stages`."""
+        return CONFIGURATION.format(
+            **{stage: relay.address for stage, relay in self.relays.items()},
+            other_model=self.anthropic.base_url,
+            recognizers='"whisper"' if "recognizer" in stages else "",
+            synthesizers='"piper"' if "synthesizer" in stages else "",
+        )
+
+    async def suffer(self, case: Case) -> None:
+        """Let the fault of `case` happen from now on."""
+        if case.fault in _SAID:
+            self.openai.failing = _SAID[case.fault]
+        elif case.fault == EMPTY_TRANSCRIPT:
+            self.deepgram.phrases = ()
+            for socket in self.deepgram.sockets:
+                socket.forget()
+        else:
+            await self.relays[case.stage].suffer(Trouble(case.fault))
+
+
+async def place(case: Case, clips: Sequence[Clip | None], folder: Path) -> Outcome:
+    """Place the call. Its recording, journal and log stay in `folder`."""
+    post = folder / "post.txt"
+    await asyncio.to_thread(_prepare, post)
+    async with Vendors().open() as vendors:
+        (folder / "talkspurt.toml").write_text(vendors.configuration([case.stage]), encoding="utf-8")
+        environment = {
+            "TALKSPURT_CONFIG": str(folder / "talkspurt.toml"),
+            "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}",
+            POST: str(post),
+            **{f"{name}_API_KEY": "test-key" for name in ("DEEPGRAM", "ELEVENLABS", "OPENAI", "ANTHROPIC")},
+        }
+        async with child_server(folder, folder / "server.log", environment=environment) as url:
+            if case.moment == "before":
+                await vendors.suffer(case)
+            report = await _converse(url, case, clips, vendors)
+    report.recording.write_wav(folder / "call.wav")
+    log = (folder / "server.log").read_text(encoding="utf-8", errors="replace")
+    return Outcome(
+        case,
+        lost=report.recording.end is None
+        or report.recording.end.by != "caller"
+        or any(turn.answered is None for turn in report.turns[:-1]),
+        longest_silence=longest_silence(report.recording.caller, report.recording.agent),
+        switches=tuple(_switches(log)),
+        sent=len(post.read_text(encoding="utf-8").splitlines()),
+        said=tuple(_said(folder / "calls.db")),
+        failures=report.failures,
+    )
+
+
+def _prepare(post: Path) -> None:
+    post.parent.mkdir(parents=True, exist_ok=True)
+    post.touch()
+
+
+async def _converse(url: str, case: Case, clips: Sequence[Clip | None], vendors: Vendors) -> CallReport:
+    injected: set[asyncio.Task[None]] = set()
+
+    def observe(news: News) -> None:
+        if isinstance(news, CallerActed):
+            # A socket that is opened from now on has heard nothing of the lines before.
+            vendors.deepgram.phrases = LINES[news.number - 1 :] if case.fault != EMPTY_TRANSCRIPT else ()
+            if case.moment == "during" and news.number == FAULTY_TURN:
+                injected.add(asyncio.create_task(vendors.suffer(case)))
+
+    report = await converse(url, [Say(line) for line in LINES], clips, observe=observe, patience=PATIENCE)
+    await asyncio.gather(*injected)
+    return report
+
+
+def _switches(log: str) -> Iterator[float]:
+    for line in log.splitlines():
+        if '"provider_switched"' in line:
+            yield float(json.loads(line)["after_ms"]) / 1000
+
+
+def _said(database: Path) -> Iterator[str]:
+    query = "SELECT content FROM turns WHERE kind = 'agent_said' ORDER BY n"
+    with closing(sqlite3.connect(database)) as connection:
+        for (content,) in connection.execute(query):
+            yield json.loads(content)["text"]

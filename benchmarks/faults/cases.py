@@ -1,0 +1,47 @@
+"""Which faults befall whom, and when: before the call, or in the middle of it (with the caller's second line)."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from benchmarks.faults.relay import Trouble
+
+Stage = Literal["recognizer", "model", "synthesizer"]
+Moment = Literal["before", "during"]
+
+STAGES: Final[tuple[Stage, ...]] = ("recognizer", "model", "synthesizer")
+TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble.NONE)
+IN_THE_REPLY: Final = ("malformed tool JSON", "unknown tool", "empty reply")
+"""What a model may say that is of no use."""
+EMPTY_TRANSCRIPT: Final = "empty transcript"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call with one fault."""
+
+    stage: Stage
+    fault: str
+    moment: Moment
+
+    @property
+    def name(self) -> str:
+        """For files and progress."""
+        return f"{self.stage}, {self.fault}, {self.moment} the call"
+
+
+def all_cases() -> list[Case]:
+    """Every fault at every stage, once before the call and once in it."""
+    cases = [
+        Case(stage, trouble.value, moment)
+        for stage in STAGES
+        for trouble in TROUBLES
+        for moment in ("before", "during")
+    ]
+    cases += [Case("model", fault, "during") for fault in IN_THE_REPLY]
+    return [*cases, Case("recognizer", EMPTY_TRANSCRIPT, "during")]
+
+
+def quick_cases() -> list[Case]:
+    """One of each kind at each stage."""
+    chosen = (Trouble.RATE_LIMITED, Trouble.REFUSED, Trouble.HALF_OPEN, Trouble.HUNG)
+    return [Case(stage, trouble.value, "during") for stage in STAGES for trouble in chosen]

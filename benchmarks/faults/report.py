@@ -1,0 +1,67 @@
+"""The table of faults, and the goals that it is held to."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.faults.call import Outcome
+
+LONGEST_SILENCE: Final = 3.0
+LONGEST_SWITCH: Final = 1.0
+"""Seconds, both of issue 6."""
+
+
+def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """One row a stage and fault: of its calls the worst."""
+    kinds: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        kinds.setdefault((outcome.case.stage, outcome.case.fault), []).append(outcome)
+    return [
+        {
+            "stage": stage,
+            "fault": fault,
+            "calls": len(calls),
+            "lost": sum(call.lost for call in calls),
+            "longest_silence_ms": round(1000 * max(call.longest_silence for call in calls)),
+            "switch_ms": round(1000 * max((seconds for call in calls for seconds in call.switches), default=0.0)),
+            "effects_repeated": sum(max(0, call.sent - 1) for call in calls),
+            "effects_done": sum(min(1, call.sent) for call in calls),
+            "said": max(calls, key=lambda call: call.longest_silence).said,
+        }
+        for (stage, fault), calls in kinds.items()
+    ]
+
+
+def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
+    """The goals that were not reached, in words."""
+    goals = {
+        "calls lost": [row for row in faults if row["lost"]],
+        "effects repeated": [row for row in faults if row["effects_repeated"]],
+        f"longer silence than {LONGEST_SILENCE:g} s": [
+            row for row in faults if row["longest_silence_ms"] > 1000 * LONGEST_SILENCE
+        ],
+        f"slower switch than {LONGEST_SWITCH:g} s": [row for row in faults if row["switch_ms"] > 1000 * LONGEST_SWITCH],
+    }
+    return [
+        f"{goal}: {', '.join(row['stage'] + ' ' + row['fault'] for row in bad)}" for goal, bad in goals.items() if bad
+    ]
+
+
+def write(outcomes: Sequence[Outcome], normalisation: float | None, path: Path) -> int:
+    """Print the table and write it to `path`; returns 1 when a goal was missed."""
+    faults = rows(outcomes)
+    print(f"{'stage':<12} {'fault':<22} calls lost  silence   switch  sent/again")
+    for row in faults:
+        print(
+            f"{row['stage']:<12} {row['fault']:<22} {row['calls']:>5} {row['lost']:>4} {row['longest_silence_ms']:>5}"
+            f" ms {row['switch_ms']:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
+        )
+    complaints = missed(faults)
+    for complaint in complaints:
+        print(f"NOT REACHED  {complaint}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = {"faults": faults, "normalisation_accuracy": normalisation}
+    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {path}")
+    return 1 if complaints else 0
