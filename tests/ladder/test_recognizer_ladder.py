@@ -44,6 +44,8 @@ class Ear:
 
 
 class _EarStream:
+    """As local recognizers do, it keeps no more than a second that no utterance has claimed."""
+
     def __init__(self, ear: Ear) -> None:
         self.ear = ear
         self.fed = 0
@@ -59,7 +61,7 @@ class _EarStream:
         return self.fed / 2 / LINE_RATE_HZ
 
     def begin(self, utterance: int, lead_in: float, /) -> None:
-        self.begun[utterance] = self._seconds - lead_in
+        self.begun[utterance] = self._seconds - (lead_in if self.begun else min(lead_in, 1.0))
 
     def finalize(self, utterance: int, revision: int, /) -> None:
         heard = f"{self.ear.name} {self._seconds - self.begun[utterance]:.2f}"

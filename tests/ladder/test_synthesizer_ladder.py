@@ -161,6 +161,34 @@ def test_a_phrase_that_was_said_before_is_played_from_memory_while_its_vendor_is
     run_virtual(scenario())
 
 
+def test_stock_phrases_are_heard_when_every_vendor_is_down() -> None:
+    async def scenario() -> None:
+        first, second = Voice(), Voice()
+        synthesizer = ladder(PhraseCache(first), PhraseCache(second))
+        await synthesizer.learn(TEXT, voice="joe", locale="en-US")
+        first.breaks_after = second.breaks_after = 0
+        assert_each_word_once(await speak(synthesizer))
+        assert second.texts == []
+        with pytest.raises(ProviderError):
+            await speak(synthesizer, "Something else.")
+        await synthesizer.aclose()
+
+    run_virtual(scenario())
+
+
+def test_a_stock_phrase_that_the_first_voice_cannot_say_now_is_learnt_from_the_next() -> None:
+    async def scenario() -> None:
+        first, second = Voice(breaks_after=0), Voice()
+        synthesizer = ladder(PhraseCache(first), PhraseCache(second))
+        await synthesizer.learn(TEXT, voice="joe", locale="en-US")
+        asked = len(first.texts)
+        assert_each_word_once(await speak(synthesizer))
+        assert len(first.texts) == asked, "what is known is played, and nobody is asked"
+        await synthesizer.aclose()
+
+    run_virtual(scenario())
+
+
 def test_a_voice_that_hangs_is_replaced_when_its_patience_is_over() -> None:
     async def scenario() -> None:
         await speak(ladder(Voice(breaks_after=0, stalls=True), Voice()))

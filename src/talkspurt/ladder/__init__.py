@@ -21,7 +21,7 @@ from talkspurt.ladder.breaker import Breaker
 from talkspurt.ladder.model import LadderModel
 from talkspurt.ladder.recognizer import LadderRecognizer
 from talkspurt.ladder.rung import Patience, Rung
-from talkspurt.ladder.synthesizer import LadderSynthesizer
+from talkspurt.ladder.synthesizer import LadderSynthesizer, Remembers
 from talkspurt.models import create_model as create_single_model
 from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
 from talkspurt.recognizers import create_recognizer as create_single_recognizer
@@ -90,6 +90,7 @@ __all__ = [
     "LadderRecognizer",
     "LadderSynthesizer",
     "Patience",
+    "Remembers",
     "Rung",
     "create_model",
     "create_recognizer",

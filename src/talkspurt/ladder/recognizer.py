@@ -195,15 +195,21 @@ class LadderStream:
 
     def _replay(self, stream: RecognizerStream) -> None:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
-        heard = self._fed
+        # Begun before it is fed: a stream need not keep what no utterance has claimed.
+        oldest = self._fed - len(self._audio)
+        given = self._fed
         for utterance, began in sorted(self._open.items(), key=lambda item: item[1]):
-            begin = max(began, self._fed - len(self._audio))
-            if begin < heard:
-                stream.feed(bytes(self._audio[len(self._audio) - (self._fed - begin) :]))
-                heard = begin
-            stream.begin(utterance, (self._fed - begin) / _BYTES_PER_S)
+            begin = max(began, oldest)
+            stream.feed(self._between(given, begin))
+            stream.begin(utterance, 0.0)
+            given = begin
+        stream.feed(self._between(given, self._fed))
         for utterance, revision in list(self._questions):
             self._ask(stream, utterance, revision)
+
+    def _between(self, begin: int, end: int) -> bytes:
+        oldest = self._fed - len(self._audio)
+        return bytes(self._audio[begin - oldest : end - oldest]) if begin < end else b""
 
     async def _forward(self, rung: Rung[Recognizer], stream: RecognizerStream) -> None:
         try:

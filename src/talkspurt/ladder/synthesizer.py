@@ -31,6 +31,9 @@ class Remembers(Protocol):
     def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
         """Whether it can be played without asking anybody."""
 
+    async def learn(self, text: str, /, *, voice: str, locale: str) -> None:
+        """Have it ready for good. Raises `ProviderError`."""
+
 
 class LadderSynthesizer:
     """A `Synthesizer`. The voice's name is the first rung's; the others speak with their own default."""
@@ -50,14 +53,15 @@ class LadderSynthesizer:
         if not any(letter.isalnum() for letter in text):
             # Whoever says nothing to it has not failed.
             return
-        first = self._rungs[0]
-        kept = first.provider
-        if isinstance(kept, Remembers) and kept.remembers(text, voice=voice, locale=locale, pace=pace):
-            # Played from memory, however the vendor is.
-            async with aclosing(kept.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
+        keeper = self._keeper(text, voice, locale, pace)
+        if keeper is not None:
+            # Played from memory, however its vendor is.
+            own = self._voice(voice, keeper)
+            async with aclosing(keeper.provider.synthesize(text, voice=own, locale=locale, pace=pace)) as speech:
                 async for chunk in speech:
                     yield chunk
             return
+        first = self._rungs[0]
         rungs, rest, spoken = self._rungs, text, _Spoken(text, pace)
         while True:
             last: Rung[Synthesizer] | None = None
@@ -84,6 +88,33 @@ class LadderSynthesizer:
                 if not rungs:
                     raise
                 metrics.RUNG_SWITCHES.labels(last.port, last.name, "broke_off").inc()
+
+    def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
+        """Whether a rung can play it from memory."""
+        return self._keeper(text, voice, locale, pace) is not None
+
+    async def learn(self, text: str, /, *, voice: str, locale: str) -> None:
+        """Have a stock phrase ready for good, in the first rung's voice if it can. Raises the last one's error."""
+        for rung in self._rungs:
+            if not isinstance(rung.provider, Remembers):
+                continue
+            try:
+                await rung.provider.learn(text, voice=self._voice(voice, rung), locale=locale)
+            except ProviderError:
+                if rung is self._rungs[-1]:
+                    raise
+            else:
+                return
+
+    def _keeper(self, text: str, voice: str, locale: str, pace: float) -> Rung[Synthesizer] | None:
+        for rung in self._rungs:
+            own, provider = self._voice(voice, rung), rung.provider
+            if isinstance(provider, Remembers) and provider.remembers(text, voice=own, locale=locale, pace=pace):
+                return rung
+        return None
+
+    def _voice(self, voice: str, rung: Rung[Synthesizer]) -> str:
+        return voice if rung is self._rungs[0] else ""
 
     async def aclose(self) -> None:
         """Close all rungs. Idempotent."""

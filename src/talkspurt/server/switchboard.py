@@ -29,8 +29,8 @@ from talkspurt.core.language import Language
 from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
-from talkspurt.errors import ConfigurationError, StoreError, TalkspurtError
-from talkspurt.ladder import create_model, create_recognizer, create_synthesizer
+from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
+from talkspurt.ladder import Remembers, create_model, create_recognizer, create_synthesizer
 from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
@@ -130,7 +130,7 @@ class Switchboard:
                         await turn_detector.warm_up()
                     await synthesizer.warm_up()
                     for entry in config.numbers:
-                        await _say_once(synthesizer, staff.agent(entry.agent), entry.locale)
+                        await _learn_greeting(synthesizer, staff.agent(entry.agent), entry.locale)
                     for desk in desks.values():
                         await desk.model.warm_up()
             except TimeoutError:
@@ -149,6 +149,7 @@ class Switchboard:
                 switchboard = cls(
                     config, store, services, desks=desks, staff=staff, recorder=recorder, handover_desk=handover_desk
                 )
+                tasks.append(group.create_task(_learn_stock_phrases(synthesizer, staff, config)))
                 try:
                     yield switchboard
                 finally:
@@ -353,11 +354,29 @@ class _Recorder:
                     metrics.STORE_FAILURES.labels("usage").inc()
 
 
-async def _say_once(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
-    """Speak what every call begins with, so that it comes out of the phrase cache when somebody waits for it."""
-    said = find_locale(locale).spoken_form(agent.greeting).text
-    async for _ in synthesizer.synthesize(said, voice=agent.voice.name, locale=locale):
-        pass
+async def _learn_stock_phrases(synthesizer: Synthesizer, staff: Staff, config: Config) -> None:
+    """Have ready what the runtime itself says, so that callers hear it at once, and when no synthesizer answers."""
+    if not isinstance(synthesizer, Remembers):
+        return
+    for entry in config.numbers:
+        agent, locale = staff.agent(entry.agent), find_locale(entry.locale)
+        fillers = (tool.filler for tool in agent.tools if tool.filler)
+        menu = _menu(agent)
+        offered = (locale.phrases["menu"].format(choices=menu.offer),) if menu is not None else ()
+        lasting = (phrase for phrase in locale.phrases.values() if "{" not in phrase)
+        for text in dict.fromkeys((*filter(None, (agent.announcement,)), *lasting, *offered, *fillers)):
+            try:
+                await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=entry.locale)
+            except ProviderError as error:
+                _log.warning("stock_phrase_not_learnt", error=str(error))
+                return
+
+
+async def _learn_greeting(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
+    """Have ready what every call begins with, before there is one."""
+    if isinstance(synthesizer, Remembers):
+        said = find_locale(locale).spoken_form(agent.greeting).text
+        await synthesizer.learn(said, voice=agent.voice.name, locale=locale)
 
 
 def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:

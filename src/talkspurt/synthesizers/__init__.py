@@ -4,7 +4,9 @@ from typing import Final
 
 from talkspurt.config import Config
 from talkspurt.ports import Synthesizer
+from talkspurt.speech.weights import default_root
 from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.synthesizers.stock import StockPhrases
 from talkspurt.telemetry.usage import MeteredSynthesizer
 from talkspurt.vendors import Vendor, create_vendor
 
@@ -22,4 +24,5 @@ def create_synthesizer(config: Config) -> Synthesizer:
     """
     synthesizer: Synthesizer = create_vendor("speech.synthesizer", config.speech.synthesizer, SYNTHESIZERS, config)
     name = config.speech.synthesizer
-    return PhraseCache(MeteredSynthesizer(synthesizer, name), name)
+    root = config.speech.weights_dir or default_root()
+    return PhraseCache(MeteredSynthesizer(synthesizer, name), name, stock=StockPhrases(root.parent / "phrases"))

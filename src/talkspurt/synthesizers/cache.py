@@ -1,7 +1,7 @@
 """Remembers speech, so that the greeting and stock phrases are synthesised once.
 
-It wraps any Synthesizer and is one. Phrases are kept in memory only, the least recently used are
-forgotten first.
+It wraps any Synthesizer and is one. What calls say is kept in memory only, the least recently used is forgotten first.
+What was `learnt`, the stock phrases, stays for good, and is on disk for the next start (see `stock`).
 
 Invariants: identical requests at the same time share one synthesis; a phrase is kept only when it
 was completed; when the last listener of an unfinished phrase leaves, its synthesis is cancelled;
@@ -17,6 +17,7 @@ from typing import Final
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk, Synthesizer
 from talkspurt.speech.inference import Purpose, context_for, current_purpose
+from talkspurt.synthesizers.stock import StockPhrases
 from talkspurt.telemetry.usage import count_characters
 
 CAPACITY_BYTES: Final = 16_000_000
@@ -64,10 +65,19 @@ class _Phrase:
 class PhraseCache:
     """The Synthesizer port in front of another Synthesizer."""
 
-    def __init__(self, synthesizer: Synthesizer, name: str = "", *, capacity_bytes: int = CAPACITY_BYTES) -> None:
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        name: str = "",
+        *,
+        capacity_bytes: int = CAPACITY_BYTES,
+        stock: StockPhrases | None = None,
+    ) -> None:
         """`name` is the vendor's, by which the characters that it was spared are counted."""
         self._synthesizer = synthesizer
         self._name = name
+        self._stock = stock
+        self._learnt: dict[_Key, _Phrase] = {}
         self._capacity = capacity_bytes
         self._kept: OrderedDict[_Key, _Phrase] = OrderedDict()
         self._running: dict[_Key, _Phrase] = {}
@@ -84,16 +94,38 @@ class PhraseCache:
 
     def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
         """Whether `synthesize` would answer from memory, without the synthesizer behind."""
-        return (text, voice, locale, pace) in self._kept
+        key = (text, voice, locale, pace)
+        return key in self._learnt or key in self._kept
+
+    async def learn(self, text: str, /, *, voice: str, locale: str) -> None:
+        """Have the speech of a stock phrase ready for good: from the disk, or else made now. Raises `ProviderError`.
+
+        Only for what is about nobody: it is written to the disk.
+        """
+        key, name = (text, voice, locale, 1.0), (self._name, voice, locale, text)
+        if key in self._learnt:
+            return
+        chunks = await asyncio.to_thread(self._stock.load, *name) if self._stock is not None else None
+        if chunks is None:
+            speech = self._synthesizer.synthesize(text, voice=voice, locale=locale)
+            async with aclosing(speech):
+                chunks = [chunk async for chunk in speech]
+            if self._stock is not None:
+                await asyncio.to_thread(self._stock.store, chunks, *name)
+        phrase = self._learnt[key] = _Phrase(current_purpose())
+        for chunk in chunks:
+            phrase.add(chunk)
+        phrase.end()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream the speech of `text`, from memory if it was said before. Raises what the synthesizer raises."""
         key = (text, voice, locale, pace)
-        phrase = self._kept.get(key)
+        phrase = self._learnt.get(key) or self._kept.get(key)
         if phrase is not None:
-            self._kept.move_to_end(key)
+            if key in self._kept:
+                self._kept.move_to_end(key)
             count_characters(self._name, "cached_characters", text)
             for chunk in phrase.chunks:
                 yield chunk
@@ -127,6 +159,7 @@ class PhraseCache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._kept.clear()
+        self._learnt.clear()
         self._size = 0
         await self._synthesizer.aclose()
 
