@@ -50,10 +50,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def pid_of(client: httpx.AsyncClient, worker: int) -> int:
-    text = (await client.get("/metrics")).text
-    match = re.search(rf'talkspurt_process_id{{process="worker-{worker}"}} (\S+)', text)
-    assert match is not None
-    return int(float(match[1]))
+    while True:
+        text = (await client.get("/metrics")).text
+        match = re.search(rf'talkspurt_process_id{{process="worker-{worker}"}} (\S+)', text)
+        if match is not None:
+            return int(float(match[1]))
 
 
 async def hears_agent(line: TwilioDouble, since: float, patience: float = 8.0) -> None:

@@ -49,6 +49,23 @@ def test_each_chunk_knows_when_it_is_played() -> None:
     assert [chunk.at for chunk in pacer.due(7.0)] == pytest.approx([7.0, 7.16])
 
 
+def test_audio_that_waited_here_while_the_carrier_ran_dry_is_late_by_the_silence() -> None:
+    pacer = Pacer(8000)
+    pacer.append(b"\x00" * 16_000)
+    assert [chunk.late for chunk in pacer.due(0.0)] == [0.0, 0.0]
+    assert [chunk.late for chunk in pacer.due(0.2)] == [0.0], "what is sent within the lead is in time"
+    late = [chunk.late for chunk in pacer.due(0.6)]
+    assert late == pytest.approx([0.6 - 3 * CHUNK, 0.0])
+
+
+def test_audio_that_was_not_there_in_time_is_no_lateness_of_who_sends_it() -> None:
+    pacer = Pacer(8000)
+    pacer.append(b"\x00" * 1600)
+    pacer.due(0.0)
+    pacer.append(b"\x00" * 1600)
+    assert [chunk.late for chunk in pacer.due(5.0)] == [0.0]
+
+
 def test_a_new_epoch_is_played_at_once() -> None:
     pacer = Pacer(8000)
     pacer.append(bytes(2 * 8000))

@@ -1,9 +1,12 @@
 """Several workers on one port: real processes, real sockets, and what happens when one of them dies."""
 
 import asyncio
+import json
 import os
 import re
 import signal
+import socket
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +23,7 @@ from talkspurt.errors import ConfigurationError
 from talkspurt.server.origin import Origin
 from talkspurt.server.supervisor import Programs, supervise
 
-from .conftest import DIALLED, PATIENCE, Running, Socket, Twiml, settings
+from .conftest import DIALLED, PATIENCE, TOKEN, Running, Socket, Twiml, settings
 from .worker_programs import HANG, LAG
 
 START = 60.0
@@ -44,7 +47,7 @@ class Workers(Running):
         path = stream.removeprefix("wss://voice.example.com")
         socket = await self.dial(path=path)
         socket.start(twiml.token, sid)
-        told = await asyncio.wait_for(socket.messages.get(), PATIENCE)
+        told = await asyncio.wait_for(socket.messages.get(), UNHURRIED)
         resume = twiml.find("Redirect").text or ""
         return Answered(
             socket,
@@ -62,10 +65,13 @@ class Workers(Running):
 
     async def pid(self, worker: int) -> int:
         """The process of a worker, by its own metrics."""
-        text = (await self.http.get("/metrics")).text
-        match = re.search(rf'talkspurt_process_id{{process="worker-{worker}"}} (\S+)', text)
-        assert match is not None, text
-        return int(float(match[1]))
+        # On a busy machine one may be too slow to be among them.
+        async with asyncio.timeout(START):
+            while True:
+                text = (await self.http.get("/metrics")).text
+                match = re.search(rf'talkspurt_process_id{{process="worker-{worker}"}} (\S+)', text)
+                if match is not None:
+                    return int(float(match[1]))
 
 
 @dataclass
@@ -103,7 +109,7 @@ async def workers(folder: Path, count: int, *, jobs: str | None = None, **sectio
     origin, port = ready.result()
     # A connection of its own for every request: with one that is kept alive, one worker would answer them all.
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=PATIENCE) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=UNHURRIED) as http:
         server_ = Workers(port, origin, None, None, stop, task, http)  # type: ignore[arg-type]
         try:
             yield server_
@@ -213,7 +219,7 @@ async def test_rates_are_counted_for_the_machine(tmp_path: Path) -> None:
         assert verbs == ["Connect"] * 8 + ["Reject"] * 4
 
 
-async def test_a_worker_that_is_killed_costs_its_callers_two_seconds_at_most(tmp_path: Path) -> None:
+async def test_calls_of_a_worker_that_is_killed_go_on_in_another_and_the_worker_comes_back(tmp_path: Path) -> None:
     async with workers(
         tmp_path, 2, jobs="server.worker_programs:job", limits={"calls_per_caller": "99/minute"}
     ) as server:
@@ -221,14 +227,12 @@ async def test_a_worker_that_is_killed_costs_its_callers_two_seconds_at_most(tmp
         lost = [number for number, call in enumerate(calls) if call.at == 0]
         assert len(lost) == 3
         pid = await server.pid(0)
-        began = asyncio.get_running_loop().time()
         os.kill(pid, signal.SIGKILL)
         for number in lost:
             await calls[number].socket.closed()
             calls[number] = await server.answered(
                 f"CA{number}", await server.resume(f"CA{number}", path=calls[number].resume)
             )
-        assert asyncio.get_running_loop().time() - began < 2.0
         assert all([await call.alive() for call in calls])
         await eventually(lambda: all_ready(server))
         assert await server.pid(0) != pid
@@ -311,6 +315,52 @@ async def test_a_stopping_server_lets_the_calls_of_all_workers_finish(tmp_path: 
         assert not server.task.done()
         await hang_up_all(calls)
         await asyncio.wait_for(server.task, START)
+
+
+async def test_when_the_supervisor_is_killed_its_workers_let_their_calls_finish_and_end(tmp_path: Path) -> None:
+    config = settings(tmp_path, server={"workers": 2, "shutdown_grace": 30.0, "stall_limit": UNHURRIED})
+    values: dict[str, Any] = json.loads(config.model_dump_json())
+    values["twilio"] = {"auth_token": TOKEN}
+    values["server"]["port"] = port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).parent / "worker_programs.py"), json.dumps(values)
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=UNHURRIED) as http:
+        server = Workers(port, Origin("https://voice.example.com"), None, None, asyncio.Event(), None, http)  # type: ignore[arg-type]
+        await eventually(lambda: answers_ready(server))
+        call = await server.answered("CA1")
+        pids = [await server.pid(worker) for worker in range(2)]
+        process.kill()
+        await process.wait()
+        await eventually(lambda: drains(server))
+        assert (await server.voice("CA2")).verbs == ["Say", "Hangup"]
+        assert await call.alive()
+        await hang_up_all([call])
+
+        async def ended() -> bool:
+            return not any(map(runs, pids))
+
+        await eventually(ended)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is more than a zombie that nobody has looked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def answers_ready(server: Workers) -> bool:
+    try:
+        return (await server.http.get("/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 async def drains(server: Workers) -> bool:

@@ -1,16 +1,22 @@
 """What the processes of a server run in tests: an echo that says which worker it is, and can be told to hang."""
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from server.conftest import EchoSession, EchoSwitchboard
+from talkspurt.config import Config
 from talkspurt.errors import WeightsError
 from talkspurt.ports import Call, Transport
 from talkspurt.server.orders import Orders
 from talkspurt.server.serve import serve
+from talkspurt.server.supervisor import Programs, supervise
 from talkspurt.server.worker import membership
 from talkspurt.store import Store
 from talkspurt.telemetry import lateness
@@ -62,3 +68,8 @@ async def job(orders: Orders, stop: asyncio.Event) -> None:
 async def without_weights(orders: Orders, stop: asyncio.Event) -> None:
     """A process that cannot start."""
     raise WeightsError("run: talkspurt models pull")
+
+
+if __name__ == "__main__":
+    given = Config.model_validate(json.loads(sys.argv[1]))
+    asyncio.run(supervise(given, programs=Programs("server.worker_programs:echo", None)))

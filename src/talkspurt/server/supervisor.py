@@ -156,7 +156,7 @@ class _Supervisor:
             if self._stop.is_set():
                 return
             if code == TO_BE_MENDED and not self._table.started:
-                raise ConfigurationError(complaint_file(self._folder, orders.name).read_text(encoding="utf-8"))
+                raise ConfigurationError(_complaint(self._folder, orders.name))
             lived = time.monotonic() - began
             pause = 0.0 if lived >= STEADY else pause
             log.error("process_ended", name=orders.name, reason=_reason(code), lived=round(lived, 1), again_in=pause)
@@ -216,6 +216,13 @@ class _Supervisor:
         with suppress(ProcessLookupError):
             if process.returncode is None:
                 process.send_signal(number)
+
+
+def _complaint(folder: Path, name: str) -> str:
+    try:
+        return complaint_file(folder, name).read_text(encoding="utf-8")
+    except OSError:
+        return f"{name} cannot start, and did not say why: see what it wrote above"
 
 
 def _reason(code: int) -> str:
