@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -17,10 +18,11 @@ from talkspurt.agent.dialogue import Dialogue, Intent, Outcome
 from talkspurt.agent.small_talk import SMALL_TALK
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.models.offline import OfflineModel
-from talkspurt.models.pydantic_ai import PydanticAIModel
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
 from talkspurt.speech.weights import WeightStore, default_root
-from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, ModelReply, ToolUse
+from talkspurt.testing.fakes import ModelReply, ToolUse
+from talkspurt.testing.fakes.chat import FakeChat
+from vendors.wires import KEY, WIRES, Wire
 
 WEATHER = ToolSpec(
     "get_weather",
@@ -37,28 +39,23 @@ class Case:
     answered_with_a_tool: ReplyRequest
 
 
-class Weatherman(FakeOpenAI):
-    """Calls the tool when it is offered, else talks."""
+def weatherman(fake: type[FakeChat]) -> FakeChat:
+    """A vendor that calls the tool when it is offered, else talks."""
 
-    def pieces(self, body: Any, reply: ModelReply) -> Any:
-        return super().pieces(body, _by_tools(body, reply))
+    class Weatherman(fake):  # type: ignore[valid-type, misc]
+        def pieces(self, body: Any, reply: ModelReply) -> Any:
+            use = ToolUse("get_weather", '{"town": "Ulm"}')
+            offered = "get_weather" in self.offered(body)
+            return super().pieces(body, replace(reply, text=(), tool_uses=(use,)) if offered else reply)
 
-
-class AnthropicWeatherman(FakeAnthropic):
-    def pieces(self, body: Any, reply: ModelReply) -> Any:
-        return super().pieces(body, _by_tools(body, reply))
-
-
-def _by_tools(body: Any, reply: ModelReply) -> ModelReply:
-    return (
-        replace(reply, text=(), tool_uses=(ToolUse("get_weather", '{"town": "Ulm"}'),)) if body.get("tools") else reply
-    )
+    made: FakeChat = Weatherman(key=KEY)
+    return made
 
 
 @asynccontextmanager
-async def cloud(vendor: str, fake: FakeOpenAI | FakeAnthropic, variable: str) -> AsyncIterator[Case]:
-    async with fake:
-        model = PydanticAIModel(f"{vendor}:any", base_url=fake.base_url, environment={variable: fake.key})
+async def cloud(wire: Wire) -> AsyncIterator[Case]:
+    async with weatherman(wire.fake) as fake:
+        model = wire.connect(fake)
         request = ReplyRequest("You are Sarah.", (GREETING, CallerSaid("What is the weather in Ulm?")), ())
         try:
             yield Case(model, request, replace(request, tools=(WEATHER,)))
@@ -92,8 +89,7 @@ async def offline() -> AsyncIterator[Case]:
 
 CASES: dict[str, Callable[[], AbstractAsyncContextManager[Case]]] = {
     "offline": offline,
-    "openai": lambda: cloud("openai", Weatherman(), "OPENAI_API_KEY"),
-    "anthropic": lambda: cloud("anthropic", AnthropicWeatherman(), "ANTHROPIC_API_KEY"),
+    **{name: partial(cloud, wire) for name, wire in WIRES.items()},
 }
 
 

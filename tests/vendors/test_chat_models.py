@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -16,33 +17,26 @@ from talkspurt.config import Config, ModelConfig
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.models import create_model
-from talkspurt.models.pydantic_ai import Patience, PydanticAIModel
+from talkspurt.models.pydantic_ai import CHARACTERS_PER_TOKEN, LONGEST_ARGUMENTS, Patience, PydanticAIModel
+from talkspurt.models.vendors import VENDORS
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
-from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, Fault, ModelReply, ToolUse
+from talkspurt.testing.fakes import FakeOpenAI, Fault, ModelReply, ToolUse
+from talkspurt.testing.fakes.chat import FakeChat
+from vendors.wires import FORMATS, KEY, WIRES, Wire
 
-KEY = "sk-canary-0123456789abcdef"
-FAKES: dict[str, tuple[type[FakeOpenAI] | type[FakeAnthropic], str]] = {
-    "openai": (FakeOpenAI, "OPENAI_API_KEY"),
-    "anthropic": (FakeAnthropic, "ANTHROPIC_API_KEY"),
-}
 TOOL = ToolSpec("look_up", "Looks things up.", {"type": "object", "properties": {"id": {"type": "string"}}})
 REQUEST = ReplyRequest("You are Sarah.", (CallerSaid("Where is my order?"),), (TOOL,))
 
 
 class Rig:
-    def __init__(self, vendor: str, fake: FakeOpenAI | FakeAnthropic) -> None:
-        self.vendor = vendor
+    def __init__(self, wire: Wire, fake: FakeChat) -> None:
+        self.wire = wire
+        self.vendor = wire.vendor
         self.fake = fake
         self.model = self.connect()
 
     def connect(self, key: str = KEY, patience: Patience | None = None) -> PydanticAIModel:
-        variable = FAKES[self.vendor][1]
-        return PydanticAIModel(
-            f"{self.vendor}:some-model",
-            base_url=self.fake.base_url,
-            environment={variable: key},
-            patience=patience or Patience(),
-        )
+        return self.wire.connect(self.fake, key=key, patience=patience)
 
     async def ask(self, request: ReplyRequest = REQUEST) -> list[ReplyPart]:
         async with asyncio.timeout(20):
@@ -53,18 +47,26 @@ class Rig:
             await self.ask(request)
         return caught.value
 
+    def sent(self) -> str:
+        """Everything but the tools of the first request, as text."""
+        body = dict(self.fake.requests[0].body)
+        for key in ("tools", "toolConfig"):
+            body.pop(key, None)
+        return json.dumps(body, ensure_ascii=False)
+
 
 @asynccontextmanager
 async def rigged(vendor: str) -> AsyncIterator[Rig]:
-    async with FAKES[vendor][0](key=KEY) as fake:
-        rig = Rig(vendor, fake)
+    wire = WIRES[vendor]
+    async with wire.open() as fake:
+        rig = Rig(wire, fake)
         try:
             yield rig
         finally:
             await rig.model.aclose()
 
 
-@pytest.fixture(params=sorted(FAKES))
+@pytest.fixture(params=(*FORMATS, "groq", "mistral"))
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with rigged(cast(str, request.param)) as rig:
         yield rig
@@ -102,9 +104,33 @@ async def test_a_tool_without_arguments_gets_an_empty_object(rig: Rig) -> None:
 
 
 async def test_malformed_arguments_are_passed_on_as_they_are(rig: Rig) -> None:
+    if rig.vendor in ("google", "ollama"):
+        pytest.skip("the vendor parses them itself: see the fake")
     rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up", '{"id": '),)))
     parts = await rig.ask()
     assert [part.arguments for part in parts if isinstance(part, ToolCallPart)] == ['{"id": ']
+
+
+async def test_an_unknown_tool_is_passed_on_by_its_name(rig: Rig) -> None:
+    rig.fake.script(ModelReply(tool_uses=(ToolUse("no_such_tool"),)))
+    parts = await rig.ask()
+    assert [part.name for part in parts if isinstance(part, ToolCallPart)] == ["no_such_tool"]
+
+
+async def test_a_reply_of_ten_thousand_words_is_cut_off_and_its_request_closed(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("And on and on it goes. ",) * 2_000, gap=0.0001))
+    parts = await rig.ask()
+    said = "".join(part.text for part in parts if isinstance(part, TextDelta))
+    assert len(said) == 300 * CHARACTERS_PER_TOKEN
+    assert isinstance(parts[-1], Usage)
+    await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "openai", "openai-responses", "bedrock"])
+async def test_a_tool_call_without_end_is_an_error(vendor: str) -> None:
+    async with rigged(vendor) as rig:
+        rig.fake.script(ModelReply(tool_uses=(ToolUse("look_up", json.dumps({"id": "x" * LONGEST_ARGUMENTS})),)))
+        assert (await rig.failure()).fault == "unreadable"
 
 
 async def test_an_id_that_the_call_already_has_is_replaced(rig: Rig) -> None:
@@ -117,7 +143,8 @@ async def test_an_id_that_the_call_already_has_is_replaced(rig: Rig) -> None:
 
 async def test_usage_counts_cached_tokens(rig: Rig) -> None:
     rig.fake.script(ModelReply(text=("Hi.",), usage=(1200, 34, 1000)))
-    assert (await rig.ask())[-1] == Usage(input_tokens=1200, output_tokens=34, cached_tokens=1000)
+    cached = 0 if rig.vendor == "ollama" else 1000  # which does not tell
+    assert (await rig.ask())[-1] == Usage(input_tokens=1200, output_tokens=34, cached_tokens=cached)
 
 
 # ── what is sent ──────────────────────────────────────────────────────────────────
@@ -126,9 +153,9 @@ async def test_usage_counts_cached_tokens(rig: Rig) -> None:
 async def test_instructions_tools_and_limits_reach_the_vendor(rig: Rig) -> None:
     await rig.ask()
     body = rig.fake.requests[0].body
-    assert "You are Sarah." in json.dumps(body)
-    assert "look_up" in json.dumps(body["tools"])
-    assert body.get("max_tokens") == 300 or body.get("max_completion_tokens") == 300
+    assert "You are Sarah." in rig.sent()
+    assert rig.fake.offered(body) == ["look_up"]
+    assert re.search(r'"(max_(completion_|output_)?tokens|maxTokens|maxOutputTokens)": 300\b', rig.sent())
 
 
 async def test_a_proposal_and_its_outcome_are_two_calls(rig: Rig) -> None:
@@ -142,8 +169,8 @@ async def test_a_proposal_and_its_outcome_are_two_calls(rig: Rig) -> None:
         ToolAnswered("x", "return_item", '{"status":"done"}'),
     )
     await rig.ask(ReplyRequest("", history, ()))
-    sent = json.dumps(rig.fake.requests[0].body["messages"])
-    assert sent.index("needs a yes") < sent.index("Shall I return it?") < sent.index('status\\":\\"done')
+    sent = rig.sent()
+    assert sent.index("needs a yes") < sent.index("Shall I return it?") < sent.index("done")
 
 
 async def test_an_answer_that_came_late_stands_next_to_its_call(rig: Rig) -> None:
@@ -155,19 +182,20 @@ async def test_an_answer_that_came_late_stands_next_to_its_call(rig: Rig) -> Non
         ToolAnswered("x", "look_up", '{"where":"Ulm"}'),
     )
     await rig.ask(ReplyRequest("", history, ()))
-    sent = json.dumps(rig.fake.requests[0].body["messages"])
+    sent = rig.sent()
     assert sent.index("look_up") < sent.index("Ulm") < sent.index("One moment.") < sent.index("Sure.")
 
 
 async def test_words_that_were_cut_off_and_digits_are_marked(rig: Rig) -> None:
     history = (AgentSaid("Your order is", interrupted=True), CallerSaid("4711", "keypad"))
     await rig.ask(ReplyRequest("", history, ()))
-    sent = json.dumps(rig.fake.requests[0].body["messages"], ensure_ascii=False)
+    sent = rig.sent()
     assert "Your order is—" in sent
     assert "(on the keypad) 4711" in sent
 
 
-async def test_rounds_of_tools_stay_apart(rig: Rig) -> None:
+@pytest.mark.parametrize("vendor", ["anthropic", "openai"])
+async def test_rounds_of_tools_stay_apart(vendor: str) -> None:
     history = (
         CallerSaid("Where is it?"),
         ToolCalled("a", "find", "{}"),
@@ -177,7 +205,8 @@ async def test_rounds_of_tools_stay_apart(rig: Rig) -> None:
         ToolAnswered("c", "track", "{}"),
         ToolAnswered("b", "track", "{}"),
     )
-    await rig.ask(ReplyRequest("", history, ()))
+    async with rigged(vendor) as rig:
+        await rig.ask(ReplyRequest("", history, ()))
     calls = [
         sum(block.get("type") in ("tool_use", "function") for block in message.get("tool_calls") or message["content"])
         for message in rig.fake.requests[0].body["messages"]
@@ -198,19 +227,19 @@ ENTRIES = st.one_of(
 )
 
 
-@pytest.mark.parametrize("vendor", sorted(FAKES))
+@pytest.mark.parametrize("vendor", FORMATS)
 def test_any_interleaving_of_history_is_accepted(vendor: str) -> None:
     with asyncio.Runner() as runner:
         context = rigged(vendor)
         rig = runner.run(context.__aenter__())
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(st.lists(ENTRIES, max_size=14))
         def check(history: list[Entry]) -> None:
             rig.fake.requests.clear()
             parts = runner.run(rig.ask(ReplyRequest("Be kind.", tuple(history), (TOOL,))))
             assert isinstance(parts[-1], Usage)
-            sent = json.dumps(rig.fake.requests[0].body["messages"], ensure_ascii=False)
+            sent = rig.sent()
             for entry in history:
                 if isinstance(entry, CallerSaid | AgentSaid) and entry.text.strip().isalnum():
                     assert entry.text.strip() in sent
@@ -249,33 +278,28 @@ async def test_a_tool_call_that_broke_off_is_never_passed_on(rig: Rig) -> None:
     assert error.retryable
 
 
-@pytest.mark.parametrize("fault", [Fault.HANG, Fault.STALL])
-async def test_silence_has_a_deadline(rig: Rig, fault: Fault) -> None:
-    rig.fake.script(ModelReply(text=("Your", " order"), fault=fault))
-    await rig.model.aclose()
-    rig.model = rig.connect(patience=Patience(connect=1, first=0.4, between=0.2))
-    error = await rig.failure()
-    assert "no output in time" in str(error)
-    assert error.retryable
-    await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
-
-
 async def test_nobody_at_the_address_is_a_provider_error(rig: Rig) -> None:
-    variable = FAKES[rig.vendor][1]
-    model = PydanticAIModel(f"{rig.vendor}:some-model", base_url="http://127.0.0.1:9", environment={variable: KEY})
+    model = PydanticAIModel(
+        f"{rig.vendor}:some-model",
+        base_url="http://127.0.0.1:9",
+        environment={rig.wire.variable: KEY, **rig.wire.environment},
+    )
     with pytest.raises(ProviderError) as caught:
         await model.warm_up()
-    assert caught.value.retryable
+    assert (caught.value.fault, caught.value.retryable) == ("unreachable", True)
     await model.aclose()
 
 
 async def test_the_key_is_in_no_error(rig: Rig) -> None:
+    if not rig.wire.keyed:
+        pytest.skip("this server looks at no key")
     wrong = "sk-wrong-canary-9876543210"
     await rig.model.aclose()
     rig.model = rig.connect(key=wrong)
     error = await rig.failure()
     assert not error.retryable
-    assert "401" in str(error)
+    assert (error.fault, error.rejected) == ("key_rejected", True)
+    assert rig.wire.variable in str(error) or rig.vendor == "bedrock"
     assert wrong not in repr(error)
     assert "canary" not in str(error)
     assert error.__suppress_context__
@@ -289,6 +313,10 @@ async def test_leaving_a_reply_closes_its_request(rig: Rig) -> None:
 
 
 async def test_cancelling_the_task_closes_its_request(rig: Rig) -> None:
+    if rig.vendor == "bedrock":
+        # Its SDK waits in a thread until it runs out of patience.
+        await rig.model.aclose()
+        rig.model = rig.connect(patience=Patience(first=1))
     rig.fake.script(ModelReply(fault=Fault.HANG))
     task = asyncio.create_task(rig.ask())
     await asyncio.wait_for(rig.fake.received.wait(), 5)
@@ -299,6 +327,8 @@ async def test_cancelling_the_task_closes_its_request(rig: Rig) -> None:
 
 
 async def test_connections_are_used_again(rig: Rig) -> None:
+    if rig.vendor == "mistral":
+        pytest.skip("its SDK drops the connection after every stream")
     for _ in range(3):
         await rig.ask()
     assert len({request.client for request in rig.fake.requests}) == 1
@@ -314,7 +344,9 @@ def create(name: str) -> Any:
     return create_model(Config(model=ModelConfig(name=name)), AGENT)
 
 
-@pytest.mark.parametrize(("vendor", "variable"), [(vendor, variable) for vendor, (_, variable) in FAKES.items()])
+@pytest.mark.parametrize(
+    ("vendor", "variable"), [(name, vendor.keys[0]) for name, vendor in VENDORS.items() if vendor.needs_key]
+)
 def test_a_missing_key_names_its_variable(vendor: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(variable, raising=False)
     with pytest.raises(ConfigurationError, match=variable):
@@ -344,12 +376,53 @@ def test_a_vendor_without_a_model_is_refused() -> None:
         create("openai:")
 
 
-@pytest.mark.parametrize("vendor", sorted(FAKES))
+@pytest.mark.parametrize("vendor", sorted(WIRES))
 def test_a_missing_sdk_names_the_extra(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, vendor, None)
-    monkeypatch.setenv(FAKES[vendor][1], KEY)
-    with pytest.raises(ConfigurationError, match=rf"pip install 'talkspurt\[{vendor}\]'"):
-        create(f"{vendor}:some-model")
+    wire = WIRES[vendor]
+    for module in [name for name in sys.modules if name.partition(".")[0] == "pydantic_ai" and "providers." in name]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "talkspurt.models.bedrock", raising=False)
+    for module in [name for name in sys.modules if f"{name}.".startswith(f"{wire.sdk}.")]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, wire.sdk, None)
+    with pytest.raises(ConfigurationError, match=rf"pip install 'talkspurt\[{wire.extra}\]'"):
+        PydanticAIModel(
+            f"{vendor}:some-model",
+            base_url="http://127.0.0.1:9",
+            environment={wire.variable: KEY, **wire.environment},
+        )
+
+
+@pytest.mark.parametrize("vendor", ["azure", "llamacpp", "openai-compatible"])
+def test_a_server_whose_address_nobody_can_know_asks_for_it(vendor: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"needs an address: set model\.base_url"):
+        PydanticAIModel(f"{vendor}:some-model", environment={WIRES[vendor].variable: KEY})
+
+
+def test_bedrock_asks_for_its_region_and_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    with pytest.raises(ConfigurationError, match="AWS_REGION"):
+        PydanticAIModel("bedrock:some-model", environment={"AWS_BEARER_TOKEN_BEDROCK": KEY})
+    with pytest.raises(ConfigurationError, match="AWS_BEARER_TOKEN_BEDROCK"):
+        PydanticAIModel("bedrock:some-model", environment={"AWS_REGION": "us-east-1"})
+
+
+async def test_bedrock_sends_a_key_of_its_own_only_where_nobody_listens() -> None:
+    """The SDK refuses to send a bearer token in the clear, so the fake never sees it."""
+    async with WIRES["bedrock"].open() as fake:
+        model = PydanticAIModel(
+            "bedrock:some-model",
+            base_url=fake.base_url,
+            environment={"AWS_BEARER_TOKEN_BEDROCK": KEY, "AWS_REGION": "us-east-1"},
+        )
+        with pytest.raises(ProviderError, match="InvalidEndpointConfigurationError"):
+            await model.warm_up()
+        await model.aclose()
+    assert not fake.requests
 
 
 def test_missing_pydantic_ai_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,27 @@
 import subprocess
 import sys
 
-BLOCKED = ("openai", "anthropic", "pydantic_ai", "deepgram", "elevenlabs", "websockets")
+BLOCKED = (
+    "openai",
+    "anthropic",
+    "google.genai",
+    "boto3",
+    "botocore",
+    "pydantic_ai",
+    "deepgram",
+    "elevenlabs",
+    "websockets",
+)
 PROGRAM = f"""
 import sys
 for name in {BLOCKED}:
     sys.modules[name] = None
 import asyncio
-from talkspurt.testing.fakes import FakeAnthropic, FakeDeepgram, FakeElevenLabs, FakeOpenAI
+from talkspurt.testing.fakes import *
 
 async def main():
-    for fake in FakeOpenAI, FakeAnthropic, FakeElevenLabs, FakeDeepgram:
+    models = FakeOpenAI, FakeOpenAIResponses, FakeAnthropic, FakeGoogle, FakeBedrock, FakeOllama, FakeGroq, FakeMistral
+    for fake in *models, FakeElevenLabs, FakeDeepgram:
         async with fake() as running:
             print(running.base_url)
 
@@ -23,4 +34,4 @@ asyncio.run(main())
 def test_they_run_without_any_vendors_sdk() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("://127.0.0.1:") == 4
+    assert ran.stdout.count("://127.0.0.1:") == 10

@@ -10,7 +10,9 @@ Bedrock's SDK is not asynchronous: each of its requests waits in a thread of any
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,8 +99,32 @@ def connect(
         ) from None
 
 
+_OPENED: Final[ContextVar[list[httpx2.Response] | None]] = ContextVar("opened", default=None)
+
+
+@contextmanager
+def opened_responses() -> Iterator[list[httpx2.Response]]:
+    """Collects the HTTP responses that are opened inside, for whoever has to see that they are closed.
+
+    Google's SDK leaves a stream that nobody reads any more to Python's garbage collector: a caller who interrupts would
+    have the model go on for minutes, on a connection that nobody else can use.
+    """
+    opened: list[httpx2.Response] = []
+    token = _OPENED.set(opened)
+    try:
+        yield opened
+    finally:
+        _OPENED.reset(token)
+
+
+async def _note_opened(response: httpx2.Response) -> None:
+    opened = _OPENED.get()
+    if opened is not None:
+        opened.append(response)
+
+
 def _http_client(patience: Patience) -> httpx2.AsyncClient:
-    return create_async_httpx2_client(
+    client = create_async_httpx2_client(
         timeout=httpx2.Timeout(patience.first, connect=patience.connect, pool=patience.connect),
         limits=httpx2.Limits(
             max_connections=MAX_CONNECTIONS,
@@ -106,6 +132,8 @@ def _http_client(patience: Patience) -> httpx2.AsyncClient:
             keepalive_expiry=KEEP_ALIVE,
         ),
     )
+    client.event_hooks = {**client.event_hooks, "response": [_note_opened]}
+    return client
 
 
 # ── vendors that are asked in their own language ──────────────────────────────────
@@ -276,4 +304,4 @@ _MAKERS: Final[Mapping[str, Callable[[_Order], Connection]]] = {
 }
 
 
-__all__ = ["Connection", "Patience", "connect"]
+__all__ = ["Connection", "Patience", "connect", "opened_responses"]

@@ -2,14 +2,14 @@
 
 A telephone call is not a chat: the agent speaks first, either side speaks twice in a row, a
 tool answers while the two are talking, an answer comes twice (a proposal, then its outcome)
-or never. The vendors refuse all of that. The rules kept here are the strictest of theirs
-(Anthropic's Messages API and OpenAI's Chat Completions), so that every vendor accepts the result:
+or never. The vendors refuse all of that. The rules kept here are the strictest of theirs, so that
+every vendor accepts the result:
 
 1. the first and the last message are the user's, and roles alternate;
 2. no text is blank;
 3. every tool call is answered in the very next message, before any text;
 4. tool-call ids are ours, unique and short: an id of another vendor would not pass everywhere;
-5. a name has only letters, digits, `_` and `-`; arguments are a JSON object.
+5. a name has only letters, digits, `_` and `-`, and begins with a letter or `_`; arguments are a JSON object.
 
 Nothing here does I/O or keeps state. Equal history gives equal messages, and as a call goes on
 its messages only grow at the end (but for the stand-ins below), which is what prompt caches need.
@@ -45,6 +45,7 @@ CUT_OFF: Final = "—"
 """Ends words that were cut off; a dash, because a model that copies it speaks nothing."""
 
 _FORBIDDEN_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_FIRST_IN_NAMES: Final = re.compile(r"[a-zA-Z_]")
 _LONGEST_NAME: Final = 64
 
 
@@ -106,14 +107,14 @@ def _exchanges(history: Iterable[Entry]) -> list[_Said | _ToolUse]:
             case ToolCalled(tool_call, name, arguments):
                 if answered:
                     round_, answered = round_ + 1, False
-                uses[tool_call] = _ToolUse(_tool_name(name), _object_text(arguments), round_)
+                uses[tool_call] = _ToolUse(tool_name(name), _object_text(arguments), round_)
                 exchanges.append(uses[tool_call])
             case ToolAnswered(tool_call, name, content):
                 use = uses.get(tool_call)
                 if use is None or use.content is not None:
                     # Its call was left behind, or this is the outcome of a proposal: a call of its own, made here.
                     round_ += 1
-                    use = _ToolUse(use.name if use else _tool_name(name), use.arguments if use else "{}", round_)
+                    use = _ToolUse(use.name if use else tool_name(name), use.arguments if use else "{}", round_)
                     uses[tool_call] = use
                     exchanges.append(use)
                 use.content = _clean(content)
@@ -153,8 +154,10 @@ def _add_tool_round(messages: list[ModelMessage], uses: Sequence[_ToolUse], ids:
     )
 
 
-def _tool_name(name: str) -> str:
-    return _FORBIDDEN_IN_NAMES.sub("_", name)[:_LONGEST_NAME] or "unnamed"
+def tool_name(name: str) -> str:
+    """`name` as every vendor accepts it."""
+    clean = _FORBIDDEN_IN_NAMES.sub("_", name)
+    return (clean if _FIRST_IN_NAMES.match(clean) else f"_{clean}")[:_LONGEST_NAME]
 
 
 def _object_text(arguments: str) -> str:

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import httpx2
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import (
     InstructionPart,
@@ -37,9 +38,9 @@ from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.core.history import CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.models.connections import Patience, connect
+from talkspurt.models.connections import Patience, connect, opened_responses
 from talkspurt.models.failures import Failures
-from talkspurt.models.messages import to_messages
+from talkspurt.models.messages import to_messages, tool_name
 from talkspurt.models.vendors import split_name
 from talkspurt.models.window import shortened, tokens_of_history, tokens_of_text, tokens_of_tools
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
@@ -48,7 +49,7 @@ THINKING_ROOM: Final = 1_024
 """Tokens beyond `max_tokens` for models that cannot be told not to think: they count both together."""
 CHARACTERS_PER_TOKEN: Final = 8
 """More than any language has: a reply that is longer than this is not held to its `max_tokens` by its server."""
-LONGEST_ARGUMENTS: Final = 65_536
+LONGEST_ARGUMENTS: Final = 8_192
 """Characters of all tool calls of a reply."""
 CONVERSATION_ROOM: Final = 1_000
 """Tokens that have to be left for the conversation beside instructions and tools; some ten turns."""
@@ -156,8 +157,10 @@ class PydanticAIModel:
         room, arguments = self._max_tokens * CHARACTERS_PER_TOKEN, 0
         with self._failures.named():
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout_at(deadline):
-                    stream = await stack.enter_async_context(opening)
+                with opened_responses() as responses:
+                    stack.push_async_callback(_close, responses)
+                    async with asyncio.timeout_at(deadline):
+                        stream = await stack.enter_async_context(opening)
                 events = aiter(stream)
                 while True:
                     async with asyncio.timeout_at(deadline):
@@ -185,7 +188,10 @@ class PydanticAIModel:
             for text, dynamic in ((request.instructions, False), (request.caller_facts, True))
             if text.strip()
         ]
-        return ModelRequestParameters(function_tools=self._of(request).definitions, instruction_parts=parts)
+        definitions = self._of(request).definitions
+        if not definitions and self._connection.vendor.names_all_tools:
+            definitions = _mentioned(request.history)
+        return ModelRequestParameters(function_tools=definitions, instruction_parts=parts)
 
     def _of(self, request: ReplyRequest) -> "_Standing":
         """What stands in the request; all calls of an agent have the same, so the last one is kept."""
@@ -269,6 +275,15 @@ class _Standing:
         return self.instructions == instructions and (self.tools is tools or self.tools == tools)
 
 
+def _mentioned(history: Sequence[Entry]) -> list[ToolDefinition]:
+    """Tools that the history speaks of, by their names alone."""
+    names = {tool_name(entry.name): None for entry in history if isinstance(entry, _TOOL_ENTRIES)}
+    nothing = {"type": "object", "properties": {}}
+    return [
+        ToolDefinition(name=name, description="Not available now.", parameters_json_schema=nothing) for name in names
+    ]
+
+
 def _output_of(event: Any) -> tuple[str, int]:
     """An event's text, and how many characters of tool calls it brings (a call that begins counts one)."""
     match event:
@@ -279,6 +294,11 @@ def _output_of(event: Any) -> tuple[str, int]:
         case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
             return "", len(arguments) if isinstance(arguments, str) else 1
     return "", 0
+
+
+async def _close(responses: Sequence[httpx2.Response]) -> None:
+    for response in responses:
+        await response.aclose()
 
 
 def _usage(stream: StreamedResponse) -> Usage:

@@ -33,6 +33,9 @@ class ModelVendor:
     context_window: int | None = None
     """Tokens that its models surely take when nothing says more; None when only the model decides."""
 
+    names_all_tools: bool = False
+    """Whether tools that the history speaks of must be offered, even when none is."""
+
     def key(self, environment: Mapping[str, str]) -> str:
         """The key that is set, "" for none."""
         return next((key for name in self.keys if (key := environment.get(name, "").strip())), "")
@@ -51,7 +54,7 @@ _ALL: Final = (
     ModelVendor("groq", "groq", ("GROQ_API_KEY",)),
     ModelVendor("mistral", "mistral", ("MISTRAL_API_KEY",)),
     # The SDK knows more ways to credentials (a profile, a machine's role), so what is missing is found out there.
-    ModelVendor("bedrock", "bedrock", ("AWS_BEARER_TOKEN_BEDROCK",), needs_key=False),
+    ModelVendor("bedrock", "bedrock", ("AWS_BEARER_TOKEN_BEDROCK",), needs_key=False, names_all_tools=True),
     ModelVendor(
         "azure",
         "openai",

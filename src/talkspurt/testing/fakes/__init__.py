@@ -6,19 +6,32 @@ about the vendor. None of them needs the vendor's SDK.
 """
 
 from talkspurt.testing.fakes.anthropic import FakeAnthropic
+from talkspurt.testing.fakes.bedrock import FakeBedrock
 from talkspurt.testing.fakes.deepgram import FakeDeepgram
 from talkspurt.testing.fakes.elevenlabs import FakeElevenLabs
+from talkspurt.testing.fakes.google import FakeGoogle
+from talkspurt.testing.fakes.groq import FakeGroq
 from talkspurt.testing.fakes.loopback import RecordedRequest
+from talkspurt.testing.fakes.mistral import FakeMistral
+from talkspurt.testing.fakes.ollama import FakeOllama
 from talkspurt.testing.fakes.openai import FakeOpenAI
-from talkspurt.testing.fakes.script import Fault, ModelReply, Speech, ToolUse
+from talkspurt.testing.fakes.openai_responses import FakeOpenAIResponses
+from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, Speech, ToolUse
 
 __all__ = [
     "FakeAnthropic",
+    "FakeBedrock",
     "FakeDeepgram",
     "FakeElevenLabs",
+    "FakeGoogle",
+    "FakeGroq",
+    "FakeMistral",
+    "FakeOllama",
     "FakeOpenAI",
+    "FakeOpenAIResponses",
     "Fault",
     "ModelReply",
+    "Outage",
     "RecordedRequest",
     "Speech",
     "ToolUse",

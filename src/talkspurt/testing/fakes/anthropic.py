@@ -16,13 +16,12 @@ In one point it is stricter than the vendor, which merges neighbours: roles must
 Not covered: non-streaming requests, images, documents, thinking, server tools.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from talkspurt.testing.fakes.chat import FakeChat, require
+from talkspurt.testing.fakes.chat import FakeChat, event, require
 from talkspurt.testing.fakes.script import ModelReply, fragments
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
@@ -153,7 +152,11 @@ class FakeAnthropic(FakeChat):
         stop = {"stop_reason": "tool_use" if reply.tool_uses else "end_turn", "stop_sequence": None}
         yield opening + _event("message_delta", delta=stop, usage={"output_tokens": left}) + _event("message_stop")
 
-    def error_body(self, type_: str, message: str) -> Any:
+    def offered(self, body: Any) -> list[str]:
+        """The names in `tools`."""
+        return [tool["name"] for tool in body.get("tools", [])]
+
+    def error_body(self, type_: str, message: str, status: int) -> Any:
         """The body of an error response."""
         return {"type": "error", "error": {"type": type_, "message": message}, "request_id": "req_fake"}
 
@@ -163,7 +166,7 @@ class FakeAnthropic(FakeChat):
 
 
 def _event(type_: str, **fields: Any) -> bytes:
-    return f"event: {type_}\ndata: {json.dumps({'type': type_, **fields})}\n\n".encode()
+    return event({"type": type_, **fields}, type_)
 
 
 def _delta(index: int, **delta: str) -> bytes:

@@ -9,12 +9,15 @@ import socket
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from talkspurt.testing.fakes.script import Fault
+
+_DRIP_EVERY: Final = 0.05
+_WEB_PAGE: Final = b"<!doctype html><html><body><h1>Sign in to the guest network</h1></body></html>\n"
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class RecordedRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    raw: bytes = b""
+    """The body as it came."""
     client: str = ""
     """Address of the connection it came on."""
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,6 +105,11 @@ class ScriptedStream:
                 task.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
 
+    async def _drip(self, send: Send, piece: bytes) -> None:
+        for position in range(len(piece) - 1):
+            await send({"type": "http.response.body", "body": piece[position : position + 1], "more_body": True})
+            await asyncio.sleep(_DRIP_EVERY)
+
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -108,15 +118,20 @@ class ScriptedStream:
     async def _send(self, send: Send) -> None:
         if self.fault is Fault.HANG:
             await asyncio.Event().wait()
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.media_type.encode())]}
-        )
+        media_type = "text/html; charset=utf-8" if self.fault is Fault.WRONG_TYPE else self.media_type
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", media_type.encode())]})
+        if self.fault is Fault.WRONG_TYPE:
+            await send({"type": "http.response.body", "body": _WEB_PAGE, "more_body": False})
+            return
         async with aclosing(self.pieces) as pieces:
             async for piece in pieces:
+                if self.fault is Fault.DRIP:
+                    await self._drip(send, piece)
+                    break
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if self.fault is not None:
                     break
-        if self.fault is Fault.STALL:
+        if self.fault in (Fault.STALL, Fault.DRIP):
             await asyncio.Event().wait()
         if self.fault is Fault.BREAK:
             return  # an unfinished response: the server drops the connection

@@ -12,17 +12,17 @@ What it assumes about the vendor (platform.openai.com, "Chat Completions: create
 Not covered: non-streaming requests, images, audio, logprobs, reasoning.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from talkspurt.testing.fakes.chat import FakeChat, require
+from talkspurt.testing.fakes.chat import FakeChat, event, require
 from talkspurt.testing.fakes.script import ModelReply, fragments
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
+_CODES: Final = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 
 class FakeOpenAI(FakeChat):
@@ -99,7 +99,7 @@ class FakeOpenAI(FakeChat):
 
         def chunk(delta: Any, finish: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return _event(common | {"choices": [choice], "usage": None})
+            return event(common | {"choices": [choice], "usage": None})
 
         opening = chunk({"role": "assistant", "content": "" if reply.text else None, "refusal": None})
         for text in reply.text:
@@ -125,17 +125,17 @@ class FakeOpenAI(FakeChat):
                 "total_tokens": entered + left,
                 "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
             }
-            closing += _event(common | {"choices": [], "usage": usage})
+            closing += event(common | {"choices": [], "usage": usage})
         yield closing + b"data: [DONE]\n\n"
 
-    def error_body(self, type_: str, message: str) -> Any:
+    def offered(self, body: Any) -> list[str]:
+        """The names in `tools`."""
+        return [tool["function"]["name"] for tool in body.get("tools", [])]
+
+    def error_body(self, type_: str, message: str, status: int) -> Any:
         """The body of an error response."""
-        return {"error": {"message": message, "type": type_, "param": None, "code": None}}
+        return {"error": {"message": message, "type": type_, "param": None, "code": _CODES.get(status)}}
 
     def in_stream_error(self) -> bytes:
         """An error report inside an open stream."""
-        return _event(self.error_body("server_error", "The server had an error while processing your request."))
-
-
-def _event(data: Any) -> bytes:
-    return b"data: " + json.dumps(data).encode() + b"\n\n"
+        return event(self.error_body("server_error", "The server had an error while processing your request.", 500))

@@ -1,6 +1,6 @@
 """What a fake vendor is told to do: the words it answers with, how fast, and how it fails.
 
-One script serves both chat vendors, so that a test can be run against either.
+One script serves all chat vendors, so that a test can be run against each.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +22,36 @@ class Fault(StrEnum):
     """Sends something after the first piece that is not of the protocol."""
     REPORT = "report"
     """Reports an error inside the stream after the first piece."""
+    DRIP = "drip"
+    """Sends the first piece byte by byte, so slowly that nothing useful is whole in time."""
+    WRONG_TYPE = "wrong type"
+    """Answers with status 200 and a web page, as a proxy on the way does."""
+
+
+class Outage(StrEnum):
+    """What is wrong with a whole vendor until it is mended: the fault switchboard of the fakes of language models."""
+
+    RATE_LIMITED = "429"
+    """Every request is refused with status 429 and `Retry-After: 2`."""
+    SERVER_ERROR = "500"
+    EXPIRED_KEY = "expired key"
+    REFUSED = "refused connection"
+    HUNG_CONNECT = "hung connect"
+    """Nobody answers to a connection, as behind a firewall that drops packets."""
+    HALF_OPEN = "half-open socket"
+    """Connections stay open, those of before too, and nothing goes through in either direction."""
+    HUNG = "hung"
+    """Requests are accepted and never answered."""
+    HUNG_MID_STREAM = "hung mid-stream"
+    DRIP = "slow drip"
+    TRUNCATED = "truncated stream"
+    DROPPED = "dropped connection"
+    GARBAGE = "garbage"
+    REPORT = "error in the stream"
+    WRONG_TYPE = "wrong content type"
+    MALFORMED_TOOL = "malformed tool JSON"
+    UNKNOWN_TOOL = "unknown tool"
+    EMPTY = "empty reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +70,8 @@ class ModelReply:
     text: tuple[str, ...] = ()
     tool_uses: tuple[ToolUse, ...] = ()
     status: int = 200
+    retry_after: float | None = None
+    """Seconds that the caller is asked to wait, beside a `status` that refuses."""
     fault: Fault | None = None
     delay: float = 0.0
     """Seconds before the first piece."""
