@@ -26,6 +26,8 @@ from talkspurt.speech.weights import DEFAULT_GROUP, PullStep, WeightStore
 from talkspurt.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
+    from talkspurt.agent import Agent
+    from talkspurt.models.check import ModelCheck
     from talkspurt.server.origin import Origin
     from talkspurt.store import Callback
     from talkspurt.store.usage import Average
@@ -39,8 +41,12 @@ app = App(
 )
 models = App(name="models", help="The model store: local weights with pinned hashes.")
 config_commands = App(name="config", help="The configuration.")
+prompt_commands = App(name="prompt", help="What a language model is told of its part.")
+provider_commands = App(name="providers", help="The vendors that think for the agents.")
 effect_commands = App(name="effects", help="Effects of tools that somebody has to look at.")
 app.command(models)
+app.command(prompt_commands)
+app.command(provider_commands)
 app.command(effect_commands)
 app.command(config_commands)
 
@@ -415,6 +421,102 @@ def _show_statuses(statuses: Sequence[Any]) -> None:
         )
         table.add_row(status.name, status.purpose, status.licence, f"{status.size / 1e6:.1f} MB", state)
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+# ── prompt and providers ──────────────────────────────────────────────────────────
+
+
+@prompt_commands.command
+def show(agent: str = "") -> None:
+    """Print the system prompt of an agent, as a model is given it: what never changes, then what is known of a call.
+
+    Parameters
+    ----------
+    agent
+        Its name in [agents]; default: the only one, or the first.
+
+    """
+    from datetime import UTC, datetime
+
+    from talkspurt.agent.prompt import caller_facts
+    from talkspurt.effects.dispatcher import tool_specs
+    from talkspurt.models.window import tokens_of_text, tokens_of_tools
+
+    config = load_config()
+    chosen = _load_agent(config, agent)
+    began = datetime.now(UTC).astimezone(chosen.policy.timezone)
+    facts = caller_facts(began=began, locale=config.numbers[0].locale, number_known=True)
+    print(f"{chosen.instructions}\n\n{facts}")
+    tokens = tokens_of_text(chosen.instructions), tokens_of_text(facts), tokens_of_tools(tool_specs(chosen))
+    print(
+        f"about {tokens[0]} tokens, the same in every call; {tokens[1]} of this call;"
+        f" {tokens[2]} for {len(tool_specs(chosen))} tools, which are told before them",
+        file=sys.stderr,
+    )
+
+
+def _load_agent(config: Config, name: str) -> "Agent":
+    from talkspurt.agent.loading import load_agent
+
+    chosen = name or next(iter(config.agents))
+    if chosen not in config.agents:
+        known = ", ".join(config.agents)
+        raise ConfigurationError(f"there is no agent '{chosen}' in [agents]; there are: {known}")
+    return load_agent(chosen, config.agents[chosen])
+
+
+@provider_commands.command(name="check")
+def check_providers(*names: str, agent: str = "", requests: Annotated[int, Parameter(name="--requests")] = 5) -> None:
+    """Ask language models a few short questions, with the keys in the environment, and show how fast they answer.
+
+    Parameters
+    ----------
+    names
+        Models, as in `anthropic:<model>`; default: the configured one and its fallbacks.
+    agent
+        The agent whose prompt and tools are sent along; default: the first in [agents].
+    requests
+        Questions for each; the first opens the connection.
+
+    """
+    from talkspurt.models.check import ModelCheck
+
+    checks: list[ModelCheck] = _run(_check_models(load_config(), names, agent, max(1, requests)))
+    table = Table("model", "first token (cold)", "usual", "worst", "tokens in", "cached", "", box=None)
+    for check in checks:
+        times = [
+            f"{value * 1000:.0f} ms" if value is not None else "" for value in (check.first, check.usual, check.worst)
+        ]
+        tokens = ["" if check.problem else str(n) for n in (check.usage.input_tokens, check.usage.cached_tokens)]
+        table.add_row(check.name, *times, *tokens, escape(check.problem) or "[green]answers[/]")
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    if any(check.problem for check in checks):
+        sys.exit(1)
+
+
+async def _check_models(config: Config, names: Sequence[str], agent: str, requests: int) -> "list[ModelCheck]":
+    from talkspurt.effects.dispatcher import tool_specs
+    from talkspurt.models import create_model
+    from talkspurt.models.check import ModelCheck, check_model
+
+    chosen = _load_agent(config, agent)
+    checks = []
+    for name in names or (config.model.name, *config.fallbacks.models):
+        named = config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
+        try:
+            model = create_model(named, chosen)
+        except TalkspurtError as error:
+            checks.append(ModelCheck(name, str(error)))
+            continue
+        try:
+            checks.append(
+                await check_model(
+                    name, model, instructions=chosen.instructions, tools=tool_specs(chosen), requests=requests
+                )
+            )
+        finally:
+            await model.aclose()
+    return checks
 
 
 # ── effects ───────────────────────────────────────────────────────────────────────

@@ -97,6 +97,11 @@ class FakeChat(ABC):
         return f"http://{self._line.address}"
 
     @property
+    def direct_origin(self) -> str:
+        """The same past the line that can be broken, for measurements."""
+        return f"http://{self._server.address}"
+
+    @property
     @abstractmethod
     def base_url(self) -> str:
         """What the vendor's SDK takes as its base URL."""

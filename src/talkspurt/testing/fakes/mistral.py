@@ -1,7 +1,8 @@
 """Mistral's chat completions on loopback: `POST /v1/chat/completions`, close to OpenAI's.
 
 What differs, as far as it is assumed here (docs.mistral.ai, "Chat completion", and its SDK's types):
-* a tool call comes whole in one chunk; the usage is in the last chunk, beside its `finish_reason`;
+* a tool call comes whole in one chunk; the usage is in the last chunk, beside its `finish_reason`, and
+  tells nothing of a cache;
 * an assistant's message may have an empty list of tool calls;
 * errors are `{"object": "error", message, type, param, code}`.
 """
@@ -58,12 +59,11 @@ class FakeMistral(FakeOpenAI):
             }
             yield opening + event(common | {"choices": [_choice({"content": "", "tool_calls": [call]})]})
             opening = b""
-        entered, left, cached = reply.usage
+        entered, left, _ = reply.usage
         usage = {
             "prompt_tokens": entered,
             "completion_tokens": left,
             "total_tokens": entered + left,
-            "prompt_tokens_details": {"cached_tokens": cached},
         }
         reason = "tool_calls" if reply.tool_uses else "stop"
         closing = event(common | {"choices": [_choice({"content": ""}, reason)], "usage": usage})

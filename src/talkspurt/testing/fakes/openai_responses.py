@@ -172,7 +172,6 @@ class _Answer:
             "response.function_call_arguments.done",
             item_id=id_,
             output_index=index,
-            name=use.name,
             arguments=use.arguments,
         ) + self.event("response.output_item.done", output_index=index, item=item)
 
