@@ -1,4 +1,4 @@
-"""What our code adds to a language model: from the turn that is decided to its request at the vendor, and CPU per reply.
+"""What our code adds to a language model: from the decided turn to its request at the vendor, and CPU.
 
     python -m benchmarks.model_latency [--requests 300]
 
