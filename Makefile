@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects mutants guards
+	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects bench-faults mutants guards
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -23,6 +23,8 @@ help:
 	@echo "make bench-retail-tasks [VOICE=1]"
 	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 23 of"
 	@echo "             them by voice, which takes half an hour"
+	@echo "make bench-faults [QUICK=1]"
+	@echo "             a call for every fault of every stage: what its caller heard; a quarter of an hour"
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
@@ -92,6 +94,10 @@ bench-normalisation: setup
 bench-retail-tasks: export VOICE := $(VOICE)
 bench-retail-tasks: setup
 	$(BIN)/python -m benchmarks.retail_tasks $(ARGS)
+
+bench-faults: export QUICK := $(QUICK)
+bench-faults: setup
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 guards: setup
 	@$(BIN)/python -m benchmarks.guards $(ARGS)
