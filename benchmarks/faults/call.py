@@ -67,6 +67,8 @@ class Outcome:
     said: tuple[str, ...]
     """The agent's turns."""
     failures: tuple[str, ...]
+    touched: bool = True
+    """Whether the fault befell anything."""
 
 
 class Vendors:
@@ -104,6 +106,11 @@ class Vendors:
             synthesizers='"piper"' if "synthesizer" in stages else "",
         )
 
+    def befell(self, case: Case) -> bool:
+        """Whether the fault of `case` has touched a connection, or could not but do so."""
+        unseen = (Trouble.REFUSED.value, Trouble.HUNG_CONNECT.value, EMPTY_TRANSCRIPT, *_SAID)
+        return case.fault in unseen or self.relays[case.stage].touched > 0
+
     async def suffer(self, case: Case) -> None:
         """Let the fault of `case` happen from now on."""
         if case.fault in _SAID:
@@ -138,12 +145,13 @@ async def place(case: Case, clips: Sequence[Clip | None], folder: Path) -> Outco
         case,
         lost=report.recording.end is None
         or report.recording.end.by != "caller"
-        or any(turn.answered is None for turn in report.turns[:-1]),
+        or any(turn.answered is None for turn in report.turns),
         longest_silence=longest_silence(report.recording.caller, report.recording.agent),
         switches=tuple(_switches(log)),
         sent=len(post.read_text(encoding="utf-8").splitlines()),
         said=tuple(_said(folder / "calls.db")),
         failures=report.failures,
+        touched=vendors.befell(case),
     )
 
 

@@ -61,6 +61,8 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._relays: set[asyncio.Task[None]] = set()
         self._deaf: list[socket.socket] = []
+        self.touched = 0
+        """Connections that had trouble. Those that are refused below HTTP are not seen here."""
 
     @property
     def address(self) -> str:
@@ -77,6 +79,9 @@ class Relay:
     async def suffer(self, trouble: Trouble) -> None:
         """Let this happen to every connection from now on."""
         was, self._trouble = self._trouble, trouble
+        if trouble in _ANSWERS:
+            # Who begins to refuse lets go of what is open as well.
+            await self._drop()
         if trouble in _BELOW_HTTP or was in _BELOW_HTTP:
             await self._take_down()
             if trouble is Trouble.HUNG_CONNECT:
@@ -105,12 +110,16 @@ class Relay:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for relay in tuple(self._relays):
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        await self._drop()
         for deaf in self._deaf:
             deaf.close()
         self._deaf.clear()
+
+    async def _drop(self) -> None:
+        for relay in tuple(self._relays):
+            self.touched += 1
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -144,10 +153,12 @@ class Relay:
     ) -> None:
         while data := await reader.read(_CHUNK):
             if self._trouble is Trouble.HALF_OPEN:
+                self.touched += 1
                 await asyncio.Event().wait()
             answer = _ANSWERS.get(self._trouble)
             # Only a request can be refused: what else comes belongs to a stream that is open already.
             if answer is not None and data[:4] in (b"GET ", b"POST"):
+                self.touched += 1
                 status, kind, more, body = answer
                 back.write(
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n"
@@ -168,6 +179,7 @@ class Relay:
                 left = max(0, MIDDLE - passed)
                 passed += len(data)
                 if len(data) > left:
+                    self.touched += 1
                     writer.write(data[:left])
                     await writer.drain()
                     await self._spoil(trouble, data[left:], writer)

@@ -27,6 +27,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "switch_ms": round(1000 * max((seconds for call in calls for seconds in call.switches), default=0.0)),
             "effects_repeated": sum(max(0, call.sent - 1) for call in calls),
             "effects_done": sum(min(1, call.sent) for call in calls),
+            "untouched": sum(not call.touched for call in calls),
             "said": max(calls, key=lambda call: call.longest_silence).said,
         }
         for (stage, fault), calls in kinds.items()
@@ -38,6 +39,8 @@ def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
     goals = {
         "calls lost": [row for row in faults if row["lost"]],
         "effects repeated": [row for row in faults if row["effects_repeated"]],
+        "effects not done": [row for row in faults if row["effects_done"] < row["calls"]],
+        "faults that befell nothing": [row for row in faults if row["untouched"]],
         f"longer silence than {LONGEST_SILENCE:g} s": [
             row for row in faults if row["longest_silence_ms"] > 1000 * LONGEST_SILENCE
         ],
@@ -57,7 +60,9 @@ def write(outcomes: Sequence[Outcome], normalisation: float | None, path: Path) 
             f"{row['stage']:<12} {row['fault']:<22} {row['calls']:>5} {row['lost']:>4} {row['longest_silence_ms']:>5}"
             f" ms {row['switch_ms']:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
         )
-    complaints = missed(faults)
+    complaints = missed(faults) if faults else ["no call was placed"]
+    if normalisation is None:
+        print("normalisation: not measured yet (make bench-normalisation)")
     for complaint in complaints:
         print(f"NOT REACHED  {complaint}")
     path.parent.mkdir(parents=True, exist_ok=True)

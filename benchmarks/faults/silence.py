@@ -25,13 +25,14 @@ def audible(samples: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def longest_silence(caller: NDArray[np.int16], agent: NDArray[np.int16]) -> float:
-    """The longest time in which both were silent, in seconds, from the first sound to the last sound of either.
+    """The longest time in which both were silent, in seconds, from the call's beginning to the last sound of either.
 
     Pauses in which the caller only takes a breath before the next line count too: they are shorter than a second.
+    Behind the last sound the caller waits on purpose; whether their last line was answered is asked elsewhere.
     """
     length = min(len(caller), len(agent)) // FRAME
     heard = audible(caller)[:length] | audible(agent)[:length]
     sounds = np.flatnonzero(heard)
-    if len(sounds) < 2:
+    if not len(sounds):
         return length * FRAME / 8_000
-    return float(np.max(np.diff(sounds)) - 1) * FRAME / 8_000
+    return float(np.max(np.diff(sounds, prepend=-1)) - 1) * FRAME / 8_000

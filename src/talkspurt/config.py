@@ -210,7 +210,7 @@ class FallbacksConfig(_Section):
     stall: float = Field(1.5, gt=0, le=10)
     """Seconds of silence in the middle of a reply or of speech after which a provider counts as hung."""
     hedged: bool = True
-    """Ask a second provider as soon as the first is slower than it is nine times in ten."""
+    """Ask a provider a second time, beside the first, as soon as it is slower than it is nine times in ten."""
 
     @field_validator("capacity")
     @classmethod

@@ -1,6 +1,7 @@
 """How the benchmark of faults measures: silence on the line, the table, and the relay that fails on purpose."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,8 +28,9 @@ def test_silence_is_where_neither_is_heard() -> None:
     assert longest_silence(caller, agent) == pytest.approx(2.5, abs=0.05)
 
 
-def test_before_the_first_and_behind_the_last_sound_nobody_waits() -> None:
-    assert longest_silence(sound((4.0, 5.0)), sound((5.2, 6.0))) == pytest.approx(0.2, abs=0.05)
+def test_the_wait_for_the_greeting_counts_and_what_follows_the_last_sound_does_not() -> None:
+    assert longest_silence(sound((4.0, 5.0)), sound((5.2, 6.0))) == pytest.approx(4.0, abs=0.05)
+    assert longest_silence(sound((0.0, 1.0)), sound((1.2, 2.0))) == pytest.approx(0.2, abs=0.05)
 
 
 def test_a_click_breaks_no_silence_and_a_call_without_a_sound_is_silent_throughout() -> None:
@@ -40,6 +42,12 @@ def test_a_click_breaks_no_silence_and_a_call_without_a_sound_is_silent_througho
 def outcome(stage: str, *, lost: bool = False, silence: float = 1.0, switch: float = 0.1, sent: int = 1) -> Outcome:
     case = Case(stage, "500", "during")  # type: ignore[arg-type]
     return Outcome(case, lost, silence, (switch,), sent, ("Hello.",), ())
+
+
+def test_a_fault_that_touched_nothing_and_an_effect_that_was_not_done_are_no_success() -> None:
+    untouched = replace(outcome("model"), touched=False)
+    assert missed(rows([untouched])) == ["faults that befell nothing: model 500"]
+    assert missed(rows([outcome("model", sent=0)])) == ["effects not done: model 500"]
 
 
 def test_of_the_calls_of_a_fault_the_worst_counts() -> None:

@@ -1,17 +1,19 @@
 """A model that fails before it says anything is replaced within the call; one that fails later is not spoken over."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from random import Random
 
 import pytest
 
-from ladder.rungs import FIRST, REQUEST, StepModel, error, ladder, rung, say
+from ladder.rungs import FIRST, REQUEST, Step, StepModel, error, ladder, rung, say
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, PAUSE
 from talkspurt.ladder.rung import FEWEST_OUTPUTS
 from talkspurt.ladder.streams import LAST_WORD
-from talkspurt.ports import TextDelta, ToolCallPart, Usage
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
 from talkspurt.testing.virtual_time import run_virtual
 
 HELLO = TextDelta("Hello.")
@@ -223,17 +225,77 @@ def test_whenever_the_caller_interrupts_nothing_is_left_running_or_counted(momen
 # ── hedging ───────────────────────────────────────────────────────────────────────
 
 
-def test_a_request_slower_than_usual_is_hedged_and_held_against_nobody() -> None:
+USUAL: list[float | TextDelta] = [0.3, HELLO]
+
+
+def test_a_request_slower_than_usual_is_put_to_the_same_model_again() -> None:
     async def scenario() -> None:
-        usual: list[float | TextDelta] = [0.3, HELLO]
-        first, second = StepModel(*[usual] * FEWEST_OUTPUTS, [1.0, HELLO], usual), good(after=0.1)
+        first, second = StepModel(*[USUAL] * FEWEST_OUTPUTS, [1.2, HELLO], [0.1, HELLO], USUAL), good()
         model = ladder(first, second, hedged=True)
         for _ in range(FEWEST_OUTPUTS):
             assert await texts(model) == "Hello."
         began = now()
-        assert await texts(model) == "Second."
-        assert now() - began == pytest.approx(0.3 + 0.1, abs=0.02)
         assert await texts(model) == "Hello."
+        assert now() - began == pytest.approx(0.3 + 0.1, abs=0.02)
+        assert first.cancelled == 1
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_hedges_do_not_make_a_model_seem_quicker_than_it_is() -> None:
+    async def scenario() -> None:
+        random = Random(1)
+        # What takes 0.4 to 0.8 s goes on doing so, whatever wins.
+        scripts: list[list[Step]] = [[random.uniform(0.4, 0.8), HELLO] for _ in range(1000)]
+        first = StepModel(*scripts)
+        rungs = [rung("cloud", first), rung("instant", good(after=0.0))]
+        model = LadderModel(rungs)
+        for _ in range(400):
+            assert await texts(model) == "Hello."
+        assert len(first.asked) < 400 * 1.25
+        assert rungs[0].usual_first == pytest.approx(0.7, abs=0.1)
+
+    run_virtual(scenario())
+
+
+def test_a_failure_beside_a_request_that_is_in_time_asks_nobody_else() -> None:
+    async def scenario() -> None:
+        first, second = StepModel(*[USUAL] * FEWEST_OUTPUTS, [1.0, HELLO], [0.1, error()]), good()
+        model = ladder(first, second, hedged=True)
+        for _ in range(FEWEST_OUTPUTS + 1):
+            assert await texts(model) == "Hello."
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_who_begins_and_then_hangs_is_left_alone_as_well() -> None:
+    async def scenario() -> None:
+        first = StepModel([HELLO, 60.0])
+        model = ladder(first, good(after=0.0))
+        for _ in range(FAILURES):
+            with pytest.raises(ProviderError, match="stalled"):
+                await texts(model)
+        assert await texts(model) == "Second."
+        assert len(first.asked) == FAILURES
+
+    run_virtual(scenario())
+
+
+def test_a_loser_that_is_slow_to_let_go_holds_nobody_up() -> None:
+    class Clinging(StepModel):
+        async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
+            try:
+                await asyncio.sleep(60)
+                yield HELLO
+            finally:
+                await asyncio.sleep(0.9)
+
+    async def scenario() -> None:
+        assert await texts(ladder(Clinging(), good(after=0.1))) == "Second."
+        assert now() == pytest.approx(FIRST + 0.1, abs=0.02)
+        await asyncio.sleep(1)
 
     run_virtual(scenario())
 

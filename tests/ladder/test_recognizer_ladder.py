@@ -9,7 +9,7 @@ import pytest
 from ladder.rungs import BETWEEN, FIRST, rung
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
-from talkspurt.ladder.breaker import PAUSE
+from talkspurt.ladder.breaker import FAILURES, PAUSE
 from talkspurt.ladder.recognizer import KEPT, SHUNNED, LadderStream
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.testing.virtual_time import run_virtual
@@ -86,6 +86,10 @@ class _EarStream:
                 raise answer
             yield answer
 
+    def fail(self) -> None:
+        """End, as a socket does that is lost."""
+        self._answers.put_nowait(None)
+
     async def aclose(self) -> None:
         self.closed = True
         self._answers.put_nowait(None)
@@ -126,11 +130,16 @@ class Line:
 
 
 def on_a_call(
-    *ears: Ear, run: Callable[[Line], Coroutine[Any, Any, None]], capacity: int | None = None
-) -> list[Rung[Any]]:
-    rungs = [rung(ear.name, ear, port="recognizer", capacity=capacity) for ear in ears]
+    *ears: Ear,
+    run: Callable[[Line], Coroutine[Any, Any, None]],
+    before: Callable[[list[Rung[Any]]], None] | None = None,
+) -> None:
+    """`before` is done to the rungs when the call begins."""
+    rungs = [rung(ear.name, ear, port="recognizer") for ear in ears]
 
     async def scenario() -> None:
+        if before is not None:
+            before(rungs)
         line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c1"))
         await line.speak(0.1)
         await run(line)
@@ -140,7 +149,6 @@ def on_a_call(
         assert all(stream.closed for ear in ears for stream in ear.streams)
 
     run_virtual(scenario())
-    return rungs
 
 
 def test_the_first_hears_while_it_bears() -> None:
@@ -212,6 +220,48 @@ def test_when_nobody_can_hear_every_question_is_answered_with_an_error_and_it_go
         assert (await line.utter(3)).text.startswith("a ")
 
     on_a_call(ear, run=run)
+
+
+def test_who_is_well_again_is_heard_by_at_once_though_every_breaker_is_open() -> None:
+    first, second = Ear("a"), Ear("b")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "a 1.00"
+
+    def opened(rungs: list[Rung[Any]]) -> None:
+        for each in rungs:
+            each.breaker.failed(0.0, at_once=True)
+
+    on_a_call(first, second, run=run, before=opened)
+
+
+def test_a_rung_that_failed_once_is_asked_again_when_the_others_are_full() -> None:
+    first, second = Ear("a"), Ear("b")
+    rungs = [rung("a", first, port="recognizer"), rung("b", second, port="recognizer", capacity=0)]
+
+    async def scenario() -> None:
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c"))
+        await line.speak(0.1)
+        first.streams[0].fail()
+        assert (await line.utter(1)).text.startswith("a ")
+        await line.hang_up()
+
+    run_virtual(scenario())
+
+
+def test_a_recognizer_that_connects_and_never_answers_is_left_alone_by_later_calls() -> None:
+    first, second = Ear("a", "silent"), Ear("b")
+    rungs = [rung("a", first, port="recognizer"), rung("b", second, port="recognizer")]
+
+    async def scenario() -> None:
+        for number in range(6):
+            line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id=str(number)))
+            await line.speak(0.1)
+            assert (await line.utter(1)).text.startswith("b ")
+            await line.hang_up()
+
+    run_virtual(scenario())
+    assert len(first.streams) <= FAILURES + 1
 
 
 def test_every_question_is_answered_once() -> None:

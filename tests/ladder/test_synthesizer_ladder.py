@@ -176,11 +176,28 @@ def test_stock_phrases_are_heard_when_every_vendor_is_down() -> None:
     run_virtual(scenario())
 
 
+def test_the_voice_of_an_outage_goes_with_it() -> None:
+    async def scenario() -> None:
+        first, second = Voice(breaks_after=0), Voice()
+        synthesizer = ladder(PhraseCache(first), PhraseCache(second))
+        await speak(synthesizer)
+        assert second.texts == [TEXT]
+        first.breaks_after = None
+        await speak(synthesizer)
+        assert first.texts[-1] == TEXT
+        assert second.texts == [TEXT]
+        await synthesizer.aclose()
+
+    run_virtual(scenario())
+
+
 def test_a_stock_phrase_that_the_first_voice_cannot_say_now_is_learnt_from_the_next() -> None:
     async def scenario() -> None:
         first, second = Voice(breaks_after=0), Voice()
         synthesizer = ladder(PhraseCache(first), PhraseCache(second))
         await synthesizer.learn(TEXT, voice="joe", locale="en-US")
+        for _ in range(FAILURES):
+            await speak(synthesizer, "Something else.")
         asked = len(first.texts)
         assert_each_word_once(await speak(synthesizer))
         assert len(first.texts) == asked, "what is known is played, and nobody is asked"

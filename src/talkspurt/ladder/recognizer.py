@@ -17,7 +17,7 @@ import structlog
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import note_switch
+from talkspurt.ladder.streams import note_switch, provider_error
 from talkspurt.ladder.warming import close_all, warm_up
 from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream, Transcript
 from talkspurt.telemetry import metrics
@@ -85,6 +85,8 @@ class LadderStream:
         """The rungs that have failed this call, and until when it does not go back."""
         self._trouble: float | None = None
         """When the rung before failed, until the next one has given an answer."""
+        self._proven = False
+        """Whether the current stream has answered a question: that it could be opened says little."""
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._life = asyncio.get_running_loop().create_task(self._live(), name="ladder stream")
 
@@ -147,21 +149,37 @@ class LadderStream:
     async def _live(self) -> None:
         while True:
             rung = next((rung for rung in self._rungs if not self._shuns(rung) and rung.enter()), None)
+            last_hope = rung is None
             if rung is None:
+                rung = self._least_bad()
+            if rung is None:
+                # All are full.
                 self._despair()
                 await asyncio.sleep(PAUSE)
-                if len(self._shunned) == len(self._rungs):
-                    self._shunned.clear()
                 continue
             try:
                 error = await self._stand_on(rung)
             finally:
                 rung.leave()
+            if error is not None and last_hope:
+                self._despair()
+                await asyncio.sleep(PAUSE)
             if error is not None:
-                self._trouble = self._trouble or asyncio.get_running_loop().time()
+                if self._questions:
+                    self._trouble = self._trouble or asyncio.get_running_loop().time()
                 self._shunned[rung] = asyncio.get_running_loop().time() + SHUNNED
                 rung.failed(error)
                 metrics.RUNG_SWITCHES.labels(rung.port, rung.name, "failed").inc()
+
+    def _least_bad(self) -> Rung[Recognizer] | None:
+        """Of those that have failed lately, but have room, the one that would be asked again soonest."""
+        now = asyncio.get_running_loop().time()
+        bearing = [rung for rung in self._rungs if not rung.full]
+        if not bearing:
+            return None
+        rung = min(bearing, key=lambda rung: max(rung.breaker.opens_at(now), self._shunned.get(rung, 0.0)))
+        rung.enter_anyway()
+        return rung
 
     def _shuns(self, rung: Rung[Recognizer]) -> bool:
         return self._shunned.get(rung, 0.0) > asyncio.get_running_loop().time()
@@ -169,7 +187,6 @@ class LadderStream:
     async def _stand_on(self, rung: Rung[Recognizer]) -> ProviderError | None:
         """Hear through `rung` until it fails, which is returned, or until a better one may bear."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
         try:
             async with asyncio.timeout(rung.patience.first):
                 stream = await rung.provider.open(locale=self._locale, call_id=self._call_id)
@@ -177,8 +194,8 @@ class LadderStream:
             rung.given_up()
             raise
         except Exception as error:  # whatever a provider raises is its failure
-            return _provider_error(rung, error)
-        rung.succeeded(loop.time() - began)
+            return provider_error(rung, error)
+        self._proven = False
         self._over = loop.create_future()
         self._rung, self._stream = rung, stream
         self._nobody = False
@@ -187,6 +204,8 @@ class LadderStream:
         try:
             return await self._over
         finally:
+            if not self._proven and (not self._over.done() or self._over.cancelled()):
+                rung.given_up()
             self._rung = self._stream = self._over = None
             reader.cancel()
             goodbye = loop.create_task(_say_goodbye(stream), name="ladder goodbye")
@@ -197,13 +216,15 @@ class LadderStream:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
         # Begun before it is fed: a stream need not keep what no utterance has claimed.
         oldest = self._fed - len(self._audio)
-        given = self._fed
+        given = self._fed if self._open else max(oldest, self._fed - round(LEAD * _BYTES_PER_S))
         for utterance, began in sorted(self._open.items(), key=lambda item: item[1]):
             begin = max(began, oldest)
             stream.feed(self._between(given, begin))
             stream.begin(utterance, 0.0)
             given = begin
-        stream.feed(self._between(given, self._fed))
+        lead_in = self._between(given, self._fed)
+        if lead_in:
+            stream.feed(lead_in)
         for utterance, revision in list(self._questions):
             self._ask(stream, utterance, revision)
 
@@ -221,13 +242,15 @@ class LadderStream:
                 elif transcript.error is None:
                     note_switch(rung, self._trouble)
                     self._trouble = None
+                    self._proven = True
+                    rung.succeeded()
                     self._answer(transcript)
                 else:
                     self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True))
                     return
             self._leave(ProviderError("recognizer", rung.name, "the stream ended", retryable=True))
         except Exception as error:  # whatever a provider raises is its failure
-            self._leave(_provider_error(rung, error))
+            self._leave(provider_error(rung, error))
 
     def _leave(self, error: ProviderError | None) -> None:
         if self._over is not None and not self._over.done():
@@ -283,10 +306,3 @@ async def _say_goodbye(stream: RecognizerStream) -> None:
     with suppress(Exception):
         async with asyncio.timeout(CLOSING):
             await stream.aclose()
-
-
-def _provider_error(rung: Rung[Recognizer], error: Exception) -> ProviderError:
-    if isinstance(error, ProviderError):
-        return error
-    what = "could not be opened in time" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
-    return ProviderError("recognizer", rung.name, what, retryable=True)

@@ -77,11 +77,14 @@ class Rung(Generic[Provider]):
         """Step off."""
         self.in_use -= 1
 
-    def succeeded(self, first: float) -> None:
-        """It gave something useful after `first` seconds."""
+    def took(self, first: float) -> None:
+        """Its first useful output came after `first` seconds, or had not yet when another was quicker."""
+        self._firsts.append(first)
+
+    def succeeded(self) -> None:
+        """It did all that was asked of it: to have begun is not enough."""
         if not self.breaker.closed:
             _log.info("provider_recovered", port=self.port, vendor=self.name)
-        self._firsts.append(first)
         self.breaker.succeeded()
         metrics.BREAKERS_OPEN.labels(self.port, self.name).set(0)
 

@@ -4,7 +4,9 @@
 
 * it fails: at once, after one more try at the same rung if that can help (nothing has been heard yet);
 * its time for the first useful output is over: it counts as failed, but if it answers after all it may still win;
-* it is slower than it usually is (its own p90): a *hedge*, which is held against nobody.
+
+A rung that is slower than it usually is (its own p90) is asked a second time beside the first: a *hedge*, which is held
+against nobody, and changes neither voice nor model.
 
 Whoever first gives something useful is streamed from; all others are cancelled. What comes then is
 the winner's alone: if it breaks off or stalls, the stream ends with its `ProviderError`, and the caller of
@@ -69,8 +71,12 @@ class Attempt(Generic[Provider, Part]):
         self._task.add_done_callback(self._leave)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() and not self.reported:
-            self.rung.given_up()
+        if not self.reported:
+            # Ended as it should, or somebody lost interest: in the middle of useful output that is no failure.
+            if self.useful:
+                self.rung.succeeded()
+            else:
+                self.rung.given_up()
         self.rung.leave()
 
     async def _pump(self) -> None:
@@ -84,24 +90,29 @@ class Attempt(Generic[Provider, Part]):
                 raise ProviderError(_port(self.rung), self.rung.name, "said nothing", retryable=True)
             await self._parts.put(_Ended())
         except Exception as error:  # whatever a provider raises is its failure, and no more than that
-            self.error = _provider_error(self.rung, error)
+            self.error = provider_error(self.rung, error)
             self.report(self.error)
             self._news.set()
             await self._parts.put(self.error)
 
     def _become_useful(self) -> None:
         self.useful = True
-        if not self.reported:
-            self.reported = True
-            self.rung.succeeded(asyncio.get_running_loop().time() - self.began)
+        self.rung.took(asyncio.get_running_loop().time() - self.began)
         self._news.set()
 
     def report(self, error: ProviderError) -> None:
-        """Let the rung's breaker know, once an attempt: what fails after something useful came counts too."""
-        if self.reported and not self.useful:
-            return
-        self.reported = True
-        self.rung.failed(error)
+        """Let the rung's breaker know of a failure, once an attempt, be it at the beginning or in the middle."""
+        if not self.reported:
+            self.reported = True
+            self.rung.failed(error)
+
+    def lose(self) -> None:
+        """Another was quicker. Nobody waits until this one has let go."""
+        if not self.useful and self.error is None:
+            self.rung.took(asyncio.get_running_loop().time() - self.began)
+        self._task.cancel()
+        _LOSERS.add(self._task)
+        self._task.add_done_callback(_LOSERS.discard)
 
     async def next_part(self) -> Part | None:
         """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time."""
@@ -122,6 +133,10 @@ class Attempt(Generic[Provider, Part]):
         """Cancel what still runs. Idempotent."""
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=1.0)
+
+
+_LOSERS: Final[set[asyncio.Task[None]]] = set()
+"""What is being cancelled: the loop itself holds tasks only weakly."""
 
 
 class Climb(Generic[Provider, Part]):
@@ -156,7 +171,8 @@ class Climb(Generic[Provider, Part]):
             for attempt in tuple(self._running):
                 if attempt.useful:
                     self._running.remove(attempt)
-                    await self.end()
+                    for loser in self._running:
+                        loser.lose()
                     note_switch(attempt.rung, self._trouble)
                     return attempt
                 if attempt.error is not None:
@@ -190,7 +206,7 @@ class Climb(Generic[Provider, Part]):
 
     @property
     def _may_hedge(self) -> bool:
-        return self._hedged and bool(self._left) and len(self._running) == 1
+        return self._hedged and len(self._running) == 1
 
     async def _look_at_the_clock(self) -> None:
         if not self._running:
@@ -207,19 +223,29 @@ class Climb(Generic[Provider, Part]):
         if now >= newest.late + LAST_WORD:
             await self.end()
         elif self._may_hedge and now >= newest.unusual:
-            self._step_down("hedged")
+            self._hedge(newest)
 
     def _failed(self, attempt: "Attempt[Provider, Part]", error: ProviderError) -> None:
         self._running.remove(attempt)
         self._error = error
         self._trouble = self._trouble or asyncio.get_running_loop().time()
         rung = attempt.rung
+        if any(not other.reported for other in self._running):
+            # Somebody is still at it, and in time.
+            return
         if error.retryable and not error.retry_after and rung not in self._twice and not self._running:
             self._twice.add(rung)
             if rung.enter():
                 self._ask(rung)
                 return
         self._step_down("failed")
+
+    def _hedge(self, slow: Attempt[Provider, Part]) -> None:
+        slow.unusual = math.inf
+        if slow.rung.enter():
+            metrics.RUNG_SWITCHES.labels(slow.rung.port, slow.rung.name, "hedged").inc()
+            self._ask(slow.rung)
+            self._running[-1].unusual = math.inf
 
     def _step_down(self, reason: str) -> bool:
         """Ask the next rung that bears; False when there is none."""
@@ -280,9 +306,12 @@ def _port(rung: Rung[Any]) -> Any:
     return rung.port
 
 
-def _provider_error(rung: Rung[Any], error: Exception) -> ProviderError:
+def provider_error(rung: Rung[Any], error: Exception) -> ProviderError:
+    """What a provider raised, whatever it was, as what it is to everybody else."""
     if isinstance(error, ProviderError):
         return error
+    if isinstance(error, TimeoutError):
+        return ProviderError(_port(rung), rung.name, "no output in time", retryable=True)
     _log.warning("provider_failed_unexpectedly", port=rung.port, vendor=rung.name, error=type(error).__name__)
     # Its words may quote the caller, or a key.
     return ProviderError(_port(rung), rung.name, f"failed ({type(error).__name__})", retryable=True)

@@ -6,6 +6,7 @@ speech usually goes. The word times of the rest follow those of the beginning, s
 segment.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -13,11 +14,13 @@ from typing import Final, Protocol, runtime_checkable
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import stream_from
+from talkspurt.ladder.streams import provider_error, stream_from
 from talkspurt.ladder.warming import close_all, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.telemetry import metrics
 
+LEARNING: Final = 10.0
+"""Seconds for one stock phrase, of which the longest last six."""
 LETTERS_PER_SECOND: Final = 15.0
 """Of read English, spaces among them (some 160 words a minute): for vendors without word times."""
 
@@ -95,19 +98,26 @@ class LadderSynthesizer:
 
     async def learn(self, text: str, /, *, voice: str, locale: str) -> None:
         """Have a stock phrase ready for good, in the first rung's voice if it can. Raises the last one's error."""
+        failure: ProviderError | None = None
         for rung in self._rungs:
             if not isinstance(rung.provider, Remembers):
                 continue
             try:
-                await rung.provider.learn(text, voice=self._voice(voice, rung), locale=locale)
-            except ProviderError:
-                if rung is self._rungs[-1]:
-                    raise
+                async with asyncio.timeout(LEARNING):
+                    await rung.provider.learn(text, voice=self._voice(voice, rung), locale=locale)
+            except (ProviderError, TimeoutError) as error:
+                failure = provider_error(rung, error)
+                rung.failed(failure)
             else:
                 return
+        if failure is not None:
+            raise failure
 
     def _keeper(self, text: str, voice: str, locale: str, pace: float) -> Rung[Synthesizer] | None:
-        for rung in self._rungs:
+        first = self._rungs[0]
+        # Another voice is for the time of trouble: afterwards what it had said is asked of the first again.
+        troubled = first.full or not first.breaker.closed
+        for rung in self._rungs if troubled else (first,):
             own, provider = self._voice(voice, rung), rung.provider
             if isinstance(provider, Remembers) and provider.remembers(text, voice=own, locale=locale, pace=pace):
                 return rung

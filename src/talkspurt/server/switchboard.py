@@ -369,7 +369,6 @@ async def _learn_stock_phrases(synthesizer: Synthesizer, staff: Staff, config: C
                 await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=entry.locale)
             except ProviderError as error:
                 _log.warning("stock_phrase_not_learnt", error=str(error))
-                return
 
 
 async def _learn_greeting(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:

@@ -25,4 +25,5 @@ def create_synthesizer(config: Config) -> Synthesizer:
     synthesizer: Synthesizer = create_vendor("speech.synthesizer", config.speech.synthesizer, SYNTHESIZERS, config)
     name = config.speech.synthesizer
     root = config.speech.weights_dir or default_root()
-    return PhraseCache(MeteredSynthesizer(synthesizer, name), name, stock=StockPhrases(root.parent / "phrases"))
+    stock, settings = StockPhrases(root.parent / "phrases"), getattr(synthesizer, "settings", "")
+    return PhraseCache(MeteredSynthesizer(synthesizer, name), name, stock=stock, settings=settings)

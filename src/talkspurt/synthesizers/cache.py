@@ -72,8 +72,13 @@ class PhraseCache:
         *,
         capacity_bytes: int = CAPACITY_BYTES,
         stock: StockPhrases | None = None,
+        settings: str = "",
     ) -> None:
-        """`name` is the vendor's, by which the characters that it was spared are counted."""
+        """`name` is the vendor's, by which the characters that it was spared are counted.
+
+        `settings` are what else its sound depends on: speech that was made with others is not taken from the disk.
+        """
+        self._settings = settings
         self._synthesizer = synthesizer
         self._name = name
         self._stock = stock
@@ -102,7 +107,7 @@ class PhraseCache:
 
         Only for what is about nobody: it is written to the disk.
         """
-        key, name = (text, voice, locale, 1.0), (self._name, voice, locale, text)
+        key, name = (text, voice, locale, 1.0), (self._name, self._settings, voice, locale, text)
         if key in self._learnt:
             return
         chunks = await asyncio.to_thread(self._stock.load, *name) if self._stock is not None else None

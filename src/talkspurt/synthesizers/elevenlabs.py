@@ -60,6 +60,9 @@ class Patience:
 class ElevenLabsSynthesizer:
     """A `Synthesizer` at ElevenLabs. Made once per process: its connections are reused by all calls."""
 
+    settings: Final = f"{MODEL} {DEFAULT_VOICE}"
+    """What its sound depends on besides the voice's name."""
+
     def __init__(
         self,
         *,

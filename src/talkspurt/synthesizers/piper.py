@@ -38,6 +38,9 @@ class PiperSynthesizer:
         """The synthesizer that the configuration describes."""
         return cls(open_inference(config), patience=config.inference.patience)
 
+    settings: Final = DEFAULT_VOICE
+    """What its sound depends on besides the voice's name: which voice "" stands for."""
+
     async def warm_up(self) -> None:
         """Load the voice and speak once.
 

@@ -62,8 +62,13 @@ class StockPhrases:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(json.dumps(facts, separators=(",", ":")).encode() + b"\n" + pcm)
-            Path(file.name).replace(path)
+                try:
+                    file.write(json.dumps(facts, separators=(",", ":")).encode() + b"\n" + pcm)
+                    file.flush()
+                    Path(file.name).replace(path)
+                except OSError:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
             self._make_room()
         except OSError as error:
             _log.warning("stock_phrase_not_kept", error=str(error))

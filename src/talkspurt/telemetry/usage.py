@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from typing import Final, Literal
 
 from talkspurt.core.history import Entry
+from talkspurt.errors import ProviderError
 from talkspurt.ports import (
     LanguageModel,
     Recognizer,
@@ -103,6 +104,10 @@ class MeteredModel:
                 if meter is not None:
                     meter.thought(estimate)
                 yield estimate
+        except ProviderError:
+            # Refused before it said anything: nothing was thought.
+            told = told or not letters
+            raise
         finally:
             if not told and meter is not None:
                 # Broken off: the vendor counts what it had sent, and tells nobody.
