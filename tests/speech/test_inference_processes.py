@@ -17,7 +17,7 @@ import pytest
 from talkspurt.config import Config, InferenceConfig, SpeechConfig
 from talkspurt.errors import ConfigurationError, ProviderError, WeightsError
 from talkspurt.speech.inference import Ask, Purpose
-from talkspurt.speech.inference.link import UNSENT
+from talkspurt.speech.inference.link import UNSENT, is_at_work
 from talkspurt.speech.inference.messages import (
     ANSWERS,
     CREDIT,
@@ -293,6 +293,20 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_a_process_that_is_held_up_by_its_work_is_not_taken_for_dead() -> None:
+    program = "input(); [0 for _ in iter(int, 1)]"
+    working = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=subprocess.PIPE)
+    assert working.stdin is not None
+    await until(lambda: not is_at_work(working.pid))
+    working.stdin.write(b"\n")
+    await until(lambda: is_at_work(working.pid))
+    working.send_signal(signal.SIGSTOP)
+    await until(lambda: not is_at_work(working.pid))
+    working.kill()
+    await working.wait()
+    assert not is_at_work(working.pid)
 
 
 async def test_they_outlive_whoever_started_them_until_the_last_worker_has_gone(run_dir: Path) -> None:

@@ -1,12 +1,17 @@
 """A worker's connection to one inference process, made again whenever it is lost.
 
-A process that was asked `PINGS` times within `silence` seconds whether it lives, and says nothing, counts as dead: what
-it was asked for is lost then, not when its callers have given up. (Counted and not timed, so that a worker which was
-held up itself does not blame the process.) Until it has answered for the first time, it is not used.
+A process that was asked `PINGS` times within `silence` seconds whether it lives, and says nothing, counts as dead
+unless one of its threads is at work: what it was asked for is lost then, not when its callers have given up. (Counted
+and not timed, so that a worker which was held up itself does not blame the process. And a process that is silent
+because it gets no time on a crowded machine would get none after a restart either.) Until it has answered for the first
+time, it is not used.
 """
 
 import asyncio
 import itertools
+import os
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +35,8 @@ from talkspurt.speech.inference.messages import (
 SILENCE: Final = 1.2
 """Seconds without a word. A process at low priority on a busy machine answers within a tenth of a second."""
 PINGS: Final = 4
+BUSY_PINGS: Final = 40
+"""Pings after which it does not matter whether a process is at work."""
 RECONNECT: Final = 0.05
 """Seconds until a lost process is tried again."""
 UNSENT: Final = 8_000_000
@@ -142,7 +149,8 @@ class Link:
                 exchange.answers.put_nowait(None)
 
     async def _ask(self, writer: asyncio.StreamWriter) -> None:
-        while self._unanswered < PINGS:
+        pid = _peer(writer)
+        while self._unanswered < PINGS or (self._unanswered < BUSY_PINGS and is_at_work(pid)):
             self._unanswered += 1
             self.send(Ping())
             await asyncio.sleep(self._silence / PINGS)
@@ -161,3 +169,24 @@ class Link:
     def _is_up(self, up: bool) -> None:
         self.up = up
         self.changed.set()
+
+
+def is_at_work(pid: int) -> bool:
+    """Whether a thread of a process is running or would run if it got a core. Reads /proc: Linux only, else False."""
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+            if state in ("R", "D"):
+                return True
+    return False
+
+
+def _peer(writer: asyncio.StreamWriter) -> int:
+    """The process that listens at the other end of a Unix socket; 0 if the system does not say."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    pid = 0
+    if option is not None:
+        # uvloop's socket has no options to ask for. It may be closed already.
+        with suppress(OSError), socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as connection:
+            pid, *_ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return pid
