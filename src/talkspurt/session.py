@@ -209,6 +209,8 @@ class Session:
         self._windows = 0
         """Windows of the talkspurt under way."""
         self._evidence = LineEvidence(kept=0 if services.turn_detector is None else TURN_MEMORY)
+        self._echo_share = 0.0
+        """How much of the talkspurt under way was the agent's echo when that was measured last."""
         self._stretches: deque[tuple[int, int]] = deque(maxlen=16)
         """First and last sample of the talkspurts of the current utterance."""
         self._utterance_from: int | None = None
@@ -374,7 +376,8 @@ class Session:
                 self._windows += 1
                 every = CONTINUED_EVERY if self._conversation.heeds_voice else SELDOM
                 if self._windows % every == 0:
-                    voice = self._voice_of(tracker.first, samples)
+                    known = None if self._conversation.heeds_echo else self._echo_share
+                    voice = self._voice_of(tracker.first, samples, echo=known)
                     self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))
             return
         # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
@@ -394,12 +397,13 @@ class Session:
                 self._evidence.overhear(tracker.first, last)
             self._post(SpeechStopped(self._talkspurts, at, fact.voiced, voice))
 
-    def _voice_of(self, first: int, last: int) -> Voice:
+    def _voice_of(self, first: int, last: int, *, echo: float | None = None) -> Voice:
         """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.
 
         What was heard before may have been an echo or somebody else: that is why it has no utterance.
         """
-        evidence = self._evidence.measure(max(first, self._utterance_from or last - MOMENT), last)
+        evidence = self._evidence.measure(max(first, self._utterance_from or last - MOMENT), last, echo=echo)
+        self._echo_share = evidence.echo
         self._journal.measured(evidence)
         return Voice(evidence.is_echo, evidence.is_caller, evidence.is_voice)
 

@@ -182,7 +182,17 @@ class Conversation:
     @property
     def heeds_voice(self) -> bool:
         """Whether it matters at once whose a voice is that goes on: one into the silence is judged at its end."""
-        return not isinstance(self._floor, Hearing) or self._agent.turn is not None
+        match self._floor:
+            case Hearing(before=before):
+                # Behind words that were the caller's nothing makes the utterance somebody else's.
+                return self._agent.turn is not None and (before is None or before.is_caller is False)
+            case _:
+                return True
+
+    @property
+    def heeds_echo(self) -> bool:
+        """Whether it matters at once if a voice that goes on is the agent's own: not once the agent has given way."""
+        return not isinstance(self._floor, Hearing)
 
     @property
     def attachment(self) -> int:

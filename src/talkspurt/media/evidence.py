@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
-from talkspurt.media.frames import RATE_HZ, WINDOW
+from talkspurt.media.frames import RATE_HZ, WINDOW, GrowingStretch
 from talkspurt.media.level import NoiseFloor, loudest_level
 from talkspurt.media.ring import SampleRing
 from talkspurt.media.room import Room
@@ -128,6 +128,7 @@ class LineEvidence:
         """`kept` samples of the caller are kept, if somebody wants to hear more of them than the evidence needs."""
         self._heard = SampleRing(max(HEARD, kept))
         self._played = SampleRing(PLAYED)
+        self._growing = GrowingStretch()
         self._floor = NoiseFloor()
         self._floor_at = 0
         self._echo = EchoPath()
@@ -166,17 +167,20 @@ class LineEvidence:
         """Note that nothing was played from position `at` on after all."""
         self._played.silence_from(at)
 
-    def measure(self, first: int, last: int) -> Evidence:
-        """Measure the caller's samples from `first` to `last`; of a long stretch its last two seconds."""
+    def measure(self, first: int, last: int, *, echo: float | None = None) -> Evidence:
+        """Measure the caller's samples from `first` to `last`; of a long stretch its last two seconds.
+
+        `echo` is the share of echo if it is known from shortly before: to measure it is more than half of the work.
+        """
         first, last = self._held(first, last)
         heard = self._heard.read(first, last)
-        stretch = Stretch.of(heard, self._floor.dbfs)
+        stretch = Stretch.of_frames(self._growing.analyse(first, last, self._heard.read), self._floor.dbfs)
         played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
         return Evidence(
             seconds=(last - first) / RATE_HZ,
             level_dbfs=stretch.level_dbfs,
             noise_dbfs=self._floor.dbfs,
-            echo=self._echo.share(heard, played),
+            echo=self._echo.share(heard, played) if echo is None else echo,
             agent_dbfs=loudest_level(played, FRAME),
             likeness=self.room.likeness(stretch),
             voicing=_voicing(stretch),

@@ -5,7 +5,8 @@ frames in one transform. Only the telephone's band (300 to 3400 Hz) counts: outs
 the codec's noise.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -55,14 +56,61 @@ class Frames:
     def __len__(self) -> int:
         return len(self.levels)
 
+    def __getitem__(self, chosen: slice) -> "Frames":
+        """Some of them."""
+        return Frames(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    def __add__(self, others: "Frames") -> "Frames":
+        """These and the others behind them."""
+        return Frames(
+            *(np.concatenate((getattr(self, each.name), getattr(others, each.name))) for each in fields(self))
+        )
+
+    def thinned(self) -> "Frames":
+        """At most `MOST` of them, evenly spaced."""
+        return self[:: -(-len(self) // MOST)]
+
+
+class GrowingStretch:
+    """The frames of a stretch of a line that is asked for again and again, longer every time: each is computed once."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._frames: Frames | None = None
+
+    def analyse(self, first: int, last: int, read: Callable[[int, int], Floats]) -> Frames:
+        """What `analyse` makes of positions `first` to `last`, which `read` gives.
+
+        Of a stretch whose beginning was cut off since, the beginning may lie up to a hop later than `first`.
+        """
+        known = self._frames
+        cut = -(-(first - self._first) // HOP)
+        if known is None or not 0 <= cut < len(known) or last - first < 2 * WINDOW:
+            self._first, self._frames = first, (known := _measured(_windows(read(first, last))))
+            return known.thinned()
+        self._first += cut * HOP
+        known = known[cut:]
+        begin = self._first + len(known) * HOP
+        if last - begin >= WINDOW:
+            known = known + _measured(_windows(read(begin, last)))
+        self._frames = known
+        return known[: (last - self._first - WINDOW) // HOP + 1].thinned()
+
 
 def analyse(samples: Floats) -> Frames:
     """The frames of `samples`; at least one, for which short input is padded with silence."""
+    frames = _windows(samples)
+    return _measured(frames[:: -(-len(frames) // MOST)])
+
+
+def _windows(samples: Floats) -> Floats:
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    frames = sliding_window_view(samples, WINDOW)[::HOP]
-    if len(frames) > MOST:
-        frames = frames[:: -(-len(frames) // MOST)]
+    windows: Floats = sliding_window_view(samples, WINDOW)[::HOP]
+    return windows
+
+
+def _measured(frames: Floats) -> Frames:
     spectra = np.fft.rfft(frames * _HANN, TRANSFORM, axis=1)
     power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
     band = power[:, _FIRST_BIN:_LAST_BIN]

@@ -76,7 +76,11 @@ class Stretch:
     @classmethod
     def of(cls, samples: Floats, floor_dbfs: float) -> Self:
         """Analyse samples of a line with this noise floor."""
-        frames = analyse(samples)
+        return cls.of_frames(analyse(samples), floor_dbfs)
+
+    @classmethod
+    def of_frames(cls, frames: Frames, floor_dbfs: float) -> Self:
+        """The same of frames that were analysed."""
         marked = active(frames.levels)
         return cls(frames, marked, active_level(frames.levels, marked, floor_dbfs))
 
