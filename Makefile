@@ -5,7 +5,8 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects bench-faults mutants guards
+	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
+	mutants guards
 
 help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
@@ -28,6 +29,9 @@ help:
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
+	@echo "make bench-capacity [QUICK=1]"
+	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (their"
+	@echo "             environments are made by benchmarks/peers/setup); needs two idle cores for a quarter of an hour"
 	@echo "make bench-effects [QUICK=1] [FRESH=1]"
 	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9, and what"
 	@echo "             became of the effects; needs Debian's postgresql; taken up again where it was broken off"
@@ -79,6 +83,10 @@ bench-effects: export QUICK := $(QUICK)
 bench-effects: export FRESH := $(FRESH)
 bench-effects: setup
 	@$(BIN)/python -m benchmarks.effects
+
+# Exit status 1 when something could not be measured; ARGS="--systems talkspurt_scripted --calls 100,200" for a part.
+bench-capacity: setup
+	$(BIN)/python -m benchmarks.capacity $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 bench-turn-detection: setup
 	$(BIN)/python benchmarks/turn_detection.py $(ARGS)

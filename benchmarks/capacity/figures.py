@@ -8,7 +8,9 @@ from typing import Any, Final
 from benchmarks.capacity.caller import PATIENCE, Turn
 
 ENOUGH_P95_MS: Final = 200.0
-"""A core holds so many calls as long as their overhead's p95 stays below this, nothing underruns, no turn is missed."""
+"""A core holds so many calls as long as their overhead's p95 stays below this, nothing underruns, no call fails."""
+MISSED_SHARE: Final = 0.05
+"""And no more turns are missed: a policy errs sometimes, but figures of what is left would flatter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Record:
             self.overhead_p95_ms is not None
             and self.overhead_p95_ms < ENOUGH_P95_MS
             and not self.underruns
-            and not self.missed_turns
+            and self.missed_turns <= MISSED_SHARE * self.turns
             and not self.refused
         )
 
@@ -61,10 +63,11 @@ class Window:
     turns: int
 
 
-def judge(turns: Iterable[Turn], ideal: float, begin: float, end: float) -> Window:
+def judge(turns: Iterable[Turn], ideals: tuple[float, float], begin: float, end: float) -> Window:
     """Judge the turns whose speech ended from `begin` on, and early enough before `end` to have been answered.
 
-    `ideal` is the policy's latency in seconds with infinitely fast machines.
+    `ideals` are the policy's latencies in seconds with infinitely fast machines, of turns into the silence and of
+    those that interrupt.
     A turn is missed when nothing answered it, the answer cut it short, or it did not stop what it interrupted.
     """
     overheads, barge_ins = [], []
@@ -78,7 +81,7 @@ def judge(turns: Iterable[Turn], ideal: float, begin: float, end: float) -> Wind
         if turn.answered is None or turn.early or (turn.interrupts and turn.cleared is None):
             missed += 1
         if turn.answered is not None and not turn.early:
-            overheads.append(turn.answered - turn.ended - ideal)
+            overheads.append(turn.answered - turn.ended - ideals[turn.interrupts])
         if turn.interrupts and turn.cleared is not None:
             barge_ins.append(turn.cleared - turn.began)
     return Window(tuple(overheads), tuple(barge_ins), underruns, missed, false_stops, count)

@@ -29,7 +29,7 @@ import pybase64
 import uvloop
 from benchmarks.capacity.caller import FRAME, Caller
 from benchmarks.capacity.clips import FRAME as FRAME_BYTES
-from benchmarks.capacity.clips import clips
+from benchmarks.capacity.clips import voices
 from benchmarks.capacity.figures import in_ms, judge, percentile
 from benchmarks.capacity.processes import cpu_seconds, resident_mb
 from defusedxml.ElementTree import fromstring
@@ -170,11 +170,14 @@ class Load:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        sounds = clips(FOLDER)
-        self._frames = [
-            [pybase64.b64encode(clip[at : at + FRAME_BYTES]) for at in range(0, len(clip), FRAME_BYTES)]
-            for clip in sounds
+        self._voices = [
+            [
+                [pybase64.b64encode(clip[at : at + FRAME_BYTES]) for at in range(0, len(clip), FRAME_BYTES)]
+                for clip in said
+            ]
+            for said in voices(FOLDER)
         ]
+        """Each voice's clips in frames. A caller has one voice: another would be somebody else in the room."""
         self._slots: list[list[Line]] = [[] for _ in range(SLOTS)]
         self._lags: list[float] = []
         self._refused = 0
@@ -210,7 +213,8 @@ class Load:
         for line in self.lines:
             line.hang_up()
         await asyncio.sleep(0.5)
-        window = judge((turn for line in self.lines for turn in line.caller.turns), options.ideal, begin, end)
+        turns = (turn for line in self.lines for turn in line.caller.turns)
+        window = judge(turns, (options.ideal, options.ideal_interrupting or options.ideal), begin, end)
         return {
             "n": options.calls,
             "cpu_percent_per_call": round(100 * cpu / (end - begin) / options.calls, 4),
@@ -240,8 +244,9 @@ class Load:
             if url is None:
                 url, parameters = await self._announce(sid, number, http)
             first_words = math.inf if self._options.silent else began + rng.uniform(1.5, 4.5)
-            caller = Caller([len(clip) for clip in self._frames], rng, first_words)
-            line = Line(caller, self._frames, parameters, sid)
+            frames = self._voices[number % len(self._voices)]
+            caller = Caller([len(clip) for clip in frames], rng, first_words)
+            line = Line(caller, frames, parameters, sid)
             await ws_connect(lambda: line, url)
         except (OSError, httpx.HTTPError, ValueError) as error:
             print(f"a call was not connected: {error!r}", file=sys.stderr)
@@ -283,6 +288,7 @@ def main() -> None:
     parser.add_argument("--socket", help="address of a media socket that needs no webhook")
     parser.add_argument("--pid", type=int, required=True, help="the server's process; its children count too")
     parser.add_argument("--ideal", type=float, default=0.61, help="seconds from end of speech to answer, at best")
+    parser.add_argument("--ideal-interrupting", type=float, help="the same of what interrupts; default: the same")
     parser.add_argument("--rate", type=float, default=STARTS_PER_SECOND, help="calls started per second")
     parser.add_argument("--silent", action="store_true", help="callers who say nothing")
     options = parser.parse_args()

@@ -36,6 +36,23 @@ class System:
     """Numbers of calls to try."""
     quick: tuple[int, ...]
 
+    @property
+    def ideals(self) -> tuple[float, float]:
+        """The ideal of turns into the silence, and of turns that interrupt."""
+        return self.ideal, self.ideal
+
+
+@dataclass(frozen=True, slots=True)
+class Own(System):
+    """Talkspurt. It does not ask its model ahead while what it was interrupted in may have to go on."""
+
+    networked: bool = False
+
+    @property
+    def ideals(self) -> tuple[float, float]:
+        """An interruption is over 0.48 s after its last window with voice, which ends some 0.1 s behind the voice."""
+        return self.ideal, 0.48 + 0.1 + self.ideal - 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Peer(System):
@@ -46,6 +63,11 @@ class Peer(System):
     """For the end of a caller's turn."""
 
 
+OWN: Final = (
+    # Its sentences end with a space, so the first is known to be whole with its eighth token, 0.07 s after the first.
+    Own("talkspurt_scripted", PROVIDERS - 0.01, (1, 50, 100, 150, 200, 250, 300), (1, 50, 100)),
+    Own("talkspurt_networked", PROVIDERS - 0.01, (1, 50, 75, 100, 125), (1, 50), networked=True),
+)
 PEERS: Final = (
     Peer("pipecat_default", PROVIDERS, (1, 3, 5, 6, 7, 8, 10, 12), (1, 6, 10), "pipecat", "default"),
     # 0.2 s of silence that Silero must see and 0.6 s that the strategy adds, instead of the wait for the transcript.

@@ -42,12 +42,15 @@ async def measure(
     *,
     calls: int,
     seconds: float,
-    ideal: float,
+    ideals: tuple[float, float],
     probe: Path | None = None,
 ) -> Record:
     """Place so many calls at once and see."""
     async with starting as running:
-        found = await place(running, "--calls", str(calls), "--seconds", str(seconds), "--ideal", str(ideal))
+        found = await place(
+            running, "--calls", str(calls), "--seconds", str(seconds),
+            "--ideal", str(ideals[0]), "--ideal-interrupting", str(ideals[1]),
+        )  # fmt: skip
     begin, end = found.pop("window")
     del found["starts"]
     lags = [lag for at, lags in probed(probe) if begin <= at <= end for lag in lags]

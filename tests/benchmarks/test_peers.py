@@ -11,7 +11,7 @@ import pybase64
 import pytest
 from benchmarks.capacity.caller import FRAME, Caller, Turn
 from benchmarks.capacity.clips import FRAME as FRAME_BYTES
-from benchmarks.capacity.clips import clips
+from benchmarks.capacity.clips import voices
 from benchmarks.capacity.load import FOLDER, Line
 from benchmarks.capacity.systems import ENVIRONMENTS, PEERS, REPOSITORY, Peer, answering
 from benchmarks.capacity.trial import probed
@@ -24,7 +24,7 @@ LATE = 1.0
 
 async def converse(address: str) -> list[Turn]:
     """The two turns of a call, after both were said and answered."""
-    sounds = await asyncio.to_thread(clips, REPOSITORY / FOLDER)
+    sounds = (await asyncio.to_thread(voices, REPOSITORY / FOLDER))[0]
     frames = [
         [pybase64.b64encode(clip[at : at + FRAME_BYTES]) for at in range(0, len(clip), FRAME_BYTES)] for clip in sounds
     ]

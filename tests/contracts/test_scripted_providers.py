@@ -7,12 +7,13 @@ import pytest
 
 from talkspurt.agent import Agent
 from talkspurt.config import Config, ScriptedConfig
-from talkspurt.models import create_model
+from talkspurt.models import SCRIPTED, create_model
 from talkspurt.ports import LINE_RATE_HZ, ReplyRequest, TextDelta, Usage
-from talkspurt.recognizers import create_recognizer
-from talkspurt.synthesizers import create_synthesizer
+from talkspurt.recognizers import RECOGNIZERS, create_recognizer
+from talkspurt.synthesizers import SYNTHESIZERS, create_synthesizer
 from talkspurt.testing.scripted import TimedModel, TimedRecognizer, TimedSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
+from talkspurt.vendors import create_vendor
 
 LOUD = b"\x00\x20" * 160
 SILENT = bytes(320)
@@ -23,10 +24,11 @@ AGENT = Agent("a", "You are a shop.", "Hello, how can I help?")
 
 
 def test_the_configuration_selects_them() -> None:
-    assert isinstance(create_recognizer(CONFIG), TimedRecognizer)
-    assert isinstance(create_model(CONFIG, AGENT), TimedModel)
-    synthesizer = create_synthesizer(CONFIG)
-    assert isinstance(getattr(synthesizer, "synthesizer", None), TimedSynthesizer)
+    assert isinstance(create_vendor("speech.recognizer", "scripted", RECOGNIZERS, CONFIG), TimedRecognizer)
+    assert isinstance(create_vendor("speech.synthesizer", "scripted", SYNTHESIZERS, CONFIG), TimedSynthesizer)
+    assert isinstance(create_vendor("model.name", "scripted", SCRIPTED, CONFIG), TimedModel)
+    for made in (create_recognizer(CONFIG), create_synthesizer(CONFIG), create_model(CONFIG, AGENT)):
+        assert callable(made.warm_up)
 
 
 def test_every_sentence_needs_its_tokens() -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from talkspurt.testing.fakes.line import Line, LineState
-from talkspurt.testing.fakes.loopback import Loopback, RecordedRequest, ScriptedStream
+from talkspurt.testing.fakes.loopback import Loopback, RecordedRequest, ScriptedStream, paced
 from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, ToolUse
 
 MALFORMED: Final = '{"id": '
@@ -207,11 +207,7 @@ class FakeChat(ABC):
 
 
 async def _paced(pieces: Iterator[bytes], reply: ModelReply) -> AsyncGenerator[bytes]:
-    pause = reply.delay
-    for piece in pieces:
-        if pause:
-            await asyncio.sleep(pause)
-        pause = reply.gap
+    async for piece in paced(pieces, reply.delay, reply.gap):
         yield piece
 
 

@@ -62,7 +62,11 @@ class _Word:
 class FakeDeepgram:
     """Live transcription of a script: `async with FakeDeepgram(("hello there",)) as fake`, then use `fake.base_url`."""
 
-    def __init__(self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key") -> None:
+    def __init__(
+        self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key", final_after: float = 0.0
+    ) -> None:
+        """`final_after`: seconds from the last sound until a `Finalize` can be answered."""
+        self.final_after = final_after
         self.phrases = tuple(phrases)
         """What the stretches of sound on each socket are, in order; after the last one they are nothing."""
         self.key = key
@@ -148,6 +152,7 @@ class FakeDeepgramSocket(WSListener):
         self._phrase: list[str] | None = None
         self._loud_windows = 0
         self._quiet_windows = 0
+        self._sounded_at = 0.0
 
     def drop(self) -> None:
         """Break the socket, without a closing handshake."""
@@ -194,10 +199,12 @@ class FakeDeepgramSocket(WSListener):
         self.controls.append(control)
         self.controlled.set()
         if control == "Finalize" and self.fake.answers_finalize:
-            if self._quiet_windows:
-                self._end_phrase()
-            if self._now - self._final_until >= _NOTICEABLE_S:
-                self._send_results(final=True, from_finalize=True)
+            loop = asyncio.get_running_loop()
+            due = self._sounded_at + self.fake.final_after
+            if due > loop.time():
+                loop.call_at(due, self._finalize)
+            else:
+                self._finalize()
         elif control == "CloseStream" and self._transport is not None:
             self._send_results(final=True)
             self._send(
@@ -213,6 +220,12 @@ class FakeDeepgramSocket(WSListener):
             )
             self._transport.send_close()
             self._transport.disconnect()
+
+    def _finalize(self) -> None:
+        if self._quiet_windows:
+            self._end_phrase()
+        if self._now - self._final_until >= _NOTICEABLE_S:
+            self._send_results(final=True, from_finalize=True)
 
     def _listen(self) -> None:
         window = int(_WINDOW_S * 16_000)
@@ -232,6 +245,7 @@ class FakeDeepgramSocket(WSListener):
                 self._loud_windows = 0
             self._loud_windows += 1
             self._quiet_windows = 0
+            self._sounded_at = asyncio.get_running_loop().time()
             if self._phrase and self._loud_windows % _WORD_WINDOWS == 0:
                 self._words.append(_Word(self._phrase.pop(0), now - _WORD_WINDOWS * _WINDOW_S, now))
         elif self._phrase is not None:

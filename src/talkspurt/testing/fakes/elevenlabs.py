@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from talkspurt.testing.fakes.loopback import Loopback, RecordedRequest, ScriptedStream
+from talkspurt.testing.fakes.loopback import Loopback, RecordedRequest, ScriptedStream, paced
 from talkspurt.testing.fakes.script import Fault, Speech
 
 _RATE_HZ: Final = 8_000
@@ -41,11 +41,12 @@ _STATUSES: Final = {401: "invalid_api_key", 404: "voice_not_found", 429: "too_ma
 class FakeElevenLabs:
     """Text to speech with timestamps: `async with FakeElevenLabs() as fake`, then use `fake.base_url`.
 
-    `script` says how the next syntheses go, first in, first out; without it they succeed.
+    `script` says how the next syntheses go, first in, first out; without it they go like `otherwise`.
     """
 
-    def __init__(self, *, key: str = "test-key") -> None:
+    def __init__(self, *, key: str = "test-key", otherwise: Speech | None = None) -> None:
         self.key = key
+        self.otherwise = otherwise or Speech()
         self.requests: list[RecordedRequest] = []
         self.received = asyncio.Event()
         """Set once a request has arrived."""
@@ -89,7 +90,7 @@ class FakeElevenLabs:
         speed = (body.get("voice_settings") or {}).get("speed", 1.0)
         if not 0.7 <= speed <= 1.2:
             return _refuse(400, "voice_settings.speed: must be between 0.7 and 1.2")
-        speech = self._script.popleft() if self._script else Speech()
+        speech = self._script.popleft() if self._script else self.otherwise
         if speech.status != 200:
             return _refuse(speech.status, "as scripted")
         return ScriptedStream(
@@ -143,11 +144,7 @@ def _lines(text: str, speech: Speech, speed: float) -> Iterator[bytes]:
 
 
 async def _paced(pieces: Iterator[bytes], speech: Speech) -> AsyncGenerator[bytes]:
-    pause = speech.delay
-    for piece in pieces:
-        if pause:
-            await asyncio.sleep(pause)
-        pause = speech.gap
+    async for piece in paced(pieces, speech.delay, speech.gap):
         yield piece
 
 

@@ -63,6 +63,17 @@ class Loopback:
             await asyncio.wait_for(self._serving, 10)
 
 
+async def paced(pieces: Iterator[bytes], delay: float, gap: float) -> AsyncGenerator[bytes]:
+    """`pieces`, the first after `delay` seconds and one every `gap` seconds: a late one does not delay the next."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + delay
+    for piece in pieces:
+        if (wait := due - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        due += gap
+        yield piece
+
+
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

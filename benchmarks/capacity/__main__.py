@@ -1,0 +1,167 @@
+"""`make bench-capacity`: give each system more and more calls, print the table, write `capacity.json` and charts.
+
+    python -m benchmarks.capacity [--systems talkspurt_scripted,livekit] [--calls 50,100] [--seconds 20] [--quick]
+
+Every measurement has a server of its own on one core and the load client on another, so nothing else should run.
+A system is not given more calls once it could not hold a number of them. The exit status is 1 when something could
+not be measured (a peer without its environment), and the records of what could be are written all the same.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.capacity.charts import draw
+from benchmarks.capacity.clips import voices
+from benchmarks.capacity.figures import Record, in_ms, most_calls
+from benchmarks.capacity.load import FOLDER
+from benchmarks.capacity.networked import cloud
+from benchmarks.capacity.systems import OWN, PEERS, REPOSITORY, Own, Peer, Running, System, answering, talkspurt
+from benchmarks.capacity.trial import CLIENT_CORE, SERVER_CORE, measure, start_block
+from rich.console import Console
+from rich.table import Table
+
+from talkspurt.errors import ConfigurationError, TransportError
+
+REPORT: Final = REPOSITORY / "build" / "bench" / "capacity.json"
+CHARTS: Final = REPOSITORY / "docs"
+SECONDS: Final = 20.0
+QUICK_SECONDS: Final = 10.0
+SYSTEMS: Final[tuple[System, ...]] = (*OWN, *PEERS)
+
+
+@asynccontextmanager
+async def running(system: System, folder: Path, probe: Path, *, spin: bool = False) -> AsyncIterator[Running]:
+    """Start a system."""
+    async with AsyncExitStack() as stack:
+        if isinstance(system, Peer):
+            started = answering(system, folder, SERVER_CORE, probe=probe, spin=spin)
+        else:
+            assert isinstance(system, Own)
+            more = await stack.enter_async_context(cloud(CLIENT_CORE, folder)) if system.networked else {}
+            started = talkspurt(folder, SERVER_CORE, probe=probe, spin=spin, more=more)
+        yield await stack.enter_async_context(started)
+
+
+async def measured(system: System, calls: Sequence[int], seconds: float, console: Console) -> list[Record]:
+    """The records of a system, up to the first number of calls that it could not hold."""
+    with tempfile.TemporaryDirectory(prefix="talkspurt-") as name:
+        probe = Path(name) / "probe"
+        blocks = await start_block(running(system, Path(name), probe, spin=True), probe)
+    block = in_ms(max(blocks, default=None))
+    records: list[Record] = []
+    for number in calls:
+        with tempfile.TemporaryDirectory(prefix="talkspurt-") as name:
+            folder, probe = Path(name), Path(name) / "probe"
+            record = await measure(
+                system.name,
+                running(system, folder, probe),
+                calls=number,
+                seconds=seconds,
+                ideals=system.ideals,
+                probe=probe,
+            )
+        records.append(replace(record, call_start_block_ms=block))
+        console.print(row_of(records[-1]), highlight=False)
+        if not record.holds:
+            break
+    return records
+
+
+def row_of(record: Record) -> str:
+    """One line as it comes."""
+    return (
+        f"{record.system} with {record.n} calls: {record.cpu_percent_per_call:.2f} % CPU a call, "
+        f"overhead p95 {record.overhead_p95_ms} ms, underruns {record.underruns}, missed {record.missed_turns}"
+    )
+
+
+def table_of(records: Sequence[Record]) -> Table:
+    """All records."""
+    table = Table(
+        "system", "calls", "CPU % / call", "MB / call", "overhead p50 / p95 ms", "barge-in p50 / p95 ms", "underruns",
+        "loop lag p99 ms", "start blocks ms", "missed", "client CPU %", title="capacity of one core",
+    )  # fmt: skip
+    for record in records:
+        table.add_row(
+            record.system, str(record.n), f"{record.cpu_percent_per_call:.2f}", f"{record.rss_mb_per_call:.2f}",
+            f"{record.overhead_p50_ms} / {record.overhead_p95_ms}",
+            f"{record.barge_in_p50_ms} / {record.barge_in_p95_ms}", str(record.underruns),
+            f"{record.loop_lag_p99_ms}", f"{record.call_start_block_ms}",
+            f"{record.missed_turns} of {record.turns}", f"{record.client_cpu_percent:.0f}",
+        )  # fmt: skip
+    return table
+
+
+async def run(options: argparse.Namespace, console: Console) -> int:
+    """Measure what was asked for, and write it down."""
+    chosen = options.systems.split(",") if options.systems else [system.name for system in SYSTEMS]
+    unknown = set(chosen) - {system.name for system in SYSTEMS}
+    if unknown:
+        console.print(
+            f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(s.name for s in SYSTEMS)}", style="red"
+        )
+        return 2
+    records: list[Record] = []
+    missing = 0
+    for system in SYSTEMS:
+        if system.name not in chosen:
+            continue
+        numbers = [int(n) for n in options.calls.split(",")] if options.calls else None
+        calls = numbers or (system.quick if options.quick else system.calls)
+        try:
+            records += await measured(system, calls, options.seconds, console)
+        except (ConfigurationError, TransportError) as error:
+            console.print(f"{system.name} was not measured: {error}", style="red", markup=False)
+            missing += 1
+    write(records)
+    console.print(table_of(records))
+    console.print("calls that one core holds: " + ", ".join(f"{n} {most_calls(records, n)}" for n in chosen))
+    return int(missing > 0)
+
+
+def write(records: Sequence[Record]) -> None:
+    """Write the report, and draw it. Systems that were not measured now keep what was measured of them before."""
+    now = {record.system for record in records}
+    kept = [Record(**old) for old in stored() if old["system"] not in now]
+    every = sorted([*kept, *records], key=lambda record: ([s.name for s in SYSTEMS].index(record.system), record.n))
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    report = {
+        "records": [record.as_json() for record in every],
+        "max_calls": {system.name: most_calls(every, system.name) for system in SYSTEMS},
+    }
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    draw(every, CHARTS)
+
+
+def stored() -> list[dict[str, Any]]:
+    """The records of the report that is there."""
+    return list(json.loads(REPORT.read_text())["records"]) if REPORT.exists() else []
+
+
+def main() -> int:
+    """Parse, measure, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--systems", help=f"of {','.join(s.name for s in SYSTEMS)}; default: all")
+    parser.add_argument("--calls", help="numbers of calls to try, rising, for every system; default: each system's own")
+    parser.add_argument("--seconds", type=float, help="length of each measurement")
+    parser.add_argument("--quick", action="store_true", help="within three minutes: few numbers, short, no peers' own")
+    options = parser.parse_args()
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    try:
+        voices(FOLDER)
+        return asyncio.run(run(options, Console()))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
