@@ -4,7 +4,7 @@
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
+.PHONY: bench-inference help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
 	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
 	mutants guards
 
@@ -17,6 +17,8 @@ help:
 	@echo "make guards  take the guards of effects away one by one, and see that a test notices"
 	@echo "make mutants [QUICK=1] [FRESH=1]"
 	@echo "             plant small faults in the conversation core, and count those that its tests notice"
+	@echo "make bench-inference"
+	@echo "             what calls with local speech wait, and how late the worker's clock ticks, in threads and in a process"
 	@echo "make bench-recognition | bench-intents | bench-turn-detection | bench-line-evidence"
 	@echo "             reproduce the published figures"
 	@echo "make bench-normalisation"
@@ -57,6 +59,9 @@ lint: setup
 
 audit: setup
 	$(BIN)/python scripts/audit.py
+
+bench-inference: setup
+	$(BIN)/python -m benchmarks.inference $(ARGS)
 
 bench-recognition: setup
 	$(BIN)/python benchmarks/recognition.py $(ARGS)
