@@ -184,7 +184,9 @@ class Switchboard:
             with structlog.contextvars.bound_contextvars(call_id=call.id):
                 await session.run(transport, attachment)
         finally:
-            self._sessions.pop(call.id, None)
+            # A later attachment may have begun another, while this one saw an effect through.
+            if self._sessions.get(call.id) is session:
+                del self._sessions[call.id]
             meter.add("carrier", "twilio", "seconds", asyncio.get_running_loop().time() - began)
             self._recorder.usage(call.id, meter)
         reason = session.reason

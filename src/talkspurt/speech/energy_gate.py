@@ -23,6 +23,8 @@ FAINT: Final = np.float32(10 ** (-66 / 10))
 below that."""
 ABOVE_FLOOR: Final = np.float32(10 ** (1.5 / 10))
 """How much louder than the floor (1.5 dB) a window may be: of steady noise nine in ten windows are not."""
+LOWEST: Final = FAINT / ABOVE_FLOOR
+"""The lowest floor: below it the limit is `FAINT`."""
 RISE: Final = np.float32(10 ** (0.1 / 10))
 """How fast the floor follows noise that grows: 0.1 dB a window, 3 dB a second."""
 NO_VOICE: Final = np.float32(0.1)
@@ -53,7 +55,8 @@ class EnergyGate:
     def open(self, slots: NDArray[np.intp], windows: Floats) -> NDArray[np.intp]:
         """Which rows of `windows`, the next ones of these slots, the model must judge."""
         powers = np.einsum("ij,ij->i", windows, windows) / np.float32(windows.shape[1])
-        floors = np.minimum(self._floors[slots] * RISE, powers)
+        # Never below what is faint anyhow: from the nothing that fills a gap on the line no floor would rise.
+        floors = np.minimum(self._floors[slots] * RISE, np.maximum(powers, LOWEST))
         self._floors[slots] = floors
         loud = powers > np.maximum(floors * ABOVE_FLOOR, FAINT)
         return np.flatnonzero(loud | (self._quiet[slots] < CLOSING))

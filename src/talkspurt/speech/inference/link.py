@@ -167,8 +167,9 @@ class Link:
                 exchange.answers.put_nowait(answer)
 
     def _is_up(self, up: bool) -> None:
-        self.up = up
-        self.changed.set()
+        if up != self.up:
+            self.up = up
+            self.changed.set()
 
 
 def is_at_work(pid: int) -> bool:
