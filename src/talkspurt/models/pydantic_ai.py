@@ -244,8 +244,12 @@ class PydanticAIModel:
         """Take the window for smaller than what was sent just now; False when nothing more can be left out."""
         sent = self._fitting(request)
         taken = self._fixed(request) + self._settings["max_tokens"] + tokens_of_history(sent)
-        self._window = int(taken * LEARNT)
-        return tokens_of_history(self._fitting(request)) < tokens_of_history(sent)
+        known, self._window = self._window, int(taken * LEARNT)
+        if tokens_of_history(self._fitting(request)) < tokens_of_history(sent):
+            return True
+        # One request that is too long by itself says nothing about those of other calls.
+        self._window = known
+        return False
 
 
 _TOOL_ENTRIES: Final = (ToolCalled, ToolAnswered)
