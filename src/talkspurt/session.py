@@ -220,6 +220,8 @@ class Session:
         self._facts: deque[Event] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+        """The deadline that the timer is set for."""
         self._speech: deque[Speak] = deque()
         self._speaker: asyncio.Task[None] | None = None
         self._replies: dict[int, asyncio.Task[None]] = {}
@@ -445,6 +447,8 @@ class Session:
         self._draining = True
         try:
             if fact is None:
+                # From the timer, which has fired.
+                self._timer = None
                 self._take(None)
             while self._facts:
                 self._take(self._facts.popleft())
@@ -472,6 +476,10 @@ class Session:
 
     def _rearm(self) -> None:
         deadline = self._conversation.deadline
+        if self._timer is not None and deadline == self._armed_for and not self.ended.is_set():
+            # Most facts change no deadline: a reply's tokens, marks.
+            return
+        self._armed_for = deadline
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -50,8 +50,6 @@ class Frames:
     """0 noise to 1 purely periodic, (n,)."""
     pitch: Floats
     """Natural logarithm of the likeliest fundamental in Hz, (n,); means something only where harmonicity is high."""
-    flatness: Floats
-    """0 tonal to 1 white, (n,)."""
 
     def __len__(self) -> int:
         return len(self.levels)
@@ -123,13 +121,11 @@ def _measured(frames: Floats) -> Frames:
     normalised = correlation[:, LOWEST_PERIOD:] / (correlation[:, :1] + SILENCE) / _WINDOW_CORRELATION
     best = np.argmax(normalised, axis=1)
     harmonicity = np.clip(normalised[np.arange(len(frames)), best], 0, 1)
-    flatness = np.exp(bands.mean(axis=1)) / (np.exp(bands).mean(axis=1) + SILENCE)
     return Frames(
         levels.astype(np.float32),
         cepstra.astype(np.float32),
         harmonicity.astype(np.float32),
         np.log(RATE_HZ / (best + LOWEST_PERIOD)).astype(np.float32),
-        flatness.astype(np.float32),
     )
 
 
