@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from talkspurt.server.fleet import PLACE_HELD, Fleet
+from talkspurt.server.fleet import FEW, PLACE_HELD, Fleet
 from talkspurt.server.load_table import FRESH, Load, LoadTable, State
 from talkspurt.server.strain import WINDOW, Strain
 
@@ -129,6 +129,8 @@ def test_places_at_and_of_a_worker_that_died_are_free_again(make: Make, tmp_path
 
 def test_who_is_late_gets_no_new_calls_and_when_all_are_that_is_said(make: Make) -> None:
     machine = make(2)
+    for fleet in machine.fleets:
+        fleet.hold(FEW)
     machine.fleets[0].beat(strained())
     for number in range(3):
         machine.fleets[0].admit(f"CA{number}")
@@ -138,8 +140,19 @@ def test_who_is_late_gets_no_new_calls_and_when_all_are_that_is_said(make: Make)
     assert machine.fleets[0].admit("CA1") is None, "who has a place keeps it"
 
 
+def test_who_is_late_with_few_calls_is_not_made_so_by_them_and_takes_more(make: Make) -> None:
+    machine = make(1)
+    machine.fleets[0].hold(FEW - 1)
+    machine.fleets[0].beat(strained())
+    assert machine.fleets[0].admit("CA1") is None
+    machine.fleets[0].hold(FEW)
+    machine.fleets[0].beat(strained())
+    assert machine.fleets[0].admit("CA2") == "overload"
+
+
 def test_a_call_that_comes_back_goes_where_it_was_even_to_one_that_is_late_or_draining(make: Make) -> None:
     machine = make(3)
+    machine.fleets[2].hold(FEW)
     machine.fleets[2].beat(strained())
     assert machine.fleets[0].route("CA1", 2) == 2
     machine.fleets[2].become(State.DRAINING)

@@ -20,6 +20,7 @@ import pytest_asyncio
 from picows import WSHandshakeError
 
 from talkspurt.errors import ConfigurationError
+from talkspurt.server.fleet import FEW
 from talkspurt.server.origin import Origin
 from talkspurt.server.supervisor import Programs, supervise
 
@@ -270,8 +271,8 @@ async def test_a_worker_that_hangs_or_is_stopped_is_ended_so_that_its_calls_move
 
 async def test_full_workers_refuse_new_calls_or_let_them_wait_and_keep_those_that_they_have(tmp_path: Path) -> None:
     server_ = {"when_full": "wait", "longest_wait": 6.0, "lag_limit": 0.5}
-    async with workers(tmp_path, 2, server=server_, limits={"calls_per_caller": "4/minute"}) as server:
-        calls = [await server.answered("CA1"), await server.answered("CA2")]
+    async with workers(tmp_path, 2, server=server_, limits={"calls_per_caller": "12/minute"}) as server:
+        calls = [await server.answered(f"CA-has-{number}") for number in range(2 * FEW)]
         for call in calls:
             call.socket.send({"event": "dtmf", "dtmf": {"track": "inbound_track", "digit": LAG}})
 

@@ -19,6 +19,10 @@ from talkspurt.server.strain import Strain
 PLACE_HELD: Final = 60.0
 """Seconds that an admitted call may take to connect its socket: as long as its token lives."""
 
+FEW: Final = 5
+"""Calls of one worker that are not what makes it late: with fewer it is somebody else who keeps the core busy, whom
+refusing callers does not drive away."""
+
 Refusal = Literal["no_place", "overload"]
 """Why a call gets no place: all are taken or none are given, or those who have one left are late already."""
 
@@ -106,7 +110,8 @@ class Fleet:
     def beat(self, strain: Strain) -> None:
         """Say that this worker is alive, and how it is doing."""
         self._expire()
-        self._load = replace(self._load, lag=strain.lag, lateness=strain.lateness, full=strain.full)
+        full = strain.full and self._load.calls >= FEW
+        self._load = replace(self._load, lag=strain.lag, lateness=strain.lateness, full=full)
         self._publish()
 
     # ── callers on their way ──────────────────────────────────────────────────────

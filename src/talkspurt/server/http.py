@@ -1,7 +1,7 @@
 """uvicorn as calls need it: signals left alone, impatient with strangers, and media sockets passed to their worker."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -19,6 +19,11 @@ REQUEST_DEADLINE: Final = 10.0
 HTTP_GRACE: Final = 5
 """Seconds for requests in flight once the calls are over."""
 
+Headers = Sequence[tuple[str, str]]
+ONE_REQUEST: Final = (("Connection", "close"),)
+"""For one of several workers. A connection kept alive to one that dies would swallow the very request by which the
+carrier asks how its calls go on: it can come before the connection is known to be dead."""
+
 PassOn = Callable[[bytes, int, bytes], bool]
 """From the target of an upgrade, the connection's descriptor and the request's head: whether another worker has it."""
 
@@ -32,8 +37,13 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: FastAPI, door: Door, new_socket: Callable[[], UpgradeProtocol], pass_on: PassOn) -> HttpServer:
-    """A server for `app`, whose upgraded connections `pass_on` gives to another worker or `new_socket` takes."""
+def http_server(
+    app: FastAPI, door: Door, new_socket: Callable[[], UpgradeProtocol], pass_on: PassOn, *, headers: Headers = ()
+) -> HttpServer:
+    """A server for `app`, whose upgraded connections `pass_on` gives to another worker or `new_socket` takes.
+
+    `headers` are sent with every answer.
+    """
 
     def create_socket(**_uvicorn: Any) -> UpgradeProtocol:
         return new_socket()
@@ -47,6 +57,7 @@ def http_server(app: FastAPI, door: Door, new_socket: Callable[[], UpgradeProtoc
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        headers=list(headers),
         timeout_graceful_shutdown=HTTP_GRACE,
     )
     return HttpServer(config)

@@ -30,7 +30,7 @@ from talkspurt.server.handover.flow import HandoverFlow
 from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.server.handover.webhooks import HandoverWebhooks
 from talkspurt.server.health import Readiness
-from talkspurt.server.http import HttpServer, http_server
+from talkspurt.server.http import ONE_REQUEST, HttpServer, http_server
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.load_table import LoadTable
 from talkspurt.server.media_socket import START_DEADLINE
@@ -120,6 +120,7 @@ async def serve(
             door,
             lambda: UpgradeProtocol(gate),
             _pass_on(fleet, neighbours),
+            headers=ONE_REQUEST if membership else (),
         )
         if membership is not None and neighbours is not None:
             await stack.enter_async_context(_among(neighbours, reception, gate, limits))
