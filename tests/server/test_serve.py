@@ -230,6 +230,18 @@ async def test_a_client_that_stops_within_a_second_request_is_sent_away(
     await writer.wait_closed()
 
 
+async def test_who_had_connected_before_the_end_is_still_answered(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await server.http.get("/livez")).status_code == 200  # by now the connection has been accepted
+        server.stop.set()
+        await asyncio.sleep(0.3)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+
+
 START_PATIENCE = 60.0
 """Seconds for a fresh Python to import everything on a busy machine."""
 

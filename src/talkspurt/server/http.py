@@ -1,8 +1,9 @@
 """uvicorn as calls need it: signals left alone, impatient with strangers, and media sockets passed to their worker."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from talkspurt.server.upgrade import UpgradeProtocol
 
 REQUEST_DEADLINE: Final = 10.0
 """Seconds for a connection to say what it wants, at first and after each answer."""
+LAST_REQUESTS: Final = 1.0
+"""Seconds for those who have connected to say what they want, when nobody else can connect any more."""
 HTTP_GRACE: Final = 5
 """Seconds for requests in flight once the calls are over."""
 
@@ -29,7 +32,25 @@ PassOn = Callable[[bytes, int, bytes], bool]
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the server under its calls."""
+    """uvicorn without its own signal handling, which would end the server under its calls; and patient at the end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, answer those who were accepted already, and close.
+
+        uvicorn drops whoever has not asked yet. Among several workers the first to end would so swallow requests that
+        the others are there to answer.
+        """
+        for server in self.servers:
+            server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_REQUESTS):
+                while self._somebody_has_not_asked:  # noqa: ASYNC110 - uvicorn has a set to look at, and no event
+                    await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
+
+    @property
+    def _somebody_has_not_asked(self) -> bool:
+        return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
