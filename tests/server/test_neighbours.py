@@ -74,7 +74,7 @@ async def test_what_cannot_be_passed_on_stays(opened: list[Desk]) -> None:
     ours, theirs = socket.socketpair()
     opened[2].post.close()
     assert not opened[0].post.pass_on(2, ours.fileno(), b"GET")
-    assert not opened[0].post.pass_on(1, ours.fileno(), b"x" * LARGEST)
+    assert not opened[0].post.pass_on(1, ours.fileno(), b"x" * (LARGEST + 1))
     opened[0].post.tell("hang_up", "CA1")
     assert await asyncio.wait_for(opened[1].notices.get(), PATIENCE) == ("hang_up", "CA1")
     theirs.sendall(b"still here")
@@ -98,9 +98,21 @@ async def test_a_neighbour_that_does_not_read_is_not_waited_for(opened: list[Des
     theirs.close()
 
 
+async def test_a_crowd_of_notices_is_told_whole_and_keeps_no_connection_out(opened: list[Desk]) -> None:
+    ours, theirs = socket.socketpair()
+    for number in range(700):
+        opened[0].post.tell("arrived", f"CA{number}")
+    assert opened[0].post.pass_on(1, ours.fileno(), b"GET")
+    told = [await asyncio.wait_for(opened[1].notices.get(), PATIENCE) for _ in range(700)]
+    assert told == [("arrived", f"CA{number}") for number in range(700)]
+    (await asyncio.wait_for(opened[1].connections.get(), PATIENCE))[0].close()
+    ours.close()
+    theirs.close()
+
+
 async def test_a_worker_that_was_started_again_takes_the_place_of_the_one_that_died(opened: list[Desk]) -> None:
     """The dead one left its socket in the folder."""
-    successor = Desk(Path(opened[1].post._own).parent, 1)
+    successor = Desk(opened[1].post._folder, 1)
     successor.open()
     opened[0].post.tell("arrived", "CA7")
     assert await asyncio.wait_for(successor.notices.get(), PATIENCE) == ("arrived", "CA7")
@@ -108,10 +120,10 @@ async def test_a_worker_that_was_started_again_takes_the_place_of_the_one_that_d
 
 
 async def test_nonsense_harms_nobody(opened: list[Desk]) -> None:
-    path = str(opened[0].post._own)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        for message in (b"", b"\x00", b"\x63?", b"\x01\xff\xfe"):
-            stranger.sendto(message, path)
+        for message in (b"", b"\n\n", b"\x63?", b"\x63\n\x64"):
+            for kind in ("notices", "connections"):
+                stranger.sendto(message, str(opened[0].post._path(kind, 0)))
     opened[1].post.tell("arrived", "CA1")
     assert await asyncio.wait_for(opened[0].notices.get(), PATIENCE) == ("arrived", "CA1")
     assert opened[0].connections.empty()

@@ -95,15 +95,19 @@ class _ImpatientProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._door = door
         self._pass_on = pass_on
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_request()
         if self.client is not None and not self._door.lets_in(self.client[0]):
+            # Before it waits with the others: it is not to push anybody out.
             transport.abort()
+            return
+        self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._door.leaves(self)
         super().connection_lost(exc)
 
@@ -118,7 +122,8 @@ class _ImpatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         # uvicorn's own patience between requests ends with the first byte of the next one.
-        self._deadline.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         if not self.transport.is_closing():
             self._expect_request()
         super().on_response_complete()

@@ -301,6 +301,11 @@ class Reception:
             task.cancel()
         await self._idle_within(FAREWELL)
 
+    def close(self) -> None:
+        """Take no sockets any more, after `drain`."""
+        self._switchboard = None
+        self._fleet.become(State.ABSENT)
+
     async def _idle_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):

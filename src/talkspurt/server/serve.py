@@ -119,7 +119,7 @@ async def serve(
             create_app(webhooks, handovers, readiness, limits, _metrics(membership)),
             door,
             lambda: UpgradeProtocol(gate),
-            _pass_on(fleet, neighbours),
+            _pass_on(fleet, neighbours, gate),
             headers=ONE_REQUEST if membership else (),
         )
         if membership is not None and neighbours is not None:
@@ -159,6 +159,8 @@ async def _run(
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             log.info("draining", calls=reception.live, grace=grace)
             await reception.drain(grace)
+            # From here on nobody is to be sent here, and the supervisor need not look for a heart that has stopped.
+            reception.close()
     finally:
         stopping.cancel()
         server.should_exit = True
@@ -204,14 +206,18 @@ async def _among(neighbours: Neighbours, reception: Reception, gate: Gate, limit
         neighbours.close()
 
 
-def _pass_on(fleet: Fleet, neighbours: Neighbours | None) -> Callable[[bytes, int, bytes], bool]:
-    """Gives a connection whose socket belongs to another worker to that worker."""
+def _pass_on(fleet: Fleet, neighbours: Neighbours | None, gate: Gate) -> Callable[[bytes, int, bytes], bool]:
+    """Gives a connection whose socket belongs to another worker to that worker.
+
+    Only the carrier's: whoever has not signed is refused, and counted, by the worker that the kernel gave them to, or
+    strangers could send all their connections to one.
+    """
 
     def pass_on(target: bytes, descriptor: int, head: bytes) -> bool:
         if neighbours is None:
             return False
         worker = fleet.destination(worker_of(target.decode("latin-1")))
-        if worker == fleet.index:
+        if worker == fleet.index or not gate.is_signed(target, head):
             return False
         passed = neighbours.pass_on(worker, descriptor, head)
         metrics.SOCKETS_PASSED.labels("given" if passed else "kept").inc()

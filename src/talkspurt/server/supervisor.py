@@ -52,6 +52,9 @@ LONGEST_PAUSE: Final = 30.0
 WINDING_UP: Final = 10.0
 """Seconds beyond all that may legitimately take time until a process that does not end is killed."""
 
+NOT_STARTED: Final = 256
+"""Stands for the exit status of a process that there never was."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -148,8 +151,7 @@ class _Supervisor:
         pause = 0.0
         while not self._stop.is_set():
             began = time.monotonic()
-            process = await self._start(orders)
-            code = await process.wait()
+            code = await self._run(orders)
             if kind == "worker":
                 # It writes no more, and its calls are no longer there.
                 self._table.write(orders.index, ABSENT)
@@ -165,6 +167,19 @@ class _Supervisor:
                 async with asyncio.timeout(pause):
                     await self._stop.wait()
             pause = min(max(2 * pause, 1.0), LONGEST_PAUSE)
+
+    async def _run(self, orders: Orders) -> int:
+        """Start a process and wait for its end; returns its exit status."""
+        try:
+            process = await self._start(orders)
+        except OSError as error:
+            # No memory or descriptors are left, which passes; the other processes hold calls meanwhile.
+            log.error("process_not_started", name=orders.name, error=str(error))
+            return NOT_STARTED
+        if self._stop.is_set():
+            # It was under way when all the others were told.
+            self._signal(orders.name, signal.SIGTERM)
+        return await process.wait()
 
     async def _start(self, orders: Orders) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -187,14 +202,20 @@ class _Supervisor:
     async def _watch(self, ready: Callable[[], None]) -> None:
         """Say when all workers are warm, and end those that have stopped."""
         limit = self._config.server.stall_limit + STILL
+        looked = trusted = time.monotonic()
         while True:
+            if time.monotonic() - looked > STILL:
+                # This process stood still itself, and so perhaps the whole machine: no heart can be judged by it.
+                trusted = time.monotonic() + limit
+            looked = time.monotonic()
             loads = self._table.read_all()
             if not self._table.started and all(load.state is State.READY for load in loads):
                 self._table.note_started()
                 ready()
             now = time.monotonic()
             for index, load in enumerate(loads):
-                if load.state in (State.READY, State.DRAINING) and now - load.heartbeat > limit:
+                alive = load.state in (State.READY, State.DRAINING)
+                if alive and now >= trusted and now - load.heartbeat > limit:
                     log.error("worker_silent", worker=index, seconds=round(now - load.heartbeat, 1), calls=load.calls)
                     self._table.write(index, ABSENT)
                     self._signal(f"worker-{index}", signal.SIGKILL)
@@ -232,4 +253,6 @@ def _reason(code: int) -> str:
             return signal.Signals(-code).name
         except ValueError:
             return "signal"
+    if code == NOT_STARTED:
+        return "not_started"
     return "to_be_mended" if code == TO_BE_MENDED else "exited" if code == 0 else "failed"

@@ -34,6 +34,7 @@ READ_BUFFER_BYTES: Final = 4 * 1024
 
 _logger = logging.getLogger("picows.server")
 _CONNECTION: Final = re.compile(rb"(?im)^connection:[^\r\n]*")
+_SIGNATURE: Final = re.compile(rb"(?im)^%s:([^\r\n]*)" % HEADER.encode())
 _FORWARDED: Final = re.compile(rb"(?im)^x-forwarded-for:[ \t]*([^\r\n]*)")
 
 
@@ -60,6 +61,12 @@ class Gate:
         """Count a handshake, before anything in it is believed."""
         forwarded_for = [value.decode("latin-1") for value in _FORWARDED.findall(head)]
         return await self._limits.admit_request(client_address(peer, forwarded_for, self._trusted_proxies))
+
+    def is_signed(self, target: bytes, head: bytes) -> bool:
+        """Whether an upgrade request is the carrier's, by what was read of it."""
+        path, signature = target.decode("latin-1"), _SIGNATURE.search(head)
+        given = None if signature is None else signature[1].strip().decode("latin-1")
+        return is_media(path) and self._signatures.accept(self._origin.socket_url(path), {}, given)
 
     def open(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         """The listener of a new socket, or the response that refuses it."""
