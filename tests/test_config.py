@@ -104,3 +104,18 @@ def test_the_dialled_number_chooses_and_the_wildcard_is_the_rest(tmp_path: Path)
     assert dialled is not None
     assert other is not None
     assert (dialled.agent, other.agent) == ("b", "a")
+
+
+def test_a_model_is_named_by_one_string(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('model = "anthropic:claude-haiku-5-5"\n')
+    assert load_config(file, {}).model.name == "anthropic:claude-haiku-5-5"
+    assert load_config(None, {"TALKSPURT_MODEL": "ollama:qwen3"}).model.name == "ollama:qwen3"
+
+
+def test_a_models_address_is_not_its_fallbacks(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('[model]\nname = "vllm:qwen3"\nbase_url = "http://10.0.0.5:8000/v1"\n')
+    model = load_config(file, {}).model
+    assert model.address("vllm") == "http://10.0.0.5:8000/v1"
+    assert model.address("openai") is None

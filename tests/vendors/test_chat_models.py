@@ -278,6 +278,37 @@ async def test_a_tool_call_that_broke_off_is_never_passed_on(rig: Rig) -> None:
     assert error.retryable
 
 
+async def test_an_unknown_model_names_the_nearest() -> None:
+    wire = WIRES["anthropic"]
+    async with wire.open() as fake:
+        fake.script(ModelReply(status=404))
+        model = wire.connect(fake, model="claude-haiku-5.5")
+        with pytest.raises(ProviderError, match="did you mean 'anthropic:claude-haiku-5-5'") as caught:
+            await model.warm_up()
+        await model.aclose()
+    assert (caught.value.fault, caught.value.retryable) == ("unknown_model", False)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "model", "setting"),
+    [
+        ("openai", "gpt-5.6-luna", r'"reasoning_effort": "(none|low|minimal)"'),
+        ("openai-responses", "gpt-6.1-sol", r'"reasoning": \{"effort": "(none|low|minimal)"'),
+        ("google", "gemini-3.8-flash", r'"thinkingConfig": \{[^}]*"(MINIMAL|LOW|minimal|low)"'),
+        ("anthropic", "claude-haiku-4-5", r'"max_tokens": 300\b'),
+    ],
+)
+async def test_a_model_that_reasons_is_held_to_as_little_as_it_can(vendor: str, model: str, setting: str) -> None:
+    wire = WIRES[vendor]
+    async with wire.open() as fake:
+        connected = wire.connect(fake, model=model)
+        await connected.warm_up()
+        await connected.aclose()
+        body = json.dumps(fake.requests[0].body)
+    assert re.search(setting, body), body
+    assert '"thinking": {"type": "enabled"' not in body
+
+
 async def test_nobody_at_the_address_is_a_provider_error(rig: Rig) -> None:
     model = PydanticAIModel(
         f"{rig.vendor}:some-model",
