@@ -14,7 +14,7 @@ from talkspurt.errors import TransportError
 
 SERVER_CORE: Final = 0
 CLIENT_CORE: Final = 1
-STARTS: Final = 20
+STARTS: Final = 12
 """Calls placed one by one to see how long each start blocks the loop."""
 
 

@@ -183,9 +183,11 @@ class Conversation:
     def heeds_voice(self) -> bool:
         """Whether it matters at once whose a voice is that goes on: one into the silence is judged at its end."""
         match self._floor:
-            case Hearing(before=before):
-                # Behind words that were the caller's nothing makes the utterance somebody else's.
-                return self._agent.turn is not None and (before is None or before.is_caller is False)
+            case Hearing(voice=voice, before=before):
+                # Behind words that were the caller's nothing makes the utterance somebody else's, and a voice that was
+                # theirs a moment ago still is.
+                known = voice.is_caller is True or (before is not None and before.is_caller is not False)
+                return self._agent.turn is not None and not known
             case _:
                 return True
 

@@ -14,10 +14,7 @@ from talkspurt.media.g711 import MULAW_SILENCE, decode_mulaw, encode_mulaw
 
 Floats = NDArray[np.float32]
 
-_VALUES: Final[Floats] = np.frombuffer(decode_mulaw(bytes(range(256))), dtype="<i2").astype(np.float32) / np.float32(
-    32_768
-)
-"""The sample that each byte stands for, as a magnitude of at most 1."""
+_SCALE: Final = np.float32(1 / 32_768)
 
 
 class SampleRing:
@@ -64,7 +61,8 @@ class SampleRing:
 
     def read(self, first: int, last: int) -> Floats:
         """Positions `first` to `last` as magnitudes of at most 1: float32, `(last - first,)`, the caller's own."""
-        return _VALUES[np.frombuffer(self._read(first, last), dtype=np.uint8)]
+        samples: Floats = np.frombuffer(self.read_pcm(first, last), dtype="<i2") * _SCALE
+        return samples
 
     def read_pcm(self, first: int, last: int) -> bytes:
         """Positions `first` to `last` as PCM16."""

@@ -50,6 +50,9 @@ from talkspurt.telemetry.usage import METER, Meter
 
 MOST_USAGE: Final = 1000
 """Calls whose usage may wait for the database; then the oldest is forgotten."""
+GC_THRESHOLDS: Final = (10_000, 20, 50)
+"""Objects and collections until the next garbage collection, Python's own being 700, 10 and 10: hardly anything here is
+garbage in cycles, and to look for it stops all calls."""
 WARM_UP_TIMEOUT: Final = 120.0
 """Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""
 
@@ -155,6 +158,7 @@ class Switchboard:
                 # them stops all calls for a tenth of a second.
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(*GC_THRESHOLDS)
                 try:
                     yield switchboard
                 finally:
