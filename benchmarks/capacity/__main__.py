@@ -50,12 +50,17 @@ async def running(system: System, folder: Path, probe: Path, *, spin: bool = Fal
         yield await stack.enter_async_context(started)
 
 
-async def measured(system: System, calls: Sequence[int], seconds: float, console: Console) -> list[Record]:
-    """The records of a system, up to the first number of calls that it could not hold."""
+async def longest_block(system: System) -> float | None:
+    """For how many milliseconds the start of a call blocks the loop of a system at most."""
     with tempfile.TemporaryDirectory(prefix="talkspurt-") as name:
         probe = Path(name) / "probe"
-        blocks = await start_block(running(system, Path(name), probe, spin=True), probe)
-    block = in_ms(max(blocks, default=None))
+        return in_ms(max(await start_block(running(system, Path(name), probe, spin=True), probe), default=None))
+
+
+async def measured(
+    system: System, calls: Sequence[int], seconds: float, block: float | None, console: Console
+) -> list[Record]:
+    """The records of a system, up to the first number of calls that it could not hold."""
     records: list[Record] = []
     for number in calls:
         with tempfile.TemporaryDirectory(prefix="talkspurt-") as name:
@@ -117,18 +122,22 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         numbers = [int(n) for n in options.calls.split(",")] if options.calls else None
         calls = numbers or (system.quick if options.quick else system.calls)
         try:
-            records += await measured(system, calls, options.seconds, console)
+            # For peers it takes as long as for us, and a quick run has three minutes.
+            block = None if options.quick and system is not OWN[0] else await longest_block(system)
+            records += await measured(system, calls, options.seconds, block, console)
         except (ConfigurationError, TransportError) as error:
             console.print(f"{system.name} was not measured: {error}", style="red", markup=False)
             missing += 1
-    write(records)
+    every = write(records)
+    if not options.quick:
+        draw(every, CHARTS)
     console.print(table_of(records))
     console.print("calls that one core holds: " + ", ".join(f"{n} {most_calls(records, n)}" for n in chosen))
     return int(missing > 0)
 
 
-def write(records: Sequence[Record]) -> None:
-    """Write the report, and draw it. Systems that were not measured now keep what was measured of them before."""
+def write(records: Sequence[Record]) -> list[Record]:
+    """Write the report. Systems that were not measured now keep what was measured of them before; returns it all."""
     now = {record.system for record in records}
     kept = [Record(**old) for old in stored() if old["system"] not in now]
     every = sorted([*kept, *records], key=lambda record: ([s.name for s in SYSTEMS].index(record.system), record.n))
@@ -138,7 +147,7 @@ def write(records: Sequence[Record]) -> None:
         "max_calls": {system.name: most_calls(every, system.name) for system in SYSTEMS},
     }
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
-    draw(every, CHARTS)
+    return every
 
 
 def stored() -> list[dict[str, Any]]:
@@ -152,12 +161,15 @@ def main() -> int:
     parser.add_argument("--systems", help=f"of {','.join(s.name for s in SYSTEMS)}; default: all")
     parser.add_argument("--calls", help="numbers of calls to try, rising, for every system; default: each system's own")
     parser.add_argument("--seconds", type=float, help="length of each measurement")
-    parser.add_argument("--quick", action="store_true", help="within three minutes: few numbers, short, no peers' own")
+    parser.add_argument(
+        "--quick", action="store_true", help="within three minutes: one number of calls for each, and short"
+    )
     options = parser.parse_args()
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     try:
         voices(FOLDER)
-        return asyncio.run(run(options, Console()))
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        return asyncio.run(run(options, console))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 2
