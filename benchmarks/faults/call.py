@@ -18,7 +18,7 @@ from benchmarks.faults.silence import longest_silence
 
 from talkspurt.simulate.caller import CallerActed, Clip, News, Patience, converse
 from talkspurt.simulate.child_server import child_server
-from talkspurt.simulate.lines import Say
+from talkspurt.simulate.lines import Line, PressKeys, Say
 from talkspurt.simulate.report import CallReport
 from talkspurt.testing.fakes import FakeDeepgram, FakeElevenLabs, ModelReply, ToolUse
 
@@ -170,7 +170,11 @@ async def _converse(url: str, case: Case, clips: Sequence[Clip | None], vendors:
             if case.moment == "during" and news.number == FAULTY_TURN:
                 injected.add(asyncio.create_task(vendors.suffer(case)))
 
-    report = await converse(url, [Say(line) for line in LINES], clips, observe=observe, patience=PATIENCE)
+    lines: list[Line] = [Say(line) for line in LINES]
+    if case.fault == EMPTY_TRANSCRIPT:
+        # Nobody hears the caller: three times in a row, and they are offered keys.
+        lines, clips = [*lines, PressKeys("1")], [*clips, None]
+    report = await converse(url, lines, clips, observe=observe, patience=PATIENCE)
     await asyncio.gather(*injected)
     return report
 

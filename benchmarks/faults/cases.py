@@ -24,6 +24,11 @@ class Case:
     moment: Moment
 
     @property
+    def effects(self) -> int:
+        """What should happen once: nothing where the caller's yes cannot be heard."""
+        return 0 if self.fault == EMPTY_TRANSCRIPT else 1
+
+    @property
     def name(self) -> str:
         """For files and progress."""
         return f"{self.stage}, {self.fault}, {self.moment} the call"

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from talkspurt.agent import Agent, Caller, tool
+from talkspurt.agent import Agent, Caller, MenuKey, tool
 
 POST: Final = "FAULTS_POST"
 
@@ -36,4 +36,5 @@ def create() -> Agent:
         prompt="You are Ann. You send catalogues and know the opening hours.",
         greeting="Hello, this is Ann, an AI assistant. How can I help?",
         tools=[send_catalogue],
+        menu=[MenuKey("1", "our opening hours", "What are your opening hours?")],
     )

@@ -26,6 +26,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "longest_silence_ms": round(1000 * max(call.longest_silence for call in calls)),
             "switch_ms": round(1000 * max((seconds for call in calls for seconds in call.switches), default=0.0)),
             "effects_repeated": sum(max(0, call.sent - 1) for call in calls),
+            "effects_wanted": sum(call.case.effects for call in calls),
             "effects_done": sum(min(1, call.sent) for call in calls),
             "untouched": sum(not call.touched for call in calls),
             "said": max(calls, key=lambda call: call.longest_silence).said,
@@ -39,7 +40,7 @@ def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
     goals = {
         "calls lost": [row for row in faults if row["lost"]],
         "effects repeated": [row for row in faults if row["effects_repeated"]],
-        "effects not done": [row for row in faults if row["effects_done"] < row["calls"]],
+        "effects not done": [row for row in faults if row["effects_done"] < row["effects_wanted"]],
         "faults that befell nothing": [row for row in faults if row["untouched"]],
         f"longer silence than {LONGEST_SILENCE:g} s": [
             row for row in faults if row["longest_silence_ms"] > 1000 * LONGEST_SILENCE
