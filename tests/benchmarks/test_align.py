@@ -1,14 +1,11 @@
 """The alignment that the benchmark believes, on speech whose words lie at places that the voice itself tells."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.turns.align import RATE_HZ, Templates, Text, align, words_of
 from benchmarks.turns.align_validation import SENTENCES, Known, known_speech, validate
 

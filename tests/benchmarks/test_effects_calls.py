@@ -1,7 +1,6 @@
 """Real calls of the effects benchmark: clean as the product is, and caught by the referee when a guard is taken out."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.effects import trial
 from benchmarks.effects.plan import CallPlan, Wish, customers, draw
 from benchmarks.effects.referee import Verdict

@@ -1,16 +1,12 @@
 """The referee of the effects benchmark catches what it is there for, in logs written by hand."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.effects.line import spoken
 from benchmarks.effects.outside import Deed
 from benchmarks.effects.plan import CallPlan, Wish

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import wave
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,8 +12,6 @@ import numpy as np
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.turns import measure as measuring
 from benchmarks.turns.align import HeardWord, Stretch, Templates, Text
 from benchmarks.turns.artefacts import (

@@ -1,14 +1,11 @@
 """Which faults are made for mutation testing, and what is kept of their trials."""
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.mutants.operators import edits, mutated
 from benchmarks.mutants.results import Results, sample, summarise, survivors, table
 from benchmarks.mutants.trial import CORE, ROOT, TESTS, Mutant, Trial, digest, modules, mutants

@@ -10,14 +10,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 import pytest
-from defusedxml.ElementTree import fromstring
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.turns.align import HeardWord, Stretch
 from benchmarks.turns.artefacts import CallArtefact, CallerEvent, LineEvent, OrderedReply, Span, save
 from benchmarks.turns.picture import LEFT, PIXELS_PER_SECOND, Note, Scene, draw, main, read_scene
+from defusedxml.ElementTree import fromstring
 
 CALLER = CallerEvent(
     "call/0", "ordinary", "answer", "Where is <my> parcel?", 1.0, 2.0, (Span(1.0, 2.0),), (), "flite:slt", False, False,

@@ -2,17 +2,13 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.intervals import wilson
 from benchmarks.turns import report as reporting
 from benchmarks.turns.artefacts import Run, save_run
@@ -31,6 +27,7 @@ from benchmarks.turns.report import (
     report,
     summarise,
 )
+from rich.console import Console
 
 KEYS = """
 response_p50_ms response_p95_ms yesno_response_p50_ms cut_in_rate cut_in_rate_entity yield_p50_ms yield_p95_ms

@@ -1,7 +1,6 @@
 """The turn-taking benchmark's calls: what is frozen, and that pauses, noise and replies are what they claim to be."""
 
 import math
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import numpy as np
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
 from benchmarks.turns import artefacts, brain
 from benchmarks.turns.agents import configuration, name_of, number_of
 from benchmarks.turns.artefacts import CallArtefact, CallerEvent, Entity, OrderedReply, Pause, Span, StoredEntry
