@@ -1,4 +1,4 @@
-"""`make bench-capacity`: give each system more and more calls, print the table, write `capacity.json` and charts.
+"""`make bench-capacity`: give each system more and more calls, print the table, write `capacity.json`, charts and page.
 
     python -m benchmarks.capacity [--systems talkspurt_scripted,livekit] [--calls 50,100] [--seconds 20] [--quick]
 
@@ -23,6 +23,7 @@ from benchmarks.capacity.clips import voices
 from benchmarks.capacity.figures import Record, in_ms, most_calls
 from benchmarks.capacity.load import FOLDER
 from benchmarks.capacity.networked import cloud
+from benchmarks.capacity.page import write_page
 from benchmarks.capacity.systems import OWN, PEERS, REPOSITORY, Own, Peer, Running, System, answering, talkspurt
 from benchmarks.capacity.trial import CLIENT_CORE, SERVER_CORE, measure, start_block
 from rich.console import Console
@@ -31,7 +32,7 @@ from rich.table import Table
 from talkspurt.errors import ConfigurationError, TransportError
 
 REPORT: Final = REPOSITORY / "build" / "bench" / "capacity.json"
-CHARTS: Final = REPOSITORY / "docs"
+DOCS: Final = REPOSITORY / "docs"
 SECONDS: Final = 20.0
 QUICK_SECONDS: Final = 10.0
 SYSTEMS: Final[tuple[System, ...]] = (*OWN, *PEERS)
@@ -130,7 +131,8 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             missing += 1
     every = write(records)
     if not options.quick:
-        draw(every, CHARTS)
+        draw(every, DOCS)
+        write_page(every, [system.name for system in SYSTEMS], DOCS / "capacity.md")
     console.print(table_of(records))
     console.print("calls that one core holds: " + ", ".join(f"{n} {most_calls(records, n)}" for n in chosen))
     return int(missing > 0)

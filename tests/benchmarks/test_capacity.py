@@ -1,11 +1,13 @@
 """The arithmetic of the capacity benchmark: what a caller does when, what counts as what, and what holds."""
 
 import random
+from pathlib import Path
 
 import pytest
 from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
 from benchmarks.capacity.figures import Record, fitted_line, judge, most_calls, percentile
+from benchmarks.capacity.page import BEGIN, END, write_page
 
 CLIP = 50
 """Frames: one second."""
@@ -147,3 +149,29 @@ def test_speech_has_no_silent_byte_and_ends_where_it_can_be_heard() -> None:
     speech = as_speech(np.concatenate([np.zeros(3_000, np.int16), tone, np.zeros(3_000, np.int16)]))
     assert len(speech) == 8_000
     assert b"\xff" not in speech
+
+
+def test_the_page_has_the_figures_of_the_last_run_between_its_markers(tmp_path: Path) -> None:
+    page = tmp_path / "capacity.md"
+    page.write_text(f"before\n{BEGIN}\nof the run before\n{END}\nafter\n")
+    records = [
+        Record("talkspurt_networked", n, 10 / n + 0.5, 0.2, 5.0, 20.0, 100.0, 150.0, 0, 3.0, 1.0, 0, 20.0, turns=9)
+        for n in (50, 100)
+    ]
+    write_page(records, ["talkspurt_networked"], page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "of the run before" not in text
+    assert "| talkspurt_networked | 100 | 0.60 |" in text
+    assert "CPU of the core in % = 10.0 + 0.500 × calls" in text
+    # 140 would take 80 % of a core, but only 100 were measured.
+    assert "100 calls a core, so 10.0 cores" in text
+
+
+def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "capacity.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no place for the figures"):
+        write_page([], [], page)
+    assert page.read_text() == "nothing"
