@@ -65,15 +65,15 @@ class Peer(System):
 
 OWN: Final = (
     # Its sentences end with a space, so the first is known to be whole with its eighth token, 0.07 s after the first.
-    Own("talkspurt_scripted", PROVIDERS - 0.01, (1, 50, 100, 150, 200, 250, 300), (100,)),
-    Own("talkspurt_networked", PROVIDERS - 0.01, (1, 50, 75, 100, 125), (50,), networked=True),
+    Own("talkspurt_scripted", PROVIDERS - 0.01, (50, 100, 150, 200, 250, 300), (100,)),
+    Own("talkspurt_networked", PROVIDERS - 0.01, (25, 50, 75, 100, 125), (50,), networked=True),
 )
 PEERS: Final = (
-    Peer("pipecat_default", PROVIDERS, (1, 5, 6, 7, 8, 10), (6,), "pipecat", "default"),
+    Peer("pipecat_default", PROVIDERS, (5, 6, 7, 8, 10), (6,), "pipecat", "default"),
     # 0.2 s of silence that Silero must see and 0.6 s that the strategy adds, instead of the wait for the transcript.
-    Peer("pipecat_timeout", PROVIDERS - 0.3 + 0.2 + 0.6, (1, 5, 6, 7, 8, 10), (6,), "pipecat", "timeout"),
+    Peer("pipecat_timeout", PROVIDERS - 0.3 + 0.2 + 0.6, (5, 6, 7, 8, 10), (6,), "pipecat", "timeout"),
     # It asks the model before the turn has ended, 0.5 s after speech: by then the first sentence is almost there.
-    Peer("livekit", PROVIDERS, (1, 10, 20, 25, 30, 35, 40), (20,), "livekit", "timeout"),
+    Peer("livekit", PROVIDERS, (10, 20, 25, 30, 35, 40), (20,), "livekit", "timeout"),
 )
 
 
