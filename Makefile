@@ -32,8 +32,8 @@ help:
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
 	@echo "make bench-capacity [QUICK=1]"
-	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (their"
-	@echo "             environments are made by benchmarks/peers/setup); needs two idle cores for a quarter of an hour"
+	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (in"
+	@echo "             environments of their own, made if need be); needs two idle cores for a quarter of an hour"
 	@echo "make bench-effects [QUICK=1] [FRESH=1]"
 	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9, and what"
 	@echo "             became of the effects; needs Debian's postgresql; taken up again where it was broken off"
@@ -91,6 +91,7 @@ bench-effects: setup
 
 # Exit status 1 when something could not be measured; ARGS="--systems talkspurt_scripted --calls 100,200" for a part.
 bench-capacity: setup
+	-@benchmarks/peers/setup
 	$(BIN)/python -m benchmarks.capacity $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 bench-turn-detection: setup
