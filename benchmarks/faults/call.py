@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI
 from benchmarks.faults.cases import EMPTY_TRANSCRIPT, Case, Stage
 from benchmarks.faults.catalogue import POST
-from benchmarks.faults.relay import Relay, Trouble
+from benchmarks.faults.relay import BELOW_HTTP, Relay, Trouble
 from benchmarks.faults.silence import longest_silence
 
 from talkspurt.simulate.caller import CallerActed, Clip, News, Patience, converse
@@ -108,7 +108,7 @@ class Vendors:
 
     def befell(self, case: Case) -> bool:
         """Whether the fault of `case` has touched a connection, or could not but do so."""
-        unseen = (Trouble.REFUSED.value, Trouble.HUNG_CONNECT.value, EMPTY_TRANSCRIPT, *_SAID)
+        unseen = (*(trouble.value for trouble in BELOW_HTTP), EMPTY_TRANSCRIPT, *_SAID)
         return case.fault in unseen or self.relays[case.stage].touched > 0
 
     async def suffer(self, case: Case) -> None:

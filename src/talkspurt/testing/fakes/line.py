@@ -80,12 +80,16 @@ class Line:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for relay in self._relays:
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        await self._drop()
         for deaf in self._deaf:
             deaf.close()
         self._deaf.clear()
+
+    async def _drop(self) -> None:
+        """Break all connections."""
+        for relay in tuple(self._relays):
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -97,8 +101,8 @@ class Line:
             back_reader, back_writer = await asyncio.open_connection(host, int(port))
             try:
                 pumps = {
-                    asyncio.create_task(self._pump(reader, back_writer)),
-                    asyncio.create_task(self._pump(back_reader, writer)),
+                    asyncio.create_task(self._upstream(reader, back_writer, writer)),
+                    asyncio.create_task(self._downstream(back_reader, writer)),
                 }
                 try:
                     await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -116,6 +120,16 @@ class Line:
                 writer.transport.abort()
             else:
                 writer.close()
+
+    async def _upstream(
+        self, client: asyncio.StreamReader, vendor: asyncio.StreamWriter, _back: asyncio.StreamWriter
+    ) -> None:
+        """Carry what the client says; `_back` leads to the client, for a line that answers itself."""
+        await self._pump(client, vendor)
+
+    async def _downstream(self, vendor: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """Carry what the vendor says."""
+        await self._pump(vendor, client)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
