@@ -257,9 +257,23 @@ def _judge_record(truth: Truth, done: Counter[tuple[str, str]], verdict: Verdict
             verdict.lost.append(f"{name} was confirmed and is still {', '.join(known)}")
     for tool, subject in (happened | confirmed) - states.keys():
         verdict.lost.append(f"{tool} of {subject} is not on record")
-    true = {spoken(f"{DONE}, {name}.") for _, name in happened}
-    for told in _told_done(truth.log) - true:
-        verdict.lost.append(f"the caller was told {told!r}, and it was not so")
+    true = [spoken(f"{DONE}, {name}.").split() for _, name in happened]
+    for told in _told_done(truth.log):
+        if not any(_is_said(words, told.split()) for words in true):
+            verdict.lost.append(f"the caller was told {told!r}, and it was not so")
+
+
+def _is_said(sentence: Sequence[str], heard: Sequence[str]) -> bool:
+    """Whether `heard` is the sentence to its end, in parts of which words are said again from an earlier one on."""
+    place = 0
+    for word in heard:
+        if place < len(sentence) and word == sentence[place]:
+            place += 1
+        elif word in sentence[:place]:
+            place = max(n for n in range(place) if sentence[n] == word) + 1
+        else:
+            return False
+    return place == len(sentence)
 
 
 def _heard_proposals(log: Sequence[Entry]) -> Iterator[_Run]:

@@ -84,7 +84,7 @@ class WorldLanguage:
     """The world's locale: only one word each is clear, and "and" asks for more."""
 
     def yes_or_no(self, text: str, /) -> bool | None:
-        return {"yes": True, "no": False}.get(text)
+        return {"yes": True, "mm-hm": True, "no": False}.get(text)
 
     def expectation(self, said: str, /) -> Expectation:
         return Expectation("yes_no") if said.endswith("?") else ANYTHING
@@ -97,6 +97,9 @@ class WorldLanguage:
 
     def is_backchannel(self, text: str, /) -> bool:
         return text == "mhm"
+
+    def is_hum(self, text: str, /) -> bool:
+        return text in ("mhm", "mm-hm")
 
     def is_demand(self, text: str, /) -> bool:
         return text == "stop"

@@ -625,6 +625,16 @@ def test_a_yes_over_the_closing_question_counts() -> None:
     assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
 
 
+def test_a_hum_into_the_closing_question_is_no_answer_to_it() -> None:
+    call = proposing([Says("Done. ")])
+    call.run_until(lambda world: DETAILS + 2 in world.sent and world.reached[0] > world.sent[4].start + 0.2)
+    call.asks("mm-hm").listens()
+    assert call.of(ExecuteEffect, WithdrawEffect) == []
+    assert call.said[-1] == "Shall p1.q.0 p1.q.1 p1.q.2?"
+    call.asks("mm-hm").listens()
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 3)]
+
+
 @pytest.mark.parametrize("played", [0.0, 1.0, 2.5, 3.9])
 def test_a_yes_before_all_details_were_heard_withdraws(played: float) -> None:
     call = proposing()

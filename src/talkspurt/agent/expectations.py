@@ -109,6 +109,10 @@ class AgentLanguage:
         """As the locale reads it."""
         return self._language.is_backchannel(text)
 
+    def is_hum(self, text: str, /) -> bool:
+        """As the locale reads it."""
+        return self._language.is_hum(text)
+
     def is_demand(self, text: str, /) -> bool:
         """As the locale reads it."""
         return self._language.is_demand(text)

@@ -84,6 +84,10 @@ class English:
             at = phrase
         return True
 
+    def is_hum(self, text: str, /) -> bool:
+        """Whether it is no word."""
+        return _is_hum(text) or _plain(text) in _HUMS
+
     def is_demand(self, text: str, /) -> bool:
         """Whether it takes the floor however short it is."""
         words = _plain(text)
@@ -402,6 +406,10 @@ _LISTENING: Final = frozenset(
     """)
 )
 """Asks for nothing. Whisper writes "Uh-uh." for most of the "uh-huh" it hears at all, and "you" for silence."""
+
+
+_HUMS: Final = frozenset({"uh huh", "uhhuh", "uhuh", "ah huh", "aha", "mhm"})
+"""Those without an m, and one that is all m and h."""
 
 
 def _is_hum(text: str) -> bool:

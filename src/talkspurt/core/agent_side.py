@@ -949,9 +949,17 @@ class AgentSide:
         if heard and source == "voice" and self._settings.language.yes_or_no(text) is True:
             # No tolerance: marks and voice come over one line in order, so the voice of whoever answers comes after the
             # mark, and nobody answers within the window by which a voice may seem to have begun too early.
-            return (pending, None) if pending.heard_at is not None and began >= pending.heard_at else (None, pending)
+            hasty = pending.heard_at is None or began < pending.heard_at
+            # A hum into the question is no answer to it: it may say "go on", as into any sentence.
+            hasty = hasty or (self._settings.language.is_hum(text) and not self._heard_question(pending))
+            return (None, pending) if hasty else (pending, None)
         self._commands.append(WithdrawEffect(pending.proposal))
         return None, None
+
+    def _heard_question(self, pending: PendingEffect) -> bool:
+        """Whether the question behind the read-back was heard; one without is a question itself, and was."""
+        asked_behind = any(line.tag == pending.question_tag for line in pending.question)
+        return not asked_behind or self.playback.was_proven(pending.question_tag)
 
     def _ask_again(self, hasty: PendingEffect, now: float) -> None:
         """The yes may have been to something else: the caller had not heard the end of it when their voice began."""

@@ -55,6 +55,9 @@ class Language(Protocol):
     def is_backchannel(self, text: str, /) -> bool:
         """Whether `text` only says "I am listening" ("mm-hm", "okay", "right") and asks for nothing."""
 
+    def is_hum(self, text: str, /) -> bool:
+        """Whether `text` is no word ("mm-hm", "uh-huh"): into a sentence it means "go on", behind a question more."""
+
     def is_demand(self, text: str, /) -> bool:
         """Whether `text` takes the floor however short it is: "wait", "stop", "no", "hold on", "hello?"."""
 
@@ -75,6 +78,10 @@ class NoLanguage:
         return Completeness.OPEN
 
     def is_backchannel(self, _text: str, /) -> bool:
+        """All words count."""
+        return False
+
+    def is_hum(self, _text: str, /) -> bool:
         """All words count."""
         return False
 
