@@ -306,7 +306,7 @@ def cost(
 
     average = _run(_usage(load_config(), latest))
     if not average.calls:
-        print("no call has ended yet whose usage is known; make call places one")
+        print("no call has ended yet whose usage is known: those of a server with this store.url are counted")
         return
     chosen: dict[Leg, str | None] = {"recognition": recognizer, "model": model, "synthesis": synthesizer}
     instead = {leg: name for leg, name in chosen.items() if name is not None}

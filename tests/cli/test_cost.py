@@ -40,9 +40,9 @@ def test_calls_are_priced(capsys: pytest.CaptureFixture[str]) -> None:
     assert "at least" in told
 
 
-def test_without_calls_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_calls_it_says_which_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("cost") == 0
-    assert "make call" in capsys.readouterr().out
+    assert "store.url" in capsys.readouterr().out
 
 
 def test_a_price_list_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
