@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from talkspurt.errors import ConfigurationError, TransportError
-from talkspurt.simulate.child_server import READY_SECONDS
+from talkspurt.simulate.child_server import READY_SECONDS, free_port
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENTS: Final = REPOSITORY / "build" / "peers"
@@ -211,10 +210,3 @@ async def _listening(process: asyncio.subprocess.Process, port: int, log: Path) 
 
 def _end_of(log: Path) -> str:
     return "; the end of its log:\n  " + "\n  ".join(log.read_text(errors="replace").splitlines()[-15:])
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

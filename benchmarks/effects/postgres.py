@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from talkspurt.errors import ConfigurationError
+from talkspurt.simulate.child_server import free_port
 
 PROGRAMS: Final = Path("/usr/lib/postgresql")
 """Where Debian puts each version's programs."""
@@ -61,7 +61,7 @@ def postgresql() -> Iterator[Cluster]:
     user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     control = [str(programs / "pg_ctl"), "--pgdata", str(data), "--wait"]
     try:
@@ -91,12 +91,6 @@ def _programs() -> Path:
     if not found:
         raise ConfigurationError("the benchmark needs PostgreSQL's programs: apt-get install postgresql")
     return found[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _run(command: Sequence[str], user: pwd.struct_passwd | None = None) -> None:

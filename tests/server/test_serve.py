@@ -21,6 +21,7 @@ from twilio.request_validator import RequestValidator
 from talkspurt.errors import ConfigurationError, StoreError, WeightsError
 from talkspurt.server.origin import Origin
 from talkspurt.server.serve import missing_settings, serve
+from talkspurt.simulate.child_server import free_port
 from talkspurt.store import Store
 from talkspurt.telemetry.logs import configure_logging
 
@@ -74,7 +75,7 @@ async def test_while_warming_up_it_is_alive_but_neither_ready_nor_answering(tmp_
     await before.calls.admit(carrier_call_id="CA-before", caller="", dialled="", agent="retail", locale="en-US")
     await before.aclose()
     # The port is only told when ready, so the test chooses it.
-    port = _free_port()
+    port = free_port()
     config = settings(tmp_path, server={"port": port})
     task = asyncio.create_task(serve(config, opened, ready=lambda _, bound: ports.append(bound), stop=stop))
     await asyncio.wait_for(warming.wait(), PATIENCE)
@@ -324,10 +325,3 @@ async def test_no_secret_reaches_a_log_an_answer_or_a_url(log: io.StringIO, tmp_
     assert "session_failed" in log.getvalue(), "the log was not captured"
     for secret in (TOKEN, OTHER_TOKEN, twiml.token, again.token):
         assert not any(secret in answer for answer in answers)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -7,7 +7,6 @@ they end up, and that every step is on record.
 
 import asyncio
 import json
-import socket
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from talkspurt.config import Config
+from talkspurt.simulate.child_server import free_port
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
 from talkspurt.simulate.twilio import TwilioDouble
 from talkspurt.store import Store
@@ -467,12 +467,6 @@ async def test_news_of_a_room_needs_a_signature_too(scene: Scene) -> None:
     assert (await scene.server.post(path, fields, token="guess")).status_code == 403
     assert (await scene.server.post(path, fields)).status_code == 204
     assert (await scene.server.post(path, {"StatusCallbackEvent": "x"})).status_code == 400
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def signature(url: str, fields: dict[str, str]) -> str:

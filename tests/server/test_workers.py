@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from talkspurt.errors import ConfigurationError
 from talkspurt.server.fleet import FEW
 from talkspurt.server.origin import Origin
 from talkspurt.server.supervisor import Programs, supervise
+from talkspurt.simulate.child_server import free_port
 
 from .conftest import DIALLED, PATIENCE, TOKEN, Running, Socket, Twiml, settings
 from .worker_programs import HANG, LAG
@@ -322,7 +322,7 @@ async def test_when_the_supervisor_is_killed_its_workers_let_their_calls_finish_
     config = settings(tmp_path, server={"workers": 2, "shutdown_grace": 30.0, "stall_limit": UNHURRIED})
     values: dict[str, Any] = json.loads(config.model_dump_json())
     values["twilio"] = {"auth_token": TOKEN}
-    values["server"]["port"] = port = _free_port()
+    values["server"]["port"] = port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).parent / "worker_programs.py"), json.dumps(values)
     )
@@ -357,11 +357,6 @@ async def answers_ready(server: Workers) -> bool:
         return (await server.http.get("/readyz")).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def drains(server: Workers) -> bool:

@@ -941,17 +941,16 @@ class AgentSide:
         if pending is None:
             return None, None
         held = self.turn.held if self.turn is not None else ()
-        heard = (
-            pending.heard_at is not None
-            and self.playback.last_tag in (pending.proposal, pending.question_tag)
-            and all(line.tag == pending.question_tag for line in held)
+        heard_at = pending.heard_at
+        last = self.playback.last_tag in (pending.proposal, pending.question_tag) and all(
+            line.tag == pending.question_tag for line in held
         )
-        if heard and source == "voice" and self._settings.language.yes_or_no(text) is True:
+        if heard_at is not None and last and source == "voice" and self._settings.language.yes_or_no(text) is True:
             # No tolerance: marks and voice come over one line in order, so the voice of whoever answers comes after the
             # mark, and nobody answers within the window by which a voice may seem to have begun too early.
-            hasty = pending.heard_at is None or began < pending.heard_at
             # A hum into the question is no answer to it: it may say "go on", as into any sentence.
-            hasty = hasty or (self._settings.language.is_hum(text) and not self._heard_question(pending))
+            hums = self._settings.language.is_hum(text)
+            hasty = began < heard_at or (hums and not self._heard_question(pending))
             return (None, pending) if hasty else (pending, None)
         self._commands.append(WithdrawEffect(pending.proposal))
         return None, None

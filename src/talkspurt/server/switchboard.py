@@ -380,6 +380,9 @@ async def _learn_stock_phrases(synthesizer: Synthesizer, staff: Staff, config: C
                 await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=entry.locale)
             except ProviderError as error:
                 _log.warning("stock_phrase_not_learnt", error=str(error))
+            except Exception:
+                # This runs beside the calls in one group: whatever a synthesizer raises must not end them.
+                _log.exception("stock_phrase_not_learnt")
 
 
 async def _learn_greeting(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:

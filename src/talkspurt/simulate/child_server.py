@@ -5,10 +5,11 @@ A process and not a task, because the caller must not share its event loop with 
 
 import asyncio
 import os
+import random
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ from talkspurt.errors import TransportError
 READY_SECONDS: Final = 180.0
 """Loading all local models takes seconds; on a busy machine with a cold disk it may be a minute."""
 STOP_SECONDS: Final = 15.0
+LOWEST_PORT: Final = 20_000
+HIGHEST_PORT: Final = 32_000
+"""Linux' ephemeral ports begin at 32768."""
 LOG_LINES: Final = 15
 """How much of the log an error shows."""
 
@@ -32,7 +36,7 @@ async def child_server(
     `environment` overrides variables for the server. Raises `TransportError`, with the end of its
     log, when it does not become ready.
     """
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     variables = {
         **os.environ,
@@ -92,7 +96,14 @@ def _end_of(log: Path) -> str:
     return f"; the end of {log}:\n  " + "\n  ".join(lines) if lines else f"; {log} is empty"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on.
+
+    Below those that the kernel gives to connections and to whoever binds port 0, so that nobody happens to get it
+    before it is bound.
+    """
+    while True:
+        port = random.randrange(LOWEST_PORT, HIGHEST_PORT)  # noqa: S311  # nosec B311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
