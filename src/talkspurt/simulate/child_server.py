@@ -103,7 +103,7 @@ def free_port() -> int:
     before it is bound.
     """
     while True:
-        port = random.randrange(LOWEST_PORT, HIGHEST_PORT)  # noqa: S311  # nosec B311 - no secret
+        port = random.randrange(LOWEST_PORT, HIGHEST_PORT)  # noqa: S311  # nosec B311
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
