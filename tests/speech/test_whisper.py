@@ -12,7 +12,8 @@ import pytest
 
 from talkspurt.errors import WeightsError
 from talkspurt.ports import LINE_RATE_HZ, Transcript
-from talkspurt.recognizers.whisper import LEAD_IN, UTTERANCES, WhisperRecognizer, WhisperStream
+from talkspurt.recognizers.utterances import LEAD_IN, UTTERANCES, UtteranceStream
+from talkspurt.recognizers.whisper import WhisperRecognizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.weights import WeightStore
@@ -107,14 +108,14 @@ def hearing(store: WeightStore, transcriber: Any = None, *, patience: float = 30
     return WhisperRecognizer(LocalInference(Models(store, transcriber=transcriber)), patience=patience)
 
 
-async def opened(recognizer: WhisperRecognizer, call_id: str = "c") -> WhisperStream:
+async def opened(recognizer: WhisperRecognizer, call_id: str = "c") -> UtteranceStream:
     stream = await recognizer.open(locale="en-US", call_id=call_id)
     stream.feed(SECOND)
     stream.begin(1, 1.0)
     return stream
 
 
-async def answers(stream: WhisperStream, count: int) -> list[Transcript]:
+async def answers(stream: UtteranceStream, count: int) -> list[Transcript]:
     told: list[Transcript] = []
     async with asyncio.timeout(10):
         async for transcript in stream.transcripts():
@@ -215,7 +216,7 @@ async def test_silence_of_the_models_has_a_deadline(scribe: Scribe, tmp_path: Pa
 # ── what is kept ──────────────────────────────────────────────────────────────────
 
 
-async def transcribed(stream: WhisperStream, scribe: Scribe, utterance: int = 1) -> float:
+async def transcribed(stream: UtteranceStream, scribe: Scribe, utterance: int = 1) -> float:
     scribe.go.release()
     stream.finalize(utterance, 1)
     (transcript,) = await answers(stream, 1)

@@ -1,28 +1,20 @@
 """Whisper tiny.en on this machine: one final transcript per `finalize`, no partials.
 
-Invariants: nothing here blocks the event loop; of an utterance only the newest `finalize` is worked on, and what it
-hears answers the older ones too; what waits is bounded; every `finalize` of a living utterance is answered.
+How utterances are kept and questions answered is in `utterances.py`.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError
-from talkspurt.ports import LINE_RATE_HZ, Transcript
+from talkspurt.recognizers.utterances import UtteranceStream
 from talkspurt.speech.inference import Ask, Inference, Purpose, open_inference
 from talkspurt.speech.whisper_model import UTTERANCE
 
-LEAD_IN: Final = 2.0
-"""Seconds kept while no utterance is open; `begin` may reach back that far."""
-
 PATIENCE: Final = 3.0
 """Seconds until a `finalize` is answered with an error: soon after, the conversation has moved on."""
-UTTERANCES: Final = 8
-"""Utterances of one call that may be waited for. It has one at a time: more is a fault of the caller of this port."""
 
 
 class WhisperRecognizer:
@@ -31,7 +23,7 @@ class WhisperRecognizer:
     def __init__(self, inference: Inference, *, patience: float = PATIENCE) -> None:
         self._inference = inference
         self._patience = patience
-        self._streams: set[WhisperStream] = set()
+        self._streams: set[UtteranceStream] = set()
 
     @classmethod
     def from_config(cls, config: Config) -> "WhisperRecognizer":
@@ -42,13 +34,14 @@ class WhisperRecognizer:
         """Load the models and transcribe once. Raises `WeightsError` that says what to do."""
         await self._inference.warm_up("transcript")
 
-    async def open(self, *, locale: str, call_id: str) -> "WhisperStream":
+    async def open(self, *, locale: str, call_id: str) -> UtteranceStream:
         """Start a stream for one call. Raises `ProviderError` for a language that the model does not know."""
         if not locale.lower().startswith("en"):
             raise ProviderError(
                 "recognizer", "whisper", f"tiny.en hears English, not '{locale}'; choose another speech.recognizer"
             )
-        stream = WhisperStream(self, Purpose(call_id))
+        hear = partial(self._transcribe, purpose=Purpose(call_id))
+        stream = UtteranceStream(hear, longest=UTTERANCE, on_close=self._streams.discard)
         self._streams.add(stream)
         return stream
 
@@ -58,126 +51,6 @@ class WhisperRecognizer:
             await stream.aclose()
         await self._inference.aclose()
 
-    # ── for its streams ───────────────────────────────────────────────────────────
-
-    async def transcribe(self, pcm: bytes, purpose: Purpose) -> str:
-        """The words in `pcm`."""
+    async def _transcribe(self, pcm: bytes, purpose: Purpose) -> str:
         now = time.monotonic()
         return await self._inference.transcribe(pcm, Ask(purpose, due=now, expires=now + self._patience))
-
-    def forget(self, stream: "WhisperStream") -> None:
-        """The stream is closed."""
-        self._streams.discard(stream)
-
-
-@dataclass(slots=True)
-class _Final:
-    """The revisions of an utterance that one transcript will answer, and the task that waits for it."""
-
-    revisions: list[int]
-    task: asyncio.Task[None]
-
-
-class WhisperStream:
-    """One call's audio and finals. Belongs to one event loop."""
-
-    def __init__(self, recognizer: WhisperRecognizer, purpose: Purpose) -> None:
-        self._recognizer = recognizer
-        self._purpose = purpose
-        self._audio = bytearray()
-        self._dropped = 0
-        """Samples of the call that are no longer in `_audio`."""
-        self._starts: dict[int, int] = {}
-        """First sample of every open utterance."""
-        self._finals: dict[int, _Final] = {}
-        """What is waited for, by utterance."""
-        self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue()
-        self._closed = False
-
-    def feed(self, pcm: bytes, /) -> None:
-        """Add the caller's next audio."""
-        if self._closed:
-            return
-        self._audio += pcm
-        keep_from = self._total - int(LEAD_IN * LINE_RATE_HZ)
-        if self._starts:
-            keep_from = max(min(keep_from, *self._starts.values()), self._total - int(UTTERANCE * LINE_RATE_HZ))
-        # Cut seldom: each cut moves all that is kept.
-        if keep_from - self._dropped > LINE_RATE_HZ:
-            del self._audio[: 2 * (keep_from - self._dropped)]
-            self._dropped = keep_from
-
-    def begin(self, utterance: int, lead_in: float, /) -> None:
-        """Words from `lead_in` seconds ago on belong to `utterance`."""
-        self._starts[utterance] = max(self._dropped, self._total - int(max(lead_in, 0) * LINE_RATE_HZ))
-
-    def finalize(self, utterance: int, revision: int, /) -> None:
-        """Ask for the words of the utterance up to now."""
-        if self._closed:
-            return
-        start = self._starts.get(utterance)
-        if start is None:
-            self._answer(utterance, [revision], error=f"utterance {utterance} has not begun or is over")
-            return
-        start = max(start, self._dropped, self._total - int(UTTERANCE * LINE_RATE_HZ))
-        pcm = bytes(self._audio[2 * (start - self._dropped) :])
-        earlier = self._finals.pop(utterance, None)
-        revisions = [revision]
-        if earlier is not None:
-            # Nobody acts on the words before the last pause any more.
-            earlier.task.cancel()
-            revisions = [*earlier.revisions, revision]
-        elif len(self._finals) >= UTTERANCES:
-            self._answer(utterance, revisions, error="too many finals are waiting")
-            return
-        work = self._transcribe(utterance, revisions, pcm)
-        task = asyncio.get_running_loop().create_task(work, name="whisper-final")
-        self._finals[utterance] = _Final(revisions, task)
-
-    def end(self, utterance: int, /) -> None:
-        """Forget the utterance; a final of it that has not come is dropped."""
-        self._starts.pop(utterance, None)
-        final = self._finals.pop(utterance, None)
-        if final is not None:
-            final.task.cancel()
-
-    async def transcripts(self) -> AsyncIterator[Transcript]:
-        """Every answer, until `aclose`."""
-        while (transcript := await self._answers.get()) is not None:
-            yield transcript
-        # Another reader, or a second look, ends as well.
-        self._answers.put_nowait(None)
-
-    async def aclose(self) -> None:
-        """Close the stream. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        self._recognizer.forget(self)
-        tasks = [final.task for final in self._finals.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._starts.clear()
-        self._finals.clear()
-        self._audio.clear()
-        self._answers.put_nowait(None)
-
-    @property
-    def _total(self) -> int:
-        return self._dropped + len(self._audio) // 2
-
-    async def _transcribe(self, utterance: int, revisions: list[int], pcm: bytes) -> None:
-        text, error = "", None
-        try:
-            text = await self._recognizer.transcribe(pcm, self._purpose)
-        except Exception as failure:
-            error = str(failure) or type(failure).__name__
-        final = self._finals.get(utterance)
-        if final is not None and final.revisions is revisions:
-            del self._finals[utterance]
-            self._answer(utterance, revisions, text=text, error=error)
-
-    def _answer(self, utterance: int, revisions: list[int], *, text: str = "", error: str | None = None) -> None:
-        for revision in revisions:
-            self._answers.put_nowait(Transcript(utterance, revision, text, error=error))
