@@ -27,6 +27,23 @@ def test_a_misheard_choice_is_taken_only_when_nothing_else_is_near(heard: str, c
     assert choose(heard, ITEMS) == chosen
 
 
+TIMES = [Option("nine thirty", "nine thirty"), Option("two o'clock", "two o'clock")]
+
+
+@pytest.mark.parametrize(
+    ("heard", "chosen"),
+    [
+        ("I would like to a clock please.", ["two o'clock"]),
+        ("And to a clock...", ["two o'clock"]),
+        ("Half past nine, please.", ["nine thirty"]),
+        ("Neither.", []),
+        ("Nothing for me, thanks.", []),
+    ],
+)
+def test_one_word_that_only_one_of_them_has_is_enough_for_an_answer(heard: str, chosen: list[str]) -> None:
+    assert choose(heard, TIMES) == chosen
+
+
 THREE = [*ITEMS, Option("tea kettle", "tea kettle")]
 
 

@@ -21,6 +21,7 @@ of simulated callers through Whisper tiny.en, mishearings reach 61 with a lead o
 _SMALL_WORDS: Final = frozenset(
     ("the", "a", "an", "of", "and", "or", "my", "for", "with", "one", "it", "that", "this", "to")
 )
+_NONE: Final = re.compile(r"\b(?:neither|none|nothing)\b", re.IGNORECASE)
 _MY_NAME: Final = re.compile(r"\bmy name(?:'s| is)\b(.*)", re.IGNORECASE)
 _END_OF_NAME: Final = re.compile(r"\b(?:and|but|i'm|i am|calling)\b|[.,;](?=\s)", re.IGNORECASE)
 
@@ -112,7 +113,10 @@ def choose(text: str, options: Sequence[Option], *, many: bool = False, strict: 
     place = ordinal(text)
     if place is not None and -len(values) <= place < len(values):
         return [values[place]]
-    return _sounding(said, values)
+    if _NONE.search(text):
+        return []
+    leading = [value for value in values if scores[value] == best > 0]
+    return leading if len(leading) == 1 else _sounding(said, values)
 
 
 def _chosen_without(
