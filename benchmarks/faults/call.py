@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI
-from benchmarks.faults.cases import EMPTY_TRANSCRIPT, Case, Stage
+from benchmarks.faults.cases import DEAF, NOBODY_HEARS, Case, Stage
 from benchmarks.faults.catalogue import POST
 from benchmarks.faults.relay import BELOW_HTTP, Relay, Trouble
 from benchmarks.faults.silence import longest_silence
@@ -108,14 +108,14 @@ class Vendors:
 
     def befell(self, case: Case) -> bool:
         """Whether the fault of `case` has touched a connection, or could not but do so."""
-        unseen = (*(trouble.value for trouble in BELOW_HTTP), EMPTY_TRANSCRIPT, *_SAID)
+        unseen = (*(trouble.value for trouble in BELOW_HTTP), *DEAF, *_SAID)
         return case.fault in unseen or self.relays[case.stage].touched > 0
 
     async def suffer(self, case: Case) -> None:
         """Let the fault of `case` happen from now on."""
         if case.fault in _SAID:
             self.openai.failing = _SAID[case.fault]
-        elif case.fault == EMPTY_TRANSCRIPT:
+        elif case.fault in DEAF:
             self.deepgram.phrases = ()
             for socket in self.deepgram.sockets:
                 socket.forget()
@@ -128,7 +128,9 @@ async def place(case: Case, clips: Sequence[Clip | None], folder: Path) -> Outco
     post = folder / "post.txt"
     await asyncio.to_thread(_prepare, post)
     async with Vendors().open() as vendors:
-        (folder / "talkspurt.toml").write_text(vendors.configuration([case.stage]), encoding="utf-8")
+        (folder / "talkspurt.toml").write_text(
+            vendors.configuration([] if case.fault == NOBODY_HEARS else [case.stage]), encoding="utf-8"
+        )
         environment = {
             "TALKSPURT_CONFIG": str(folder / "talkspurt.toml"),
             "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}",
@@ -166,12 +168,12 @@ async def _converse(url: str, case: Case, clips: Sequence[Clip | None], vendors:
     def observe(news: News) -> None:
         if isinstance(news, CallerActed):
             # A socket that is opened from now on has heard nothing of the lines before.
-            vendors.deepgram.phrases = LINES[news.number - 1 :] if case.fault != EMPTY_TRANSCRIPT else ()
+            vendors.deepgram.phrases = LINES[news.number - 1 :] if case.fault not in DEAF else ()
             if case.moment == "during" and news.number == FAULTY_TURN:
                 injected.add(asyncio.create_task(vendors.suffer(case)))
 
     lines: list[Line] = [Say(line) for line in LINES]
-    if case.fault == EMPTY_TRANSCRIPT:
+    if case.fault == NOBODY_HEARS:
         # Nobody hears the caller: three times in a row, and they are offered keys.
         lines, clips = [*lines, PressKeys("1")], [*clips, None]
     report = await converse(url, lines, clips, observe=observe, patience=PATIENCE)

@@ -13,6 +13,9 @@ TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble
 IN_THE_REPLY: Final = ("malformed tool JSON", "unknown tool", "empty reply")
 """What a model may say that is of no use."""
 EMPTY_TRANSCRIPT: Final = "empty transcript"
+NOBODY_HEARS: Final = "empty transcript, and nobody else to ask"
+DEAF: Final = (EMPTY_TRANSCRIPT, NOBODY_HEARS)
+"""The recognizer answers, and never with a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Case:
     @property
     def effects(self) -> int:
         """What should happen once: nothing where the caller's yes cannot be heard."""
-        return 0 if self.fault == EMPTY_TRANSCRIPT else 1
+        return 0 if self.fault == NOBODY_HEARS else 1
 
     @property
     def name(self) -> str:
@@ -43,10 +46,11 @@ def all_cases() -> list[Case]:
         for moment in ("before", "during")
     ]
     cases += [Case("model", fault, "during") for fault in IN_THE_REPLY]
-    return [*cases, Case("recognizer", EMPTY_TRANSCRIPT, "during")]
+    return cases + [Case("recognizer", fault, "during") for fault in DEAF]
 
 
 def quick_cases() -> list[Case]:
     """One of each kind at each stage."""
     chosen = (Trouble.RATE_LIMITED, Trouble.REFUSED, Trouble.HALF_OPEN, Trouble.HUNG)
-    return [Case(stage, trouble.value, "during") for stage in STAGES for trouble in chosen]
+    cases = [Case(stage, trouble.value, "during") for stage in STAGES for trouble in chosen]
+    return cases + [Case("recognizer", fault, "during") for fault in DEAF]

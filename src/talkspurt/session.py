@@ -224,6 +224,10 @@ class Session:
         """The deadline that the timer is set for."""
         self._speech: deque[Speak] = deque()
         self._speaker: asyncio.Task[None] | None = None
+        self._silent_segment: int | None = None
+        """The segment that is being synthesized and has no audio yet."""
+        self._bridge: asyncio.Task[None] | None = None
+        """What is said while that is late."""
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._prepared: dict[int, set[asyncio.Task[None]]] = {}
         """Speech that is made ahead, by the reply it belongs to."""
@@ -316,7 +320,7 @@ class Session:
 
     async def _wind_up(self) -> None:
         ahead = [task for tasks in self._prepared.values() for task in tasks]
-        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker):
+        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker, self._bridge):
             if task is not None:
                 task.cancel()
         if self._effects:
@@ -513,6 +517,10 @@ class Session:
                 task = self._start(self._prepare(text))
                 self._prepared.setdefault(reply, set()).add(task)
                 task.add_done_callback(partial(self._prepared_one, reply))
+            case Speak(ahead=True):
+                self._bridge = self._start(
+                    self._report(self._speak_ahead(command), partial(SegmentFailed, command.segment))
+                )
             case Speak():
                 self._speech.append(command)
                 if self._speaker is None or self._speaker.done():
@@ -682,6 +690,7 @@ class Session:
         while self._speech and self._speaker is asyncio.current_task():
             command = self._speech.popleft()
             await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
+            self._silent_segment = None
 
     async def _speak_segment(self, command: Speak) -> None:
         form = self._locale.spoken_form(self._wording(command.text))
@@ -689,10 +698,13 @@ class Session:
             return
         started = False
         starts: list[float] = []
+        self._silent_segment = command.segment
         async with aclosing(self._synthesize(form, command.pace)) as speech:
             async for chunk in speech:
                 if not started:
                     started = True
+                    self._silent_segment = None
+                    self._cancel(self._bridge)
                     self._start_segment(command, form)
                 if chunk.words:
                     starts.extend(start for _, start in chunk.words)
@@ -707,6 +719,28 @@ class Session:
         self._kept.complete(command.segment)
         self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
 
+    async def _speak_ahead(self, command: Speak) -> None:
+        """Say a stock sentence before the segment that is late, if that is still late by then."""
+        form = self._locale.spoken_form(self._wording(command.text))
+        async with aclosing(self._synthesize(form, command.pace)) as speech:
+            chunks = [chunk async for chunk in speech]
+        # From here on at once: nothing can come between the pieces of it.
+        if self._silent_segment is None:
+            self._post(SegmentFailed(command.segment, "overtaken"))
+            return
+        self._start_segment(command, form)
+        starts = tuple(start for chunk in chunks for _, start in chunk.words)
+        if starts:
+            self._post(WordsPlaced(command.segment, command.epoch, starts))
+        self._put_on_line(command, b"".join(chunk.pcm for chunk in chunks))
+
+    def _put_on_line(self, command: Speak, pcm: bytes) -> None:
+        """All of a segment that has just been started, unless that has stopped playback."""
+        if command.epoch == self._pacer.epoch:
+            self._pacer.append(pcm)
+            self._tick(self._loop.time())
+            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+
     def _start_segment(self, command: Speak, form: SpokenForm, *, resumed: bool = False) -> None:
         self._post(
             SegmentStarted(command.segment, command.epoch, self._pacer.position, form.written, form, resumed=resumed)
@@ -719,10 +753,7 @@ class Session:
         if pcm is None:
             return False
         self._start_segment(command, form, resumed=True)
-        if command.epoch == self._pacer.epoch:
-            self._pacer.append(pcm)
-            self._tick(self._loop.time())
-            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+        self._put_on_line(command, pcm)
         return True
 
     async def _synthesize(self, form: SpokenForm, pace: float) -> AsyncGenerator[SpeechChunk, None]:
@@ -738,7 +769,8 @@ class Session:
     def _stop_playback(self, epoch: int) -> None:
         self._speech = deque(command for command in self._speech if command.epoch >= epoch)
         self._cancel(self._speaker)
-        self._speaker = None
+        self._cancel(self._bridge)
+        self._speaker = self._bridge = None
         self._pacer.restart(epoch)
         self._evidence.stop(self._delivered)
         if self._transport is not None:

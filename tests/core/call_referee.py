@@ -290,7 +290,7 @@ class Referee:
         lines = self._check_heard(proposal)
         assert proposal in self.noted, "confirmed before it was said to have been heard"
         assert world.utterance_began >= self.noted[proposal], "confirmed by a voice that had not heard the end of it"
-        last = self.speaks[max(self.speaks)].text
+        last = [speak for speak in self.speaks.values() if not speak.ahead][-1].text
         assert not isinstance(last, Phrase)
         assert any(last in line for line in lines), "something was said after the read-back"
         answers = [entry for entry in world.history if isinstance(entry, CallerSaid)]

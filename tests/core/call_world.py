@@ -305,6 +305,7 @@ class World:
         self._order = count()
         self._speech: deque[Speak] = deque()
         self._synthesizing: Speak | None = None
+        self._bridging: Speak | None = None
         self._position = 0.0
         self._played_until = 0.0
         self._marks: list[tuple[int, float]] = []
@@ -511,6 +512,11 @@ class World:
                 self._think(reply)
             case CancelReply(reply):
                 self._replies.discard(reply)
+            case Speak(ahead=True):
+                self._bridging = command
+                how = self.voice(command)
+                if how is not None:
+                    self.later(how.after, lambda: self._bridge(command, how))
             case Speak():
                 self._speech.append(command)
                 self._synthesize()
@@ -639,11 +645,29 @@ class World:
         if how is not None:
             self.later(how.after, lambda: self._begin(speak, how))
 
+    def _bridge(self, speak: Speak, how: Voices) -> None:
+        """Say what bridges the wait for a segment, if that has not begun."""
+        late = self._synthesizing
+        if self._bridging is not speak:
+            return
+        self._bridging = None
+        if how.fails or late is None or late.segment in self.sent:
+            self.give(SegmentFailed(speak.segment, "overtaken"))
+            return
+        text = wording(speak)
+        sent = self.sent[speak.segment] = Sent(speak.segment, text, speak.epoch, self._position, seconds(text))
+        self.give(SegmentStarted(speak.segment, speak.epoch, sent.start, text))
+        if speak.epoch == self.epoch:
+            self._play(sent)
+            sent.announced = True
+            self.give(SegmentFinished(speak.segment, speak.epoch, sent.end))
+
     def _begin(self, speak: Speak, how: Voices) -> None:
         if self._synthesizing is not speak:
             if self.late_news():
                 self.give(SegmentStarted(speak.segment, speak.epoch, 0.0, wording(speak)))
             return
+        self._bridging = None
         text = wording(speak)
         sent = Sent(speak.segment, text, speak.epoch, self._position, seconds(text), broken=how.fails)
         self.sent[speak.segment] = sent
@@ -693,7 +717,7 @@ class World:
         self.epoch = epoch
         self.reached[epoch] = 0.0
         self._speech = deque(speak for speak in self._speech if speak.epoch >= epoch)
-        self._synthesizing = None
+        self._synthesizing = self._bridging = None
         self._position = 0.0
         self._played_until = self.now
         # A carrier returns the marks of audio that it throws away at once.

@@ -410,7 +410,8 @@ def test_a_silent_synthesizer_is_told_to_forget_the_segment_before_the_next() ->
     call = world(voice=lambda speak: None if speak.segment == 2 else Voices()).answered()
     call.asks().listens()
     assert "segment_overdue" in call.counted
-    assert call.said[-1].startswith("apology.")
+    assert call.said[-1].startswith("filler.")
+    assert " apology." in call.said[-1]
 
 
 def test_sentences_behind_a_segment_that_hangs_are_said() -> None:
@@ -419,7 +420,8 @@ def test_sentences_behind_a_segment_that_hangs_are_said() -> None:
         voice=lambda speak: None if speak.segment == 2 else Voices(),
     ).answered()
     call.asks().listens()
-    assert call.said[-1] == f"{words('r1.1', 5)}."
+    assert call.said[-1].endswith(f" {words('r1.1', 5)}.")
+    assert "r1.0.0" not in call.said[-1]
 
 
 def test_a_silent_synthesizer_ends_the_call() -> None:
@@ -487,7 +489,7 @@ def test_a_tool_is_run_and_the_model_asked_again() -> None:
 
 
 def test_the_model_is_asked_again_only_when_all_tools_have_answered() -> None:
-    delays = {"slow": 0.9, "fast": 0.1}
+    delays = {"slow": 0.3, "fast": 0.1}
     call = world([Asks("slow"), Asks("fast")], tool=lambda c: Returns(f'"{c.name}"', after=delays[c.name])).answered()
     call.asks().listens()
     assert len(call.of(RequestReply)) == 2
@@ -499,21 +501,79 @@ def test_the_model_is_asked_again_only_when_all_tools_have_answered() -> None:
     )
 
 
-def test_a_slow_tool_is_bridged_by_its_filler_after_a_second() -> None:
+def test_a_slow_tool_is_bridged_by_its_filler_as_soon_as_the_line_was_silent_for_so_long() -> None:
     call = world([Asks("look")], tool=lambda _c: Returns(after=2.5)).answered()
-    call.asks()
-    since = call.now
+    call.says("please")
+    assert isinstance(call.floor, Endpointing)
+    stopped = call.floor.stopped_at
     call.run_until(lambda world: bool(world.phrases))
-    assert call.now - since == pytest.approx(1.0, abs=0.03)
+    assert call.now - stopped == pytest.approx(1.5, abs=0.03)
     assert call.of(Speak)[-1].text == Phrase("tool_filler", (("tool", "look"),))
     call.listens()
     assert "r2.0.0" in call.said[-1]
 
 
 def test_no_filler_while_something_is_about_to_be_heard() -> None:
-    call = world([Says("Well. ")], voice=lambda _speak: Voices(after=2.0)).answered()
+    call = world([Says("Well. ")], voice=lambda _speak: Voices(after=0.35)).answered()
     call.asks().listens()
     assert call.phrases == []
+
+
+def slow_voice(after: float, *scripts: Sequence[object], **more: object) -> World:
+    """A call whose synthesizer is late with what it has not said before."""
+    return world(
+        *scripts, voice=lambda speak: Voices() if isinstance(speak.text, Phrase) else Voices(after=after), **more
+    ).answered()
+
+
+def test_what_the_synthesizer_is_late_with_is_said_behind_a_filler() -> None:
+    call = slow_voice(2.0, [Says("Well. ")])
+    call.says("please")
+    assert isinstance(call.floor, Endpointing)
+    stopped = call.floor.stopped_at
+    call.run_until(lambda world: bool(world.phrases))
+    assert call.now - stopped == pytest.approx(1.5, abs=0.01)
+    assert call.of(Speak)[-1].ahead
+    call.listens()
+    assert call.said[-1] == "filler.3.0 filler.3.1 filler.3.2 filler.3.3 Well."
+    assert call.phrases == ["filler"]
+
+
+def test_a_filler_that_comes_too_late_is_not_said() -> None:
+    call = world(
+        [Says("Well. ")], voice=lambda speak: Voices(after=0.5 if isinstance(speak.text, Phrase) else 0.6)
+    ).answered()
+    call.asks().listens()
+    assert call.of(Speak)[-1].ahead
+    assert call.said[-1] == "Well."
+    assert "apology" not in call.phrases
+
+
+def test_a_filler_before_a_sentence_that_never_begins_does_not_put_off_its_end() -> None:
+    call = world([Says("Well. ")], voice=lambda speak: None if speak.text == "Well." else Voices()).answered()
+    call.asks()
+    asked = call.now
+    call.run_until(lambda world: "segment_overdue" in world.counted)
+    assert call.now - asked == pytest.approx(call.rules.segment_timeout, abs=0.1)
+    call.listens()
+    assert call.phrases[-1] == "apology"
+
+
+def test_who_speaks_over_the_filler_drops_what_was_late_as_well() -> None:
+    call = slow_voice(3.0, [Says("Well. ")], [Says("Then. ")])
+    call.asks().run_until(lambda world: any(speak.ahead for speak in world.of(Speak))).run(0.5)
+    call.asks("no").listens()
+    assert "Well." not in " ".join(call.said)
+    assert call.said[-1].endswith("Then.")
+
+
+def test_a_late_read_back_is_bridged_and_can_be_confirmed() -> None:
+    call = slow_voice(2.0, [Asks("refund")], [Says("Done. ")], tool=lambda _c: Proposes(READ_BACK))
+    call.asks("money").listens()
+    assert "filler" in call.phrases
+    assert call.said[-1].endswith(READ_BACK)
+    call.asks("yes").listens()
+    assert [effect.proposal for effect in call.of(ExecuteEffect)] == ["p1"]
 
 
 def test_a_tool_that_never_answers_is_given_up_on() -> None:

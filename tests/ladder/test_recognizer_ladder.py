@@ -1,7 +1,10 @@
 """A recognizer that dies hands the whole utterance to its successor; the caller says nothing twice."""
 
 import asyncio
+import math
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
+from random import Random
 from typing import Any, Literal
 
 import pytest
@@ -10,12 +13,17 @@ from ladder.rungs import BETWEEN, FIRST, rung
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
 from talkspurt.ladder.breaker import FAILURES, PAUSE
-from talkspurt.ladder.recognizer import KEPT, SHUNNED, LadderStream
+from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
+from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.testing.virtual_time import run_virtual
 
 FRAME = b"\x01\x00" * (LINE_RATE_HZ // 50)
-Fault = Literal["none", "refuses", "hangs", "silent", "errors", "ends", "raises"]
+SPEECH = struct.pack("<160h", *(round(6000 * math.sin(n / 3)) for n in range(160)))
+"""A frame that is loud enough for a voice."""
+NOISE = Random(1).randbytes(320)
+"""A frame of steady noise, as loud as can be."""
+Fault = Literal["none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf"]
 
 
 class Ear:
@@ -69,6 +77,8 @@ class _EarStream:
         match self.ear.fault:
             case "silent":
                 return
+            case "deaf":
+                answer = Transcript(utterance, revision, "")
             case "errors":
                 answer = Transcript(utterance, revision, "", error="lost")
             case "ends":
@@ -107,15 +117,17 @@ class Line:
         async for transcript in self.stream.transcripts():
             self.told.append(transcript)
 
-    async def speak(self, seconds: float) -> None:
+    async def speak(self, seconds: float, frame: bytes = FRAME) -> None:
         for _ in range(round(seconds * 50)):
-            self.stream.feed(FRAME)
+            self.stream.feed(frame)
             await asyncio.sleep(0.02)
 
-    async def utter(self, utterance: int, seconds: float = 1.0) -> Transcript:
-        """An utterance from its beginning to its answer and end."""
+    async def utter(self, utterance: int, seconds: float = 1.0, frame: bytes = FRAME) -> Transcript:
+        """An utterance from its beginning to its answer and end, after a fifth of a second of silence."""
         self.stream.begin(utterance, 0.0)
-        await self.speak(seconds)
+        if frame is not FRAME:
+            await self.speak(0.2)
+        await self.speak(seconds, frame)
         self.stream.finalize(utterance, 1)
         before = len(self.told)
         async with asyncio.timeout(20):
@@ -329,3 +341,115 @@ def test_a_caller_who_never_pauses_costs_bounded_memory() -> None:
         line.stream.end(1)
 
     on_a_call(Ear("a", "silent"), Ear("b"), run=run)
+
+
+# ── a second opinion ──────────────────────────────────────────────────────────────
+
+
+def test_who_hears_nothing_where_much_was_said_is_doubted_and_left_for_one_who_hears() -> None:
+    first, second = Ear("a", "deaf"), Ear("b")
+
+    async def run(line: Line) -> None:
+        began = asyncio.get_running_loop().time()
+        assert (await line.utter(1, frame=SPEECH)).text.startswith("b 1.")
+        assert asyncio.get_running_loop().time() - began < 1.2 + 0.3
+        await line.speak(0.1)
+        assert (await line.utter(2, frame=SPEECH)).text == "b 1.20"
+        assert len(first.streams) == 1
+        assert len(second.streams) == 2, "one for the opinion, one for the call"
+
+    on_a_call(first, second, run=run)
+
+
+@pytest.mark.parametrize("frame", [FRAME, NOISE], ids=["silence", "steady noise"])
+def test_silence_and_noise_are_worth_no_second_opinion(frame: bytes) -> None:
+    second = Ear("b")
+
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(3.0, frame)
+        line.stream.finalize(1, 1)
+        await line.speak(1.0, frame)
+        assert [transcript.text for transcript in line.told] == [""]
+        line.stream.end(1)
+
+    on_a_call(Ear("a", "deaf"), second, run=run)
+    assert not second.streams
+
+
+def test_a_line_on_which_nobody_hears_words_is_not_recognised_twice_for_ever() -> None:
+    first, second = Ear("a", "deaf"), Ear("b", "deaf")
+
+    async def run(line: Line) -> None:
+        for utterance in range(1, 6):
+            assert (await line.utter(utterance, frame=SPEECH)).text == ""
+        assert len(second.streams) == FRUITLESS
+        first.fault = "none"
+        assert (await line.utter(6, frame=SPEECH)).text.startswith("a")
+        first.fault = "deaf"
+        assert (await line.utter(7, frame=SPEECH)).text == ""
+        assert len(second.streams) == FRUITLESS + 1
+        assert len(first.streams) == 1, "who hears as little as the others has not failed"
+
+    on_a_call(first, second, run=run)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "silent", "errors", "ends", "raises"])
+def test_a_second_opinion_that_fails_changes_nothing(fault: Fault) -> None:
+    async def run(line: Line) -> None:
+        asked = asyncio.get_running_loop().time()
+        answer = await line.utter(1, frame=SPEECH)
+        assert (answer.text, answer.error) == ("", None)
+        assert asyncio.get_running_loop().time() - asked < 1.2 + 0.1 + PATIENCE + 0.1
+
+    on_a_call(Ear("a", "deaf"), Ear("b", fault), run=run)
+
+
+def test_who_is_slow_is_not_waited_for_when_another_one_has_heard() -> None:
+    second = Ear("b")
+
+    async def run(line: Line) -> None:
+        began = asyncio.get_running_loop().time()
+        assert (await line.utter(1, frame=SPEECH)).text.startswith("b")
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1.2 + SLOW * BETWEEN + 0.1, abs=0.05)
+
+    on_a_call(Ear("a", "silent"), second, run=run)
+
+
+def test_who_is_slow_and_answers_first_goes_on() -> None:
+    first, second = Ear("a", delay=1.2), Ear("b", delay=1.0)
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1, frame=SPEECH)).text.startswith("a")
+        await line.utter(2)
+        assert len(first.streams) == 1
+        assert len(second.streams) == 1
+
+    on_a_call(first, second, run=run)
+
+
+def test_a_second_opinion_waits_for_nobody_whose_utterance_is_over() -> None:
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(0.2)
+        await line.speak(1.0, SPEECH)
+        line.stream.finalize(1, 1)
+        await line.speak(0.2)
+        line.stream.end(1)
+        await line.speak(1.0)
+        assert line.told == []
+
+    on_a_call(Ear("a", "deaf"), Ear("b", delay=0.5), run=run)
+
+
+def test_a_second_opinion_takes_a_place_of_its_rung() -> None:
+    rungs = [rung("a", Ear("a", "deaf"), port="recognizer"), rung("b", Ear("b"), port="recognizer", capacity=1)]
+
+    async def scenario() -> None:
+        assert rungs[1].enter()
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c"))
+        await line.speak(0.1)
+        assert (await line.utter(1, frame=SPEECH)).text == ""
+        await line.hang_up()
+
+    run_virtual(scenario())

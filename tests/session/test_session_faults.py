@@ -182,6 +182,51 @@ async def test_speech_that_was_given_up_is_not_put_on_the_line_and_takes_nothing
         assert any("went wrong" in text for text in call.synthesizer.spoken)
 
 
+class LateWithNews(ToneSynthesizer):
+    """Is late with what it says the first time; of its stock phrases, too, if `slow`."""
+
+    def __init__(self, late: float, *, slow: float = 0.0) -> None:
+        super().__init__()
+        self._late = late
+        self._slow = slow
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        await asyncio.sleep(self._late if text == "It is sunny." else self._slow if "moment" in text else 0.0)
+        async for chunk in super().synthesize(text, voice=voice, locale=locale, pace=pace):
+            yield chunk
+
+
+def answers(call: Stage) -> list[str]:
+    """What the agent was heard to say behind its greeting."""
+    return [entry.text for entry in call.recorder.entries if isinstance(entry, AgentSaid)][1:]
+
+
+@on_virtual_time
+async def test_a_sentence_that_is_late_is_bridged_by_a_filler_before_it() -> None:
+    async with stage(ScriptedModel.saying("It is sunny."), ["please"], synthesizer=LateWithNews(3.0)) as call:
+        await call.listening()
+        silent = asyncio.get_running_loop().time() + 1.0
+        await call.says()
+        await call.listening()
+        assert answers(call) == ["One moment, please.", "It is sunny."]
+        heard = [moment for moment in call.line.audible if moment > silent]
+        assert heard[0] - silent <= 1.7
+        assert max(after - before for before, after in pairwise(heard)) < 2.0
+
+
+@on_virtual_time
+async def test_a_filler_that_is_late_itself_is_left_out() -> None:
+    synthesizer = LateWithNews(1.5, slow=3.0)
+    async with stage(ScriptedModel.saying("It is sunny."), ["please"], synthesizer=synthesizer) as call:
+        await call.says()
+        await call.listening()
+        assert answers(call) == ["It is sunny."]
+        await asyncio.sleep(4)
+        assert answers(call) == ["It is sunny."]
+
+
 # ── hostile and late news ─────────────────────────────────────────────────────────
 
 

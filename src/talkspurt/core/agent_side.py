@@ -77,6 +77,9 @@ SLOWER = 0.85
 """Each request for it makes the voice that much slower: a step that is heard, and not laboured."""
 SLOWEST = 0.6
 
+MENU = Expectation("menu")
+"""One key is expected, and nothing else of the keypad."""
+
 MAX_TOOLS_AT_ONCE = 8
 """More parallel calls than this in one reply is a model gone astray."""
 
@@ -165,12 +168,12 @@ class AgentSide:
     def offer_menu(self, menu: Menu, now: float) -> None:
         """Ask for a key in place of words: the caller cannot be heard."""
         self.open_turn(Phrase("menu", (("choices", menu.offer),)), now=now)
-        self.expects = Expectation("menu")
+        self.expects = MENU
 
     def meant_by(self, keys: str) -> str:
         """What a caller says with `keys`: the words of a key of the menu, if it was offered, and otherwise the keys."""
         menu = self._settings.menu
-        if menu is None or self.expects != Expectation("menu"):
+        if menu is None or self.expects != MENU:
             return keys
         return menu.said(keys) or keys
 
@@ -194,7 +197,7 @@ class AgentSide:
         self.log.add(Called(replace(asked, tool_call=f"{asked.tool_call}-returned"), content))
         self._request(self._current, now)
 
-    def speculate(self, text: str) -> None:
+    def speculate(self, text: str, now: float) -> None:
         """Ask for the reply to what may be the caller's turn. Not while anything else is under way."""
         if self.guess is not None and self.guess.said == text:
             return
@@ -202,7 +205,7 @@ class AgentSide:
         if self.turn is not None or self.pending is not None or not self._settings.speculative:
             return
         self.replies += 1
-        self.guess = Guess(self.replies, text)
+        self.guess = Guess(self.replies, text, now)
         history = (*self.log.history(self.playback, expecting=True), CallerSaid(text, "voice"))
         self._commands.append(RequestReply(self.replies, history))
 
@@ -315,10 +318,21 @@ class AgentSide:
             self._commands.append(CancelTool(name))
             self._land_later(name, _NEVER_TOLD if tool.executing else _CALL_ENDED)
 
-    def fill(self, words: str | Phrase, now: float) -> None:
-        """Bridge the waiting; it answers nothing."""
-        self.turn = replace(self._current, bridged=True)
-        self._order(Line(words), now)
+    def fill(self, now: float) -> None:
+        """Bridge the waiting; it answers nothing. What a synthesizer is late with follows behind it."""
+        late = self.playback.unstarted
+        if late is None:
+            words = self.bridge()
+            self.turn = replace(self._current, bridged=True)
+            self._order(Line(words), now)
+        elif late.phrase is None and (self.pending is None or self.pending.heard_at is None):
+            # Not before another stock sentence, nor into a read-back's question, which must be the last thing said.
+            phrase = Phrase("still_working" if self._current.bridged else "filler")
+            self.turn = replace(self._current, bridged=True)
+            self.segments += 1
+            self.playback.order_ahead(self.segments, phrase, now)
+            self.log.add_before(late.id, Spoken(self.segments, stock=True))
+            self._commands.append(Speak(self.segments, self.playback.epoch, phrase, ahead=True))
 
     def tell(self, now: float) -> None:
         """Ask the model what to say of answers that have come since it was asked last."""
@@ -380,6 +394,9 @@ class AgentSide:
     @property
     def expectation(self) -> Expectation:
         """What the caller was asked for last, as far as they have heard it."""
+        if self.expects == MENU:
+            # Offered after all else, also while an effect waits for a yes that nobody hears.
+            return self.expects
         if self.pending is not None:
             return Expectation("yes_no")
         if self.expects is not None:
@@ -800,7 +817,8 @@ class AgentSide:
 
     def _request(self, turn: AgentTurn, now: float) -> None:
         self.replies += 1
-        self.turn = replace(turn, reply=self.replies, fed_at=now, text="", tools=frozenset(), asked=False, spoke=False)
+        fresh = replace(turn, reply=self.replies, fed_at=now, asked_at=now, text="", tools=frozenset())
+        self.turn = replace(fresh, asked=False, spoke=False)
         self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
         self.untold = False
 
@@ -809,7 +827,11 @@ class AgentSide:
         self._commands.append(Count("speculation_kept"))
         self.untold = False
         self.turn = AgentTurn(
-            before=self.segments, reply=guess.reply, fed_at=now, interruptible=self._settings.interruptible
+            before=self.segments,
+            reply=guess.reply,
+            fed_at=now,
+            asked_at=guess.asked_at,
+            interruptible=self._settings.interruptible,
         )
         for news in guess.news:
             self.reply_news(news, now)

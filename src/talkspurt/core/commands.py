@@ -100,6 +100,8 @@ class Speak:
     """Where the same words were spoken before; without that audio, or all of it, speak `text` anew."""
     pace: float = 1.0
     """How fast, as in the `Synthesizer` port."""
+    ahead: bool = False
+    """Put it before the segment whose first audio is late; once that has come, not at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -598,7 +598,7 @@ class Conversation:
             ):
                 self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
             case Endpointing(text=None) as floor if floor.utterance == event.utterance and text:
-                self._guess(text, self._settings.language.completeness(text, floor.pause.expectation), floor.voice)
+                self._guess(text, self._settings.language.completeness(text, floor.pause.expectation), floor.voice, now)
             case _:
                 return
 
@@ -619,7 +619,7 @@ class Conversation:
                     pause = replace(floor.pause, completeness=whole, words=len(text.split()))
                     self._enter(replace(floor, text=text, pause=pause))
                     if text:
-                        self._guess(text, whole, floor.voice)
+                        self._guess(text, whole, floor.voice, now)
                     if self._settings.endpointing.is_enough(pause):
                         self._commands.append(JudgeTurn(utterance, revision))
             case _:
@@ -645,10 +645,10 @@ class Conversation:
         """Whether a voice that no words were made of was too long for a cough: more may follow at once."""
         return floor.voice.is_voice is True and floor.voiced > self._settings.barge_in.brief
 
-    def _guess(self, text: str, whole: Completeness, voice: Voice) -> None:
+    def _guess(self, text: str, whole: Completeness, voice: Voice, now: float) -> None:
         """Let the reply be made ahead, unless the caller is sure to go on, or it is not they who speak."""
         if whole is not Completeness.UNFINISHED and not self._settings.barge_in.is_somebody_else(voice):
-            self._agent.speculate(text)
+            self._agent.speculate(text, now)
 
     def _turn_judged(self, event: TurnJudged) -> None:
         match self._floor:
@@ -722,8 +722,8 @@ class Conversation:
                 return digits.deadline(entry_rules)
             case Collecting(since):
                 return since if self._agent.secret is None else self._agent.secret.deadline
-            case Thinking(since, filled, waited):
-                return rules.max_call if filled else since + self._filler_after(waited)
+            case Thinking() as floor:
+                return rules.max_call if floor.filled else self._filler_due(floor)
             case Speaking():
                 return rules.max_call
             case Closing(since):
@@ -733,13 +733,26 @@ class Conversation:
             case Ended():
                 return None
 
-    def _filler_after(self, waited: float) -> float:
-        """How long a turn may be without a sound before the agent says that it is busy."""
-        turn, rules = self._agent.turn, self._settings
-        if self._agent.waited_for:
-            told = turn is not None and turn.bridged and not self._agent.has_news
-            return rules.progress_after if told else rules.tool_filler_after
-        return max(rules.least_thinking, rules.filler_after - waited)
+    def _filler_due(self, floor: Thinking) -> float:
+        """When the agent says that it is busy, if nothing of its turn can be heard by then.
+
+        As long as what is waited for is in its usual time, the caller is left alone: a filler right before the answer
+        only delays it. What is slow, hangs or has failed is bridged once the line has been silent for `filler_after`.
+        """
+        turn, rules, agent = self._agent.turn, self._settings, self._agent
+        if turn is not None and turn.bridged and not agent.has_news:
+            return floor.since + rules.progress_after
+        silent_since = floor.since - floor.waited
+        due = max(silent_since + rules.filler_after, floor.since + rules.least_preparing)
+        began = min((tool.since for tool in agent.waited_for.values()), default=None)
+        if began is not None:
+            return min(max(due, began + rules.least_preparing), began + rules.tool_filler_after)
+        late = agent.playback.unstarted
+        if late is not None:
+            due = max(due, late.since + rules.least_preparing)
+        elif turn is not None and turn.reply is not None and not turn.attempts:
+            due = max(due, turn.asked_at + rules.least_thinking)
+        return min(due, max(floor.since, silent_since + rules.longest_silence))
 
     def _expire(self, now: float) -> None:
         """Act on the deadlines that are due at `now`."""
@@ -889,7 +902,7 @@ class Conversation:
             return
         if digits.typed:
             self._keypad.entered_at = now
-            self._take_turn(self._agent.meant_by(digits.typed), "keypad", now)
+            self._take_turn(self._agent.meant_by(digits.typed), "keypad", now, now - digits.at)
         elif self._agent.turn is not None:
             self._agent.resume_turn(now)
             self._enter(Thinking(now))
@@ -962,9 +975,8 @@ class Conversation:
             self._enter(Thinking(now))
 
     def _fill(self, floor: Thinking, now: float) -> None:
-        """Say that the agent is still there, unless something is about to be heard."""
-        if self._agent.playback.silent:
-            self._agent.fill(self._agent.bridge(), now)
+        """Say that the agent is still there."""
+        self._agent.fill(now)
         self._enter(replace(floor, filled=True))
 
     # ── endings ───────────────────────────────────────────────────────────────────

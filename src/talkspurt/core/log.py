@@ -46,6 +46,13 @@ class Log:
         """Take the next place."""
         self.places.append(place)
 
+    def add_before(self, segment: int, place: Place) -> None:
+        """Take the place before that of a segment, which nobody has heard yet."""
+        begun = next(
+            index for index, each in enumerate(self.places) if isinstance(each, Spoken) and each.segment == segment
+        )
+        self.places.insert(begun, place)
+
     @property
     def callers_turns(self) -> int:
         """How many turns the caller has had."""

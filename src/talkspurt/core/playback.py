@@ -64,6 +64,8 @@ class Segment:
     """It was stopped, and what was not heard of it handed back."""
     interrupted: bool = False
     """The caller spoke over its rest, and the rest was dropped."""
+    ahead: bool = False
+    """It bridges the wait for another one: that it was played says nothing of how that one is getting on."""
     tag: str = ""
     """What the segment is part of, such as the read-back of a proposal; kept when its rest is spoken again."""
     spoken: SpokenForm | None = None
@@ -90,7 +92,7 @@ class Unheard:
 
 
 class Playback:
-    """All segments of a call, in the order they were ordered."""
+    """All segments of a call, in the order they lie on the line."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -110,6 +112,15 @@ class Playback:
         else:
             self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag, source=source)
         self.open[segment] = None
+
+    def order_ahead(self, segment: int, phrase: Phrase, now: float) -> None:
+        """A stock sentence has been ordered that bridges the wait for what has not begun: it will lie before that."""
+        later = [number for number in self.open if self.segments[number].start is None]
+        self.order(segment, phrase, now)
+        self.segments[segment] = replace(self.segments[segment], ahead=True)
+        for number in later:
+            self.segments[number] = self.segments.pop(number)
+            self.open[number] = self.open.pop(number)
 
     def started(
         self,
@@ -143,7 +154,11 @@ class Playback:
             spoken = None
         begun = replace(known, start=position, text=text, phrase=None, source=source, spoken=spoken)
         self.segments[segment] = replace(begun, starts=starts[: len(begun.said.words)])
-        self.progress_at = now
+        self._progressed(known, now)
+        for number in [number for number in self.open if self.segments[number].ahead and number != segment]:
+            # What should have bridged the wait for it is not needed any more.
+            if self.segments[number].start is None:
+                self._settle(self.segments[number])
         return True
 
     def placed(self, segment: int, epoch: int, starts: tuple[float, ...]) -> bool:
@@ -162,7 +177,7 @@ class Playback:
         if known is None or known.start is None or known.end is not None:
             return False
         self.segments[segment] = replace(known, end=max(position, known.start))
-        self.progress_at = now
+        self._progressed(known, now)
         self._settle_heard()
         return True
 
@@ -179,8 +194,9 @@ class Playback:
         if epoch != self.epoch or position < self.heard:
             return False
         if position > self.heard:
+            playing = next((each for n in self.open if (each := self.segments[n]).start is not None), None)
+            self._progressed(playing, now)
             self.heard = position
-            self.progress_at = now
             self._settle_heard()
         return True
 
@@ -248,8 +264,8 @@ class Playback:
 
     @property
     def unstarted(self) -> Segment | None:
-        """The oldest open segment that has no place on the line yet."""
-        return next((self.segments[n] for n in self.open if self.segments[n].start is None), None)
+        """The open segment that has waited longest for its place on the line."""
+        return min((each for n in self.open if (each := self.segments[n]).start is None), key=_number, default=None)
 
     @property
     def unheard(self) -> float:
@@ -261,9 +277,15 @@ class Playback:
         known = self.segments.get(segment)
         return known if known is not None and not known.settled and known.epoch == epoch == self.epoch else None
 
+    def _progressed(self, segment: Segment | None, now: float) -> None:
+        if segment is None or not segment.ahead:
+            self.progress_at = now
+
     def _settle_heard(self) -> None:
         for number in list(self.open):
             segment = self.segments[number]
+            if segment.start is None:
+                continue
             if segment.end is None or segment.end > self.heard + 1e-6:
                 return
             self._settle(replace(segment, proven=True))
@@ -300,6 +322,10 @@ class Playback:
             if begins[index] + span / 2 > played:
                 return index
         return len(words)
+
+
+def _number(segment: Segment) -> int:
+    return segment.id
 
 
 def _begins(words: Sequence[str], placed: tuple[float, ...], end: float) -> list[float]:

@@ -26,6 +26,8 @@ class Guess:
     reply: int
     said: str
     """The words it answers."""
+    asked_at: float = 0.0
+    """When the model was asked."""
     news: tuple[ReplyNews, ...] = ()
     """What the model has sent, in order."""
     text: str = ""

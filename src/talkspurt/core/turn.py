@@ -31,6 +31,8 @@ class AgentTurn:
     """The reply that the model is still sending."""
     fed_at: float = 0.0
     """When the model last sent something, or was asked."""
+    asked_at: float = 0.0
+    """When the model was asked for that reply, be it while the caller's turn was not certain to be over."""
     text: str = ""
     """Text of the reply that makes no whole sentence yet."""
     tools: frozenset[str] = field(default_factory=frozenset)

@@ -9,6 +9,7 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `breaker.py` | may this provider be asked now? |
 | `rung.py` | how many does it bear, and what is usual for it? |
 | `streams.py` | who streams first: one retry, the next, a hedge |
+| `opinion.py` | what does somebody else hear? |
 | `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
 """
 
@@ -40,7 +41,7 @@ def create_recognizer(config: Config) -> Recognizer:
         _rung("recognizer", name, create_single_recognizer(_choose(config, "speech", recognizer=name)), config)
         for name in (config.speech.recognizer, *rules.recognizers)
     ]
-    return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs)
+    return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs, hedged=rules.hedged)
 
 
 def create_synthesizer(config: Config) -> Synthesizer:

@@ -2,7 +2,8 @@
 
 A call begins to listen before anyone is connected: audio is kept until somebody hears it. Each utterance that
 is open is kept from its beginning, so whoever takes over hears it whole, and is asked again what had not been answered.
-When a better rung may have recovered, a call tries it between two utterances.
+When a better rung may have recovered, a call tries it between two utterances. Of a rung that hears nothing where much
+was said, or is slow, the next one is asked as well (`opinion`); one that hears words then takes the call over.
 
 Invariants: the port's synchronous methods touch memory only; every `finalize` is answered once, unless its
 utterance has ended; at most `KEPT` seconds of audio are kept, of which the oldest are dropped.
@@ -11,11 +12,13 @@ utterance has ended; at most `KEPT` seconds of audio are kept, of which the olde
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from talkspurt.errors import ProviderError
+from talkspurt.ladder.opinion import SecondEar
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import note_switch, provider_error
 from talkspurt.ladder.warming import close_all, warm_up
@@ -32,6 +35,8 @@ SHUNNED: Final = 10.0
 """Seconds in which a call does not go back to a rung that failed it, whatever the other calls find."""
 CLOSING: Final = 2.0
 """Seconds for a stream that nobody listens to any more to say goodbye to its vendor."""
+SLOW: Final = 2 / 3
+"""Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
 _BYTES_PER_S: Final = 2 * LINE_RATE_HZ
 _ANSWERS: Final = 256
@@ -43,8 +48,9 @@ _log = structlog.get_logger(__name__)
 class LadderRecognizer:
     """A `Recognizer`."""
 
-    def __init__(self, rungs: Sequence[Rung[Recognizer]]) -> None:
+    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, hedged: bool = True) -> None:
         self._rungs = tuple(rungs)
+        self._hedged = hedged
 
     async def warm_up(self) -> None:
         """Warm all rungs at once; fails only when not one of them can be used."""
@@ -52,18 +58,42 @@ class LadderRecognizer:
 
     async def open(self, *, locale: str, call_id: str) -> "LadderStream":
         """Start a stream for one call. It never fails and never waits: a rung is found while the greeting is spoken."""
-        return LadderStream(self._rungs, locale=locale, call_id=call_id)
+        return LadderStream(self._rungs, locale=locale, call_id=call_id, hedged=self._hedged)
 
     async def aclose(self) -> None:
         """Close all rungs. Idempotent."""
         await close_all(self._rungs)
 
 
+@dataclass(eq=False, slots=True)
+class _Question:
+    """What was asked and not answered."""
+
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    """The ends of the patience for it."""
+    opinion: asyncio.Task[None] | None = None
+    """Asks somebody else."""
+    nothing_heard: bool = False
+    """The rung has answered that there were no words, and somebody else is being asked."""
+
+    def wait_no_more(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+    def drop(self) -> None:
+        self.wait_no_more()
+        if self.opinion is not None:
+            self.opinion.cancel()
+
+
 class LadderStream:
     """One call's recognition, on whichever rung bears."""
 
-    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, locale: str, call_id: str) -> None:
+    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, locale: str, call_id: str, hedged: bool = True) -> None:
         self._rungs = tuple(rungs)
+        self._hedged = hedged
+        self._second = SecondEar(rungs, locale=locale, call_id=call_id)
         self._locale = locale
         self._call_id = call_id
         self._audio = bytearray()
@@ -72,8 +102,8 @@ class LadderStream:
         """Bytes of the caller so far."""
         self._open: dict[int, int] = {}
         """The open utterances: the byte at which each begins."""
-        self._questions: dict[tuple[int, int], asyncio.TimerHandle | None] = {}
-        """What was asked and not answered, by utterance and revision, with the end of the patience for it."""
+        self._questions: dict[tuple[int, int], _Question] = {}
+        """By utterance and revision."""
         self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue(_ANSWERS)
         self._rung: Rung[Recognizer] | None = None
         self._stream: RecognizerStream | None = None
@@ -110,7 +140,7 @@ class LadderStream:
 
     def finalize(self, utterance: int, revision: int, /) -> None:
         """Ask for the words of `utterance` up to now."""
-        self._questions[utterance, revision] = None
+        self._questions[utterance, revision] = _Question()
         if utterance not in self._open:
             self._answer(Transcript(utterance, revision, "", error="the utterance is not open"))
         elif self._stream is not None:
@@ -208,9 +238,12 @@ class LadderStream:
                 rung.given_up()
             self._rung = self._stream = self._over = None
             reader.cancel()
-            goodbye = loop.create_task(_say_goodbye(stream), name="ladder goodbye")
-            self._goodbyes.add(goodbye)
-            goodbye.add_done_callback(self._goodbyes.discard)
+            self._let_go(stream)
+
+    def _let_go(self, stream: RecognizerStream) -> None:
+        goodbye = asyncio.get_running_loop().create_task(_say_goodbye(stream), name="ladder goodbye")
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
 
     def _replay(self, stream: RecognizerStream) -> None:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
@@ -240,17 +273,27 @@ class LadderStream:
                 elif (transcript.utterance, transcript.revision) not in self._questions:
                     continue
                 elif transcript.error is None:
-                    note_switch(rung, self._trouble)
-                    self._trouble = None
-                    self._proven = True
-                    rung.succeeded()
-                    self._answer(transcript)
+                    self._heard(rung, transcript)
                 else:
                     self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True))
                     return
             self._leave(ProviderError("recognizer", rung.name, "the stream ended", retryable=True))
         except Exception as error:  # whatever a provider raises is its failure
             self._leave(provider_error(rung, error))
+
+    def _heard(self, rung: Rung[Recognizer], transcript: Transcript) -> None:
+        key = (transcript.utterance, transcript.revision)
+        if not transcript.text.strip() and self._doubt(rung, key, "doubted"):
+            self._questions[key].nothing_heard = True
+            self._questions[key].wait_no_more()
+            return
+        note_switch(rung, self._trouble)
+        self._trouble = None
+        self._proven = True
+        rung.succeeded()
+        if transcript.text.strip():
+            self._second.words_were_heard()
+        self._answer(transcript)
 
     def _leave(self, error: ProviderError | None) -> None:
         if self._over is not None and not self._over.done():
@@ -274,25 +317,61 @@ class LadderStream:
     # ── questions ─────────────────────────────────────────────────────────────────
 
     def _ask(self, stream: RecognizerStream, utterance: int, revision: int) -> None:
-        rung = self._rung
+        rung, question = self._rung, self._questions[utterance, revision]
         assert rung is not None
-        timer = self._questions.get((utterance, revision))
-        if timer is not None:
-            timer.cancel()
+        question.wait_no_more()
         late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True)
-        self._questions[utterance, revision] = asyncio.get_running_loop().call_later(
-            rung.patience.between, self._leave, late
-        )
+        loop, patience = asyncio.get_running_loop(), rung.patience.between
+        question.timers.append(loop.call_later(patience, self._leave, late))
+        if self._hedged:
+            key = (utterance, revision)
+            question.timers.append(loop.call_later(SLOW * patience, self._doubt, rung, key, "hedged"))
         stream.finalize(utterance, revision)
+
+    def _doubt(self, rung: Rung[Recognizer], key: tuple[int, int], reason: str) -> bool:
+        """Ask somebody else too, if that may help; returns whether somebody is being asked."""
+        question, began = self._questions[key], self._open.get(key[0])
+        if question.opinion is not None:
+            return not question.opinion.done()
+        if began is None:
+            return False
+        audio = self._between(max(began, self._fed - len(self._audio)), self._fed)
+        if not self._second.may_be_asked(rung, audio):
+            return False
+        question.opinion = asyncio.get_running_loop().create_task(
+            self._ask_another(rung, key, audio, reason), name="ladder second opinion"
+        )
+        return True
+
+    async def _ask_another(self, rung: Rung[Recognizer], key: tuple[int, int], audio: bytes, reason: str) -> None:
+        words = await self._second.hear(rung, audio, reason=reason, let_go=self._let_go)
+        question = self._questions.get(key)
+        if question is None or not (words or question.nothing_heard):
+            # Answered meanwhile; or the rung is only slow, and nobody knows better.
+            return
+        question.opinion = None
+        self._answer(Transcript(*key, words))
+        if self._rung is not rung:
+            return
+        if words:
+            why = (
+                "heard nothing where another one heard words"
+                if question.nothing_heard
+                else "is slower than another one"
+            )
+            self._leave(ProviderError("recognizer", rung.name, why, retryable=True))
+        else:
+            self._proven = True
+            rung.succeeded()
 
     def _answer(self, transcript: Transcript) -> None:
         self._settle((transcript.utterance, transcript.revision))
         self._tell(transcript)
 
-    def _settle(self, question: tuple[int, int]) -> None:
-        timer = self._questions.pop(question, None)
-        if timer is not None:
-            timer.cancel()
+    def _settle(self, key: tuple[int, int]) -> None:
+        question = self._questions.pop(key, None)
+        if question is not None:
+            question.drop()
 
     def _tell(self, transcript: Transcript) -> None:
         try:

@@ -26,6 +26,10 @@ AUDIBLE_DBFS: Final = -70.0
 ACTIVE_RANGE_DB: Final = 20.0
 """Frames this far below the loudest tenth are still voice: the range of phonemes, without pauses and tails."""
 LOUDEST: Final = 0.1
+SPOKEN_ABOVE_DB: Final = 12.0
+"""How much louder than the noise around it what was spoken is at least, for whoever counts it by its energy alone."""
+FAINTEST_SPEECH_DBFS: Final = -48.0
+"""The faintest callers come at -40 dBFS."""
 
 
 class NoiseFloor:
@@ -66,6 +70,21 @@ def loudest_level(samples: Floats, frame: int) -> float | None:
     powers = np.sort(_powers(samples, frame))
     level = float(10 * np.log10(powers[-max(1, round(len(powers) * LOUDEST)) :].mean() + 1e-12))
     return level if level > AUDIBLE_DBFS else None
+
+
+def spoken_seconds(pcm: bytes, rate_hz: int) -> float:
+    """How much of a stretch of PCM16, mono, is loud enough for speech and louder than the stretch's own noise.
+
+    Steady noise has none, however loud. What else is loud in bursts counts: it is no proof of words.
+    """
+    samples = np.frombuffer(pcm[: len(pcm) & ~1], dtype=np.int16).astype(np.float32) / np.float32(32768)
+    frame = rate_hz // 50
+    if len(samples) < frame:
+        return 0.0
+    levels = 10 * np.log10(_powers(samples, frame) + 1e-12)
+    floor = max(float(np.quantile(levels, QUIET)), DEFAULT_FLOOR_DBFS)
+    loud = np.count_nonzero(levels > max(floor + SPOKEN_ABOVE_DB, FAINTEST_SPEECH_DBFS))
+    return int(loud) * frame / rate_hz
 
 
 def amplified(pcm: bytes, factor: float) -> bytes:
