@@ -175,6 +175,8 @@ class ModelConfig(_Section):
     """The longest reply; some 200 words, which take more than a minute to say."""
     context_window: int | None = Field(None, ge=1_000)
     """Tokens that the model takes, for a server that was given another window than is known of the model."""
+    known_answers: int = Field(0, ge=0, le=10_000)
+    """Answers to common questions that are kept, and told again without asking the model; 0 for none."""
 
     @field_validator("base_url")
     @classmethod

@@ -24,6 +24,7 @@ from talkspurt.ladder.recognizer import LadderRecognizer
 from talkspurt.ladder.rung import Patience, Rung
 from talkspurt.ladder.synthesizer import LadderSynthesizer, Remembers
 from talkspurt.models import create_model as create_single_model
+from talkspurt.models.known_answers import KnownAnswers
 from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
 from talkspurt.recognizers import create_recognizer as create_single_recognizer
 from talkspurt.synthesizers import create_synthesizer as create_single_synthesizer
@@ -61,7 +62,11 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
         _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config)
         for name in (config.model.name, *rules.models)
     ]
-    return rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
+    model = rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
+    if not config.model.known_answers or config.model.name in LOCAL:
+        return model
+    # Before the ladder: what is known is told when nobody answers, and no vendor looks quicker for it than it is.
+    return KnownAnswers(model, config.model.name, capacity=config.model.known_answers)
 
 
 def _choose(config: Config, section: str, **choice: str) -> Config:

@@ -147,6 +147,8 @@ def _line(leg: Leg, vendor: str, units: Mapping[Unit, float], prices: Prices) ->
     amount = f"{fresh:.0f} tokens in, {cached:.0f} cached, {output:.0f} out"
     if units.get("discarded"):
         amount += f"; {units['discarded']:.0f} of them for nobody"
+    if units.get("spared"):
+        amount += f"; {units['spared']:.0f} more spared by known answers"
     if tokens is None:
         return Line(leg, vendor, amount, None, _source(tokens))
     cost = (tokens.input * fresh + tokens.cached * cached + tokens.output * output) / 1e6

@@ -135,6 +135,12 @@ RUNG_FAILURES: Final = Counter(
     ["port", "vendor"],
     registry=REGISTRY,
 )
+KNOWN_ANSWERS: Final = Counter(
+    "talkspurt_known_answers",
+    "Answers to common questions that were kept, and told again without asking a model.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 RUNGS_SKIPPED: Final = Counter(
     "talkspurt_providers_skipped",
     "Requests that went past a provider, because it was full or its breaker open.",

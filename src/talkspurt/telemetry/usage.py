@@ -30,8 +30,11 @@ from talkspurt.ports import (
 )
 
 Leg = Literal["recognition", "model", "synthesis", "carrier"]
-Unit = Literal["seconds", "input", "cached", "output", "discarded", "characters", "cached_characters"]
-"""Tokens are `input` (uncached), `cached`, `output`, and `discarded`: input and output of replies that nobody got."""
+Unit = Literal["seconds", "input", "cached", "output", "discarded", "spared", "characters", "cached_characters"]
+"""Tokens are `input` (uncached), `cached`, `output`, and `discarded`: input and output of replies that nobody got.
+
+`spared` are those that the answers would have taken which were known.
+"""
 
 LETTERS_PER_TOKEN: Final = 4
 """Of English, by the vendors' own rule of thumb: for replies whose model does not say what it used."""
