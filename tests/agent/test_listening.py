@@ -119,7 +119,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
     # "And ninety nine cents" may follow on whole dollars.
     (Expectation("amount"), OPEN): """
         Twenty five.|25|two five|I don't remember.|One hundred fifty|two hundred
-        $25|Twenty five dollars.|25 dollars|20 bucks|About twenty five dollars.
+        $25|$25.00|Twenty five dollars.|25 dollars|20 bucks|About twenty five dollars.
     """,
     (Expectation("amount"), UNFINISHED): "twenty five dollars and|it was|about|twenty, no wait|a hundred and",
     (Expectation("name"), COMPLETE): """

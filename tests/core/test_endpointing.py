@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkspurt.core.endpointing import ENOUGH, ENTITIES, Endpointing, Pace, Pause
-from talkspurt.core.language import ANYTHING, Completeness, Expectation
+from talkspurt.core.endpointing import ENOUGH, ENTITIES, Endpointing, Pace, Pause, credible
+from talkspurt.core.language import ANYTHING, Completeness, Expectation, Kind
 
 RULES = Endpointing()
 YES_NO = Expectation("yes_no")
@@ -130,3 +130,22 @@ def test_no_more_than_two_turns_are_remembered() -> None:
     for _ in range(50):
         pace = pace.paused(0.5, 9).turn_over()
     assert len(pace.turns) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "voiced", "whole"),
+    [
+        ("phone", "401-242-1065", 1.6, OPEN),
+        ("phone", "401-242-1065", 1.7, COMPLETE),
+        ("phone", "four oh one, two four two, one oh six five", 0.1, COMPLETE),
+        ("anything", "401-242-1065", 0.1, COMPLETE),
+    ],
+)
+def test_a_number_that_came_faster_than_anybody_speaks_is_not_whole(
+    kind: Kind, text: str, voiced: float, whole: Completeness
+) -> None:
+    assert credible(COMPLETE, Expectation(kind), text, voiced) is whole
+
+
+def test_nothing_makes_half_a_number_whole() -> None:
+    assert credible(UNFINISHED, Expectation("zip"), "12", 0.1) is UNFINISHED

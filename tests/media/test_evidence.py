@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from talkspurt.media import g711
+from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.evidence import HEARD, PLAYED, Evidence, LineEvidence
 from talkspurt.media.room import MOST_VOICES
 
@@ -150,17 +151,57 @@ def test_the_remembered_path_makes_a_short_stretch_of_echo_surer() -> None:
     said = agent(2)
     noise = np.random.default_rng(1).normal(size=len(said))
     heard = echo_of(said, -25, 1_500)
-    heard = heard + noise * np.sqrt(np.mean(heard**2)) * 10 ** (-6 / 20)
-    fresh, knowing = LineEvidence(), LineEvidence()
-    for line in (fresh, knowing):
-        line.play(pcm(said), 0)
-        hear(line, heard)
+    heard = (heard + noise * np.sqrt(np.mean(heard**2)) * 10 ** (-6 / 20)).astype(np.float32)
+    played = np.concatenate((np.zeros(LONGEST_DELAY + MARGIN), said, np.zeros(MARGIN))).astype(np.float32)
+
+    def share(path: EchoPath, first: int, samples: int) -> float:
+        last = first + samples
+        return path.share(heard[first:last], played[first : last + LONGEST_DELAY + 2 * MARGIN])
+
+    knowing = EchoPath()
     for first in (6_000, 8_000):
-        knowing.measure(first, first + 3_200)
+        share(knowing, first, 3_200)
     moments = range(10_000, 15_000, 500)
-    assert sum(knowing.measure(at, at + 800).echo for at in moments) > sum(
-        fresh.measure(at, at + 800).echo for at in moments
-    )
+    assert sum(share(knowing, at, 800) for at in moments) > sum(share(EchoPath(), at, 800) for at in moments)
+
+
+def over_a_line(heard: Sound, said: Sound) -> LineEvidence:
+    """A line that has heard and played these from its beginning."""
+    line = LineEvidence()
+    for begin in range(0, len(said), RATE_HZ):
+        line.play(pcm(said[begin : begin + RATE_HZ]), begin)
+        hear(line, heard[begin : begin + RATE_HZ])
+    return line
+
+
+def test_an_echo_is_found_before_anything_is_taken_for_a_voice() -> None:
+    said = agent(5)
+    line = over_a_line(echo_of(said, -40, 1_000), said)
+    assert line.echo_delay == pytest.approx(1_000, abs=32)
+    short = line.measure(38_000, 39_040)
+    assert not short.echoless
+    assert short.is_echo is True
+    assert line.is_returning(38_000, 38_256)
+
+
+def test_on_a_line_that_was_searched_and_has_no_echo_the_first_syllable_is_the_callers() -> None:
+    said = agent(5)
+    late = np.concatenate((np.zeros(36_000), caller(0.5) / 20))
+    line = over_a_line(late, said)
+    assert line.echo_delay is None
+    assert line.measure(36_000, 37_040).echoless
+    assert line.measure(36_000, 37_040).is_echo is False
+    three = over_a_line(late, np.concatenate((np.zeros(16_000), said[:24_000])))
+    assert three.measure(36_000, 37_040).echoless
+    two = over_a_line(late, np.concatenate((np.zeros(24_000), said[:16_000])))
+    assert not two.measure(36_000, 37_040).echoless, "an echo may still be found"
+
+
+def test_an_echo_that_begins_late_is_known_by_a_large_share_only() -> None:
+    late = replace(evidence_of(seconds=0.13, echo=0.49), echoless=True)
+    assert late.is_echo is False
+    assert replace(late, echo=0.5).is_echo is True
+    assert replace(late, echo=0.5, agent_dbfs=None).is_echo is False
 
 
 # ── voices ────────────────────────────────────────────────────────────────────────
@@ -298,6 +339,15 @@ def test_a_room_in_which_only_others_were_overheard_has_no_caller() -> None:
     talk.line.overhear(talk.heard - 8_000, talk.heard)
     assert talk.line.room.caller_dbfs is None
     assert talk.hears(caller(1, 2)).likeness is None
+
+
+def test_one_who_speaks_now_louder_now_softer_and_trails_off_is_one_voice() -> None:
+    talk = Talk()
+    for seed, level_db in enumerate((0, -8, 3, -6, 0)):
+        trailing = np.concatenate((np.ones(12_000), np.full(4_000, 10 ** (-25 / 20))))
+        talk.answers(caller(2, seed) * trailing * 10 ** (level_db / 20))
+    assert len(talk.line.room) == 1
+    assert talk.line.room.caller_dbfs == pytest.approx(-21, abs=2), "its tails do not make a voice softer"
 
 
 def test_no_more_voices_are_kept_than_a_few_and_the_caller_is_among_them() -> None:

@@ -315,7 +315,8 @@ def _email(text: str, words: str) -> Completeness:
 _UNITS: Final = re.compile(r"\$ ?\d|\b(?:dollars?|bucks?|cents?|usd)\b")
 
 
-_CENTS: Final = re.compile(r"\bcents?\b|\d\.\d\d\b|\b(?:even|exactly|flat)\W*$")
+_CENTS: Final = re.compile(r"\bcents?\b|\d\.(?!00)\d\d\b|\b(?:even|exactly|flat)\W*$")
+"""".00" is what a recognizer writes for dollars alone."""
 
 
 def _amount(text: str, words: str) -> Completeness:

@@ -32,7 +32,7 @@ from talkspurt.core.commands import (
     Transcribe,
 )
 from talkspurt.core.digits import Digits, EntryRules
-from talkspurt.core.endpointing import Pace, Pause, TurnPauses
+from talkspurt.core.endpointing import Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
@@ -615,7 +615,8 @@ class Conversation:
                     pause = replace(floor.pause, words=len(text.split()))
                     self._enter(replace(floor, text="", pause=pause))
                 else:
-                    whole = language.completeness(text, floor.pause.expectation)
+                    asked = floor.pause.expectation
+                    whole = credible(language.completeness(text, asked), asked, text, floor.voiced)
                     pause = replace(floor.pause, completeness=whole, words=len(text.split()))
                     self._enter(replace(floor, text=text, pause=pause))
                     if text:

@@ -38,11 +38,20 @@ class Pause:
 
 ENTITIES: Final[frozenset[Kind]] = frozenset({"identifier", "email", "zip", "phone", "amount"})
 """Answers that are given piece by piece and are recognisably whole or not."""
+FASTEST_DIGITS: Final = 6.0
+"""Digits that anybody says in a second of voice. Of a number that came faster a recognizer has made up the rest, or
+most of the voice was not noticed: either way more may come."""
 FEW: Final = 2
 """Words that answer a yes/no question, as a rule; whoever has more to say about it says more of them."""
 ENOUGH: Final = 8
 """Words from which a whole clause is more often the end than not. On the benchmark's turns a pause after a whole clause
 of fewer words is as likely to be followed by more as not; from eight words on, nine of ten were the end."""
+
+
+def credible(whole: Completeness, expectation: Expectation, text: str, voiced: float) -> Completeness:
+    """How whole the words are, unless nobody can have said so many digits in `voiced` seconds of voice."""
+    hasty = expectation.kind in ENTITIES and sum(map(str.isdigit, text)) > FASTEST_DIGITS * voiced
+    return Completeness.OPEN if hasty and whole is Completeness.COMPLETE else whole
 
 
 @dataclass(frozen=True, slots=True)

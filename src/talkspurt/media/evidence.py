@@ -17,7 +17,7 @@ import numpy as np
 
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.frames import RATE_HZ, WINDOW, GrowingStretch
-from talkspurt.media.level import NoiseFloor, loudest_level
+from talkspurt.media.level import Floats, NoiseFloor, audible_share, loudest_level
 from talkspurt.media.ring import SampleRing
 from talkspurt.media.room import Room
 from talkspurt.media.voice_profile import Stretch
@@ -54,9 +54,11 @@ LOUD_ECHO: Final = 0.50
 """Share from which even a louder stretch is echo; of callers' 0.13 s, one in 100 had 0.3, none 0.5."""
 LOUD_NO_ECHO: Final = 0.12
 """Share below which a louder stretch is none, however short."""
-ECHOLESS: Final = 3.0
-"""Seconds of the agent's speech without an echo after which none is reckoned with; audible ones were found in the first
-second."""
+SEARCHES: Final = 3
+"""Seconds of the agent's speech that are searched for its echo, and after which none is reckoned with: one that is
+audible is found in the first."""
+SPEAKING: Final = 0.5
+"""Share of a second that the agent speaks in one that is searched."""
 OWN: Final = 0.5
 """Likeness from which a voice is taken for the caller's own."""
 STRANGE: Final = 0.24
@@ -93,13 +95,15 @@ class Evidence:
     caller_dbfs: float | None = None
     """The caller's usual level; None until it is known."""
     echoless: bool = False
-    """The agent has spoken for `ECHOLESS` seconds and nothing of it has ever come back: this line has no echo."""
+    """As long as was searched nothing of the agent's came back: this line has no echo, unless one begins just now."""
 
     @property
     def is_echo(self) -> bool | None:
         """Whether it is the agent's own voice; None when unsure."""
-        if self.agent_dbfs is None or self.echoless:
+        if self.agent_dbfs is None:
             return False
+        if self.echoless:
+            return self.echo >= LOUD_ECHO
         if self.level_dbfs > self.agent_dbfs - ECHO_LOSS_DB:
             return _between(self.echo, LOUD_NO_ECHO, LOUD_ECHO)
         verdict = _between(self.echo, NO_ECHO, ECHO)
@@ -132,8 +136,7 @@ class LineEvidence:
         self._floor = NoiseFloor()
         self._floor_at = 0
         self._echo = EchoPath()
-        self._spoken = 0.0
-        """Seconds that the agent has spoken."""
+        self._searches = 0
         self.room = Room() if room is None else room
         """The voices that are known."""
 
@@ -152,7 +155,10 @@ class LineEvidence:
         self._heard.append(pcm)
         if self._heard.end - self._floor_at >= FLOOR_EVERY:
             self._floor_at = self._heard.end
-            self._floor.receive(self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at), FRAME)
+            second = self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at)
+            self._floor.receive(second, FRAME)
+            if self._searches < SEARCHES and self._echo.delay is None:
+                self._search(second)
 
     def lately_heard(self, samples: int) -> bytes:
         """The caller's last samples as PCM16: so many, or all since the call began, of those that are kept."""
@@ -161,7 +167,6 @@ class LineEvidence:
     def play(self, pcm: bytes, at: int) -> None:
         """Note that the agent's audio will be played from position `at` on."""
         self._played.write(pcm, max(0, at))
-        self._spoken += len(pcm) / 2 / RATE_HZ
 
     def stop(self, at: int) -> None:
         """Note that nothing was played from position `at` on after all."""
@@ -185,7 +190,7 @@ class LineEvidence:
             likeness=self.room.likeness(stretch),
             voicing=_voicing(stretch),
             caller_dbfs=self.room.caller_dbfs,
-            echoless=self._echo.delay is None and self._spoken >= ECHOLESS,
+            echoless=self._echo.delay is None and self._searches >= SEARCHES,
         )
 
     def is_returning(self, first: int, last: int) -> bool:
@@ -209,6 +214,14 @@ class LineEvidence:
     def overhear(self, first: int, last: int) -> None:
         """Take a talkspurt that just ended for somebody else's than the caller's."""
         self.room.overhear(list(self._stretches(first, last)))
+
+    def _search(self, second: Floats) -> None:
+        """Look for an echo in the last second, if the agent spoke in it: before anything is taken for a voice."""
+        begin = self._floor_at - FLOOR_EVERY
+        played = self._played.read(begin - LONGEST_DELAY - MARGIN, self._floor_at + MARGIN)
+        if audible_share(played[LONGEST_DELAY + MARGIN :], FRAME) >= SPEAKING:
+            self._searches += 1
+            self._echo.share(second, played)
 
     def _stretches(self, first: int, last: int) -> Iterator[Stretch]:
         first, last = self._held(first, last)

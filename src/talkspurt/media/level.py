@@ -87,6 +87,11 @@ def spoken_seconds(pcm: bytes, rate_hz: int) -> float:
     return int(loud) * frame / rate_hz
 
 
+def audible_share(samples: Floats, frame: int) -> float:
+    """The share, 0 to 1, of the frames that are no silence."""
+    return float(np.mean(_powers(samples, frame) > 10 ** (AUDIBLE_DBFS / 10)))
+
+
 def amplified(pcm: bytes, factor: float) -> bytes:
     """PCM16 made louder by this factor, and clipped where it is too loud for that."""
     return audioop.mul(pcm[: len(pcm) & ~1], 2, factor)

@@ -12,22 +12,28 @@ caller from then on: `Room.hand_over`.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
+from talkspurt.media.level import active
 from talkspurt.media.voice_profile import Stretch, VoiceProfile
 
 MOST_VOICES: Final = 4
 SAME: Final = 0.0
 """Log odds from which a turn is a known voice's."""
-LENIENCE: Final = 2.5
+LENIENCE: Final = 4.5
 """How much sooner it is the caller's: to take the caller for two people is worse than two people for one."""
+LEAST_LENIENCE: Final = 2.5
+"""The same of what has been told to be somebody else's."""
 TURNS_DB: Final = 3.0
 """Decibels that twice as many turns are worth when it is asked who the caller is."""
 SURE_TURNS: Final = 2
 """Turns from which on a voice as loud as the caller's may be another's."""
 QUIETER_DB: Final = 1.5
 """How much quieter it must be before."""
-LOUDER_DB: Final = 3.0
+LOUDER_DB: Final = 4.0
 """From here on a voice is too near to be in the background."""
 ANOTHERS: Final = 0.5
 """Weight of how much better the stretch fits another voice that is known."""
@@ -90,15 +96,17 @@ class Room:
     def learn(self, turn: Sequence[Stretch]) -> None:
         """Take the stretches for one turn of somebody, most likely the caller's."""
         if turn:
-            voice = self._whose(turn) or self._begin()
+            said = _within(turn)
+            voice = self._whose(said) or self._begin()
             voice.turns += 1
-            voice.learn(turn)
+            voice.learn(said)
 
     def overhear(self, remark: Sequence[Stretch]) -> None:
         """Take the stretches for somebody else's: of use to know that voice again, but not to be the caller."""
-        voice = self._whose(remark)
-        if remark and (voice is None or voice is not self._caller):
-            (voice or self._begin()).learn(remark)
+        said = _within(remark)
+        voice = self._whose(said, LEAST_LENIENCE)
+        if said and (voice is None or voice is not self._caller):
+            (voice or self._begin()).learn(said)
 
     def hand_over(self) -> None:
         """Forget everybody: whoever is learned next is the caller."""
@@ -109,12 +117,12 @@ class Room:
         answered = (voice for voice in self._voices if voice.turns)
         return max(answered, key=lambda voice: voice.nearness, default=None)
 
-    def _whose(self, said: Sequence[Stretch]) -> _Voice | None:
+    def _whose(self, said: Sequence[Stretch], lenience: float = LENIENCE) -> _Voice | None:
         caller = self._caller
         scores = [(self._score(voice, said), voice) for voice in self._voices]
         # Somebody clearly louder is rather the caller, after somebody else has been taken for them.
-        if caller is not None and any(self._louder_db(caller, stretch) <= LOUDER_DB for stretch in said):
-            scores = [(score + LENIENCE * (voice is caller), voice) for score, voice in scores]
+        if caller is not None and said and self._louder_db(caller, said[0]) <= LOUDER_DB:
+            scores = [(score + lenience * (voice is caller), voice) for score, voice in scores]
         score, voice = max(scores, key=lambda scored: scored[0], default=(-math.inf, None))
         return voice if score > SAME else None
 
@@ -140,3 +148,14 @@ class Room:
         voice = _Voice()
         self._voices.append(voice)
         return voice
+
+
+def _within(turn: Sequence[Stretch]) -> list[Stretch]:
+    """The stretches of a turn, at its level, without those that are faint beside the rest: breaths, tails, a room's."""
+    if not turn:
+        return []
+    marked = active(np.concatenate([stretch.frames.levels for stretch in turn]))
+    ours = np.split(marked, np.cumsum([len(stretch.frames) for stretch in turn])[:-1])
+    said = [(stretch, int(mark.sum())) for stretch, mark in zip(turn, ours, strict=True) if mark.any()]
+    power = sum(count * 10 ** (stretch.level_dbfs / 10) for stretch, count in said) / sum(count for _, count in said)
+    return [replace(stretch, level_dbfs=10 * math.log10(power)) for stretch, _ in said]

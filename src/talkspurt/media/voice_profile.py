@@ -43,11 +43,13 @@ NEAREST: Final = 0.01
 """Squared distance that counts as none."""
 
 WEIGHTS: Final[dict[str, float]] = {
-    "bias": 1.65, "quieter": 0.75, "louder": 0.3, "pitch": -9.0, "sounds": -1.9, "brevity": 1.7,
+    "bias": 1.4, "quieter": 0.62, "louder": 0.22, "pitch": -10.5, "sounds": -0.67, "known": 2.0, "known sounds": -3.1,
+    "brevity": 2.2,
 }  # fmt: skip
-"""Fitted to 5,000 stretches of whole calls with 17 voices, others at 0 to -12 dB, in which the caller's was learned
-from its first word on (`benchmarks/side_talk.py`, "own" and half of "others"). The fit gave pitch -10, which was
-lowered: synthetic voices are steadier than people. "brevity" lets one threshold do for a syllable and for a phrase."""
+"""Fitted to 17,000 stretches with 23 voices: of whole calls, in which the caller's was learned from its first word on
+(`benchmarks/side_talk.py`, "own" and half of "others"), and after ten seconds of it (`benchmarks/line_evidence.py`,
+half of the voices). Sounds count for more, and a voice must be more alike, the more of it is "known". "brevity" lets
+one threshold do for a syllable and for a phrase."""
 USUAL_FRAMES: Final = 27
 """Voiced frames of 0.3 s, for which brevity is nothing."""
 STEADY_FRAMES: Final = 10
@@ -59,6 +61,8 @@ COVERED_FRAMES: Final = 100
 """Frames learned at which own sounds are still twice as far from the codebook as from a full one."""
 UNKNOWN_PITCH: Final = 0.2
 """Distance in log-Hz that stands for a stretch without pitch: rather from afar than from this voice."""
+KNOWN_FRAMES: Final = 300
+"""Frames learned at which half is known: three seconds of voice."""
 LEAST_BREVITY: Final = -0.6
 MOST_BREVITY: Final = 1.0
 
@@ -156,11 +160,14 @@ class VoiceProfile:
         # While little was learned, many of the voice's own sounds are still strange.
         spread = self._spread * (1 + COVERED_FRAMES / self._frames)
         sounds = math.log(self._distance(cepstra) / max(NEAREST, spread))
+        known = self._frames / (self._frames + KNOWN_FRAMES)
         return {
             "quieter": min(0.0, offset),
             "louder": max(0.0, offset),
             "pitch": pitch,
             "sounds": sounds,
+            "known": known,
+            "known sounds": known * sounds,
             "brevity": max(LEAST_BREVITY, min(MOST_BREVITY, math.log(USUAL_FRAMES / len(cepstra)))),
         }
 
