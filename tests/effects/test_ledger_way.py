@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from effects.till import Desk, a_desk
-from talkspurt.agent import Agent, Caller, Effect
+from effects.till import Desk, a_desk, opened
+from talkspurt.agent import Agent, Caller, Effect, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
 from talkspurt.effects import proposals
 from talkspurt.effects.refusals import (
@@ -59,6 +59,25 @@ async def test_every_step_is_written_down_and_the_key_is_the_ledgers(desk: Desk)
     (record,) = await desk.store.effects.of_call(desk.call.id)
     assert (record.account, record.turn, record.words) == ("maya", 5, "I'll pay 500 cents to Ann. Shall I?")
     assert await desk.till.keys() == [record.key]
+
+
+async def test_a_tool_sees_the_read_back_that_the_caller_agreed_to(desk: Desk) -> None:
+    seen: list[ReadBack] = []
+
+    class Lamps:
+        async def _word(self, watts: int) -> ReadBack:
+            return ReadBack(f"One lamp\nof {watts} watts. Shall I?", watts, "open", {"watts": watts})
+
+        @tool(effect=True, read_back=_word)
+        async def light(self, effect: Effect, watts: int) -> dict[str, bool]:
+            """Light a lamp."""
+            seen.append(effect.read_back)
+            return {"lit": True}
+
+    agent = Agent(name="till", prompt="Be brief.", greeting="Hello.", tools=[Lamps().light])
+    lamps = await opened(desk.till, desk.store, desk.clock, agent, "+12025550101")
+    assert await lamps.execute(await lamps.run("light", watts=40)) == {"lit": True}
+    assert seen == [ReadBack("One lamp of 40 watts. Shall I?", 40, "open", {"watts": 40})], "as it was spoken"
 
 
 async def test_what_was_not_heard_is_not_done(desk: Desk) -> None:

@@ -9,22 +9,6 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """One confirmed effect, as the tool that carries it out sees it.
-
-    Hand `key` to whatever does it: an outside system that knows idempotency keys, or `talkspurt.agent.once` for a
-    database of your own. The same key never stands for another call, tool, argument or confirmation.
-    """
-
-    key: str
-    """64 hexadecimal digits: SHA-256 of call, tool, canonical arguments and the caller's turn that said yes."""
-    tool: str
-    call_id: str
-    turn: int
-    """Which of the caller's turns confirmed it, counted from 1."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReadBack:
     """What will be done, in words for the caller and in facts for the policy.
 
@@ -39,6 +23,24 @@ class ReadBack:
     """State of the thing acted on ("pending"); what `statuses` of a policy allow."""
     facts: Mapping[str, str | int] = field(default_factory=dict)
     """Anything else that a policy judges, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One confirmed effect, as the tool that carries it out sees it.
+
+    Hand `key` to whatever does it: an outside system that knows idempotency keys, or `talkspurt.agent.once` for a
+    database of your own. The same key never stands for another call, tool, argument or confirmation.
+    """
+
+    key: str
+    """64 hexadecimal digits: SHA-256 of call, tool, canonical arguments and the caller's turn that said yes."""
+    tool: str
+    call_id: str
+    turn: int
+    """Which of the caller's turns confirmed it, counted from 1."""
+    read_back: ReadBack = ReadBack("")
+    """What the caller heard and agreed to, as it was worded then: what is done must be that and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

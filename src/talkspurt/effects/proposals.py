@@ -272,6 +272,7 @@ class Proposals:
             tool=record.tool,
             call_id=record.call_id,
             turn=turn,
+            read_back=pending.read_back,
         )
         try:
             await self._note_heard(pending)
