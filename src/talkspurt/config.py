@@ -126,7 +126,7 @@ class StoreConfig(_Section):
 
 
 class SpeechConfig(_Section):
-    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`; `scripted` is both."""
+    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`; both: `openai`, `google`, `scripted`."""
 
     recognizer: str = "whisper"
     synthesizer: str = "piper"

@@ -16,17 +16,22 @@ import pytest
 from talkspurt.errors import ProviderError
 from talkspurt.ports import Recognizer, RecognizerStream, Transcript
 from talkspurt.recognizers.deepgram import DeepgramRecognizer
+from talkspurt.recognizers.google import GoogleRecognizer
+from talkspurt.recognizers.openai import OpenAIRecognizer
 from talkspurt.recognizers.whisper import WhisperRecognizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.speech.weights import WeightStore
-from talkspurt.testing.fakes import FakeDeepgram
+from talkspurt.testing.fakes import FakeDeepgram, FakeOpenAITranscription
+from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition
 
 FIRST = "where is my order"
 SECOND = "thank you very much"
 SILENCE = bytes(2 * 4_800)
 """Six tenths of a second."""
+TONE = b"\x00\x20\x00\xe0" * 4_000
+"""For the fakes, which part phrases at pauses: a tone has none."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,29 @@ async def whisper_in_a_process(request: pytest.FixtureRequest) -> AsyncIterator[
 async def deepgram(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     async with FakeDeepgram((FIRST, SECOND), key="key") as fake:
         recognizer = DeepgramRecognizer(base_url=fake.base_url, environment={"DEEPGRAM_API_KEY": "key"})
-        # The fake parts phrases at pauses: a tone has none.
-        tone = b"\x00\x20\x00\xe0" * 4_000
         try:
-            yield Case(recognizer, tone, tone)
+            yield Case(recognizer, TONE, TONE)
+        finally:
+            await recognizer.aclose()
+
+
+@asynccontextmanager
+async def openai(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    async with FakeOpenAITranscription((FIRST, SECOND), key="key") as fake:
+        recognizer = OpenAIRecognizer(base_url=fake.base_url, environment={"OPENAI_API_KEY": "key"})
+        try:
+            yield Case(recognizer, TONE, TONE)
+        finally:
+            await recognizer.aclose()
+
+
+@asynccontextmanager
+async def google(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    async with FakeGoogleRecognition((FIRST, SECOND)) as fake:
+        environment = {"GOOGLE_APPLICATION_CREDENTIALS": fake.credentials()}
+        recognizer = GoogleRecognizer(base_url=fake.base_url, environment=environment)
+        try:
+            yield Case(recognizer, TONE, TONE)
         finally:
             await recognizer.aclose()
 
@@ -74,6 +98,8 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[C
     "whisper": whisper,
     "whisper in a process": whisper_in_a_process,
     "deepgram": deepgram,
+    "openai": openai,
+    "google": google,
 }
 
 

@@ -18,8 +18,11 @@ from talkspurt.speech.inference.models import Models
 from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
+from talkspurt.synthesizers.google import GoogleSynthesizer
+from talkspurt.synthesizers.openai import OpenAISynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
-from talkspurt.testing.fakes import FakeElevenLabs
+from talkspurt.testing.fakes import FakeElevenLabs, FakeOpenAISpeech
+from talkspurt.testing.fakes.google_cloud import FakeGoogleSynthesis
 from talkspurt.testing.providers import ToneSynthesizer
 from talkspurt.testing.scripted import TimedSynthesizer
 
@@ -53,6 +56,19 @@ async def elevenlabs(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesiz
 
 
 @asynccontextmanager
+async def openai(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with FakeOpenAISpeech(key="key") as fake:
+        yield OpenAISynthesizer(base_url=fake.base_url, environment={"OPENAI_API_KEY": "key"})
+
+
+@asynccontextmanager
+async def google(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with FakeGoogleSynthesis() as fake:
+        environment = {"GOOGLE_APPLICATION_CREDENTIALS": fake.credentials()}
+        yield GoogleSynthesizer(base_url=fake.base_url, environment=environment)
+
+
+@asynccontextmanager
 async def tone(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     yield ToneSynthesizer()
 
@@ -67,6 +83,8 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[S
     "piper in a process": piper_in_a_process,
     "cached piper": cached,
     "elevenlabs": elevenlabs,
+    "openai": openai,
+    "google": google,
     "tone": tone,
     "scripted": scripted,
 }

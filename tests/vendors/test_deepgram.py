@@ -11,7 +11,8 @@ from talkspurt.config import Config, SpeechConfig
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ports import Transcript
 from talkspurt.recognizers import create_recognizer, deepgram
-from talkspurt.recognizers.deepgram import DeepgramRecognizer, DeepgramStream, Patience
+from talkspurt.recognizers.answers import Patience
+from talkspurt.recognizers.deepgram import DeepgramRecognizer, DeepgramStream
 from talkspurt.testing.fakes import FakeDeepgram
 
 KEY = "dg-canary-0123456789abcdef"
@@ -279,13 +280,13 @@ async def test_audio_that_nobody_takes_is_dropped_from_its_beginning_and_counted
     recognizer = connect(fake)
     stream = await recognizer.open(locale="en-US", call_id="c1")
     listener = Listener(stream)
-    feed(stream, voice(7.0))  # the event loop had no chance to send anything
+    feed(stream, voice(22.0))  # the event loop had no chance to send anything
     assert stream.dropped_bytes == 2 * 16_000
     stream.begin(1, 0.0)
     feed(stream, silence(0.4))
     stream.finalize(1, 1)
     assert (await listener.answer(1, 1)).error is None
-    assert len(fake.sockets[0].audio) == 7.4 * 16_000 - stream.dropped_bytes
+    assert len(fake.sockets[0].audio) == 22.4 * 16_000 - stream.dropped_bytes
     await stream.aclose()
     await listener.task
 
@@ -294,7 +295,7 @@ async def test_words_keep_their_place_when_audio_was_dropped(fake: FakeDeepgram)
     recognizer = connect(fake)
     stream = await recognizer.open(locale="en-US", call_id="c1")
     listener = Listener(stream)
-    feed(stream, silence(7.0))
+    feed(stream, silence(22.0))
     feed(stream, voice(1.0))
     stream.begin(1, 1.1)
     feed(stream, silence(0.4))

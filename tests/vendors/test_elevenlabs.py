@@ -6,12 +6,11 @@ from contextlib import aclosing
 
 import pytest
 
-from talkspurt.config import Config, SpeechConfig
-from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk
-from talkspurt.synthesizers import create_synthesizer
-from talkspurt.synthesizers.elevenlabs import DEFAULT_VOICE, ElevenLabsSynthesizer, Patience
-from talkspurt.testing.fakes import FakeElevenLabs, Fault, Speech
+from talkspurt.synthesizers.elevenlabs import DEFAULT_VOICE, ElevenLabsSynthesizer
+from talkspurt.synthesizers.streamed import Patience
+from talkspurt.testing.fakes import FakeElevenLabs, Speech
 from talkspurt.testing.fakes.elevenlabs import SECONDS_PER_CHARACTER, spoken
 
 KEY = "xi-canary-0123456789abcdef"
@@ -38,13 +37,6 @@ def connect(fake: FakeElevenLabs, key: str = KEY, patience: Patience | None = No
 async def speak(synthesizer: ElevenLabsSynthesizer, text: str = TEXT, voice: str = "") -> list[SpeechChunk]:
     async with asyncio.timeout(10):
         return [chunk async for chunk in synthesizer.synthesize(text, voice=voice, locale="en-US")]
-
-
-async def failure(synthesizer: ElevenLabsSynthesizer) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await speak(synthesizer)
-    assert caught.value.port == "synthesizer"
-    return caught.value
 
 
 async def test_the_sound_arrives_whole_and_in_whole_samples(synthesizer: ElevenLabsSynthesizer) -> None:
@@ -108,99 +100,3 @@ async def test_a_voice_cannot_leave_its_place_in_the_path(
     with pytest.raises(ProviderError, match="not a voice id"):
         await speak(synthesizer, voice="../../v1/user")
     assert fake.requests == []
-
-
-async def test_nothing_to_say_asks_nothing(fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer) -> None:
-    assert await speak(synthesizer, "  ") == []
-    assert fake.requests == []
-
-
-@pytest.mark.parametrize(("status", "retryable"), [(400, False), (404, False), (422, False), (429, True), (500, True)])
-async def test_a_refusal_is_a_provider_error(
-    fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer, status: int, retryable: bool
-) -> None:
-    fake.script(Speech(status=status))
-    error = await failure(synthesizer)
-    assert f"HTTP {status}" in str(error)
-    assert error.retryable is retryable
-    assert len(fake.requests) == 1, "the SDK must not repeat by itself"
-
-
-async def test_a_broken_connection_keeps_what_was_said(
-    fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer
-) -> None:
-    fake.script(Speech(fault=Fault.BREAK))
-    async with asyncio.timeout(5), aclosing(synthesizer.synthesize(TEXT, voice="", locale="en-US")) as speech:
-        first = await anext(speech)
-        with pytest.raises(ProviderError) as caught:
-            await anext(speech)
-    assert spoken(TEXT).startswith(first.pcm)
-    assert caught.value.retryable
-
-
-@pytest.mark.parametrize("fault", [Fault.HANG, Fault.STALL])
-async def test_silence_has_a_deadline(fake: FakeElevenLabs, fault: Fault) -> None:
-    fake.script(Speech(fault=fault))
-    synthesizer = connect(fake, patience=Patience(connect=1, first=0.3, between=0.2))
-    error = await failure(synthesizer)
-    assert "no audio in time" in str(error)
-    await asyncio.wait_for(fake.requests[0].disconnected.wait(), 5)
-    await synthesizer.aclose()
-
-
-@pytest.mark.parametrize("fault", [Fault.CUT_SHORT, Fault.GARBAGE, Fault.REPORT])
-async def test_speech_that_ends_early_is_an_error(
-    fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer, fault: Fault
-) -> None:
-    fake.script(Speech(fault=fault))
-    assert (await failure(synthesizer)).retryable
-
-
-async def test_nobody_at_the_address_is_a_provider_error() -> None:
-    synthesizer = ElevenLabsSynthesizer(base_url="http://127.0.0.1:9", environment={"ELEVENLABS_API_KEY": KEY})
-    with pytest.raises(ProviderError) as caught:
-        await synthesizer.warm_up()
-    assert caught.value.retryable
-    await synthesizer.aclose()
-
-
-async def test_the_key_is_in_no_error(fake: FakeElevenLabs) -> None:
-    synthesizer = connect(fake, key="xi-wrong-canary-9876543210")
-    error = await failure(synthesizer)
-    assert not error.retryable
-    assert "401" in str(error)
-    assert "canary" not in repr(error) + str(error)
-    assert error.__suppress_context__
-    await synthesizer.aclose()
-
-
-async def test_leaving_the_speech_closes_its_request(fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer) -> None:
-    fake.script(Speech(fault=Fault.STALL))
-    async with aclosing(synthesizer.synthesize(TEXT, voice="", locale="en-US")) as speech:
-        await anext(speech)
-    await asyncio.wait_for(fake.requests[0].disconnected.wait(), 5)
-
-
-async def test_cancelling_the_task_closes_its_request(fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer) -> None:
-    fake.script(Speech(fault=Fault.HANG))
-    task = asyncio.create_task(speak(synthesizer))
-    await asyncio.wait_for(fake.received.wait(), 5)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await asyncio.wait_for(fake.requests[0].disconnected.wait(), 5)
-
-
-async def test_it_is_made_from_the_configuration(fake: FakeElevenLabs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ELEVENLABS_API_KEY", KEY)
-    config = Config(speech=SpeechConfig(synthesizer="elevenlabs", base_url={"elevenlabs": fake.base_url}))
-    synthesizer = create_synthesizer(config)
-    await synthesizer.warm_up()
-    await synthesizer.aclose()
-    await synthesizer.aclose()
-    assert len(fake.requests) == 1
-
-
-def test_a_missing_key_names_its_variable() -> None:
-    with pytest.raises(ConfigurationError, match="ELEVENLABS_API_KEY"):
-        ElevenLabsSynthesizer(environment={"ELEVENLABS_API_KEY": " "})

@@ -7,6 +7,8 @@ BLOCKED = (
     "openai",
     "anthropic",
     "google.genai",
+    "google.cloud",
+    "grpc",
     "boto3",
     "botocore",
     "pydantic_ai",
@@ -23,7 +25,8 @@ from talkspurt.testing.fakes import *
 
 async def main():
     models = FakeOpenAI, FakeOpenAIResponses, FakeAnthropic, FakeGoogle, FakeBedrock, FakeOllama, FakeGroq, FakeMistral
-    for fake in *models, FakeElevenLabs, FakeDeepgram:
+    speech = FakeElevenLabs, FakeOpenAISpeech, FakeDeepgram, FakeOpenAITranscription
+    for fake in *models, *speech:
         async with fake() as running:
             print(running.base_url)
 
@@ -34,4 +37,4 @@ asyncio.run(main())
 def test_they_run_without_any_vendors_sdk() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("://127.0.0.1:") == 10
+    assert ran.stdout.count("://127.0.0.1:") == 12

@@ -9,6 +9,8 @@ from talkspurt.vendors import Vendor, create_vendor
 RECOGNIZERS: Final = {
     "whisper": Vendor("talkspurt.recognizers.whisper:WhisperRecognizer"),
     "deepgram": Vendor("talkspurt.recognizers.deepgram:DeepgramRecognizer", extra="deepgram"),
+    "openai": Vendor("talkspurt.recognizers.openai:OpenAIRecognizer", extra="openai"),
+    "google": Vendor("talkspurt.recognizers.google:GoogleRecognizer", extra="google-speech"),
     "scripted": Vendor("talkspurt.testing.scripted:TimedRecognizer"),
 }
 

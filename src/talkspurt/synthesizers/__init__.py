@@ -13,6 +13,8 @@ from talkspurt.vendors import Vendor, create_vendor
 SYNTHESIZERS: Final = {
     "piper": Vendor("talkspurt.synthesizers.piper:PiperSynthesizer"),
     "elevenlabs": Vendor("talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer", extra="elevenlabs"),
+    "openai": Vendor("talkspurt.synthesizers.openai:OpenAISynthesizer", extra="openai"),
+    "google": Vendor("talkspurt.synthesizers.google:GoogleSynthesizer", extra="google-speech"),
     "scripted": Vendor("talkspurt.testing.scripted:TimedSynthesizer"),
 }
 

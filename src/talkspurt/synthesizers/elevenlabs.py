@@ -12,14 +12,11 @@ Invariants:
 * no error carries the vendor's words: they can quote the key or what was to be said.
 """
 
-import asyncio
 import base64
 import binascii
-import os
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from itertools import accumulate
 from typing import Any, Final, Self, cast
 
@@ -29,11 +26,12 @@ from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import VoiceSettings
 
 from talkspurt.config import Config
-from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
+from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples
 
-VENDOR: Final = "elevenlabs"
-KEY_VARIABLE: Final = "ELEVENLABS_API_KEY"
+VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
 DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
 """Sarah, one of the voices that every account has."""
 MODEL: Final = "eleven_flash_v2_5"
@@ -45,16 +43,6 @@ FASTEST: Final = 1.2
 _VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LEFT_OUT: Final = 64
 """Characters of the text that the vendor may leave out in one place, such as a tag."""
-_RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds: for the connection, the first audio, and between two pieces of it."""
-
-    connect: float = 3.0
-    first: float = 3.0
-    between: float = 3.0
 
 
 class ElevenLabsSynthesizer:
@@ -71,11 +59,7 @@ class ElevenLabsSynthesizer:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
-        key = (os.environ if environment is None else environment).get(KEY_VARIABLE, "").strip()
-        if not key:
-            raise ConfigurationError(
-                f"speech.synthesizer = '{VENDOR}' needs a key: set the environment variable {KEY_VARIABLE}"
-            )
+        key = VENDOR.key(environment)
         self._patience = patience or Patience()
         self._http = httpx.AsyncClient(timeout=httpx.Timeout(self._patience.first, connect=self._patience.connect))
         self._client = AsyncElevenLabs(api_key=key, base_url=base_url, httpx_client=self._http)
@@ -83,7 +67,7 @@ class ElevenLabsSynthesizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The synthesizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get(VENDOR))
+        return cls(base_url=config.speech.base_url.get(VENDOR.name))
 
     async def warm_up(self) -> None:
         """Speak one word: it proves key and endpoint, and leaves a connection open."""
@@ -98,7 +82,7 @@ class ElevenLabsSynthesizer:
         voice = voice or DEFAULT_VOICE
         if not _VOICE_ID.fullmatch(voice):
             # It becomes a part of the request's path.
-            raise ProviderError("synthesizer", VENDOR, f"'{voice[:64]}' is not a voice id")
+            raise VENDOR.error(f"'{voice[:64]}' is not a voice id", "rejected", retryable=False)
         if not text.strip():
             return
         lines = self._client.text_to_speech.stream_with_timestamps(
@@ -110,46 +94,28 @@ class ElevenLabsSynthesizer:
             # Settings replace those of the voice, so none are sent where its own will do.
             **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
         )
-        samples, words, sent = _WholeSamples(), _WordTimes(text), 0
-        with _vendor_errors():
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._patience.first
+        samples, words, sent = WholeSamples(), _WordTimes(text), 0
+        with VENDOR.failures(_judge):
+            deadline = Deadline(self._patience)
             async with aclosing(cast(AsyncGenerator[Any], lines)):
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        line = await anext(lines, None)
-                    if line is None:
-                        break
+                while (line := await deadline.next(lines)) is not None:
                     chunk = SpeechChunk(samples.feed(_audio_of(line)), words.feed(line.alignment))
                     if chunk.pcm:
                         # An empty line is a sign of life, not of speech: the deadline stands.
-                        deadline = loop.time() + self._patience.between
+                        deadline.met()
                         sent += len(chunk.pcm)
                     if chunk.pcm or chunk.words:
                         yield chunk
             if not sent:
-                raise ProviderError("synthesizer", VENDOR, "sent no audio", retryable=True)
+                raise VENDOR.error("sent no audio", "empty")
             if words.broke_off:
-                raise ProviderError("synthesizer", VENDOR, "the speech broke off", retryable=True)
+                raise VENDOR.broke_off()
             if late := words.finish(sent / 2 / LINE_RATE_HZ):
                 yield SpeechChunk(b"", late)
 
     async def aclose(self) -> None:
         """Close the connections. Idempotent."""
         await self._http.aclose()
-
-
-class _WholeSamples:
-    """Cuts a byte stream at sample boundaries; half a sample waits for its other half."""
-
-    def __init__(self) -> None:
-        self._half = b""
-
-    def feed(self, audio: bytes) -> bytes:
-        audio = self._half + audio
-        whole = len(audio) & ~1
-        self._half = audio[whole:]
-        return audio[:whole]
 
 
 class _WordTimes:
@@ -222,24 +188,15 @@ def _audio_of(line: Any) -> bytes:
     try:
         return base64.b64decode(line.audio_base_64, validate=True)
     except (AttributeError, TypeError, ValueError, binascii.Error):
-        raise ProviderError("synthesizer", VENDOR, "answered with something unreadable", retryable=True) from None
+        raise VENDOR.unreadable() from None
 
 
-@contextmanager
-def _vendor_errors() -> Iterator[None]:
-    try:
-        yield
-    except ProviderError:
-        raise
-    except (TimeoutError, httpx.TimeoutException):
-        raise ProviderError("synthesizer", VENDOR, "no audio in time", retryable=True) from None
-    except ApiError as error:
-        status = error.status_code or 0
-        retryable = status in _RETRYABLE_STATUSES or status >= 500
-        raise ProviderError("synthesizer", VENDOR, f"HTTP {status}", retryable=retryable) from None
-    except httpx.HTTPError:
-        raise ProviderError("synthesizer", VENDOR, "the connection failed", retryable=True) from None
-    except Exception as error:  # what an SDK makes of garbage is not of a closed set
-        raise ProviderError(
-            "synthesizer", VENDOR, f"answered with something unreadable ({type(error).__name__})", retryable=True
-        ) from None
+def _judge(error: Exception) -> ProviderError | None:
+    """What an exception of the SDK means."""
+    if isinstance(error, httpx.TimeoutException):
+        return VENDOR.too_late()
+    if isinstance(error, ApiError):
+        return VENDOR.refused(error.status_code or 0, retry_after=seconds_to_wait(error.headers or {}))
+    if isinstance(error, httpx.HTTPError):
+        return VENDOR.unreachable()
+    return None

@@ -2,7 +2,8 @@
 
 Public: use them to test an agent against a vendor's SDK without an account. A fake records
 what it was sent, answers as scripted and fails as scripted; its module says what it assumes
-about the vendor. None of them needs the vendor's SDK.
+about the vendor. None of them needs the vendor's SDK, but for Google Cloud's, which speak gRPC with the
+SDK's own messages and are imported from `talkspurt.testing.fakes.google_cloud`.
 """
 
 from talkspurt.testing.fakes.anthropic import FakeAnthropic
@@ -16,6 +17,8 @@ from talkspurt.testing.fakes.mistral import FakeMistral
 from talkspurt.testing.fakes.ollama import FakeOllama
 from talkspurt.testing.fakes.openai import FakeOpenAI
 from talkspurt.testing.fakes.openai_responses import FakeOpenAIResponses
+from talkspurt.testing.fakes.openai_speech import FakeOpenAISpeech
+from talkspurt.testing.fakes.openai_transcription import FakeOpenAITranscription
 from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, Speech, ToolUse
 
 __all__ = [
@@ -29,6 +32,8 @@ __all__ = [
     "FakeOllama",
     "FakeOpenAI",
     "FakeOpenAIResponses",
+    "FakeOpenAISpeech",
+    "FakeOpenAITranscription",
     "Fault",
     "ModelReply",
     "Outage",

@@ -14,9 +14,7 @@ What it assumes about the vendor (developers.deepgram.com: "Live audio", "Finali
 * ten seconds without audio or `KeepAlive` close the socket (not enforced here); the key is
   `Authorization: Token <key>`; a refusal is an HTTP status.
 
-It does not recognise speech. What it hears is scripted: every stretch of sound is the next of
-`phrases`, a word for each 0.24 s of it and the rest of them once 0.2 s of silence follow, or
-at the first silent moment that is finalized.
+It does not recognise speech: what it hears is scripted (`ear`), on each socket anew.
 `endpointing` is taken to be off.
 """
 
@@ -29,7 +27,6 @@ from http import HTTPStatus
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
-import numpy as np
 from picows import (
     WSFrame,
     WSListener,
@@ -41,22 +38,12 @@ from picows import (
     ws_create_server,
 )
 
-_WINDOW_S: Final = 0.02
-_LOUD: Final = 300.0
-"""Root mean square above which a window is sound."""
-_WORD_WINDOWS: Final = 12
-_PAUSE_WINDOWS: Final = 10
+from talkspurt.testing.fakes.ear import BYTES_PER_S, ScriptedEar
+
 _INTERIM_S: Final = 1.0
 _SEGMENT_S: Final = 5.0
 _NOTICEABLE_S: Final = 0.05
 """Less audio than this is not worth a `from_finalize` answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    text: str
-    start: float
-    end: float
 
 
 class FakeDeepgram:
@@ -144,14 +131,9 @@ class FakeDeepgramSocket(WSListener):
     def __post_init__(self) -> None:
         self._transport: WSTransport | None = None
         self._request_id = str(uuid.uuid4())
-        self._words: list[_Word] = []
+        self._ear = ScriptedEar(self.fake.phrases)
         self._final_until = 0.0
         self._interim_at = _INTERIM_S
-        self._examined = 0
-        self._phrases = [phrase.split() for phrase in self.fake.phrases]
-        self._phrase: list[str] | None = None
-        self._loud_windows = 0
-        self._quiet_windows = 0
         self._sounded_at = 0.0
 
     def drop(self) -> None:
@@ -161,8 +143,7 @@ class FakeDeepgramSocket(WSListener):
 
     def forget(self) -> None:
         """Hear nothing any more in what sounds."""
-        self._phrases.clear()
-        self._phrase = None
+        self._ear.forget()
 
     def send_text(self, text: str) -> None:
         """Send `text` as it is, whatever it is."""
@@ -182,8 +163,7 @@ class FakeDeepgramSocket(WSListener):
         if self.deaf:
             return
         if frame.msg_type is WSMsgType.BINARY:
-            self.audio += frame.get_payload_as_bytes()
-            self._listen()
+            self._listen(frame.get_payload_as_bytes())
             self.heard.set()
         elif frame.msg_type is WSMsgType.TEXT:
             self._obey(json.loads(frame.get_payload_as_utf8_text())["type"])
@@ -193,7 +173,7 @@ class FakeDeepgramSocket(WSListener):
 
     @property
     def _now(self) -> float:
-        return len(self.audio) / 16_000
+        return len(self.audio) / BYTES_PER_S
 
     def _obey(self, control: str) -> None:
         self.controls.append(control)
@@ -222,45 +202,20 @@ class FakeDeepgramSocket(WSListener):
             self._transport.disconnect()
 
     def _finalize(self) -> None:
-        if self._quiet_windows:
-            self._end_phrase()
+        self._ear.settle()
         if self._now - self._final_until >= _NOTICEABLE_S:
             self._send_results(final=True, from_finalize=True)
 
-    def _listen(self) -> None:
-        window = int(_WINDOW_S * 16_000)
-        while len(self.audio) - self._examined >= window:
-            samples = np.frombuffer(self.audio[self._examined : self._examined + window], dtype="<i2")
-            self._examined += window
-            self._advance(loud=float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) > _LOUD)
+    def _listen(self, pcm: bytes) -> None:
+        self.audio += pcm
+        if self._ear.feed(pcm):
+            self._sounded_at = asyncio.get_running_loop().time()
         if self._now >= self._interim_at:
             self._interim_at = self._now + _INTERIM_S
             self._send_results(final=self._now - self._final_until >= _SEGMENT_S)
 
-    def _advance(self, *, loud: bool) -> None:
-        now = self._examined / 16_000
-        if loud:
-            if self._phrase is None:
-                self._phrase = list(self._phrases.pop(0)) if self._phrases else []
-                self._loud_windows = 0
-            self._loud_windows += 1
-            self._quiet_windows = 0
-            self._sounded_at = asyncio.get_running_loop().time()
-            if self._phrase and self._loud_windows % _WORD_WINDOWS == 0:
-                self._words.append(_Word(self._phrase.pop(0), now - _WORD_WINDOWS * _WINDOW_S, now))
-        elif self._phrase is not None:
-            self._quiet_windows += 1
-            if self._quiet_windows == _PAUSE_WINDOWS:
-                self._end_phrase()
-
-    def _end_phrase(self) -> None:
-        """All of it was said by the last sound."""
-        end = self._examined / 16_000 - self._quiet_windows * _WINDOW_S
-        self._words += [_Word(word, end - _WINDOW_S, end) for word in self._phrase or ()]
-        self._phrase = None
-
     def _send_results(self, *, final: bool, from_finalize: bool = False) -> None:
-        words = [word for word in self._words if word.end > self._final_until]
+        words = [word for word in self._ear.words if word.end > self._final_until]
         spelled = [
             {"word": w.text.lower(), "start": w.start, "end": w.end, "confidence": 0.99, "punctuated_word": w.text}
             for w in words

@@ -23,20 +23,22 @@ from talkspurt.testing.fakes.script import ModelReply, fragments
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 _CODES: Final = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+STATUSES: Final[Mapping[int, str]] = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    404: "invalid_request_error",
+    429: "rate_limit_exceeded",
+    500: "server_error",
+    503: "server_error",
+}
+"""OpenAI's error types by HTTP status."""
 
 
 class FakeOpenAI(FakeChat):
     """Chat Completions with scripted replies."""
 
     path: ClassVar[str] = "/v1/chat/completions"
-    statuses: ClassVar[Mapping[int, str]] = {
-        400: "invalid_request_error",
-        401: "invalid_request_error",
-        404: "invalid_request_error",
-        429: "rate_limit_exceeded",
-        500: "server_error",
-        503: "server_error",
-    }
+    statuses: ClassVar[Mapping[int, str]] = STATUSES
 
     @property
     def base_url(self) -> str:
@@ -45,7 +47,7 @@ class FakeOpenAI(FakeChat):
 
     def given_key(self, headers: Mapping[str, str]) -> str:
         """The bearer token."""
-        return headers.get("authorization", "").removeprefix("Bearer ")
+        return given_key(headers)
 
     def validate(self, body: Any, headers: Mapping[str, str]) -> None:
         """Refuse what Chat Completions refuses."""
@@ -134,8 +136,18 @@ class FakeOpenAI(FakeChat):
 
     def error_body(self, type_: str, message: str, status: int) -> Any:
         """The body of an error response."""
-        return {"error": {"message": message, "type": type_, "param": None, "code": _CODES.get(status)}}
+        return error_body(type_, message, status)
 
     def in_stream_error(self) -> bytes:
         """An error report inside an open stream."""
         return event(self.error_body("server_error", "The server had an error while processing your request.", 500))
+
+
+def given_key(headers: Mapping[str, str]) -> str:
+    """The bearer token of a request."""
+    return headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def error_body(type_: str, message: str, status: int) -> Any:
+    """The body of an error response, as all of OpenAI's interfaces have it."""
+    return {"error": {"message": message, "type": type_, "param": None, "code": _CODES.get(status)}}

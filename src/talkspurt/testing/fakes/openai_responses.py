@@ -20,24 +20,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from talkspurt.testing.fakes.chat import FakeChat, event, require
+from talkspurt.testing.fakes.openai import STATUSES, error_body, given_key
 from talkspurt.testing.fakes.script import ModelReply, ToolUse, fragments
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
-_CODES: Final = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 
 class FakeOpenAIResponses(FakeChat):
     """The Responses API with scripted replies."""
 
     path: ClassVar[str] = "/v1/responses"
-    statuses: ClassVar[Mapping[int, str]] = {
-        400: "invalid_request_error",
-        401: "invalid_request_error",
-        404: "invalid_request_error",
-        429: "rate_limit_exceeded",
-        500: "server_error",
-    }
+    statuses: ClassVar[Mapping[int, str]] = STATUSES
 
     @property
     def base_url(self) -> str:
@@ -46,7 +40,7 @@ class FakeOpenAIResponses(FakeChat):
 
     def given_key(self, headers: Mapping[str, str]) -> str:
         """The bearer token."""
-        return headers.get("authorization", "").removeprefix("Bearer ")
+        return given_key(headers)
 
     def validate(self, body: Any, headers: Mapping[str, str]) -> None:
         """Refuse what the Responses API refuses, and what should not be asked of it."""
@@ -94,7 +88,7 @@ class FakeOpenAIResponses(FakeChat):
 
     def error_body(self, type_: str, message: str, status: int) -> Any:
         """The body of an error response."""
-        return {"error": {"message": message, "type": type_, "param": None, "code": _CODES.get(status)}}
+        return error_body(type_, message, status)
 
     def in_stream_error(self) -> bytes:
         """A response that failed."""

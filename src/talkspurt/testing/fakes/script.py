@@ -29,7 +29,11 @@ class Fault(StrEnum):
 
 
 class Outage(StrEnum):
-    """What is wrong with a whole vendor until it is mended: the fault switchboard of the fakes of language models."""
+    """What is wrong with a whole vendor until it is mended: the fault switchboard of the fakes.
+
+    Each fake knows those that its transport and format have (`FakeVendor.outages`); two are of tools, so of language
+    models only.
+    """
 
     RATE_LIMITED = "429"
     """Every request is refused with status 429 and `Retry-After: 2`."""
@@ -91,10 +95,14 @@ class Speech:
     """How one synthesis goes; the sound itself follows from the text."""
 
     status: int = 200
+    retry_after: float | None = None
+    """Seconds that the caller is asked to wait, beside a `status` that refuses."""
     fault: Fault | None = None
     delay: float = 0.0
     """Seconds before the first piece."""
     gap: float = 0.0
     """Seconds between two pieces."""
     alignment: bool = True
-    """Whether the times of the characters are sent."""
+    """Whether the times of the characters are sent, by vendors that have them."""
+    mute: bool = False
+    """Whether the answer holds no sound at all."""

@@ -1,0 +1,112 @@
+"""What the failure of a cloud speech vendor means to a call: one `ProviderError` for every exception of every SDK.
+
+Invariant: no error carries the vendor's words. They can quote the key or what was to be said.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from talkspurt.errors import ConfigurationError, ProviderError, ProviderFault
+
+_RETRYABLE_STATUSES: Final = frozenset({408, 409, 425})
+_LONGEST_WAIT: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechVendor:
+    """One vendor in one place, and the names that its failures have there."""
+
+    port: Literal["recognizer", "synthesizer"]
+    name: str
+    variable: str
+    """The environment variable of its key."""
+
+    def key(self, environment: Mapping[str, str] | None = None) -> str:
+        """The key in `environment` (default: the process's). Raises `ConfigurationError` without one."""
+        key = (os.environ if environment is None else environment).get(self.variable, "").strip()
+        if not key:
+            raise ConfigurationError(
+                f"speech.{self.port} = '{self.name}' needs a key: set the environment variable {self.variable}"
+            )
+        return key
+
+    def error(
+        self, message: str, fault: ProviderFault, *, retryable: bool = True, retry_after: float | None = None
+    ) -> ProviderError:
+        """A `ProviderError` of this vendor."""
+        return ProviderError(
+            self.port,
+            self.name,
+            message,
+            retryable=retryable,
+            retry_after=retry_after if retry_after is not None and 0 <= retry_after <= _LONGEST_WAIT else None,
+            rejected=fault == "key_rejected",
+            fault=fault,
+        )
+
+    def refused(self, status: int, *, retry_after: float | None = None) -> ProviderError:
+        """The error of an answer with HTTP status `status`."""
+        return self.refused_as(_fault(status), f"HTTP {status}", retry_after=retry_after)
+
+    def refused_as(self, fault: ProviderFault, answer: str, *, retry_after: float | None = None) -> ProviderError:
+        """The error of an answer that refuses; `answer` is its status, in words that hold no one's data."""
+        if fault == "key_rejected":
+            answer += f": the key is not accepted; look at {self.variable}"
+        retryable = fault in ("rate_limited", "unavailable")
+        return self.error(answer, fault, retryable=retryable, retry_after=retry_after)
+
+    def too_late(self) -> ProviderError:
+        """The error of one whose deadline has passed."""
+        what = "words" if self.port == "recognizer" else "audio"
+        return self.error(f"no {what} in time", "timeout")
+
+    def unreachable(self) -> ProviderError:
+        """The error of a connection that cannot be made or was lost."""
+        return self.error("the connection failed", "unreachable")
+
+    def broke_off(self) -> ProviderError:
+        """The error of speech that ended before its text did."""
+        return self.error("the speech broke off", "broken_off")
+
+    def unreadable(self, what: str = "") -> ProviderError:
+        """The error of an answer that is not of the protocol."""
+        return self.error(f"answered with something unreadable{what}", "unreadable")
+
+    @contextmanager
+    def failures(self, judge: Callable[[Exception], ProviderError | None]) -> Iterator[None]:
+        """Turn what is raised inside into a `ProviderError`; `judge` knows the SDK's classes. Cancellation passes."""
+        try:
+            yield
+        except ProviderError:
+            raise
+        except Exception as error:  # what an SDK makes of garbage is not of a closed set
+            raise self.judged(error, judge) from None
+
+    def judged(self, error: Exception, judge: Callable[[Exception], ProviderError | None]) -> ProviderError:
+        """What `error` is called here."""
+        if isinstance(error, ProviderError):
+            return error
+        if isinstance(error, TimeoutError):
+            return self.too_late()
+        return judge(error) or self.unreadable(f" ({type(error).__name__})")
+
+
+def _fault(status: int) -> ProviderFault:
+    if status in (401, 403):
+        return "key_rejected"
+    if status == 402:
+        return "quota_exceeded"
+    if status == 429:
+        return "rate_limited"
+    return "unavailable" if status >= 500 or status in _RETRYABLE_STATUSES else "rejected"
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """How long the vendor asks to wait, of the response header `retry-after` in seconds."""
+    try:
+        return float(headers.get("retry-after", ""))
+    except ValueError:
+        return None

@@ -1,0 +1,88 @@
+"""What streamed speech owes the port, whichever vendor sends it: deadlines on what can be heard, whole samples.
+
+Bytes that trickle are no speech: a deadline is met by a frame of it, not by a sample.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from talkspurt.ports import LINE_RATE_HZ
+from talkspurt.speech.failures import SpeechVendor
+
+FRAME_S: Final = 0.02
+"""The least speech that is given out, but at the end: less than a frame of the line cannot be played."""
+_FASTEST: Final = 40.0
+"""Letters a second that nobody speaks: people read 15, hurried voices 25."""
+
+Piece = TypeVar("Piece")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: for the connection, the first audio, and between two pieces of it."""
+
+    connect: float = 3.0
+    first: float = 3.0
+    between: float = 3.0
+
+
+class Deadline:
+    """The moment by which a vendor must have said something more. `met` moves it on; signs of life do not."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._between = patience.between
+        self._loop = asyncio.get_running_loop()
+        self._at = self._loop.time() + patience.first
+
+    def met(self) -> None:
+        """Something that can be heard has come."""
+        self._at = self._loop.time() + self._between
+
+    async def next(self, pieces: AsyncIterator[Piece]) -> Piece | None:
+        """The next piece, None at the end. Raises `TimeoutError` when the moment comes first."""
+        async with asyncio.timeout_at(self._at):
+            return await anext(pieces, None)
+
+
+class WholeSamples:
+    """Cuts a byte stream of PCM16 at sample boundaries; half a sample waits for its other half."""
+
+    def __init__(self) -> None:
+        self._half = b""
+
+    def feed(self, audio: bytes) -> bytes:
+        """The whole samples of what has come and was not given out."""
+        audio = self._half + audio
+        whole = len(audio) & ~1
+        self._half = audio[whole:]
+        return audio[:whole]
+
+
+async def frames(pieces: AsyncGenerator[bytes], rate_hz: int, patience: Patience) -> AsyncGenerator[bytes]:
+    """`pieces` of PCM16 at `rate_hz` in whole samples, a frame or more at a time. Closes them.
+
+    Raises `TimeoutError` when no whole frame comes in time.
+    """
+    least = 2 * round(FRAME_S * rate_hz)
+    deadline, samples, waiting = Deadline(patience), WholeSamples(), b""
+    async with aclosing(pieces):
+        while (piece := await deadline.next(pieces)) is not None:
+            waiting += samples.feed(piece)
+            if len(waiting) >= least:
+                deadline.met()
+                yield waiting
+                waiting = b""
+    if waiting:
+        yield waiting
+
+
+def check_whole(vendor: SpeechVendor, text: str, pcm_bytes: int, *, pace: float) -> None:
+    """Raise when `pcm_bytes` of the line's PCM16 cannot be all of `text`: an early end may look like an orderly one."""
+    if not pcm_bytes:
+        raise vendor.error("sent no audio", "empty")
+    letters = sum(not letter.isspace() for letter in text)
+    if pcm_bytes / 2 / LINE_RATE_HZ < letters / (_FASTEST * pace):
+        raise vendor.broke_off()
