@@ -5,7 +5,8 @@
 Runs the voice activity detector again over the caller's side of calls that `make bench-turns` has placed. A voice
 counts as noticed once three windows reach the threshold, as in `talkspurt.media.talkspurts`. Lines with echo are left
 out of the false alarms, and coughs and other people out of both. With the gate, windows that hold nothing but the
-line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title.
+line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title. "In a
+call" is what a call makes of it, which knows the line's noise, its echo and the caller's level.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import json
 import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +22,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.level import amplified
-from talkspurt.media.talkspurts import STOP_THRESHOLD
+from talkspurt.media.talkspurts import START_THRESHOLD, STOP_THRESHOLD
 from talkspurt.speech.voice_activity import WEIGHTS, WINDOW, SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore, default_root
 
 RATE_HZ: Final = 8_000
 GAINS: Final = (1.0, 3.0)
 THRESHOLDS: Final = (0.5, 0.4, 0.3)
+IN_A_CALL: Final = "in a call"
+FRAME: Final = 320
+"""Bytes of 20 ms."""
+AHEAD: Final = 4_800
+"""Bytes (0.3 s) that the agent's audio is told ahead."""
+LEARNED_AFTER: Final = 0.5
+"""Seconds after which a turn is learned."""
 MISSED: Final = 48
 """Windows (1.5 s) after which a voice counts as missed."""
 OTHERS: Final = frozenset({"echo", "noise", "side_talk"})
@@ -40,8 +48,8 @@ class Line:
     """One call's caller side: what the detectors say of it at each gain, and what is really there, by windows."""
 
     group: str
-    probabilities: Mapping[tuple[float, bool], NDArray[np.float64]]
-    """By gain, and whether there was a gate."""
+    probabilities: Mapping[str, NDArray[np.float64]]
+    """By gain and gate, and `IN_A_CALL`."""
     voice: NDArray[np.bool_]
     quiet: NDArray[np.bool_]
     onsets: tuple[int, ...]
@@ -58,15 +66,14 @@ def main() -> None:
     plain, gated = Counting(model, gated=False), Counting(model)
     lines = [read(folder, (plain, gated)) for folder in folders]
     table = Table(
-        "line", "gain", "gate", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken",
+        "line", "detector", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken",
         title=f"the gate leaves {gated.judged / plain.judged:.0%} of the windows to the model",
     )  # fmt: skip
     for group in ("quiet", "noise at 20 dB or more", "noise below 20 dB"):
         chosen = [line for line in lines if line.group == group]
-        for gain, gate in product(GAINS if chosen else (), (False, True)):
-            for threshold in THRESHOLDS:
-                found = figures(chosen, (gain, gate), threshold)
-                table.add_row(group, f"{gain:g}", "yes" if gate else "no", f"{threshold}", *found)
+        for kind in chosen[0].probabilities if chosen else ():
+            for threshold in (START_THRESHOLD,) if kind == IN_A_CALL else THRESHOLDS:
+                table.add_row(group, kind, f"{threshold}", *figures(chosen, kind, threshold))
     Console().print(table)
 
 
@@ -103,10 +110,17 @@ def read(folder: Path, detectors: tuple[SileroVoiceActivity, SileroVoiceActivity
     loud = (channel.get("snr_db") or 0) >= 20
     group = "quiet" if not channel.get("noise") else "noise at 20 dB or more" if loud else "noise below 20 dB"
     probabilities = {
-        (gain, bool(gate)): judged(detector, amplified(pcm, gain))[:windows]
+        f"times {gain:g}{', gated' if gate else ''}": judged(detector, amplified(pcm, gain))[:windows]
         for gain in GAINS
         for gate, detector in enumerate(detectors)
     }
+    turns = [
+        (int(event["begin"] * RATE_HZ), int(event["end"] * RATE_HZ))
+        for event in call["events"]
+        if event["row"] not in {*OTHERS, "backchannel"} and event["voiced"]
+    ]
+    agent = np.ascontiguousarray(both[:, 1]).tobytes()
+    probabilities[IN_A_CALL] = judged_in_a_call(detectors[1], pcm, agent, turns)[:windows]
     return Line(group, probabilities, voice, quiet, tuple(onsets))
 
 
@@ -121,7 +135,29 @@ def judged(detector: SileroVoiceActivity, pcm: bytes) -> NDArray[np.float64]:
     return np.array(said)
 
 
-def figures(lines: list[Line], kind: tuple[float, bool], threshold: float) -> tuple[str, str, str, str]:
+def judged_in_a_call(
+    detector: SileroVoiceActivity, pcm: bytes, agent: bytes, turns: list[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """The same as a call has it, in which the caller's `turns`, in samples, are learned one after the other."""
+    line = LineEvidence()
+    said: list[float] = []
+    told: list[tuple[float, int]] = []
+    stream = detector.open(lambda probability, samples: told.append((probability, samples)))
+    turns = sorted(turns, key=lambda turn: turn[1])
+    for at in range(0, len(pcm), FRAME):
+        line.play(agent[at + AHEAD : at + AHEAD + FRAME], (at + AHEAD) // 2)
+        line.hear(pcm[at : at + FRAME])
+        stream.feed(line.for_detection(pcm[at : at + FRAME]))
+        detector.tick()
+        said += [line.voice_probability(probability, last - WINDOW, last) for probability, last in told]
+        told.clear()
+        while turns and at // 2 > turns[0][1] + LEARNED_AFTER * RATE_HZ:
+            line.learn([turns.pop(0)])
+    stream.close()
+    return np.array(said)
+
+
+def figures(lines: list[Line], kind: str, threshold: float) -> tuple[str, str, str, str]:
     """Share of voiced windows found, delay until a voice is noticed, share missed, share of quiet windows taken."""
     found, false, delays = [], [], []
     for line in lines:

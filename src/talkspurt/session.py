@@ -88,10 +88,9 @@ from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
-from talkspurt.media.level import amplified
 from talkspurt.media.pacing import Pacer, read_mark
 from talkspurt.media.segment_audio import SegmentAudio
-from talkspurt.media.talkspurts import STOP_THRESHOLD, TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
+from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
 from talkspurt.media.tones import ToneMuter
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -124,12 +123,6 @@ SELDOM: Final = 30
 """The same while nothing depends on whose voice it is; a multiple of the other."""
 MOMENT: Final = LINE_RATE_HZ * 2 // 5
 """Samples that tell whose voice goes on; the evidence is sure from a third of a second."""
-NOISY_DBFS: Final = -58.0
-"""Noise floor from which a line is noisy: quiet rooms on the telephone lie below it."""
-NOISY_LINE_GAIN: Final = 3.0
-"""What such a line is amplified by for the voice activity detector. Nine in ten voices are then noticed within 0.22 s
-for 0.26 in noise at 20 dB or more, and 0.45 s for 0.67 below; noise is taken for one in 1.2 % of its windows for 4.8,
-and 0.9 for 0.7. On a quiet line less is found, 76 % for 77 (`python -m benchmarks.turns.detector`)."""
 TURN_MEMORY: Final = 8 * LINE_RATE_HZ
 """Samples of the caller kept for the turn detector, which hears no more."""
 JUDGEMENT_PATIENCE: Final = 1.0
@@ -339,7 +332,7 @@ class Session:
             pcm = self._muter.flush() + pcm
         self._received += len(pcm) // 2
         self._evidence.hear(pcm)
-        self._voice.feed(amplified(pcm, NOISY_LINE_GAIN) if self._evidence.noise_dbfs > NOISY_DBFS else pcm)
+        self._voice.feed(self._evidence.for_detection(pcm))
         self._stream.feed(pcm)
 
     def line_mark(self, name: str) -> None:
@@ -373,10 +366,7 @@ class Session:
     def _window_decided(self, probability: float, samples: int) -> None:
         tracker = self._tracker
         window = self._services.voice_activity.window
-        if probability >= STOP_THRESHOLD and self._evidence.is_returning(samples - window, samples):
-            # The agent's own voice on its way back is no talkspurt of anybody.
-            probability = 0.0
-        fact = tracker.receive(probability, samples)
+        fact = tracker.receive(self._evidence.voice_probability(probability, samples - window, samples), samples)
         if fact is None:
             if tracker.active:
                 self._windows += 1

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from talkspurt.media import g711
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.evidence import HEARD, PLAYED, Evidence, LineEvidence
+from talkspurt.media.level import mean_level
 from talkspurt.media.room import MOST_VOICES
+from talkspurt.media.talkspurts import START_THRESHOLD
 
 RATE_HZ = 8_000
 FRAME = 320
@@ -202,6 +204,57 @@ def test_an_echo_that_begins_late_is_known_by_a_large_share_only() -> None:
     assert late.is_echo is False
     assert replace(late, echo=0.5).is_echo is True
     assert replace(late, echo=0.5, agent_dbfs=None).is_echo is False
+
+
+# ── what a detector says ──────────────────────────────────────────────────────────
+
+
+def noisy(seconds: float, dbfs: float) -> Sound:
+    return np.random.default_rng(8).normal(size=int(seconds * RATE_HZ)) * 10 ** (dbfs / 20)
+
+
+def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller() -> None:
+    line = LineEvidence()
+    hear(line, np.concatenate((noisy(2, -50), caller(2))) + noisy(4, -50))
+    line.learn([(16_000, 32_000)])
+    hear(line, noisy(1, -50))
+
+    def said(level_db: float, detected: float) -> float:
+        begin = line._heard.end
+        hear(line, caller(0.5, 3) * 10 ** (level_db / 20) + noisy(0.5, -50))
+        loudest = max(range(begin, begin + 3_600, 80), key=lambda at: mean_level(line._heard.read(at, at + 256)))
+        return line.voice_probability(detected, loudest, loudest + 256)
+
+    assert line.noise_dbfs > -58
+    assert said(0, 0.03) == START_THRESHOLD
+    assert said(0, 0.029) == 0.029
+    assert said(0, 0.9) == 0.9
+    assert said(-12, 0.3) == 0.3
+
+
+def test_a_suspicion_counts_for_nothing_on_a_quiet_line_nor_before_the_caller_is_known() -> None:
+    quiet = learned()
+    hear(quiet, caller(1, 3))
+    assert quiet.voice_probability(0.39, 37_000, 37_256) == 0.39
+    unknown = LineEvidence()
+    hear(unknown, np.concatenate((noisy(2, -50), caller(1))))
+    assert unknown.voice_probability(0.39, 18_000, 18_256) == 0.39
+
+
+def test_the_agents_voice_on_its_way_back_is_nobodys() -> None:
+    said = agent(5)
+    line = over_a_line(echo_of(said, -20, 1_000), said)
+    assert line.voice_probability(0.99, 38_000, 38_256) == 0
+    assert line.voice_probability(0.2, 38_000, 38_256) == 0.2
+
+
+def test_a_detector_hears_a_noisy_line_louder_and_a_quiet_one_as_it_is() -> None:
+    frame = pcm(caller(0.02) / 10)
+    line = LineEvidence()
+    assert line.for_detection(frame) == frame
+    hear(line, noisy(2, -50))
+    louder = np.frombuffer(line.for_detection(frame), dtype="<i2")
+    assert louder == pytest.approx(3 * np.frombuffer(frame, dtype="<i2").astype(int), abs=1)
 
 
 # ── voices ────────────────────────────────────────────────────────────────────────

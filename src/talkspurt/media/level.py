@@ -65,6 +65,11 @@ def active_level(levels: Floats, marked: NDArray[np.bool_], floor_dbfs: float) -
     return float(10 * np.log10(max(power - 10 ** (floor_dbfs / 10), power / 2)))
 
 
+def mean_level(samples: Floats) -> float:
+    """The level of all of a stretch, its pauses too."""
+    return float(10 * np.log10(float(samples @ samples) / max(1, len(samples)) + 1e-12))
+
+
 def loudest_level(samples: Floats, frame: int) -> float | None:
     """The level of the loudest tenth of the frames; None for silence."""
     powers = np.sort(_powers(samples, frame))
