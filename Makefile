@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .PHONY: bench-inference help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
-	bench-line-evidence bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
+	bench-line-evidence bench-latency bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
 	mutants guards
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo "             them by voice, which takes half an hour"
 	@echo "make bench-faults [QUICK=1]"
 	@echo "             a call for every fault of every stage: what its caller heard; a quarter of an hour"
+	@echo "make bench-latency"
+	@echo "             what our own code adds from a decided turn to the first sample of its answer; two idle cores, a minute"
 	@echo "make bench-turns [QUICK=1] [FRESH=1]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
@@ -112,6 +114,10 @@ bench-retail-tasks: setup
 bench-faults: export QUICK := $(QUICK)
 bench-faults: setup
 	$(BIN)/python -m benchmarks.faults $(ARGS)
+
+# Exit status 1 when a goal is missed.
+bench-latency: setup
+	@$(BIN)/python -m benchmarks.own_latency $(ARGS)
 
 guards: setup
 	@$(BIN)/python -m benchmarks.guards $(ARGS)

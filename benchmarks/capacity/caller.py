@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Protocol
 
 FRAME: Final = 0.02
 INTERRUPT_AFTER: Final = 0.9
@@ -76,6 +76,22 @@ class Playout:
         while self._marks and self._marks[0][0] <= now:
             names.append(self._marks.popleft()[1])
         return names
+
+
+class Speaker(Protocol):
+    """What a line needs of who speaks on it."""
+
+    playout: Playout
+    turns: list[Turn]
+
+    def tick(self, now: float) -> tuple[int, int] | None:
+        """The clip and frame to send now; None for silence."""
+
+    def audio(self, seconds: float, now: float) -> None:
+        """Sound of the agent came."""
+
+    def clear(self, now: float) -> list[str]:
+        """The agent wants nothing more to be played; returns the marks to send back at once."""
 
 
 class Phase(Enum):

@@ -27,7 +27,7 @@ import httpx
 import msgspec
 import pybase64
 import uvloop
-from benchmarks.capacity.caller import FRAME, Caller
+from benchmarks.capacity.caller import FRAME, Caller, Speaker
 from benchmarks.capacity.clips import FRAME as FRAME_BYTES
 from benchmarks.capacity.clips import voices
 from benchmarks.capacity.figures import in_ms, judge, percentile
@@ -74,7 +74,7 @@ _decode = msgspec.json.Decoder(_Order).decode
 class Line(WSListener):
     """One call's socket, from the carrier's end."""
 
-    caller: Caller
+    caller: Speaker
     frames: Sequence[Sequence[bytes]]
     """Base64 of every clip's frames."""
     parameters: dict[str, str]

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from benchmarks.faults import outage
 from benchmarks.faults.brain import LINES
 from benchmarks.faults.call import REPOSITORY, Outcome, place
 from benchmarks.faults.cases import Case, all_cases, quick_cases
@@ -20,6 +21,8 @@ from talkspurt.simulate.lines import Say
 AT_ONCE = 3
 """Calls at once, each with a server of its own, on two cores."""
 FOLDER = REPOSITORY / "build" / "bench" / "faults"
+OUTAGE_CALLS = 100
+QUICK_OUTAGE_CALLS = 20
 
 
 async def run(cases: Sequence[Case]) -> list[Outcome]:
@@ -49,11 +52,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
     parser.add_argument("only", nargs="*", help="only cases whose names have one of these parts")
     only = parser.parse_args().only
-    cases = quick_cases() if os.environ.get("QUICK") == "1" else all_cases()
+    quick = os.environ.get("QUICK") == "1"
+    cases = quick_cases() if quick else all_cases()
+    outages = [how for how in outage.How if not only or any(part in f"all cloud providers {how}" for part in only)]
     cases = [case for case in cases if not only or any(part in case.name for part in only)]
     shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         outcomes = asyncio.run(run(cases))
+        down = outage.run(QUICK_OUTAGE_CALLS if quick else OUTAGE_CALLS, outages)
+    except TalkspurtError as error:
+        print(error, file=sys.stderr)
+        return 2
     except ExceptionGroup as group:
         meant, unforeseen = group.split(TalkspurtError)
         if meant is None or unforeseen is not None:
@@ -64,7 +73,7 @@ def main() -> int:
     normalisation = None
     if measured.exists():
         normalisation = json.loads(measured.read_text(encoding="utf-8"))["normalisation_accuracy"]
-    return write(outcomes, normalisation, REPOSITORY / "build" / "bench" / "faults.json")
+    return write(outcomes, down, normalisation, REPOSITORY / "build" / "bench" / "faults.json")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.faults import outage
 from benchmarks.faults.call import Outcome
 
 LONGEST_SILENCE: Final = 3.0
@@ -52,7 +53,9 @@ def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def write(outcomes: Sequence[Outcome], normalisation: float | None, path: Path) -> int:
+def write(
+    outcomes: Sequence[Outcome], outages: Sequence[outage.Outcome], normalisation: float | None, path: Path
+) -> int:
     """Print the table and write it to `path`; returns 1 when a goal was missed."""
     faults = rows(outcomes)
     print(f"{'stage':<12} {'fault':<22} calls lost  silence   switch  sent/again")
@@ -61,13 +64,14 @@ def write(outcomes: Sequence[Outcome], normalisation: float | None, path: Path) 
             f"{row['stage']:<12} {row['fault']:<22} {row['calls']:>5} {row['lost']:>4} {row['longest_silence_ms']:>5}"
             f" ms {row['switch_ms']:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
         )
-    complaints = missed(faults) if faults else ["no call was placed"]
+    complaints = missed(faults) if faults or outages else ["no call was placed"]
+    complaints += [complaint for each in outages for complaint in each.complaints]
     if normalisation is None:
         print("normalisation: not measured yet (make bench-normalisation)")
     for complaint in complaints:
         print(f"NOT REACHED  {complaint}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = {"faults": faults, "normalisation_accuracy": normalisation}
+    written = {"faults": faults, "outages": outage.written(outages), "normalisation_accuracy": normalisation}
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     print(f"written to {path}")
     return 1 if complaints else 0

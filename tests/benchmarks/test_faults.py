@@ -2,11 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
 from benchmarks.faults.call import Outcome
 from benchmarks.faults.cases import Case, all_cases, quick_cases
+from benchmarks.faults.outage import Outcome as OutageOutcome
+from benchmarks.faults.outage_caller import Patient
 from benchmarks.faults.relay import MIDDLE, Relay, Trouble
 from benchmarks.faults.report import missed, rows
 from benchmarks.faults.silence import FRAME, longest_silence
@@ -130,3 +133,56 @@ async def test_each_trouble_is_what_its_name_says_and_passes() -> None:
                     assert answer == "hangs"
             await relay.suffer(Trouble.NONE)
             assert await ask(relay.address) == whole
+
+
+# ── a caller who meets an outage ──────────────────────────────────────────────────
+
+
+def tick(caller: Patient, begin: float, end: float) -> list[float]:
+    """When the caller was heard."""
+    moments = [round(begin + 0.02 * step, 2) for step in range(round((end - begin) / 0.02))]
+    return [moment for moment in moments if caller.tick(moment) is not None]
+
+
+def test_only_silence_that_the_agent_owes_counts_and_only_since_the_outage() -> None:
+    caller = Patient([50], Random(1), 0.0)
+    said = tick(caller, 0.0, 9.0)
+    assert len(said) == 50
+    caller.audio(1.0, 9.0)
+    assert caller.longest_silence == 0.0
+    caller.suffer(9.5)
+    # What the agent says of itself ends a silence, the caller's own pause does not.
+    caller.audio(1.0, 12.0)
+    assert caller.longest_silence == pytest.approx(2.0)
+    tick(caller, 12.0, 20.0)
+    assert caller.longest_silence == pytest.approx(2.0)
+
+
+def test_who_is_not_answered_says_it_again_and_then_presses_a_key() -> None:
+    caller = Patient([50], Random(1), 0.0)
+    caller.suffer(0.0)
+    keys = []
+    for step in range(60 * 50):
+        caller.tick(0.02 * step)
+        keys += [step for _ in caller.take_key()]
+    assert caller.keys_pressed == len(keys) == 1
+    assert caller.longest_silence == pytest.approx(8.0, abs=0.1)
+
+
+def test_a_caller_is_lost_when_the_agent_owes_a_word_for_too_long() -> None:
+    caller = Patient([50], Random(1), 0.0)
+    assert not caller.gave_up(100.0), "the caller has said nothing"
+    said = tick(caller, 0.0, 10.0)
+    assert not caller.gave_up(said[-1] + 7)
+    assert caller.gave_up(said[-1] + 16)
+    caller.audio(1.0, 20.0)
+    assert not caller.gave_up(100.0)
+
+
+def test_a_lost_call_of_an_outage_and_a_long_silence_are_named() -> None:
+    outcome = OutageOutcome("all cloud providers killed", 100, 0, 3, 90, 7, 5, 2_900, 1_500)
+    assert outcome.complaints == []
+    assert replace(outcome, lost=1).complaints == ["all cloud providers killed: 1 calls lost"]
+    assert replace(outcome, longest_silence_ms=3_001).complaints == [
+        "all cloud providers killed: longer silence than 3 s"
+    ]

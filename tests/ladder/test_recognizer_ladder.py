@@ -4,6 +4,7 @@ import asyncio
 import math
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ SPEECH = struct.pack("<160h", *(round(6000 * math.sin(n / 3)) for n in range(160
 """A frame that is loud enough for a voice."""
 NOISE = Random(1).randbytes(320)
 """A frame of steady noise, as loud as can be."""
-Fault = Literal["none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf"]
+Fault = Literal["clings", "none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf"]
 
 
 class Ear:
@@ -43,6 +44,12 @@ class Ear:
             raise ProviderError("recognizer", self.name, "refused", retryable=True)
         if self.fault == "hangs":
             await asyncio.sleep(60)
+        if self.fault == "clings":
+            try:
+                await asyncio.sleep(60)
+            finally:
+                # As an SDK that says goodbye to a vendor it has never reached.
+                await asyncio.sleep(3)
         stream = _EarStream(self)
         self.streams.append(stream)
         return stream
@@ -173,7 +180,7 @@ def test_the_first_hears_while_it_bears() -> None:
     assert not second.streams
 
 
-@pytest.mark.parametrize("fault", ["refuses", "hangs", "silent", "errors", "ends", "raises"])
+@pytest.mark.parametrize("fault", ["refuses", "hangs", "clings", "silent", "errors", "ends", "raises"])
 def test_whatever_becomes_of_the_first_the_second_hears_the_utterance_whole(fault: Fault) -> None:
     async def run(line: Line) -> None:
         began = asyncio.get_running_loop().time()
@@ -394,7 +401,7 @@ def test_a_line_on_which_nobody_hears_words_is_not_recognised_twice_for_ever() -
     on_a_call(first, second, run=run)
 
 
-@pytest.mark.parametrize("fault", ["refuses", "silent", "errors", "ends", "raises"])
+@pytest.mark.parametrize("fault", ["refuses", "hangs", "clings", "silent", "errors", "ends", "raises"])
 def test_a_second_opinion_that_fails_changes_nothing(fault: Fault) -> None:
     async def run(line: Line) -> None:
         asked = asyncio.get_running_loop().time()
@@ -453,3 +460,35 @@ def test_a_second_opinion_takes_a_place_of_its_rung() -> None:
         await line.hang_up()
 
     run_virtual(scenario())
+
+
+def test_whoever_cannot_be_heard_learns_it_soon_although_everything_hangs() -> None:
+    """Nobody else has room, and the vendor hangs as well when it is connected to anew."""
+    rungs = [rung("a", Ear("a", "silent"), port="recognizer"), rung("b", Ear("b"), port="recognizer", capacity=1)]
+
+    async def scenario() -> None:
+        assert rungs[1].enter()
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c"))
+        await line.speak(0.1)
+        rungs[0].provider.fault = "clings"
+        for stream in rungs[0].provider.streams:
+            stream.ear = Ear("a", "silent")
+        asked = asyncio.get_running_loop().time() + 1.2
+        assert (await line.utter(1, frame=SPEECH)).error
+        assert asyncio.get_running_loop().time() - asked <= BETWEEN + FIRST + 0.1
+        await line.hang_up()
+
+    run_virtual(scenario())
+
+
+def test_a_stream_that_opens_too_late_is_closed() -> None:
+    class Late(Ear):
+        async def open(self, *, locale: str, call_id: str) -> _EarStream:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return await super().open(locale=locale, call_id=call_id)
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1, 2.0)).text == "b 2.00"
+
+    on_a_call(Late("a"), Ear("b"), run=run)

@@ -10,6 +10,7 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `rung.py` | how many does it bear, and what is usual for it? |
 | `streams.py` | who streams first: one retry, the next, a hedge |
 | `opinion.py` | what does somebody else hear? |
+| `goodbyes.py` | who waits for a stream that does not open, or does not end? Nobody |
 | `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
 """
 

@@ -8,14 +8,15 @@ it is not asked any more until somebody has heard words: a noisy line must not b
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from talkspurt.errors import ProviderError
+from talkspurt.ladder.goodbyes import Goodbyes
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import provider_error
 from talkspurt.media.level import spoken_seconds
-from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream
+from talkspurt.ports import LINE_RATE_HZ, Recognizer
 from talkspurt.telemetry import metrics
 
 PLENTY: Final = 0.4
@@ -45,13 +46,8 @@ class SecondEar:
             return False
         return spoken_seconds(audio, LINE_RATE_HZ) >= PLENTY
 
-    async def hear(
-        self, first: Rung[Recognizer], audio: bytes, *, reason: str, let_go: Callable[[RecognizerStream], None]
-    ) -> str:
-        """The words that the next rung below `first` hears in `audio`; "" for none, or if it fails, which counts.
-
-        `let_go` closes a stream without anybody waiting for it.
-        """
+    async def hear(self, first: Rung[Recognizer], audio: bytes, *, reason: str, goodbyes: Goodbyes) -> str:
+        """The words that the next rung below `first` hears in `audio`; "" for none, or if it fails or is too late."""
         below = self._rungs[self._rungs.index(first) + 1 :]
         rung = next((rung for rung in below if rung.enter()), None)
         if rung is None:
@@ -59,7 +55,11 @@ class SecondEar:
         metrics.RUNG_SWITCHES.labels(rung.port, rung.name, reason).inc()
         try:
             async with asyncio.timeout(PATIENCE):
-                words = await self._ask(rung, audio, let_go)
+                words = await self._ask(rung, audio, goodbyes)
+        except TimeoutError:
+            # For this question. Nobody knows whether it is too slow for those that it is there for.
+            rung.given_up()
+            return ""
         except asyncio.CancelledError:
             rung.given_up()
             raise
@@ -73,8 +73,8 @@ class SecondEar:
         finally:
             rung.leave()
 
-    async def _ask(self, rung: Rung[Recognizer], audio: bytes, let_go: Callable[[RecognizerStream], None]) -> str:
-        stream = await rung.provider.open(locale=self._locale, call_id=self._call_id)
+    async def _ask(self, rung: Rung[Recognizer], audio: bytes, goodbyes: Goodbyes) -> str:
+        stream = await goodbyes.open(rung, locale=self._locale, call_id=self._call_id, seconds=PATIENCE)
         try:
             stream.begin(1, 0.0)
             stream.feed(audio)
@@ -86,4 +86,4 @@ class SecondEar:
                     return transcript.text.strip()
             raise ProviderError("recognizer", rung.name, "the stream ended", retryable=True)
         finally:
-            let_go(stream)
+            goodbyes.let_go(stream)

@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from talkspurt.errors import ProviderError
+from talkspurt.ladder.goodbyes import Goodbyes
 from talkspurt.ladder.opinion import SecondEar
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import note_switch, provider_error
@@ -33,8 +34,6 @@ PAUSE: Final = 1.0
 """Seconds until rungs are tried again when none bears."""
 SHUNNED: Final = 10.0
 """Seconds in which a call does not go back to a rung that failed it, whatever the other calls find."""
-CLOSING: Final = 2.0
-"""Seconds for a stream that nobody listens to any more to say goodbye to its vendor."""
 SLOW: Final = 2 / 3
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
@@ -117,7 +116,7 @@ class LadderStream:
         """When the rung before failed, until the next one has given an answer."""
         self._proven = False
         """Whether the current stream has answered a question: that it could be opened says little."""
-        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._goodbyes = Goodbyes()
         self._life = asyncio.get_running_loop().create_task(self._live(), name="ladder stream")
 
     # ── the port ──────────────────────────────────────────────────────────────────
@@ -169,8 +168,7 @@ class LadderStream:
         await asyncio.wait({self._life})
         for question in list(self._questions):
             self._settle(question)
-        if self._goodbyes:
-            await asyncio.wait(self._goodbyes)
+        await self._goodbyes.all_said()
         with suppress(asyncio.QueueFull):
             self._answers.put_nowait(None)
 
@@ -218,8 +216,9 @@ class LadderStream:
         """Hear through `rung` until it fails, which is returned, or until a better one may bear."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(rung.patience.first):
-                stream = await rung.provider.open(locale=self._locale, call_id=self._call_id)
+            stream = await self._goodbyes.open(
+                rung, locale=self._locale, call_id=self._call_id, seconds=rung.patience.first
+            )
         except asyncio.CancelledError:
             rung.given_up()
             raise
@@ -238,12 +237,7 @@ class LadderStream:
                 rung.given_up()
             self._rung = self._stream = self._over = None
             reader.cancel()
-            self._let_go(stream)
-
-    def _let_go(self, stream: RecognizerStream) -> None:
-        goodbye = asyncio.get_running_loop().create_task(_say_goodbye(stream), name="ladder goodbye")
-        self._goodbyes.add(goodbye)
-        goodbye.add_done_callback(self._goodbyes.discard)
+            self._goodbyes.let_go(stream)
 
     def _replay(self, stream: RecognizerStream) -> None:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
@@ -344,7 +338,7 @@ class LadderStream:
         return True
 
     async def _ask_another(self, rung: Rung[Recognizer], key: tuple[int, int], audio: bytes, reason: str) -> None:
-        words = await self._second.hear(rung, audio, reason=reason, let_go=self._let_go)
+        words = await self._second.hear(rung, audio, reason=reason, goodbyes=self._goodbyes)
         question = self._questions.get(key)
         if question is None or not (words or question.nothing_heard):
             # Answered meanwhile; or the rung is only slow, and nobody knows better.
@@ -379,9 +373,3 @@ class LadderStream:
         except asyncio.QueueFull:
             # The session has stopped reading; its own deadlines notice what is missing.
             metrics.ANOMALIES.labels("transcript_dropped").inc()
-
-
-async def _say_goodbye(stream: RecognizerStream) -> None:
-    with suppress(Exception):
-        async with asyncio.timeout(CLOSING):
-            await stream.aclose()

@@ -1,0 +1,58 @@
+"""Opening streams in time, and letting go of those that nobody wants any more, without anybody waiting for it.
+
+Some SDKs take seconds to give up a connection that was never made, or to say goodbye to a vendor that hangs.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from talkspurt.ladder.rung import Rung
+from talkspurt.ports import Recognizer, RecognizerStream
+
+CLOSING: Final = 2.0
+"""Seconds for a stream that nobody listens to any more to say goodbye to its vendor."""
+
+
+class Goodbyes:
+    """What one call has let go of and what has not ended yet."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self, rung: Rung[Recognizer], *, locale: str, call_id: str, seconds: float) -> RecognizerStream:
+        """A stream of `rung`. Raises what it raises, and `TimeoutError` after `seconds`, however slow it is to stop."""
+        opening = self._start(rung.provider.open(locale=locale, call_id=call_id), "ladder opening")
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(opening)
+        except BaseException:
+            opening.add_done_callback(self._came_too_late)
+            opening.cancel()
+            raise
+
+    def let_go(self, stream: RecognizerStream) -> None:
+        """Close `stream`."""
+        self._start(_say_goodbye(stream), "ladder goodbye")
+
+    async def all_said(self) -> None:
+        """Return when nothing is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _came_too_late(self, opening: asyncio.Task[RecognizerStream]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.let_go(opening.result())
+
+
+async def _say_goodbye(stream: RecognizerStream) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSING):
+            await stream.aclose()
