@@ -288,8 +288,8 @@ GUARDS: Final = (
     Guard(
         "one sweeper has an effect",
         "store/effects.py",
-        "            .values(claimed_until=now + LEASE)",
-        "            .values(claimed_until=None)",
+        ".values(claimed_until=now + LEASE)",
+        ".values(claimed_until=None)",
         LEDGER,
     ),
     Guard(

@@ -112,6 +112,12 @@ class StaleOwnerError(StoreError):
     code = "stale_owner"
 
 
+class SettledError(StoreError):
+    """An effect that was executing has been settled by somebody else meanwhile."""
+
+    code = "settled"
+
+
 class CallError(TalkspurtError):
     """One call cannot be answered or cannot go on."""
 

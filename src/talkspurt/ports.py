@@ -420,6 +420,10 @@ class EffectLimit:
     seconds: float | None
 
 
+Happening = Literal["known", "recorded", "overruled", "twice"]
+"""What is new in "this was done": nothing; that; somebody believed it was not; and it has been begun again since."""
+
+
 class EffectLedger(Protocol):
     """Remembers the effects of one call, one committed transition at a time, so that none happens twice.
 
@@ -454,7 +458,19 @@ class EffectLedger(Protocol):
         """
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
-        """Move executing to its outcome."""
+        """Move executing to its outcome. Raises `SettledError` when somebody else has settled it."""
+
+    async def hold(self, proposal: str, /, *, patience: float) -> None:
+        """Executing or in doubt: it is still at it, nobody counts as gone for another `patience` seconds.
+
+        Not fenced: what runs here runs, whosever the call is by now.
+        """
+
+    async def happened(self, proposal: str, /, *, result: str) -> Happening:
+        """Executing, in doubt or resolved as not done → resolved_done, on the word of whoever carried it out.
+
+        Not fenced, and above what anybody has looked up: it is the only one who knows.
+        """
 
     async def refuse(self, proposal: str, /, *, result: str) -> None:
         """Anything that has not begun → refused, with what the model is told; any other state is left alone."""

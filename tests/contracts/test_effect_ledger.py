@@ -189,3 +189,24 @@ async def test_what_is_resolved_as_not_done_may_be_proposed_again(book: Book) ->
     assert (await book.ledger.resolve("p1", result=None)).state == "resolved_not_done"
     assert (await book.ledger.resolve("p1", result="{}")).state == "resolved_not_done"
     await book.begun("p2")
+
+
+async def test_whoever_carried_it_out_is_believed_above_all_others(book: Book) -> None:
+    await book.begun("p1")
+    await book.ledger.resolve("p1", result=None)
+    assert await book.ledger.happened("p1", result='{"refund":5}') == "overruled"
+    assert (await book.proposed("p2")).result == '{"refund":5}'
+    assert await book.ledger.happened("p1", result='{"refund":5}') == "known"
+
+
+async def test_what_was_begun_again_meanwhile_was_done_twice(book: Book) -> None:
+    await book.begun("p1")
+    await book.ledger.resolve("p1", result=None)
+    await book.begun("p2")
+    assert await book.ledger.happened("p1", result="{}") == "twice"
+
+
+async def test_what_is_in_doubt_has_happened_once_it_is_known(book: Book) -> None:
+    await book.begun("p1")
+    await book.ledger.finish("p1", state="in_doubt", result="{}")
+    assert await book.ledger.happened("p1", result="{}") == "recorded"

@@ -27,7 +27,7 @@ from talkspurt.effects.refusals import (
 )
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import StoreError
-from talkspurt.telemetry.metrics import ANOMALIES
+from talkspurt.telemetry.metrics import ANOMALIES, EFFECTS_FOR_A_PERSON
 
 DONE = ("proposed", "read_back", "confirmed", "executing", "done")
 
@@ -416,6 +416,133 @@ async def test_a_tool_that_cannot_be_stopped_keeps_neither_the_call_nor_its_next
 
 
 find = Agent.tool
+
+
+class Wires:
+    """An outside system that keeps keys, behind a tool that may not stop when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.entered, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def _word(self, payee: str) -> str:
+        return f"I'll wire it to {payee}. Shall I?"
+
+    async def _look_up(self, key: str) -> dict[str, bool] | None:
+        return {"wired": True} if key in self.sent else None
+
+    @tool(effect=True, read_back=_word, lookup=_look_up, timeout=0.05)
+    async def stubborn(self, effect: Effect, payee: str) -> dict[str, bool]:
+        """Wire money, whatever happens."""
+        while not self.gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.gate.wait()
+        self.sent.append(effect.key)
+        return {"wired": True}
+
+    @tool(effect=True, read_back=_word, lookup=_look_up)
+    async def wire(self, effect: Effect, payee: str) -> dict[str, bool]:
+        """Wire money."""
+        self.entered.set()
+        await self.gate.wait()
+        self.sent.append(effect.key)
+        return {"wired": True}
+
+    async def desk(self, desk: Desk) -> Desk:
+        agent = Agent(name="till", prompt="Be brief.", greeting="Hello.", tools=[self.stubborn, self.wire])
+        return await opened(desk.till, desk.store, desk.clock, agent, "+12025550101")
+
+
+async def until(desk: Desk, states: list[str]) -> None:
+    async with asyncio.timeout(5):
+        while await desk.states() != states:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_while_a_tool_still_runs_nobody_is_certain_that_it_did_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
+    monkeypatch.setattr(proposals, "HOLD_EVERY", 0.02)
+    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
+    wires = Wires()
+    call = await wires.desk(desk)
+    proposed = await call.run("stubborn", payee="Ann")
+    assert message(await call.execute(proposed)) == CHECKING
+    for _ in range(6):
+        call.clock.advance(4)
+        await asyncio.sleep(0.1)
+        await sweeper(call).sweep()
+    assert await call.states() == ["in_doubt"], "its time was over long ago"
+    told = await call.dispatcher.outcome("x", proposed.proposal)
+    assert message(json.loads(told.content)) == IN_DOUBT
+    assert message(await call.run("stubborn", payee="Ann")) == CHECKING
+    wires.gate.set()
+    await until(call, ["resolved_done"])
+    assert await call.run("stubborn", payee="Ann") == {"wired": True}
+    assert len(wires.sent) == 1
+
+
+async def test_a_tool_that_still_runs_is_not_begun_again_by_the_process_that_has_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even when the ledger could not be told that it is still at it."""
+    monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
+    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
+    wires = Wires()
+    call = await wires.desk(desk)
+    proposed = await call.run("stubborn", payee="Ann")
+    await call.execute(proposed)
+    call.clock.advance(60)
+    await sweeper(call).sweep()
+    assert await call.states() == ["resolved_not_done"]
+    told = await call.dispatcher.outcome("x", proposed.proposal)
+    assert message(json.loads(told.content)) == IN_DOUBT
+    assert message(await call.run("stubborn", payee="Ann")) == CHECKING
+    wires.gate.set()
+    await until(call, ["resolved_done"])
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_what_was_done_is_done_whatever_others_have_found_out(desk: Desk, taken_over: bool) -> None:
+    """Another worker's clock was ahead: it took this one for gone."""
+    wires = Wires()
+    call = await wires.desk(desk)
+    proposed = await call.run("wire", payee="Ann")
+    first = asyncio.create_task(call.execute(proposed))
+    await wires.entered.wait()
+    call.clock.advance(60)
+    await sweeper(call).sweep()
+    assert await call.states() == ["resolved_not_done"]
+    heir = await call.taken_over() if taken_over else call
+    before = EFFECTS_FOR_A_PERSON._value.get()
+    wires.gate.set()
+    with capture_logs() as logs:
+        assert await first == {"wired": True}
+    assert [line["proposal"] for line in logs if line["event"] == "effect_done_after_all"] == [proposed.proposal]
+    assert EFFECTS_FOR_A_PERSON._value.get() == before + 1
+    assert await call.states() == ["resolved_done"]
+    assert await heir.run("wire", payee="Ann") == {"wired": True}
+    assert len(wires.sent) == 1
+
+
+async def test_what_was_begun_again_before_the_first_came_back_is_told_to_a_person(desk: Desk) -> None:
+    wires = Wires()
+    call = await wires.desk(desk)
+    first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))
+    await wires.entered.wait()
+    call.clock.advance(60)
+    await sweeper(call).sweep()
+    heir = await call.taken_over()
+    second = asyncio.create_task(heir.execute(await heir.run("wire", payee="Ann"), turn=4))
+    await until(call, ["resolved_not_done", "executing"])
+    wires.gate.set()
+    with capture_logs() as logs:
+        await asyncio.gather(first, second)
+    (line,) = [line for line in logs if line["event"] == "effect_done_after_all"]
+    assert "undo one of them" in line["todo"]
 
 
 def counted(anomaly: str) -> float:

@@ -1,15 +1,17 @@
 """Effects happen once: every transition is committed, conditional, fenced, and refused a second time."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
 from sqlalchemy import select
 
-from store.conftest import HandClock
+from store.conftest import POSTGRESQL, HandClock
 from talkspurt.errors import StaleOwnerError, StoreError
 from talkspurt.ports import EffectLedger, EffectLimit, EffectRecord
 from talkspurt.store import Call, SqlEffectLedger, Store
+from talkspurt.store import clock as clock_module
 from talkspurt.store.tables import effect_transitions
 
 
@@ -234,6 +236,39 @@ async def test_a_doubt_is_told_once_and_looked_up_again_only_where_it_can_be(
     clock.advance(61)
     assert await store.effects.claim([]) == ()
     assert [record.proposal for record in await store.effects.claim(["offer_refund"])] == ["p1"]
+
+
+@pytest.mark.skipif(POSTGRESQL is None, reason="a file of SQLite has the time of its machine: needs PostgreSQL")
+async def test_a_worker_whose_clock_is_ahead_takes_nobody_for_gone(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("see above")
+    ahead = datetime.now(UTC) + timedelta(seconds=30)
+    store = await Store.open(url)
+    monkeypatch.setattr(clock_module, "utc_now", lambda: ahead)
+    other = await Store.open(url)
+    try:
+        call = await store.calls.admit(carrier_call_id="CA9", caller="", dialled="", agent="retail", locale="en-US")
+        await begun(await taken(store, call), refund(call, "p1"))
+        assert await other.effects.claim({"offer_refund"}) == ()
+        held = await taken(other, call)
+        await held.hold("p1", patience=-1)
+        assert [record.proposal for record in await store.effects.claim({"offer_refund"})] == ["p1"]
+    finally:
+        await other.aclose()
+        await store.aclose()
+
+
+async def test_what_is_held_is_not_taken_for_gone(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await taken(store, call)
+    clock.advance(9)
+    await ledger.hold("p1", patience=10)
+    clock.advance(9)
+    assert await store.effects.claim({"offer_refund"}) == (), "whoever has the call by now"
+    clock.advance(2)
+    assert len(await store.effects.claim({"offer_refund"})) == 1
 
 
 async def test_what_is_in_doubt_is_not_looked_up_before_it_must_have_ended(

@@ -7,6 +7,9 @@ again; one that was done is answered with its first result.
 `execute` is the only place that calls the function of a tool with an effect. One effect of a call runs at a time, and
 once begun it is carried through: cancelling waits for the outcome, which comes within the tool's timeout. Of one that
 is in doubt, `outcome` tells what the sweeper has found out.
+
+Whoever carries it out is the only one who knows. While a tool still runs, though its time is over, nobody may find out
+that nothing happened (`_hold`); and what it has done in the end stands above all that was looked up.
 """
 
 import asyncio
@@ -44,14 +47,16 @@ from talkspurt.effects.refusals import (
     NotDoneError,
     where,
 )
-from talkspurt.errors import StaleOwnerError
+from talkspurt.errors import SettledError, StaleOwnerError
 from talkspurt.ports import EffectLedger, EffectRecord
-from talkspurt.telemetry.metrics import EFFECTS
+from talkspurt.telemetry.metrics import EFFECTS, EFFECTS_FOR_A_PERSON
 
 GRACE: Final = 5.0
 """Seconds beyond a tool's own time after which whoever executes it counts as gone."""
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the ledger for what came of an effect in doubt."""
+HOLD_EVERY: Final = 2.0
+"""Seconds after which the ledger is told again that a tool is still at it; less than `GRACE`."""
 LOOKED_UP_WITHIN: Final = 30.0
 """Seconds from when an effect may be looked up until its caller is told that this takes longer than their call."""
 WRITING_PAUSES: Final = (0.0, 0.2, 1.0)
@@ -61,6 +66,8 @@ REFUSED_BYTES: Final = 2_000
 """Longest arguments that are kept of a wish that was refused."""
 
 _log = structlog.get_logger(__name__)
+_holding: Final[set[asyncio.Task[None]]] = set()
+"""What holds effects open: it outlives their calls."""
 
 Outcome = Literal["done", "failed", "in_doubt"]
 
@@ -93,6 +100,8 @@ class Proposals:
         self._executing: set[asyncio.Task[str]] = set()
         self._checked: set[str] = set()
         """Proposals in doubt that the sweeper will look up."""
+        self._held: dict[str, EffectRecord] = {}
+        """By proposal, effects whose tool still runs, though its time is over."""
         # One effect of a call at a time: the second of two alike then finds the first one's outcome.
         self._turn = asyncio.Lock()
 
@@ -105,6 +114,8 @@ class Proposals:
         earlier = self._done.get((tool.name, account, text))
         if earlier is not None:
             return _result_of(earlier)
+        if any(_identity(held) == (tool.name, account, text) for held in self._held.values()):
+            return error_content("in_doubt", CHECKING)
         self._authority.trust(tool, arguments)
         read_back = await self._worded(tool, arguments)
         self._authority.judge(tool, read_back)
@@ -225,20 +236,24 @@ class Proposals:
                 _log.error("effect_not_looked_at", **where(error))
                 record = None
             tool = None if record is None else self._authority.tool(record.tool)
-            if record is not None and record.state not in ("executing", "in_doubt"):
+            if record is not None and not self._is_open(record):
                 break
             patience = LOOKED_UP_WITHIN + (0.0 if tool is None else _patience(tool))
             if looks * LOOK_EVERY >= patience:
                 break
             looks += 1
         self._checked.discard(proposal)
-        if record is None or record.state in ("executing", "in_doubt"):
+        if record is None or self._is_open(record):
             return error_content("in_doubt", IN_DOUBT)
         if record.account != self._caller.account and (tool is None or tool.level):
             return error_content("refused", NOT_YOURS)
         if record.state not in DONE:
             return error_content("failed", NOT_DONE_AFTER_ALL)
         return _result_of(record)
+
+    def _is_open(self, record: EffectRecord) -> bool:
+        """Whether it may yet turn out either way."""
+        return record.state not in DONE if record.proposal in self._held else record.state in ("executing", "in_doubt")
 
     async def _execute(self, proposal: str, turn: int) -> str:
         async with self._turn:
@@ -337,7 +352,7 @@ class Proposals:
         tool = pending.tool
         keywords = tool.keywords(pending.arguments, caller, effect=effect, progress=pending.progress)
         try:
-            result = await call(tool, tool.function, keywords)
+            result = await self._worked(pending, asyncio.ensure_future(tool.function(**keywords)))
         except NotDoneError as reason:
             if reason.kind == "refused":
                 return "failed", reason.content
@@ -345,6 +360,33 @@ class Proposals:
             return ("in_doubt", self._doubt(pending.record, tool)) if found is None else ("done", found)
         self._caller.leaving = self._caller.leaving or caller.leaving
         return "done", told(tool, result)
+
+    async def _worked(self, pending: _Proposal, work: asyncio.Future[Any]) -> Any:
+        try:
+            return await call(pending.tool, lambda: work, {})
+        finally:
+            if not work.done():
+                self._hold(pending, work)
+
+    def _hold(self, pending: _Proposal, work: asyncio.Future[Any]) -> None:
+        """Keep an effect open for as long as its tool still runs."""
+        self._held[pending.record.proposal] = pending.record
+        holding = asyncio.create_task(self._held_open(pending, work))
+        _holding.add(holding)
+        holding.add_done_callback(_holding.discard)
+
+    async def _held_open(self, pending: _Proposal, work: asyncio.Future[Any]) -> None:
+        tool, proposal = pending.tool, pending.record.proposal
+        while not work.done():
+            try:
+                await bounded(self._ledger.hold(proposal, patience=_patience(tool)))
+            except Exception as error:
+                _log.error("effect_not_held", tool=tool.name, **where(error))
+            await asyncio.wait({work}, timeout=HOLD_EVERY)
+        if not work.cancelled() and work.exception() is None:
+            await self._finish(pending, "done", told(tool, work.result()))
+        # Otherwise its lookup decides, once the last hold has run out.
+        self._held.pop(proposal, None)
 
     def _doubt(self, record: EffectRecord, tool: Tool) -> str:
         """What is said of an effect whose outcome is open: who finds it out, and that it is not repeated."""
@@ -410,15 +452,31 @@ class Proposals:
         for pause in WRITING_PAUSES:
             await asyncio.sleep(pause)
             try:
-                await bounded(self._ledger.finish(pending.record.proposal, state=state, result=content))
-            except StaleOwnerError:
-                _log.warning("effect_outcome_of_a_stale_owner", tool=pending.tool.name, state=state)
-                return
+                try:
+                    await bounded(self._ledger.finish(pending.record.proposal, state=state, result=content))
+                except (SettledError, StaleOwnerError) as error:
+                    _log.warning("effect_outcome_comes_late", tool=pending.tool.name, state=state, why=error.code)
+                    if state == "done":
+                        await self._happened(pending, content)
             except Exception as error:
                 # The row stays in state executing, until the sweeper has looked it up.
                 _log.error("effect_not_recorded", tool=pending.tool.name, state=state, **where(error))
             else:
                 return
+
+    async def _happened(self, pending: _Proposal, content: str) -> None:
+        """It was done here, whatever others have found out, and whosever the call is by now."""
+        news = await bounded(self._ledger.happened(pending.record.proposal, result=content))
+        if news in ("overruled", "twice"):
+            EFFECTS_FOR_A_PERSON.inc()
+            _log.error(
+                "effect_done_after_all",
+                proposal=pending.record.proposal,
+                tool=pending.tool.name,
+                call_id=pending.record.call_id,
+                todo="the caller may have been told that it was not done"
+                + ("; the same has been begun again since: undo one of them" if news == "twice" else ""),
+            )
 
     async def _worded(self, tool: Tool, arguments: BaseModel) -> ReadBack:
         assert tool.read_back is not None, "checked by @tool"

@@ -18,9 +18,9 @@ from typing import Any, Final, Literal, get_args
 from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from talkspurt.errors import StaleOwnerError, StoreError
-from talkspurt.ports import EffectLimit, EffectRecord, EffectState
-from talkspurt.store.clock import Clock
+from talkspurt.errors import SettledError, StaleOwnerError, StoreError
+from talkspurt.ports import EffectLimit, EffectRecord, EffectState, Happening
+from talkspurt.store.clock import DatabaseTime
 from talkspurt.store.database import ConflictError, Database
 from talkspurt.store.tables import calls, effect_transitions, effects
 
@@ -40,9 +40,9 @@ _RECORD = tuple(effects.c[name] for name in EffectRecord.__dataclass_fields__)
 class SqlEffectLedger:
     """Implements `ports.EffectLedger` for the call that this process owns under `fence`."""
 
-    def __init__(self, database: Database, clock: Clock, call_id: str, fence: int) -> None:
+    def __init__(self, database: Database, time: DatabaseTime, call_id: str, fence: int) -> None:
         self._database = database
-        self._clock = clock
+        self._time = time
         self._call_id = call_id
         self._fence = fence
 
@@ -50,9 +50,9 @@ class SqlEffectLedger:
         self, record: EffectRecord, /, *, limits: Sequence[EffectLimit] = (), sets: Collection[str] | None = None
     ) -> EffectRecord:
         """Store a new proposal (or refusal); returns the earlier record if the call already did this, or may have."""
-        now = self._clock()
         async with self._database.write() as connection:
             await self._own(connection)
+            now = await self._time.now(connection)
             begun = select(*_RECORD).where(
                 effects.c.call_id == record.call_id,
                 effects.c.tool == record.tool,
@@ -85,10 +85,10 @@ class SqlEffectLedger:
         self, proposal: str, /, *, patience: float, limits: Sequence[EffectLimit] = ()
     ) -> EffectRecord | None:
         """Confirmed → executing, once; or refused, over one of the limits."""
-        now = self._clock()
         try:
             async with self._database.write() as connection:
                 await self._own(connection)
+                now = await self._time.now(connection)
                 mine = select(effects.c.tool, effects.c.subject).where(effects.c.proposal == proposal)
                 row = (await connection.execute(mine)).one_or_none()
                 if row is not None and await self._exceeded(connection, row.tool, row.subject, limits, now=now):
@@ -101,13 +101,33 @@ class SqlEffectLedger:
             return None
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
-        """Executing → its outcome. The same outcome again changes nothing; any other is a `StoreError`."""
+        """Executing → its outcome. The same outcome again changes nothing; any other is a `SettledError`."""
         if await self._move(proposal, ("executing",), state, result=result) is not None:
             return
         found = await self.find(proposal)
         if found is None or (found.state, found.result) != (state, result):
             standing = "unknown" if found is None else found.state
-            raise StoreError(f"effect {proposal} cannot become {state}: it is {standing}, not executing")
+            raise SettledError(f"effect {proposal} cannot become {state}: it is {standing}, not executing")
+
+    async def hold(self, proposal: str, /, *, patience: float) -> None:
+        """Executing or in doubt: nobody counts as gone for another `patience` seconds."""
+        async with self._database.write() as connection:
+            deadline = await self._time.now(connection) + timedelta(seconds=patience)
+            held = update(effects).where(self._mine(proposal), effects.c.state.in_(("executing", "in_doubt")))
+            await connection.execute(held.values(deadline=deadline))
+
+    async def happened(self, proposal: str, /, *, result: str) -> Happening:
+        """Executing, in doubt or resolved as not done → resolved_done, on the word of whoever carried it out."""
+        mine = self._mine(proposal)
+        try:
+            async with self._database.write() as connection:
+                standing = select(effects.c.state).where(mine).with_for_update()
+                before = (await connection.execute(standing)).scalar_one_or_none()
+                now, open_to_it = await self._time.now(connection), ("executing", "in_doubt", "resolved_not_done")
+                moved = await _move(connection, mine, open_to_it, "resolved_done", fence=None, now=now, result=result)
+        except ConflictError:
+            return "twice"
+        return "known" if moved is None else "overruled" if before == "resolved_not_done" else "recorded"
 
     async def refuse(self, proposal: str, /, *, result: str) -> None:
         """Anything that has not begun → refused."""
@@ -119,7 +139,7 @@ class SqlEffectLedger:
 
     async def resolve(self, proposal: str, /, *, result: str | None) -> EffectRecord:
         """Executing or in doubt → resolved as done or not done; returns how it stands now."""
-        await _resolve(self._database, self._clock, proposal, result)
+        await _resolve(self._database, self._time, proposal, result)
         found = await self.find(proposal)
         if found is None:
             raise StoreError(f"effect {proposal} is unknown")
@@ -142,8 +162,11 @@ class SqlEffectLedger:
     async def _moved(
         self, connection: AsyncConnection, proposal: str, before: Collection[str], after: EffectState, **values: Any
     ) -> EffectRecord | None:
-        mine = and_(effects.c.proposal == proposal, effects.c.call_id == self._call_id)
-        return await _move(connection, mine, before, after, fence=self._fence, now=self._clock(), **values)
+        now = await self._time.now(connection)
+        return await _move(connection, self._mine(proposal), before, after, fence=self._fence, now=now, **values)
+
+    def _mine(self, proposal: str) -> ColumnElement[bool]:
+        return and_(effects.c.proposal == proposal, effects.c.call_id == self._call_id)
 
     async def _own(self, connection: AsyncConnection) -> None:
         """Make sure that the call is still this process's, and stays so until the transaction ends."""
@@ -177,13 +200,13 @@ class SqlEffectLedger:
 class EffectRecords:
     """All effects of all calls: ledgers for those who execute, and the view of those who clean up."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, time: DatabaseTime) -> None:
         self._database = database
-        self._clock = clock
+        self._time = time
 
     def ledger(self, call_id: str, fence: int) -> SqlEffectLedger:
         """The ledger of a call, for the process that owns it under that number (see `CallRecords.take`)."""
-        return SqlEffectLedger(self._database, self._clock, call_id, fence)
+        return SqlEffectLedger(self._database, self._time, call_id, fence)
 
     async def of_call(self, call_id: str) -> tuple[EffectRecord, ...]:
         """All effects of a call, oldest first."""
@@ -205,51 +228,51 @@ class EffectRecords:
 
         `tools` are those that can be looked up. What is in doubt and cannot be is claimed until a person was told.
         """
-        now = self._clock()
-        over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)
-        gone = effects.c.state == "executing"
-        doubtful = and_(
-            effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(list(tools)))
-        )
-        free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
-        some = (
-            select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(effects.c.changed_at).limit(most)
-        )
-        statement = (
-            update(effects)
-            .where(effects.c.proposal.in_(some.with_for_update(skip_locked=True)), or_(gone, doubtful), over, free)
-            .values(claimed_until=now + LEASE)
-            .returning(*_RECORD)
-        )
         async with self._database.write() as connection:
-            return tuple(_record(row) for row in await connection.execute(statement))
+            now = await self._time.now(connection)
+            return await _claim(connection, tools, most, now)
 
     async def resolve(self, proposal: str, /, *, result: str | None) -> bool:
         """Executing or in doubt → resolved_done with its result, or resolved_not_done; False when it is neither."""
-        return await _resolve(self._database, self._clock, proposal, result)
+        return await _resolve(self._database, self._time, proposal, result)
 
     async def doubt(self, proposal: str, /, *, result: str) -> bool:
         """Executing → in_doubt; True when a person has not been told of it yet, which is noted as done now."""
-        now = self._clock()
         async with self._database.write() as connection:
-            this = effects.c.proposal == proposal
+            this, now = effects.c.proposal == proposal, await self._time.now(connection)
             await _move(connection, this, ("executing",), "in_doubt", fence=None, now=now, result=result)
             told = update(effects).where(this, effects.c.state == "in_doubt", effects.c.told_at.is_(None))
             return bool((await connection.execute(told.values(told_at=now))).rowcount == 1)
 
     async def expire(self) -> int:
         """Open → expired, for calls that are over and proposals that are too old; returns how many."""
-        now = self._clock()
         # Looked up per open effect, of which there are few; all calls that ever ended are many.
         over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
-        which = or_(over, effects.c.proposed_at < now - STALE)
         async with self._database.write() as connection:
-            return await expire(connection, which, now)
+            now = await self._time.now(connection)
+            return await expire(connection, or_(over, effects.c.proposed_at < now - STALE), now)
 
     async def _all(self, which: ColumnElement[bool]) -> tuple[EffectRecord, ...]:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
         async with self._database.read() as connection:
             return tuple(_record(row) for row in await connection.execute(statement))
+
+
+async def _claim(
+    connection: AsyncConnection, tools: Collection[str], most: int, now: datetime
+) -> tuple[EffectRecord, ...]:
+    over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)
+    gone = effects.c.state == "executing"
+    doubtful = and_(effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(list(tools))))
+    free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
+    some = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(effects.c.changed_at).limit(most)
+    statement = (
+        update(effects)
+        .where(effects.c.proposal.in_(some.with_for_update(skip_locked=True)), or_(gone, doubtful), over, free)
+        .values(claimed_until=now + LEASE)
+        .returning(*_RECORD)
+    )
+    return tuple(_record(row) for row in await connection.execute(statement))
 
 
 async def expire(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> int:
@@ -262,12 +285,12 @@ async def expire(connection: AsyncConnection, which: ColumnElement[bool], now: d
     return len([record for record in expired if record is not None])
 
 
-async def _resolve(database: Database, clock: Clock, proposal: str, result: str | None) -> bool:
+async def _resolve(database: Database, time: DatabaseTime, proposal: str, result: str | None) -> bool:
     state: EffectState = "resolved_not_done" if result is None else "resolved_done"
     values = {} if result is None else {"result": result}
     async with database.write() as connection:
-        this = effects.c.proposal == proposal
-        moved = await _move(connection, this, ("executing", "in_doubt"), state, fence=None, now=clock(), **values)
+        this, now = effects.c.proposal == proposal, await time.now(connection)
+        moved = await _move(connection, this, ("executing", "in_doubt"), state, fence=None, now=now, **values)
     return moved is not None
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from talkspurt.store.attempts import SqlVerificationAttempts
 from talkspurt.store.callbacks import CallbackRecords
 from talkspurt.store.calls import CallRecords
-from talkspurt.store.clock import Clock, utc_now
+from talkspurt.store.clock import Clock, DatabaseTime, utc_now
 from talkspurt.store.database import TIMEOUT, Database
 from talkspurt.store.effects import EffectRecords
 from talkspurt.store.handovers import HandoverRecords
@@ -20,19 +20,22 @@ from talkspurt.store.usage import UsageRecords
 class Store:
     """All records of one database. Made by `open`, closed by `aclose`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        """`clock` stands for the time of this machine and of the database."""
         self._database = database
+        time = DatabaseTime(database, clock)
+        clock = clock or utc_now
         self.calls: Final = CallRecords(database, clock)
         self.tokens: Final = StreamTokens(database, clock)
         self.turns: Final = TurnLog(database, clock)
         self.handovers: Final = HandoverRecords(database, clock)
         self.callbacks: Final = CallbackRecords(database, clock)
-        self.effects: Final = EffectRecords(database, clock)
+        self.effects: Final = EffectRecords(database, time)
         self.attempts: Final = SqlVerificationAttempts(database, clock)
         self.usage: Final = UsageRecords(database)
 
     @classmethod
-    async def open(cls, url: str, *, clock: Clock = utc_now, statement_timeout: float = TIMEOUT) -> Self:
+    async def open(cls, url: str, *, clock: Clock | None = None, statement_timeout: float = TIMEOUT) -> Self:
         """Connect, bring the schema up to date and begin to write turns.
 
         Raises `ConfigurationError` for a URL that cannot be right, `StoreError` when the database does not answer.

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from talkspurt.errors import StoreError
-from talkspurt.ports import EffectLimit, EffectRecord, EffectState
+from talkspurt.errors import SettledError, StoreError
+from talkspurt.ports import EffectLimit, EffectRecord, EffectState, Happening
 
 _OPEN = ("proposed", "read_back", "confirmed")
 _DONE = ("done", "resolved_done")
@@ -53,17 +53,26 @@ class MemoryEffectLedger:
     ) -> EffectRecord | None:
         await self._reach()
         record = self.records.get(proposal)
-        since = self._since.get(proposal)
-        if record is None or any(
-            one.state in _BEGUN and _same(one, record) and self._since[one.proposal] == since
-            for one in self.records.values()
-        ):
+        if record is None or self._begun_already(record):
             return None
         return await self._move(proposal, ("confirmed",), "executing")
 
     async def finish(self, proposal: str, /, *, state: Literal["done", "failed", "in_doubt"], result: str) -> None:
         if await self._move(proposal, ("executing",), state, result=result) is None:
-            raise StoreError(f"effect {proposal} is not executing")
+            raise SettledError(f"effect {proposal} is not executing")
+
+    async def hold(self, proposal: str, /, *, patience: float) -> None:
+        await self._reach()
+
+    async def happened(self, proposal: str, /, *, result: str) -> Happening:
+        await self._reach()
+        record = self.records.get(proposal)
+        if record is None or record.state not in ("executing", "in_doubt", "resolved_not_done"):
+            return "known"
+        if record.state == "resolved_not_done" and self._begun_already(record):
+            return "twice"
+        await self._move(proposal, (record.state,), "resolved_done", result=result)
+        return "overruled" if record.state == "resolved_not_done" else "recorded"
 
     async def refuse(self, proposal: str, /, *, result: str) -> None:
         await self._move(proposal, _OPEN, "refused", result=result)
@@ -81,6 +90,13 @@ class MemoryEffectLedger:
     async def find(self, proposal: str, /) -> EffectRecord | None:
         await self._reach()
         return self.records.get(proposal)
+
+    def _begun_already(self, record: EffectRecord) -> bool:
+        since = self._since[record.proposal]
+        return any(
+            one.state in _BEGUN and _same(one, record) and self._since[one.proposal] == since
+            for one in self.records.values()
+        )
 
     async def _move(
         self, proposal: str, before: Collection[str], after: EffectState, **values: Any
