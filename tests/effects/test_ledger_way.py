@@ -12,18 +12,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from effects.till import Desk, a_desk, opened
-from talkspurt.agent import Agent, Caller, Effect, ReadBack, tool
+from talkspurt.agent import Agent, Caller, Effect, Policy, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
 from talkspurt.effects import proposals
 from talkspurt.effects.refusals import (
     CALLER_CHANGED,
     CHECKING,
+    FAILED,
     IN_DOUBT,
     NOT_DONE,
     NOT_DONE_AFTER_ALL,
     NOT_HEARD,
     NOT_OPEN,
     NOT_YOURS,
+    TOO_MUCH,
 )
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import StoreError
@@ -78,6 +80,59 @@ async def test_a_tool_sees_the_read_back_that_the_caller_agreed_to(desk: Desk) -
     lamps = await opened(desk.till, desk.store, desk.clock, agent, "+12025550101")
     assert await lamps.execute(await lamps.run("light", watts=40)) == {"lit": True}
     assert seen == [ReadBack("One lamp of 40 watts. Shall I?", 40, "open", {"watts": 40})], "as it was spoken"
+
+
+class Spending:
+    """Effects whose words and amounts a model can make what it likes."""
+
+    def __init__(self) -> None:
+        self.spent: list[float] = []
+
+    async def _word_invoice(self, reference: str, cents: int) -> ReadBack:
+        return ReadBack(f"I'll pay your invoice {reference}, which is {cents} cents. Shall I?", cents)
+
+    @tool(effect=True, read_back=_word_invoice)
+    async def settle_invoice(self, reference: str, cents: int) -> dict[str, int]:
+        """Pay an invoice."""
+        self.spent.append(cents)
+        return {"paid": cents}
+
+    async def _word_gift(self, dollars: float) -> ReadBack:
+        return ReadBack(f"I'll give {dollars} dollars. Shall I?", amount_cents=dollars * 100)  # type: ignore[arg-type]
+
+    @tool(effect=True, read_back=_word_gift)
+    async def give(self, dollars: float) -> dict[str, float]:
+        """Give money."""
+        self.spent.append(dollars)
+        return {"given": dollars}
+
+    async def desk(self, desk: Desk) -> Desk:
+        agent = Agent(
+            name="till",
+            prompt="Be brief.",
+            greeting="Hello.",
+            tools=[self.settle_invoice, self.give],
+            policy=Policy.parse("[tools.give]\nmax_amount_cents = 1_000"),
+        )
+        return await opened(desk.till, desk.store, desk.clock, agent, "+12025550101")
+
+
+@pytest.mark.parametrize("padding", [60, 2_000])
+async def test_a_read_back_that_would_be_cut_is_not_proposed(desk: Desk, padding: int) -> None:
+    spending = Spending()
+    call = await spending.desk(desk)
+    assert message(await call.run("settle_invoice", reference="twelve " * padding, cents=5_000_000)) == TOO_MUCH
+    whole = await call.run("settle_invoice", reference="x" * (400 - 52), cents=500)
+    assert len(whole.read_back) == 400
+    assert whole.read_back.endswith("which is 500 cents. Shall I?")
+
+
+@pytest.mark.parametrize("dollars", ["NaN", "Infinity", "1e9", "1.0"])
+async def test_an_amount_that_is_no_number_of_cents_is_under_no_limit(desk: Desk, dollars: str) -> None:
+    spending = Spending()
+    call = await spending.desk(desk)
+    assert message(await call.ask("give", f'{{"dollars": {dollars}}}')) == FAILED
+    assert spending.spent == []
 
 
 async def test_what_was_not_heard_is_not_done(desk: Desk) -> None:

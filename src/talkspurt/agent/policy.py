@@ -143,7 +143,7 @@ class Rule(BaseModel):
             return "hours"
         if read_back is None:
             return None
-        if self.max_amount_cents is not None and abs(read_back.amount_cents) > self.max_amount_cents:
+        if self.max_amount_cents is not None and not abs(read_back.amount_cents) <= self.max_amount_cents:
             return "amount"
         if self.statuses is not None and read_back.status not in self.statuses:
             return "status"

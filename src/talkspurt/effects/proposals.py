@@ -13,6 +13,7 @@ that nothing happened (`_hold`); and what it has done in the end stands above al
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -25,8 +26,10 @@ from talkspurt.core.events import EffectProposed
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.calling import answer, bounded, call
 from talkspurt.effects.content import (
+    MESSAGE_CHARACTERS,
     UnusableResultError,
     canonical,
+    clean,
     effect_key,
     error_content,
     message,
@@ -43,6 +46,7 @@ from talkspurt.effects.refusals import (
     NOT_HEARD,
     NOT_OPEN,
     NOT_YOURS,
+    TOO_MUCH,
     TOO_OFTEN,
     NotDoneError,
     where,
@@ -482,10 +486,14 @@ class Proposals:
         assert tool.read_back is not None, "checked by @tool"
         said = await call(tool, tool.read_back, tool.keywords(arguments, replace(self._caller)))
         read_back = said if isinstance(said, ReadBack) else ReadBack(said) if isinstance(said, str) else ReadBack("")
-        words = message(read_back.words) if isinstance(read_back.words, str) else ""
+        words = message(read_back.words) if _is_usable(read_back) else ""
         if not words:
             _log.error("read_back_unusable", tool=tool.name)
             raise NotDoneError("failed", FAILED)
+        if _is_cut(read_back.words):
+            # What is cut off would not be heard, and be done.
+            _log.error("read_back_too_long", tool=tool.name, characters=len(read_back.words))
+            raise NotDoneError("refused", TOO_MUCH)
         return ReadBack(words, read_back.amount_cents, read_back.status, read_back.facts)
 
 
@@ -509,6 +517,23 @@ def _canonical(tool: Tool, arguments: BaseModel) -> str:
         # A type of the tool's own that cannot be written back as JSON.
         _log.error("tool_arguments_failed", tool=tool.name, **where(error))
         raise NotDoneError("failed", FAILED) from None
+
+
+def _is_usable(read_back: ReadBack) -> bool:
+    """Whether it is of the types that it declares: no limit would stop an amount that is no number."""
+    facts = read_back.facts
+    return (
+        isinstance(read_back.words, str)
+        and type(read_back.amount_cents) is int
+        and isinstance(read_back.status, str)
+        and isinstance(facts, Mapping)
+        and all(isinstance(name, str) and isinstance(value, (str, int)) for name, value in facts.items())
+    )
+
+
+def _is_cut(words: str) -> bool:
+    """Whether `message` would shorten them."""
+    return len(words) > 4 * MESSAGE_CHARACTERS or len(" ".join(clean(words).split())) > MESSAGE_CHARACTERS
 
 
 def _facts(read_back: ReadBack) -> str:
