@@ -520,6 +520,12 @@ class VerificationAttempts(Protocol):
         None when the call has none left, or the number has none today. A withheld number ("") is not counted by itself.
         """
 
+    async def reserve(self, attempt: str, account: str, /, *, per_account: int) -> bool:
+        """Count an attempt that has begun at an account, too; False when the account had none left today.
+
+        Counting and deciding are one step: of many attempts at once, no more than `per_account` get True.
+        """
+
     async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
         """Say how an attempt ended and which accounts it may have been about; "void" is as if it had never been."""
 

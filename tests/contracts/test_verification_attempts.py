@@ -83,3 +83,14 @@ async def test_one_at_several_accounts_counts_for_each_and_once_for_call_and_num
     await attempts.close(attempt, outcome="failed", accounts=("maya", "maja", "maya"))
     assert [await attempts.failed_for(account) for account in ("maya", "maja", "mia")] == [1, 1, 0]
     assert await left(attempts) == 2
+
+
+async def test_of_many_at_one_account_at_once_no_more_get_through_than_may(attempts: VerificationAttempts) -> None:
+    taken = [await take(attempts, f"c{n}", f"+1202555{n:04}") for n in range(12)]
+    reserved = await asyncio.gather(*(attempts.reserve(str(one), "maya", per_account=4) for one in taken))
+    assert sum(reserved) == 4
+    assert await attempts.failed_for("maya") == 4, "each counts as failed until it is closed"
+    await attempts.close(str(taken[reserved.index(True)]), outcome="passed", accounts=("maya",))
+    assert await attempts.reserve(str(taken[reserved.index(False)]), "maya", per_account=4)
+    again = str(taken[reserved.index(False)])
+    assert await attempts.reserve(again, "maya", per_account=4), "one's own counts once"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from effects.till import Desk, a_desk
+from effects.till import Desk, a_desk, opened
+from talkspurt.agent import Agent, Caller, Policies, ToolError, tool
 from talkspurt.effects.refusals import EXHAUSTED, LOCKED
 from talkspurt.errors import StoreError
 
@@ -85,6 +86,45 @@ async def test_an_account_that_was_guessed_at_from_many_numbers_is_locked_for_th
     assert await verify(desk, "maya", "4711") == "verified"
 
 
+async def test_many_that_guess_at_one_account_at_once_gain_nothing(desk: Desk) -> None:
+    """Each from a call and a number of its own, and all are checked before the first one is counted."""
+    checked = asyncio.Event()
+
+    class Guesses:
+        under_way = 0
+
+        @tool(verifies=1)
+        async def guess(self, caller: Caller, pin: str) -> dict[str, bool]:
+            """Check a PIN."""
+            self.under_way += 1
+            if self.under_way == 30:
+                checked.set()
+            await checked.wait()
+            if pin != "17":
+                raise ToolError("That didn't match.", accounts=("maya",))
+            caller.verify("maya")
+            return {"verified": True}
+
+    policies = Policies(attempts_per_account=5)
+    agent = Agent(name="till", prompt="x", greeting="y", tools=[Guesses().guess], policies=policies)
+    calls = [await opened(desk.till, desk.store, desk.clock, agent, f"+1202555{n:04}") for n in range(30)]
+    answers = await asyncio.gather(*(call.run("guess", pin=str(n)) for n, call in enumerate(calls)))
+    assert [call.caller.level for call in calls] == [0] * 30
+    assert answers[17]["error"]["message"] == LOCKED
+
+
+async def test_a_second_proof_is_counted_at_its_account_before_it_is_checked(desk: Desk) -> None:
+    calls = [await desk.another(f"+1202555{number:04}") for number in range(9)]
+    for call in calls:
+        call.caller.verify("maya")
+    answers = await asyncio.gather(
+        *(call.run("prove", code="123456" if call is calls[-1] else "000000") for call in calls)
+    )
+    assert [call.caller.level for call in calls] == [1] * 9
+    assert answers[-1]["error"]["message"] == LOCKED
+    assert await desk.store.attempts.failed_for("maya") == 9
+
+
 async def test_tries_outlive_the_process_that_counted_them(desk: Desk) -> None:
     for _ in range(2):
         await verify(desk, "nobody", "1")
@@ -96,7 +136,7 @@ async def test_without_the_store_nobody_is_verified(desk: Desk, monkeypatch: pyt
     async def unreachable(*_: Any, **__: Any) -> int:
         raise StoreError("gone")
 
-    for method in ("take", "failed_for"):
+    for method in ("take", "reserve"):
         with monkeypatch.context() as broken:
             broken.setattr(desk.store.attempts, method, unreachable)
             assert await verify(desk, "maya", "4711") == "Something went wrong on our side."

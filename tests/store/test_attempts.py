@@ -1,5 +1,7 @@
 """Attempts outlive their process, and are forgiven after a day."""
 
+import asyncio
+
 from store.conftest import HandClock
 from talkspurt.store import Store
 
@@ -27,3 +29,20 @@ async def test_an_attempt_that_nobody_closed_counts_as_failed(store: Store) -> N
     for _ in range(2):
         assert await store.attempts.take(call_id="c1", number="", per_call=2, per_number=9) is not None
     assert await store.attempts.take(call_id="c1", number="", per_call=2, per_number=9) is None
+
+
+async def test_two_workers_count_the_last_try_at_an_account_once(url: str, store: Store, clock: HandClock) -> None:
+    other = await Store.open(url, clock=clock)
+    try:
+        for wave in range(5):
+            account = f"maya{wave}"
+            taken = [
+                await store.attempts.take(call_id=f"{wave}-{n}", number="", per_call=1, per_number=1) for n in range(8)
+            ]
+            stores = [store, other]
+            reserved = await asyncio.gather(
+                *(stores[n % 2].attempts.reserve(str(one), account, per_account=2) for n, one in enumerate(taken))
+            )
+            assert sum(reserved) == 2
+    finally:
+        await other.aclose()

@@ -59,11 +59,15 @@ class Verification:
             self._take_over(tool, stand_in)
             return result
         changes = self._changes
+        # A second proof is of the account that was proven first: it is counted there before anything is checked.
+        claimed = self._caller.account if tool.level else None
         attempt = await self._take()
+        if claimed is not None:
+            await self._reserve(attempt, claimed)
         try:
             result = await function(stand_in)
         except NotDoneError as reason:
-            await self._refused(attempt, reason)
+            await self._refused(attempt, reason, claimed)
             raise
         self._take_over(tool, stand_in)
         await self._passed(tool, attempt, stand_in, changes)
@@ -87,15 +91,29 @@ class Verification:
             raise NotDoneError("attempts_exhausted", EXHAUSTED)
         return attempt
 
-    async def _refused(self, attempt: str, reason: NotDoneError) -> None:
+    async def _reserve(self, attempt: str, account: str) -> None:
+        """Count the attempt at an account; refuse it when the account has been tried too often today, by whomever."""
+        try:
+            left = await bounded(
+                self._attempts.reserve(attempt, account, per_account=self._policies.attempts_per_account)
+            )
+        except Exception as error:
+            _log.error("attempts_not_counted", **where(error))
+            raise NotDoneError("failed", FAILED) from None
+        if not left:
+            await self._close(attempt, "failed", account)
+            raise NotDoneError("attempts_exhausted", LOCKED)
+
+    async def _refused(self, attempt: str, reason: NotDoneError, claimed: str | None) -> None:
         refusal = reason.__cause__
         if not (isinstance(refusal, ToolError) and refusal.attempted):
             await self._close(attempt, "void")
             return
-        await self._close(attempt, "failed", *refusal.accounts)
+        accounts = (*refusal.accounts, *([] if claimed is None else [claimed]))
+        await self._close(attempt, "failed", *accounts)
         if await self.exhausted():
             raise NotDoneError("attempts_exhausted", EXHAUSTED) from None
-        if any([await self._locked(account) for account in refusal.accounts]):
+        if any([await self._locked(account) for account in accounts]):
             # In the words that right facts would get: they tell nothing.
             raise NotDoneError("attempts_exhausted", LOCKED) from None
 
@@ -104,9 +122,8 @@ class Verification:
         if account is None or (account, level) == (self._caller.account, self._caller.level) or level < 1:
             await self._close(attempt, "void")
             return
-        if await self._locked(account):
-            await self._close(attempt, "failed", account)
-            raise NotDoneError("attempts_exhausted", LOCKED)
+        # Only now is it known whose facts they were. Many at once are counted in the order in which they come back.
+        await self._reserve(attempt, account)
         await self._close(attempt, "passed", account)
         if changes == self._changes:
             self._caller.verify(account, level=level)
@@ -132,6 +149,7 @@ class _Attempt:
     call_id: str
     number: str
     accounts: frozenset[str] = frozenset()
+    """Whom it is counted for."""
 
 
 class ProcessAttempts:
@@ -147,6 +165,14 @@ class ProcessAttempts:
         attempt = uuid4().hex
         self._failed[attempt] = _Attempt(call_id, number)
         return attempt
+
+    async def reserve(self, attempt: str, account: str, /, *, per_account: int) -> bool:
+        """Count an attempt that has begun at an account, too."""
+        others = [other for name, other in self._failed.items() if name != attempt]
+        if sum(account in other.accounts for other in others) >= per_account:
+            return False
+        self._failed[attempt].accounts = frozenset((account,))
+        return True
 
     async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
         """Say how an attempt ended."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from talkspurt.ports import AttemptOutcome
@@ -43,6 +43,19 @@ class SqlVerificationAttempts:
             )
         return attempt
 
+    async def reserve(self, attempt: str, account: str, /, *, per_account: int) -> bool:
+        """Count an attempt that has begun at an account, too; False when the account had none left today."""
+        async with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                # Otherwise two calls at one account, at once, would both count the last one as theirs.
+                lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 2))")
+                await connection.execute(lock, {"name": account})
+            counted = self._failed_for(account).where(attempts.c.id != attempt)
+            if int((await connection.execute(counted)).scalar_one()) >= per_account:
+                return False
+            await connection.execute(update(attempts).where(attempts.c.id == attempt).values(account=account))
+        return True
+
     async def close(self, attempt: str, /, *, outcome: AttemptOutcome, accounts: Collection[str] = ()) -> None:
         """Say how an attempt ended and which accounts it may have been about."""
         this = attempts.c.id == attempt
@@ -61,10 +74,12 @@ class SqlVerificationAttempts:
 
     async def failed_for(self, account: str, /) -> int:
         """Failed attempts at an account within the last 24 hours."""
-        since = self._clock() - DAY
-        statement = select(func.count()).where(attempts.c.account == account, _FAILED, attempts.c.at > since)
         async with self._database.read() as connection:
-            return int((await connection.execute(statement)).scalar_one())
+            return int((await connection.execute(self._failed_for(account))).scalar_one())
+
+    def _failed_for(self, account: str) -> Select[tuple[int]]:
+        since = self._clock() - DAY
+        return select(func.count()).where(attempts.c.account == account, _FAILED, attempts.c.at > since)
 
     async def left(self, *, call_id: str, number: str, per_call: int, per_number: int) -> int:
         """How many more attempts `take` would allow."""
