@@ -282,3 +282,20 @@ def test_two_words_that_begin_something_else_are_no_answer_to_a_yes_no_question(
 @pytest.mark.parametrize("text", ["Share.", "You add.", "We got.", "Thank you."])
 def test_what_a_recognizer_makes_of_a_yes_may_be_all(text: str) -> None:
     assert LANGUAGE.completeness(text, Expectation("yes_no")) is Completeness.OPEN
+
+
+@pytest.mark.parametrize(
+    ("question", "bare"),
+    [
+        ("Shall I go ahead?", True),
+        ("Is that right?", True),
+        ("Shall I?", True),
+        ("Shall I send it to Mallory?", False),
+        ("to Mallory?", False),
+        ("Shall I go ahead to Mallory?", False),
+        ("Shall I go ahead 我?", False),
+        ("", False),
+    ],
+)
+def test_a_question_that_holds_no_details_is_one_of_a_list(question: str, bare: bool) -> None:
+    assert LANGUAGE.asks_only(question) is bare

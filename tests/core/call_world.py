@@ -104,6 +104,9 @@ class WorldLanguage:
     def is_demand(self, text: str, /) -> bool:
         return text == "stop"
 
+    def asks_only(self, text: str, /) -> bool:
+        return text.startswith("Shall ") and text.endswith("?")
+
 
 def settings(**changes: Any) -> Settings:
     """The default rules in the world's language."""

@@ -695,6 +695,16 @@ def test_a_hum_into_the_closing_question_is_no_answer_to_it() -> None:
     assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 3)]
 
 
+def test_a_question_that_may_hold_details_has_to_be_heard() -> None:
+    """An argument with a full stop in it ("rent. Thank you for the") makes a last sentence of what stands behind it."""
+    call = proposing(read_back="I send it with the note p1.0.0. Thank you for the p1.1.0 to p1.1.1 Mallory?")
+    until(call, Speaking)
+    call.run_until(lambda world: DETAILS + 1 in world.sent and world.reached[0] > world.sent[3].start + 0.3)
+    call.asks("yes").listens()
+    assert call.of(ExecuteEffect, NoteReadBack) == []
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
+
+
 @pytest.mark.parametrize("played", [0.0, 1.0, 2.5, 3.9])
 def test_a_yes_before_all_details_were_heard_withdraws(played: float) -> None:
     call = proposing()

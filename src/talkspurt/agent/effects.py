@@ -16,7 +16,8 @@ class ReadBack:
     """
 
     words: str
-    """Heard by the caller to the end before they can agree; a closing question may be cut short."""
+    """Heard by the caller to the end before they can agree; only a closing question that says nothing else ("Shall I go
+    ahead?") may be cut short."""
     amount_cents: int = 0
     """Money that moves, whichever way; what `max_amount_cents` of a policy limits."""
     status: str = ""

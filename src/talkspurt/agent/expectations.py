@@ -117,6 +117,10 @@ class AgentLanguage:
         """As the locale reads it."""
         return self._language.is_demand(text)
 
+    def asks_only(self, text: str, /) -> bool:
+        """As the locale reads it."""
+        return self._language.asks_only(text)
+
 
 def _tells(question: str, expectation: Expectation) -> bool:
     return expectation.kind == "identifier" and bool(identifiers(question, expectation.pattern))

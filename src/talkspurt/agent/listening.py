@@ -96,6 +96,10 @@ class English:
         demand = _SOFTENING.sub("", words) or words
         return bool(_DEMAND.match(demand)) or (len(words.split()) <= _SHORT_REQUEST and bool(_A_PERSON.search(words)))
 
+    def asks_only(self, text: str, /) -> bool:
+        """Whether it asks for a yes in so many words and no others."""
+        return text.isascii() and _plain(text) in _CLOSING_QUESTIONS
+
 
 def _phrases(lines: str) -> tuple[str, ...]:
     """Phrases with commas between, longest first."""
@@ -409,6 +413,17 @@ _LISTENING: Final = frozenset(
 """Asks for nothing. Whisper writes "Uh-uh." for most of the "uh-huh" it hears at all, and "you" for silence."""
 
 
+_CLOSING_QUESTIONS: Final = frozenset(
+    _phrases(
+        """
+        shall i, shall i go ahead, shall i go on, shall i do that, shall i do it, shall i proceed, should i, should i
+        go ahead, should i do that, may i, may i go ahead, can i go ahead, do you want me to, do you want me to go
+        ahead, would you like me to, would you like me to go ahead, do you want that, do you agree, is that right, is
+        that correct, is that okay, is that all right, okay, all right
+        """
+    )
+)
+"""A read-back may close with one of these, which need not be heard to its end; any other may hold what is done."""
 _HUMS: Final = frozenset({"uh huh", "uhhuh", "uhuh", "ah huh", "aha", "mhm"})
 """Those without an m, and one that is all m and h."""
 

@@ -622,7 +622,8 @@ class AgentSide:
         pending = PendingEffect(event.proposal, event.tool_call, tool.name, tool.arguments)
         sentences, rest = take_sentences(event.read_back)
         lines = [Line(sentence, pending.proposal) for sentence in sentences + flush(rest)]
-        if len(lines) > 1 and str(lines[-1].text).endswith("?"):
+        # What stands last may have come in with an argument ("rent. Thank you for the" … "to Mallory?").
+        if len(lines) > 1 and self._settings.language.asks_only(str(lines[-1].text)):
             lines[-1] = replace(lines[-1], tag=pending.question_tag)
             self.pending = replace(pending, question=(lines[-1],))
         else:

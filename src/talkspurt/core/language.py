@@ -61,6 +61,9 @@ class Language(Protocol):
     def is_demand(self, text: str, /) -> bool:
         """Whether `text` takes the floor however short it is: "wait", "stop", "no", "hold on", "hello?"."""
 
+    def asks_only(self, text: str, /) -> bool:
+        """Whether `text` is one of a closed list of questions for a yes ("Shall I go ahead?") that hold no details."""
+
 
 class NoLanguage:
     """Understands nothing: without a locale nothing is ever confirmed, complete or ignored."""
@@ -87,4 +90,8 @@ class NoLanguage:
 
     def is_demand(self, _text: str, /) -> bool:
         """No word is special."""
+        return False
+
+    def asks_only(self, _text: str, /) -> bool:
+        """Every question may hold details."""
         return False

@@ -77,7 +77,7 @@ class SqlVerificationAttempts:
         async with self._database.read() as connection:
             return int((await connection.execute(self._failed_for(account))).scalar_one())
 
-    def _failed_for(self, account: str) -> Select[tuple[int]]:
+    def _failed_for(self, account: str) -> Select[int]:
         since = self._clock() - DAY
         return select(func.count()).where(attempts.c.account == account, _FAILED, attempts.c.at > since)
 
