@@ -117,10 +117,6 @@ from talkspurt.telemetry.usage import METER
 
 LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
-CONTINUED_EVERY: Final = 3
-"""Windows of 32 ms between two reports of a talkspurt that goes on."""
-SELDOM: Final = 30
-"""The same while nothing depends on whose voice it is; a multiple of the other."""
 MOMENT: Final = LINE_RATE_HZ * 2 // 5
 """Samples that tell whose voice goes on; the evidence is sure from a third of a second."""
 TURN_MEMORY: Final = 8 * LINE_RATE_HZ
@@ -200,7 +196,7 @@ class Session:
         self._muter = ToneMuter()
         self._talkspurts = 0
         self._windows = 0
-        """Windows of the talkspurt under way."""
+        """Windows of the talkspurt under way since it was last reported."""
         self._evidence = LineEvidence(kept=0 if services.turn_detector is None else TURN_MEMORY)
         self._echo_share = 0.0
         """How much of the talkspurt under way was the agent's echo when that was measured last."""
@@ -370,8 +366,8 @@ class Session:
         if fact is None:
             if tracker.active:
                 self._windows += 1
-                every = CONTINUED_EVERY if self._conversation.heeds_voice else SELDOM
-                if self._windows % every == 0:
+                if self._windows * window >= self._conversation.heeds_voice * LINE_RATE_HZ:
+                    self._windows = 0
                     known = None if self._conversation.heeds_echo else self._echo_share
                     voice = self._voice_of(tracker.first, samples, echo=known)
                     self._post(SpeechContinued(self._talkspurts, tracker.voiced, voice))

@@ -58,6 +58,7 @@ from talkspurt.core.states import (
     Speaking,
     Thinking,
     Typing,
+    Yielding,
 )
 
 
@@ -151,6 +152,23 @@ def test_a_monologue_is_cut_at_the_longest_utterance() -> None:
     call.run(31.0)
     assert call.asked == ["so much"]
     assert "utterance_too_long" in call.counted
+
+
+def test_how_often_a_voice_is_measured_depends_on_what_hangs_on_it() -> None:
+    call = world([Says(f"{words('r1.0', 30)}. ")]).answered()
+    call.starts("hello")
+    assert isinstance(call.floor, Hearing)
+    into_silence = call.conversation.heeds_voice
+    call.stops()
+    until(call, Speaking).run(2.0)
+    call.starts("no, the other", sound=Voice(False, None, True))
+    assert isinstance(call.floor, Yielding)
+    undecided = call.conversation.heeds_voice
+    until(call, Hearing)
+    assert call.conversation.heeds_voice == undecided, "it may yet turn out to be somebody else's"
+    call.sound = Voice(False, True, True)
+    call.run(0.2)
+    assert undecided < 0.1 < call.conversation.heeds_voice < into_silence
 
 
 def test_a_second_start_without_a_stop_is_followed() -> None:

@@ -22,18 +22,18 @@ def line() -> Floats:
 def test_it_is_the_same_whether_it_grew_or_not(line: Floats) -> None:
     growing = GrowingStretch()
     for last in (1_000, 1_300, 2_068, 2_836, 2_836, 9_000, 17_001):
-        agree(growing.analyse(700, last, lambda first, last: line[first:last]), analyse(line[700:last]))
+        agree(growing.analyse(700, line[700:last]), analyse(line[700:last]))
 
 
 def test_its_beginning_may_be_cut_off_to_the_next_hop(line: Floats) -> None:
     growing = GrowingStretch()
-    growing.analyse(700, 8_000, lambda first, last: line[first:last])
-    found = growing.analyse(700 + HOP + 5, 9_000, lambda first, last: line[first:last])
+    growing.analyse(700, line[700:8_000])
+    found = growing.analyse(700 + HOP + 5, line[700 + HOP + 5 : 9_000])
     agree(found, analyse(line[700 + 2 * HOP : 9_000]))
 
 
 def test_another_stretch_has_nothing_of_the_one_before(line: Floats) -> None:
     growing = GrowingStretch()
-    growing.analyse(9_000, 12_000, lambda first, last: line[first:last])
+    growing.analyse(9_000, line[9_000:12_000])
     for first, last in ((700, 3_000), (20_000, 20_100), (20_000, 20_000 + WINDOW), (30_000, 33_000)):
-        agree(growing.analyse(first, last, lambda first, last: line[first:last]), analyse(line[first:last]))
+        agree(growing.analyse(first, line[first:last]), analyse(line[first:last]))

@@ -22,6 +22,8 @@ class FlakyDatabase(Database):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.down = False
+        self.doubtful = False
+        """The next commit succeeds, but nobody hears of it."""
         self.refusals = 0
         self.refused = asyncio.Event()
 
@@ -33,6 +35,9 @@ class FlakyDatabase(Database):
             raise StoreError("down")
         async with super().write() as connection:
             yield connection
+        if self.doubtful:
+            self.doubtful = False
+            raise StoreError("the connection was lost")
 
 
 @pytest.fixture
@@ -107,6 +112,18 @@ async def test_a_turn_the_database_never_takes_does_not_hold_up_the_rest(turns: 
     assert await turns.flush()
     assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("before"), CallerSaid("after")]
     assert value("talkspurt_turns_dropped_total", reason="refused") == before + 1
+
+
+async def test_a_batch_whose_commit_is_in_doubt_is_written_again_and_stored_once(
+    turns: TurnLog, database: FlakyDatabase, call: Call
+) -> None:
+    database.doubtful = True
+    for number in range(3):
+        turns.append(call.id, CallerSaid(str(number)))
+    assert await turns.flush()
+    assert not database.doubtful
+    stored = await turns.of_call(call.id)
+    assert [(turn.n, turn.entry) for turn in stored] == [(n + 1, CallerSaid(str(n))) for n in range(3)]
 
 
 async def test_numbers_go_on_where_an_earlier_process_stopped(store: Store, turns: TurnLog, call: Call) -> None:

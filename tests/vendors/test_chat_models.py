@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -85,6 +85,23 @@ async def test_the_first_piece_is_passed_on_before_the_second_exists(rig: Rig) -
     rig.fake.script(ModelReply(text=("One moment.", " Here."), fault=Fault.STALL))
     async with asyncio.timeout(5), aclosing(rig.model.reply(REQUEST)) as reply:
         assert await anext(reply) == TextDelta("One moment.")
+
+
+async def test_pieces_that_are_not_quite_openais_are_read_all_the_same() -> None:
+    class Compatible(FakeOpenAI):
+        def pieces(self, body: Any, reply: ModelReply) -> Iterator[bytes]:
+            for piece in super().pieces(body, reply):
+                odd = piece.replace(b'"system_fingerprint": "fp_fake"', b'"system_fingerprint": 7')
+                assert odd != piece
+                yield odd
+
+    async with Compatible(key=KEY) as fake:
+        fake.script(ModelReply(text=("Your", " order."), tool_uses=(ToolUse("look_up", "{}"),)))
+        model = PydanticAIModel("openai:any", base_url=fake.base_url, environment={"OPENAI_API_KEY": KEY})
+        async with aclosing(model.reply(REQUEST)) as reply:
+            parts = [part async for part in reply]
+        await model.aclose()
+    assert [type(part) for part in parts] == [TextDelta, TextDelta, ToolCallPart, Usage]
 
 
 async def test_parallel_tool_calls_come_complete_after_the_text_and_before_the_usage(rig: Rig) -> None:

@@ -101,6 +101,40 @@ async def listener(stream: DeepgramStream) -> AsyncIterator[Listener]:
 # ── hearing ───────────────────────────────────────────────────────────────────────
 
 
+async def test_audio_goes_in_large_pieces_until_somebody_speaks(
+    fake: FakeDeepgram, recognizer: DeepgramRecognizer
+) -> None:
+    stream = await recognizer.open(locale="en-US", call_id="1")
+    socket = fake.sockets[0]
+
+    async def messages_of(seconds: float) -> int:
+        before, size = socket.messages, len(socket.audio)
+        for _ in range(round(seconds * 50)):
+            stream.feed(bytes(320))
+            await asyncio.sleep(0.001)
+        async with asyncio.timeout(5):
+            while len(socket.audio) < size + (seconds - 0.25) * 16_000:
+                socket.heard.clear()
+                await socket.heard.wait()
+        return socket.messages - before
+
+    idle = await messages_of(2.4)
+    stream.begin(1, 0.0)
+    open_ = await messages_of(2.4)
+    stream.end(1)
+    assert idle <= 10 < open_ <= 26
+    assert await messages_of(2.4) <= 11
+    stream.feed(bytes(320))
+    stream.begin(2, 0.0)
+    stream.finalize(2, 1)
+    async with asyncio.timeout(5):
+        while "Finalize" not in socket.controls:
+            socket.controlled.clear()
+            await socket.controlled.wait()
+    assert len(socket.audio) == 16_000 * 7.2 + 320, "what was asked for is with the vendor, to the last sample"
+    await stream.aclose()
+
+
 async def test_words_are_finalized_when_asked_for(stream: DeepgramStream, listener: Listener) -> None:
     feed(stream, silence(0.5) + voice(1.0))
     stream.begin(1, 1.2)

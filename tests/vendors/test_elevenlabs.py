@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import httpx
 import pytest
 
 from talkspurt.errors import ProviderError
@@ -92,6 +93,46 @@ async def test_what_is_asked_of_the_vendor(fake: FakeElevenLabs, synthesizer: El
     assert first.path == f"/v1/text-to-speech/{DEFAULT_VOICE}/stream/with-timestamps"
     assert second.path == "/v1/text-to-speech/other123/stream/with-timestamps"
     assert first.client == second.client, "the connection is used again"
+
+
+async def test_the_connections_of_many_calls_are_all_kept(
+    fake: FakeElevenLabs, synthesizer: ElevenLabsSynthesizer
+) -> None:
+    for _ in range(2):
+        await asyncio.gather(*(speak(synthesizer) for _ in range(30)))
+    clients = [request.client for request in fake.requests]
+    assert set(clients[30:]) <= set(clients[:30])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"alignment": null}', b'{"audio_base64": null}', b'{"audio_base64": "#"}', b'{"audio_base64": 3}', b"[]", b"7"],
+)
+async def test_a_line_that_is_no_audio_is_an_error(line: bytes) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"no JSON at all\r\n\n" + line)
+
+    synthesizer = ElevenLabsSynthesizer(environment={"ELEVENLABS_API_KEY": KEY})
+    synthesizer._http._transport = httpx.MockTransport(answer)
+    with pytest.raises(ProviderError, match="unreadable") as caught:
+        await speak(synthesizer)
+    assert caught.value.retryable
+    await synthesizer.aclose()
+
+
+async def test_a_line_without_end_is_given_up() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b'"' + b"A" * 1_000_000
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=endless())
+
+    synthesizer = ElevenLabsSynthesizer(environment={"ELEVENLABS_API_KEY": KEY})
+    synthesizer._http._transport = httpx.MockTransport(answer)
+    with pytest.raises(ProviderError, match="unreadable"):
+        await speak(synthesizer)
+    await synthesizer.aclose()
 
 
 async def test_a_voice_cannot_leave_its_place_in_the_path(

@@ -135,6 +135,9 @@ SHORT = 1.0
 """Seconds of an answer that ended before its voice was sure, at most: its words count from where the voice began."""
 REACH_BACK = 0.4
 """Seconds before now that the words of a voice count from which turns out to be the caller's after all."""
+SOON, NOW_AND_THEN, SELDOM = 0.09, 0.95, 4.8
+"""Seconds of a voice between two reports of it: while a decision waits for whose it is, while one could be taken back,
+and while nothing depends on it."""
 _MAX_EXPIRIES = 1000
 """More deadlines than this at one instant is a rule that does not move its own deadline: a bug, not a call."""
 
@@ -180,16 +183,19 @@ class Conversation:
         return self._floor
 
     @property
-    def heeds_voice(self) -> bool:
-        """Whether it matters at once whose a voice is that goes on: one into the silence is judged at its end."""
+    def heeds_voice(self) -> float:
+        """How often, in seconds of a voice that goes on, it may matter whose it is; a report is work for the line."""
         match self._floor:
+            case Hearing() if self._agent.turn is None:
+                # One into the silence is judged at its end, or at `max_utterance`.
+                return SELDOM
             case Hearing(voice=voice, before=before):
                 # Behind words that were the caller's nothing makes the utterance somebody else's, and a voice that was
                 # theirs a moment ago still is.
                 known = voice.is_caller is True or (before is not None and before.is_caller is not False)
-                return self._agent.turn is not None and not known
+                return NOW_AND_THEN if known else SOON
             case _:
-                return True
+                return SOON
 
     @property
     def heeds_echo(self) -> bool:

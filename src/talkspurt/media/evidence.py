@@ -194,7 +194,7 @@ class LineEvidence:
         """
         first, last = self._held(first, last)
         heard = self._heard.read(first, last)
-        stretch = Stretch.of_frames(self._growing.analyse(first, last, self._heard.read), self._floor.dbfs)
+        stretch = Stretch.of_frames(self._growing.analyse(first, heard), self._floor.dbfs)
         played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
         return Evidence(
             seconds=(last - first) / RATE_HZ,

@@ -5,7 +5,6 @@ frames in one transform. Only the telephone's band (300 to 3400 Hz) counts: outs
 the codec's noise.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -54,45 +53,67 @@ class Frames:
     def __len__(self) -> int:
         return len(self.levels)
 
-    def __getitem__(self, chosen: slice) -> "Frames":
+    def __getitem__(self, chosen: slice | NDArray[np.intp]) -> "Frames":
         """Some of them."""
         return Frames(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
-    def __add__(self, others: "Frames") -> "Frames":
-        """These and the others behind them."""
-        return Frames(
-            *(np.concatenate((getattr(self, each.name), getattr(others, each.name))) for each in fields(self))
-        )
+    def put(self, at: NDArray[np.intp], others: "Frames") -> None:
+        """Replace those at these places."""
+        for each in fields(self):
+            getattr(self, each.name)[at] = getattr(others, each.name)
 
-    def thinned(self) -> "Frames":
-        """At most `MOST` of them, evenly spaced."""
-        return self[:: -(-len(self) // MOST)]
+    def with_room(self, more: int) -> "Frames":
+        """These and room for more behind them."""
+        names = (each.name for each in fields(self))
+        arrays = (getattr(self, name) for name in names)
+        return Frames(*(np.concatenate((array, np.zeros((more, *array.shape[1:]), np.float32))) for array in arrays))
+
+
+_NONE: Final = Frames(*(np.zeros((0, *shape), np.float32) for shape in ((), (CEPSTRA,), (), ())))
 
 
 class GrowingStretch:
-    """The frames of a stretch of a line that is asked for again and again, longer every time: each is computed once."""
+    """The frames of a stretch of a line that is asked for again and again, longer every time.
+
+    Each frame is computed once, and only if it is looked at: of a second of voice every second one is.
+    """
 
     def __init__(self) -> None:
         self._first = 0
-        self._frames: Frames | None = None
+        self._count = 0
+        """Frames of the stretch so far, known or not."""
+        self._known = np.zeros(0, dtype=np.bool_)
+        self._frames = _NONE
 
-    def analyse(self, first: int, last: int, read: Callable[[int, int], Floats]) -> Frames:
-        """What `analyse` makes of positions `first` to `last`, which `read` gives.
+    def analyse(self, first: int, samples: Floats) -> Frames:
+        """What `analyse` makes of `samples`, which lie on the line from position `first` on.
 
         Of a stretch whose beginning was cut off since, the beginning may lie up to a hop later than `first`.
         """
-        known = self._frames
+        if len(samples) < WINDOW:
+            return analyse(samples)
+        self._begin(first, anew=len(samples) < 2 * WINDOW)
+        windows = _windows(samples[self._first - first :])
+        self._count = count = len(windows)
+        if count > len(self._known):
+            more = count - len(self._known) + MOST
+            self._known = np.concatenate((self._known, np.zeros(more, dtype=np.bool_)))
+            self._frames = self._frames.with_room(more)
+        wanted = np.arange(0, count, -(-count // MOST))
+        missing = wanted[~self._known[wanted]]
+        if len(missing):
+            self._frames.put(missing, _measured(windows[missing]))
+            self._known[missing] = True
+        return self._frames[wanted]
+
+    def _begin(self, first: int, *, anew: bool) -> None:
+        """Forget what lies before `first`, or everything when nothing is left of what was known."""
         cut = -(-(first - self._first) // HOP)
-        if known is None or not 0 <= cut < len(known) or last - first < 2 * WINDOW:
-            self._first, self._frames = first, (known := _measured(_windows(read(first, last))))
-            return known.thinned()
-        self._first += cut * HOP
-        known = known[cut:]
-        begin = self._first + len(known) * HOP
-        if last - begin >= WINDOW:
-            known = known + _measured(_windows(read(begin, last)))
-        self._frames = known
-        return known[: (last - self._first - WINDOW) // HOP + 1].thinned()
+        if anew or not 0 <= cut < self._count:
+            self._first, self._known, self._frames = first, np.zeros(0, dtype=np.bool_), _NONE
+        elif cut:
+            self._first += cut * HOP
+            self._known, self._frames = self._known[cut:], self._frames[slice(cut, None)]
 
 
 def analyse(samples: Floats) -> Frames:

@@ -45,7 +45,7 @@ class NoiseFloor:
         levels = 10 * np.log10(_powers(samples, frame) + 1e-12)
         heard = levels[levels > SILENT_DBFS]
         if len(heard) >= len(levels) / 2:
-            self._seconds.append(float(np.quantile(heard, QUIET)))
+            self._seconds.append(_quantile(heard, QUIET))
             # Kept, because it is asked for with every frame of the line.
             self.dbfs = min(self._seconds)
 
@@ -100,6 +100,14 @@ def audible_share(samples: Floats, frame: int) -> float:
 def amplified(pcm: bytes, factor: float) -> bytes:
     """PCM16 made louder by this factor, and clipped where it is too loud for that."""
     return audioop.mul(pcm[: len(pcm) & ~1], 2, factor)
+
+
+def _quantile(levels: Floats, share: float) -> float:
+    """As `numpy.quantile`, which takes fifteen times as long for the frames of a second."""
+    ordered = np.sort(levels)
+    at = share * (len(ordered) - 1)
+    low, high = ordered[int(at)], ordered[min(int(at) + 1, len(ordered) - 1)]
+    return float(low + (high - low) * (at - int(at)))
 
 
 def _powers(samples: Floats, frame: int) -> Floats:

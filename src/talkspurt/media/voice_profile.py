@@ -134,8 +134,7 @@ class VoiceProfile:
             # What own speech that has not been learned yet is away: the measure for strangers.
             seen = min(self._frames - SPREAD_FRAMES + USUAL_SPREAD_FRAMES, MEMORY_FRAMES)
             self._spread += count / (seen + count) * (self._distance(cepstra) - self._spread)
-        for frame in cepstra:
-            self._learn_sound(frame)
+        self._learn_sounds(cepstra)
         self._frames = known + count
 
     def score(self, stretch: Stretch) -> float | None:
@@ -180,12 +179,22 @@ class VoiceProfile:
         nearest = squares.min(axis=1) + np.einsum("ij,ij->i", cepstra, cepstra)
         return float(np.exp(np.log(np.maximum(nearest, NEAREST)).mean()))
 
-    def _learn_sound(self, frame: Floats) -> None:
-        if len(self._sounds) < SOUNDS:
-            self._sounds = np.concatenate((self._sounds, frame[None]))
-            self._counts.append(1)
-            return
-        away = self._sounds - frame
-        nearest = int(np.argmin(np.einsum("ij,ij->i", away, away)))
-        self._counts[nearest] = min(SOUND_MEMORY, self._counts[nearest] + 1)
-        self._sounds[nearest] -= away[nearest] / np.float32(self._counts[nearest])
+    def _learn_sounds(self, cepstra: Floats) -> None:
+        """Move the sound that is nearest to each frame towards it, one after the other; new sounds while there is room.
+
+        Every tenth of a second of a turn passes here, so nothing is allocated for a frame.
+        """
+        room = SOUNDS - len(self._sounds)
+        if room > 0:
+            self._sounds = np.concatenate((self._sounds, cepstra[:room]))
+            self._counts += [1] * min(room, len(cepstra))
+        sounds, counts = self._sounds, self._counts
+        away, distances = np.empty_like(sounds), np.empty(len(sounds), dtype=np.float32)
+        for frame in cepstra[max(0, room) :]:
+            np.subtract(sounds, frame, out=away)
+            np.einsum("ij,ij->i", away, away, out=distances)
+            nearest = int(distances.argmin())
+            counts[nearest] = count = min(SOUND_MEMORY, counts[nearest] + 1)
+            step = away[nearest]
+            step /= np.float32(count)
+            sounds[nearest] -= step

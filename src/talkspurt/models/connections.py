@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import httpx2
+from pydantic import ValidationError
 from pydantic_ai.models import Model, create_async_httpx2_client
 from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
@@ -221,6 +222,7 @@ def _openai_client(order: _Order, http: httpx2.AsyncClient) -> "AsyncOpenAI":
     client = AsyncOpenAI(api_key=order.key or NO_KEY, base_url=order.base_url, max_retries=0, http_client=http)
     _send_as_it_is(client.chat.completions, "messages")
     _send_as_it_is(client.responses, "input")
+    _read_as_it_is(client)
     return client
 
 
@@ -239,6 +241,35 @@ def _send_as_it_is(interface: Any, conversation: str) -> None:
         return await create(extra_body={**body, **(extra_body or {})}, **arguments)
 
     interface.create = create_as_it_is
+
+
+def _read_as_it_is(client: "AsyncOpenAI") -> None:
+    """Let the pieces of a streamed reply be made by pydantic, and only what it refuses by the SDK, field by field.
+
+    The SDK takes all pieces for what a compatible server may have got wrong; for a reply of twenty tokens that is a
+    third of what it costs from question to end.
+    """
+    from openai import AsyncStream
+    from openai.types.chat import ChatCompletionChunk
+
+    class Piece(ChatCompletionChunk):
+        @classmethod
+        def build(cls, *, response: httpx2.Response, data: Any) -> Any:
+            """What the SDK asks a type of ours to make of a piece; as it does itself, what is no object is left."""
+            try:
+                return ChatCompletionChunk.model_validate(data)
+            except ValidationError:
+                return ChatCompletionChunk.construct(**data) if isinstance(data, dict) else data
+
+    create = client.chat.completions.create
+
+    async def create_and_read(**arguments: Any) -> Any:
+        reply: Any = await create(**arguments)
+        if not isinstance(reply, AsyncStream):
+            return reply
+        return AsyncStream(cast_to=Piece, response=reply.response, client=client)
+
+    client.chat.completions.create = create_and_read  # type: ignore[method-assign]
 
 
 def _chat(order: _Order, provider: "Provider[AsyncOpenAI]", http: httpx2.AsyncClient) -> Connection:
@@ -282,6 +313,7 @@ def _azure(order: _Order) -> Connection:
     )
     provider.client.max_retries = 0
     _send_as_it_is(provider.client.chat.completions, "messages")
+    _read_as_it_is(provider.client)
     return _chat(order, provider, http)
 
 

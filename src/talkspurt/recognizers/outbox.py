@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 from talkspurt.ports import LINE_RATE_HZ
 
 BYTES_PER_S: Final = 2 * LINE_RATE_HZ
-_BATCH_BYTES: Final = int(0.06 * BYTES_PER_S)
-"""Audio worth a message: three frames cost a third of the messages and at most 40 ms."""
+BATCH_S: Final = 0.06
+"""Seconds of audio worth a message: three frames cost a third of the messages and at most 40 ms."""
 _LIMIT_BYTES: Final = 20 * BYTES_PER_S
 """More than the 15 s that a ladder replays to the successor of a recognizer that died."""
 
@@ -24,6 +24,8 @@ class Outbox(Generic[Mark]):
     def __init__(self) -> None:
         self._items: deque[bytes | tuple[Mark]] = deque()
         self._worth_sending = asyncio.Event()
+        self.batch = BATCH_S
+        """Seconds of audio that are worth a message."""
         self.waiting_bytes = 0
         """Audio that was put and not taken."""
         self.dropped_bytes = 0
@@ -38,7 +40,7 @@ class Outbox(Generic[Mark]):
         self.waiting_bytes += len(pcm)
         while self.waiting_bytes > _LIMIT_BYTES:
             self._drop_oldest()
-        if self.waiting_bytes >= _BATCH_BYTES:
+        if self.waiting_bytes >= self.batch * BYTES_PER_S:
             self._worth_sending.set()
 
     def mark(self, mark: Mark) -> None:

@@ -16,8 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Row, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Insert, Row, bindparam, exists, func, insert, select
 
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import StoreError
@@ -152,38 +151,38 @@ class TurnLog:
 
     async def _write(self, batch: tuple[_Waiting, ...]) -> None:
         try:
-            async with self._database.write() as connection:
-                for turn in batch:
-                    await _insert(connection, turn)
+            await self._append(batch)
         except ConflictError:
             await self._write_singly(batch)
+
+    async def _append(self, batch: tuple[_Waiting, ...]) -> None:
+        values = [{f"turn_{name}": value for name, value in asdict(turn).items()} for turn in batch]
+        async with self._database.write() as connection:
+            await connection.execute(_APPEND, values)
 
     async def _write_singly(self, batch: tuple[_Waiting, ...]) -> None:
         """One turn the database will never take, such as one of a call that was erased, must not hold up the rest."""
         for turn in batch:
             try:
-                async with self._database.write() as connection:
-                    await _insert(connection, turn)
+                await self._append((turn,))
             except ConflictError as error:
                 metrics.TURNS_DROPPED.labels("refused").inc()
                 log.error("turn_refused", call_id=turn.call_id, error=str(error))
 
 
-async def _insert(connection: AsyncConnection, turn: _Waiting) -> None:
-    stored = select(turns.c.id).where(turns.c.id == turn.id)
-    if (await connection.execute(stored)).first() is not None:
-        return
-    last = select(func.coalesce(func.max(turns.c.n), 0)).where(turns.c.call_id == turn.call_id)
-    await connection.execute(
-        insert(turns).values(
-            id=turn.id,
-            call_id=turn.call_id,
-            n=(await connection.execute(last)).scalar_one() + 1,
-            kind=turn.kind,
-            content=turn.content,
-            at=turn.at,
-        )
-    )
+def _appending() -> Insert:
+    """Puts a turn behind those of its call, once: a turn that is stored already is left as it is."""
+    given = [bindparam(f"turn_{name}", type_=turns.c[name].type) for name in ("id", "call_id", "kind", "content", "at")]
+    id_, call_id, *content = given
+    of_call = turns.alias()
+    last = select(func.coalesce(func.max(of_call.c.n), 0) + 1).where(of_call.c.call_id == call_id).scalar_subquery()
+    stored = turns.alias()
+    new = select(id_, call_id, last, *content).where(~exists().where(stored.c.id == id_))
+    return insert(turns).from_select(["id", "call_id", "n", "kind", "content", "at"], new)
+
+
+_APPEND: Final = _appending()
+"""One statement for all turns of a batch, each of which sees those before it: the driver's thread is asked once."""
 
 
 def _turn(row: Row[*tuple[Any, ...]]) -> Turn:

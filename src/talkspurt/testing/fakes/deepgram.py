@@ -118,6 +118,8 @@ class FakeDeepgramSocket(WSListener):
     query: dict[str, str]
     audio: bytearray = field(default_factory=bytearray)
     """All audio received."""
+    messages: int = 0
+    """Messages in which it came."""
     controls: list[str] = field(default_factory=list)
     """Types of the text messages received, in order."""
     controlled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -208,6 +210,7 @@ class FakeDeepgramSocket(WSListener):
 
     def _listen(self, pcm: bytes) -> None:
         self.audio += pcm
+        self.messages += 1
         if self._ear.feed(pcm):
             self._sounded_at = asyncio.get_running_loop().time()
         if self._now >= self._interim_at:
