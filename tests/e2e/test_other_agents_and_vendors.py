@@ -1,18 +1,38 @@
 """The same server with other agents and other providers: nothing but the configuration differs."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from e2e.e2e_server import running_server
 from talkspurt.simulate.caller import Patience, Transcribe, run_script
 from talkspurt.simulate.lines import HangUp, Say, Wait
-from talkspurt.testing.fakes import FakeAnthropic, FakeDeepgram, FakeElevenLabs, FakeOpenAI, ModelReply
+from talkspurt.testing.fakes import (
+    FakeAnthropic,
+    FakeDeepgram,
+    FakeElevenLabs,
+    FakeOpenAI,
+    FakeOpenAISpeech,
+    FakeOpenAITranscription,
+    ModelReply,
+)
+from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition, FakeGoogleSynthesis
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A speech vendor, its fake, and its entry in `speech.base_url`."""
+
+    vendor: str
+    fake: type[Any]
+    address: str
 
 
 async def test_the_dentist_of_the_examples_answers_the_telephone(tmp_path: Path, transcribe: Transcribe) -> None:
@@ -37,25 +57,47 @@ async def test_the_dentist_of_the_examples_answers_the_telephone(tmp_path: Path,
         assert server.store("SELECT tool, state FROM effects") == [("book", "done")]
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
-async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(tmp_path: Path, vendor: str) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "hears", "speaks"),
+    [
+        ("openai", Cloud("deepgram", FakeDeepgram, "deepgram"), Cloud("elevenlabs", FakeElevenLabs, "elevenlabs")),
+        (
+            "anthropic",
+            Cloud("openai", FakeOpenAITranscription, "openai"),
+            Cloud("google", FakeGoogleSynthesis, "google-texttospeech"),
+        ),
+        (
+            "anthropic",
+            Cloud("google", FakeGoogleRecognition, "google-speech"),
+            Cloud("openai", FakeOpenAISpeech, "openai"),
+        ),
+    ],
+    ids=lambda value: getattr(value, "vendor", value),
+)
+async def test_one_line_each_puts_cloud_vendors_in_place_of_the_local_models(
+    tmp_path: Path, vendor: str, hears: Cloud, speaks: Cloud
+) -> None:
     reply = ModelReply(("Your order is on its way. ", "Anything else?"))
     chat: FakeOpenAI | FakeAnthropic = (FakeOpenAI if vendor == "openai" else FakeAnthropic)(otherwise=reply)
-    async with chat, FakeDeepgram(["where is my order please"]) as deepgram, FakeElevenLabs() as elevenlabs:
+    async with chat, hears.fake(["where is my order please"]) as ears, speaks.fake() as voice:
         configuration = f"""
             journals = "{tmp_path}/journals"
             [model]
             name = "{vendor}:test-model"
             base_url = "{chat.base_url}"
             [speech]
-            recognizer = "deepgram"
-            synthesizer = "elevenlabs"
+            recognizer = "{hears.vendor}"
+            synthesizer = "{speaks.vendor}"
             [speech.base_url]
-            deepgram = "{deepgram.base_url}"
-            elevenlabs = "{elevenlabs.base_url}"
+            {hears.address} = "{ears.base_url}"
+            {speaks.address} = "{voice.base_url}"
         """
-        keys = {f"{vendor.upper()}_API_KEY": chat.key, "DEEPGRAM_API_KEY": deepgram.key}
-        keys["ELEVENLABS_API_KEY"] = elevenlabs.key
+        keys = {f"{vendor.upper()}_API_KEY": chat.key}
+        for each, fake in ((hears, ears), (speaks, voice)):
+            if each.vendor == "google":
+                keys["GOOGLE_APPLICATION_CREDENTIALS"] = fake.credentials()
+            else:
+                keys[f"{each.vendor.upper()}_API_KEY"] = fake.key
         async with running_server(tmp_path, configuration=configuration, **keys) as server:
             report = await run_script(server.url, [Say("Where is my order, please?"), Wait(5), HangUp()])
             said = server.store("SELECT kind, content FROM turns ORDER BY n")

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from talkspurt.ports import RecognizerStream, Transcript
 from talkspurt.recognizers.answers import Patience
+from talkspurt.recognizers.deepgram import DeepgramRecognizer
 from talkspurt.recognizers.google import GoogleRecognizer
 from talkspurt.recognizers.openai import OpenAIRecognizer
-from talkspurt.testing.fakes import FakeOpenAITranscription
+from talkspurt.testing.fakes import FakeDeepgram, FakeOpenAITranscription
 from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition
 
 KEY: Final = "canary-0123456789abcdef"
@@ -42,6 +43,7 @@ class Ears:
 EARS: Final[Mapping[str, Ears]] = {
     ears.vendor: ears
     for ears in (
+        Ears("deepgram", FakeDeepgram, DeepgramRecognizer, "DEEPGRAM_API_KEY"),
         Ears("openai", FakeOpenAITranscription, OpenAIRecognizer, "OPENAI_API_KEY"),
         Ears(
             "google",

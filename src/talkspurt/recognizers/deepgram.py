@@ -334,5 +334,7 @@ def _endpoints(base_url: str | None) -> DeepgramClientEnvironment:
 def _judge(error: Exception) -> ProviderError:
     """What a connection that could not be made means."""
     if isinstance(error, ApiError):
-        return VENDOR.refused(error.status_code or 0, retry_after=seconds_to_wait(error.headers or {}))
+        # The SDK's `headers` are those of the request, key and all; the answer's are in what it caught.
+        answer = getattr(error.__context__, "response", error.__context__)
+        return VENDOR.refused(error.status_code or 0, retry_after=seconds_to_wait(getattr(answer, "headers", {})))
     return VENDOR.too_late() if isinstance(error, TimeoutError) else VENDOR.unreachable()

@@ -64,7 +64,13 @@ class LastingSocket(Generic[Socket]):
         """Open the first socket. Raises whatever opening it raised."""
         self._connected = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(), name=self._name)
-        await self._connected
+        try:
+            async with asyncio.timeout(self._patience.connect):
+                await self._connected
+        except TimeoutError:
+            # A library that was told to stop may wait for the dead peer's goodbye; told again, it does not.
+            self._life.cancel()
+            raise
 
     def abort(self) -> None:
         """Leave the current socket for a new one."""

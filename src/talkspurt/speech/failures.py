@@ -106,7 +106,8 @@ def _fault(status: int) -> ProviderFault:
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
     """How long the vendor asks to wait, of the response header `retry-after` in seconds."""
+    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     try:
-        return float(headers.get("retry-after", ""))
+        return float(value)
     except ValueError:
         return None

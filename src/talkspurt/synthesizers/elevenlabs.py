@@ -31,7 +31,7 @@ from talkspurt.config import Config
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
-from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples
+from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Deadline, Patience, WholeSamples
 
 VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
 DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
@@ -42,10 +42,6 @@ SLOWEST: Final = 0.7
 FASTEST: Final = 1.2
 """The vendor's limits of `speed` (elevenlabs.io/docs, "Best practices", pace)."""
 
-MAX_CONNECTIONS: Final = 200
-"""Sentences at once; further ones wait for a connection as long as for the first audio."""
-KEEP_ALIVE: Final = 300.0
-"""Seconds an idle connection stays open on our side, as for language models: a new one costs two round trips."""
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes of one line of the answer: three minutes of speech, where a second or two are usual."""
 
@@ -73,7 +69,9 @@ class ElevenLabsSynthesizer:
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(self._patience.first, connect=self._patience.connect),
             limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEP_ALIVE_S,
             ),
             event_hooks={"response": [_note_opened]},
         )

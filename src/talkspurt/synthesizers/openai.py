@@ -19,13 +19,13 @@ import httpx2
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, omit
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient, omit
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
-from talkspurt.synthesizers.streamed import Patience, check_whole, frames
+from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Patience, check_whole, frames
 
 VENDOR: Final = SpeechVendor("synthesizer", "openai", "OPENAI_API_KEY")
 MODEL: Final = "gpt-4o-mini-tts"
@@ -53,8 +53,13 @@ class OpenAISynthesizer:
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         self._patience = patience or Patience()
+        key = VENDOR.key(environment)
         timeout = httpx2.Timeout(self._patience.first, connect=self._patience.connect)
-        self._client = AsyncOpenAI(api_key=VENDOR.key(environment), base_url=base_url, timeout=timeout, max_retries=0)
+        limits = httpx2.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
+        )
+        http = DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+        self._client = AsyncOpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=0, http_client=http)
 
     @classmethod
     def from_config(cls, config: Config) -> Self:

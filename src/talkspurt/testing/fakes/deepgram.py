@@ -23,8 +23,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from picows import (
@@ -33,12 +32,14 @@ from picows import (
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
-    WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
 
 from talkspurt.testing.fakes.ear import BYTES_PER_S, ScriptedEar
+from talkspurt.testing.fakes.handshake import WEB_PAGE, refuse
+from talkspurt.testing.fakes.script import Outage
+from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS, FakeVendor
 
 _INTERIM_S: Final = 1.0
 _SEGMENT_S: Final = 5.0
@@ -46,13 +47,17 @@ _NOTICEABLE_S: Final = 0.05
 """Less audio than this is not worth a `from_finalize` answer."""
 
 
-class FakeDeepgram:
+class FakeDeepgram(FakeVendor):
     """Live transcription of a script: `async with FakeDeepgram(("hello there",)) as fake`, then use `fake.base_url`."""
+
+    # A stream of results has no end of its own that could come too early, and an empty transcript is silence.
+    outages: ClassVar[frozenset[Outage]] = frozenset(Outage) - TOOLS - {Outage.TRUNCATED, Outage.EMPTY}
 
     def __init__(
         self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key", final_after: float = 0.0
     ) -> None:
         """`final_after`: seconds from the last sound until a `Finalize` can be answered."""
+        super().__init__()
         self.final_after = final_after
         self.phrases = tuple(phrases)
         """What the stretches of sound on each socket are, in order; after the last one they are nothing."""
@@ -73,14 +78,17 @@ class FakeDeepgram:
     @property
     def base_url(self) -> str:
         """What the vendor's SDK takes as its WebSocket URL."""
+        return f"ws://{self.address}"
+
+    @property
+    def server_address(self) -> str:
         assert self._server is not None
-        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def __aenter__(self) -> Self:
+    async def start(self) -> None:
         self._server = await ws_create_server(self._accept, "127.0.0.1", 0)
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
         self.drop()
@@ -95,15 +103,16 @@ class FakeDeepgram:
         if url.path != "/v1/listen":
             return None
         query = dict(parse_qsl(url.query))
-        status = self.refuse_with
+        if self.outage is Outage.WRONG_TYPE:
+            return refuse(200, WEB_PAGE)
+        status = REFUSALS.get(self.outage, self.refuse_with) if self.outage is not None else self.refuse_with
         if str(request.headers.get("Authorization", "")) != f"Token {self.key}":
             status = 401
         elif query.get("encoding") != "linear16" or query.get("sample_rate") != "8000":
             status = 400
         if status is not None:
             self.refused += 1
-            response = WSUpgradeResponse.create_error_response(HTTPStatus(status), b'{"err_code":"as scripted"}')
-            return WSUpgradeResponseWithListener(response, None)
+            return refuse(status, b'{"err_code":"as scripted"}')
         socket = FakeDeepgramSocket(self, query)
         self.sockets.append(socket)
         self.connected.set()
@@ -205,8 +214,30 @@ class FakeDeepgramSocket(WSListener):
 
     def _finalize(self) -> None:
         self._ear.settle()
+        match self.fake.outage:
+            case Outage.HUNG_MID_STREAM:
+                return
+            case Outage.DROPPED:
+                self.drop()
+                return
+            case Outage.GARBAGE:
+                self.send_text('{"type": "Results", "channel": [')
+                return
+            case Outage.REPORT:
+                self._send({"type": "Error", "description": "as scripted", "message": "as scripted", "variant": "x"})
+                self.drop()
+                return
+            case Outage.DRIP:
+                self._drip()
+                return
         if self._now - self._final_until >= _NOTICEABLE_S:
             self._send_results(final=True, from_finalize=True)
+
+    def _drip(self) -> None:
+        """Signs of life in place of the words."""
+        if self.fake.outage is Outage.DRIP and not self.closed.is_set():
+            self._send({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 0.0})
+            asyncio.get_running_loop().call_later(DRIP_EVERY, self._drip)
 
     def _listen(self, pcm: bytes) -> None:
         self.audio += pcm
@@ -245,5 +276,5 @@ class FakeDeepgramSocket(WSListener):
             self._final_until = self._now
 
     def _send(self, message: dict[str, Any]) -> None:
-        if not self.fake.silent:
+        if not self.fake.silent and self.fake.outage is not Outage.HUNG:
             self.send_text(json.dumps(message))

@@ -52,8 +52,8 @@ from talkspurt.testing.fakes.ear import ScriptedEar
 from talkspurt.testing.fakes.line import LineState
 from talkspurt.testing.fakes.loopback import Loopback, RecordedRequest
 from talkspurt.testing.fakes.script import Fault, Outage, Speech
-from talkspurt.testing.fakes.speech import TOOLS, spoken
-from talkspurt.testing.fakes.vendor import IN_THE_ANSWER, RETRY_AFTER, FakeVendor
+from talkspurt.testing.fakes.speech import spoken
+from talkspurt.testing.fakes.vendor import DRIP_EVERY, IN_THE_ANSWER, REFUSALS, RETRY_AFTER, TOOLS, FakeVendor
 
 _STATUSES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -63,8 +63,6 @@ _STATUSES: Final = {
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,
 }
-_REFUSALS: Final = {Outage.EXPIRED_KEY: 401, Outage.RATE_LIMITED: 429, Outage.SERVER_ERROR: 500}
-_DRIP_EVERY: Final = 0.05
 _GARBAGE: Final = b"\x0a\xff\xff\xff\xff\x7fno message"
 
 
@@ -157,7 +155,7 @@ class FakeGoogleCloud(FakeVendor):
         record = RecordedRequest(f"/{self.service}/{self.method}", {}, headers, first, client=context.peer())
         self.requests.append(record)
         self.received.set()
-        status = _REFUSALS.get(self.outage) if self.outage is not None else None
+        status = REFUSALS.get(self.outage) if self.outage is not None else None
         if headers.get("authorization") != f"Bearer {self.key}":
             status = 401
         if status is not None:
@@ -184,7 +182,7 @@ class FakeGoogleCloud(FakeVendor):
 
     async def _break(self) -> NoReturn:
         """Lose all connections in the middle of an answer, once what was said has arrived."""
-        await asyncio.sleep(_DRIP_EVERY)
+        await asyncio.sleep(DRIP_EVERY)
         self._breaking = asyncio.create_task(self._line.become(LineState.OPEN))
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
@@ -245,7 +243,7 @@ class FakeGoogleSynthesis(FakeGoogleCloud):
         if fault is Fault.DRIP:
             for start in range(len(sound)):
                 yield StreamingSynthesizeResponse(audio_content=sound[start : start + 1])
-                await asyncio.sleep(_DRIP_EVERY)
+                await asyncio.sleep(DRIP_EVERY)
         # An odd number of bytes: a piece may end in the middle of a sample.
         for start in range(0, len(sound), 7_199):
             yield StreamingSynthesizeResponse(audio_content=sound[start : start + 7_199])
@@ -303,7 +301,7 @@ class FakeGoogleRecognition(FakeGoogleCloud):
         while fault is Fault.DRIP:
             # Signs of life in place of the words.
             yield StreamingRecognizeResponse()
-            await asyncio.sleep(_DRIP_EVERY)
+            await asyncio.sleep(DRIP_EVERY)
         if ear.text:
             yield _result(ear.text, final=True)
 

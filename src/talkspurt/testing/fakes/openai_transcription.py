@@ -22,7 +22,6 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,21 +31,19 @@ from picows import (
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
-    WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
 
 from talkspurt.media.g711 import decode_mulaw
 from talkspurt.testing.fakes.ear import ScriptedEar
+from talkspurt.testing.fakes.handshake import WEB_PAGE, refuse
 from talkspurt.testing.fakes.openai import error_body
 from talkspurt.testing.fakes.script import Outage
-from talkspurt.testing.fakes.vendor import RETRY_AFTER, FakeVendor
+from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS, FakeVendor
 
 _LEAST_BYTES: Final = 800
 """A tenth of a second of mu-law."""
-_REFUSALS: Final = {Outage.RATE_LIMITED: 429, Outage.SERVER_ERROR: 500, Outage.EXPIRED_KEY: 401}
-_DRIP_EVERY: Final = 0.05
 _GARBAGE: Final = '{"type": "conversation.item.input_audio_transcription.completed", "item_id": ['
 
 
@@ -54,12 +51,7 @@ class FakeOpenAITranscription(FakeVendor):
     """Live transcription of a script: `async with FakeOpenAITranscription(("hello there",)) as fake`."""
 
     # A stream of messages has no end of its own that could come too early, and an empty transcript is silence.
-    outages: ClassVar[frozenset[Outage]] = frozenset(Outage) - {
-        Outage.TRUNCATED,
-        Outage.EMPTY,
-        Outage.MALFORMED_TOOL,
-        Outage.UNKNOWN_TOOL,
-    }
+    outages: ClassVar[frozenset[Outage]] = frozenset(Outage) - TOOLS - {Outage.TRUNCATED, Outage.EMPTY}
 
     def __init__(self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key") -> None:
         super().__init__()
@@ -103,25 +95,20 @@ class FakeOpenAITranscription(FakeVendor):
         if url.path != "/v1/realtime":
             return None
         given = str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
-        status = _REFUSALS.get(self.outage) if self.outage is not None else None
+        status = REFUSALS.get(self.outage) if self.outage is not None else None
         if given != self.key:
             status = 401
         elif query != {"intent": "transcription"}:
             status = 400
         if self.outage is Outage.WRONG_TYPE:
-            return _refuse(200, b"<!doctype html><html></html>", [("Content-Type", "text/html")])
+            return refuse(200, WEB_PAGE)
         if status is not None:
             body = json.dumps(error_body("invalid_request_error", f"Incorrect API key provided: {given}", status))
-            return _refuse(status, body.encode(), [("Retry-After", f"{RETRY_AFTER:g}")] if status == 429 else [])
+            return refuse(status, body.encode())
         socket = FakeTranscriptionSocket(self, ScriptedEar(self.phrases))
         self.sockets.append(socket)
         self.connected.set()
         return socket
-
-
-def _refuse(status: int, body: bytes, headers: list[tuple[str, str]]) -> WSUpgradeResponseWithListener:
-    response = WSUpgradeResponse.create_error_response(HTTPStatus(status), body, headers)
-    return WSUpgradeResponseWithListener(response, None)
 
 
 @dataclass(eq=False)
@@ -252,7 +239,7 @@ class FakeTranscriptionSocket(WSListener):
                 kind = "conversation.item.input_audio_transcription.failed"
                 self._send(kind, item_id=item, content_index=0, error=error)
             case Outage.DRIP:
-                asyncio.get_running_loop().call_later(_DRIP_EVERY, self._drip, item, text)
+                asyncio.get_running_loop().call_later(DRIP_EVERY, self._drip, item, text)
             case _ if self.fake.completes:
                 self._complete(item, text)
 
@@ -269,7 +256,7 @@ class FakeTranscriptionSocket(WSListener):
         """Signs of life in place of the words."""
         if self.fake.outage is Outage.DRIP and not self.closed.is_set():
             self._send("rate_limits.updated", rate_limits=[])
-            asyncio.get_running_loop().call_later(_DRIP_EVERY, self._drip, item, text)
+            asyncio.get_running_loop().call_later(DRIP_EVERY, self._drip, item, text)
 
     def _empty(self) -> None:
         self._buffer = self._told = 0

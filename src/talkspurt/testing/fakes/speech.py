@@ -12,11 +12,10 @@ import numpy as np
 
 from talkspurt.testing.fakes.http import FakeHttp
 from talkspurt.testing.fakes.script import Outage, Speech
+from talkspurt.testing.fakes.vendor import TOOLS
 
 LINE_RATE_HZ: Final = 8_000
 SECONDS_PER_CHARACTER: Final = 0.05
-TOOLS: Final = frozenset({Outage.MALFORMED_TOOL, Outage.UNKNOWN_TOOL})
-"""Outages that only language models have."""
 PEAK: Final = 8_000
 
 

@@ -8,6 +8,13 @@ from talkspurt.testing.fakes.script import Fault, Outage
 RETRY_AFTER: Final = 2.0
 """Seconds that a vendor with `Outage.RATE_LIMITED` asks to wait."""
 
+REFUSALS: Final = {Outage.RATE_LIMITED: 429, Outage.SERVER_ERROR: 500, Outage.EXPIRED_KEY: 401}
+"""The HTTP status that refuses everybody in an outage."""
+TOOLS: Final = frozenset({Outage.MALFORMED_TOOL, Outage.UNKNOWN_TOOL})
+"""Outages that only language models have."""
+DRIP_EVERY: Final = 0.05
+"""Seconds between two signs of life of a vendor that says nothing useful."""
+
 _ON_THE_LINE: Final = {
     Outage.REFUSED: LineState.REFUSED,
     Outage.HUNG_CONNECT: LineState.HUNG_CONNECT,
