@@ -21,8 +21,8 @@ from talkspurt.telemetry import metrics
 
 PLENTY: Final = 0.4
 """Seconds that are loud enough for speech: "yes please" has them, a cough has not."""
-PATIENCE: Final = 1.2
-"""Seconds for it: with the first one's silence still less than callers bear."""
+PATIENCE: Final = 1.5
+"""Seconds for it: with the first one's answer before it still less than callers bear."""
 FRUITLESS: Final = 2
 """Second opinions in a row without a word, after which none is asked."""
 
