@@ -51,3 +51,41 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch, t
 def test_a_missing_module_of_our_own_is_not_blamed_on_the_user() -> None:
     with pytest.raises(ModuleNotFoundError):
         create_vendor("speech.recognizer", "x", {"x": Vendor("talkspurt.nowhere:Any", extra="cloudy")}, Config())
+
+
+def located(region: str, **base_url: str) -> dict[str, str]:
+    class Anywhere:
+        @classmethod
+        def from_config(cls, config: Config) -> dict[str, str]:
+            return config.speech.base_url
+
+    sys.modules[__name__].__dict__["Anywhere"] = Anywhere
+    vendor = Vendor(f"{__name__}:Anywhere", extra="cloudy", regions={"eu": "wss://eu.example.com"}, rest="model")
+    config = Config(speech=SpeechConfig(region=region, base_url=base_url))
+    addresses: dict[str, str] = create_vendor("speech.recognizer", "parrot:large", {"parrot": vendor}, config)
+    return addresses
+
+
+def test_a_region_is_the_vendors_endpoint_there_unless_one_is_named() -> None:
+    assert located("") == {}
+    assert located("eu") == {"parrot": "wss://eu.example.com"}
+    assert located("eu", parrot="wss://own.example.com") == {"parrot": "wss://own.example.com"}
+
+
+def test_a_region_in_which_no_endpoint_is_known_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        located("mars")
+    assert str(caught.value) == (
+        "speech.recognizer = 'parrot:large': no endpoint of it in speech.region = 'mars' is known (known: eu); "
+        'name one: speech.base_url = { "parrot" = "…" }'
+    )
+
+
+def test_local_models_are_in_every_region() -> None:
+    assert create_recognizer(Config(speech=SpeechConfig(region="eu", recognizer="scripted")))
+
+
+def test_deepgram_hears_in_the_region_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "key")
+    with pytest.raises(ConfigurationError, match=r"known: au, eu, in"):
+        create_recognizer(Config(speech=SpeechConfig(region="us", recognizer="deepgram")))

@@ -329,14 +329,15 @@ class World:
         recognizer = KnowingRecognizer(self._chance("recognizer"), self.said, trouble=troubles.recognizer)
         services = Services(recognizer, synthesizer, detector, media, recorder)
         language = agent.language(find_locale(LOCALE).language)
-        desk = _Desk(agent, ObedientModel(self._chance("model"), mischief=troubles.model), {LOCALE: language})
+        model = ObedientModel(self._chance("model"), mischief=troubles.model)
+        desk = _Desk(agent, recognizer, model, synthesizer, {LOCALE: language})
         config = Config()
         staff = Staff({"bench": agent}, McpServers(config.mcp, {}))
         switchboard = Switchboard(
             config,
             store,
             services,
-            desks={"bench": desk},
+            desks={("bench", LOCALE): desk},
             staff=staff,
             recorder=recorder,
             handover_desk=HandoverDesk(Targets(()), store, clock.wall_clock),

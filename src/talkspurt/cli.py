@@ -27,7 +27,6 @@ from talkspurt.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
     from talkspurt.agent import Agent
-    from talkspurt.models.check import ModelCheck
     from talkspurt.server.origin import Origin
     from talkspurt.store import Callback
     from talkspurt.store.usage import Average
@@ -466,57 +465,60 @@ def _load_agent(config: Config, name: str) -> "Agent":
 
 
 @provider_commands.command(name="check")
-def check_providers(*names: str, agent: str = "", requests: Annotated[int, Parameter(name="--requests")] = 5) -> None:
-    """Ask language models a few short questions, with the keys in the environment, and show how fast they answer.
+def check_providers(
+    *names: str,
+    recognizer: tuple[str, ...] = (),
+    synthesizer: tuple[str, ...] = (),
+    agent: str = "",
+    requests: Annotated[int, Parameter(name="--requests", validator=validators.Number(gte=1))] = 5,
+) -> None:
+    """Let providers think, hear and speak as in a call, with the keys in the environment, and show how fast they are.
+
+    Without a name: those of the configuration, with their fallbacks. Exits with 1 when one of them does not do it.
 
     Parameters
     ----------
     names
-        Models, as in `anthropic:<model>`; default: the configured one and its fallbacks.
+        Models, as in `anthropic:<model>`, and speech vendors that are nothing else, as in `deepgram`.
+    recognizer
+        Recognizers, as in `speech.recognizer`.
+    synthesizer
+        Synthesizers, as in `speech.synthesizer`.
     agent
-        The agent whose prompt and tools are sent along; default: the first in [agents].
+        The agent whose prompt, tools and voice are used; default: the first in [agents].
     requests
-        Questions for each; the first opens the connection.
+        Questions or sentences for each; the first opens the connection.
 
     """
-    from talkspurt.models.check import ModelCheck
+    from talkspurt.checks import Checked, check, chosen
 
-    checks: list[ModelCheck] = _run(_check_models(load_config(), names, agent, max(1, requests)))
-    table = Table("model", "first token (cold)", "usual", "worst", "tokens in", "cached", "", box=None)
-    for check in checks:
-        times = [
-            f"{value * 1000:.0f} ms" if value is not None else "" for value in (check.first, check.usual, check.worst)
-        ]
-        tokens = ["" if check.problem else str(n) for n in (check.usage.input_tokens, check.usage.cached_tokens)]
-        table.add_row(check.name, *times, *tokens, escape(check.problem) or "[green]answers[/]")
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
-    if any(check.problem for check in checks):
+    config = load_config()
+    asked = chosen(config, names, recognizer, synthesizer)
+    results: Checked = _run(check(config, _load_agent(config, agent), asked, requests))
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if results.models:
+        table = Table("model", "first token (cold)", "usual", "worst", "tokens in", "cached", "", box=None)
+        for model in results.models:
+            tokens = ["" if model.problem else str(n) for n in (model.usage.input_tokens, model.usage.cached_tokens)]
+            verdict = escape(model.problem) or "[green]answers[/]"
+            table.add_row(model.name, *map(_ms, (model.first, model.usual, model.worst)), *tokens, verdict)
+        console.print(table)
+    for port, figure, done, checks in (
+        ("recognizer", "words after the end of speech (cold)", "hears", results.recognizers),
+        ("synthesizer", "first audio (cold)", "speaks", results.synthesizers),
+    ):
+        if checks:
+            table = Table(port, figure, "usual", "worst", "", box=None)
+            for each in checks:
+                verdict = escape(each.problem) or f"[green]{done}[/], {each.note}"
+                table.add_row(each.name, *map(_ms, (each.first, each.usual, each.worst)), verdict)
+            console.print(table)
+    if results.problems:
         sys.exit(1)
 
 
-async def _check_models(config: Config, names: Sequence[str], agent: str, requests: int) -> "list[ModelCheck]":
-    from talkspurt.effects.dispatcher import tool_specs
-    from talkspurt.models import create_model
-    from talkspurt.models.check import ModelCheck, check_model
-
-    chosen = _load_agent(config, agent)
-    checks = []
-    for name in names or (config.model.name, *config.fallbacks.models):
-        named = config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
-        try:
-            model = create_model(named, chosen)
-        except TalkspurtError as error:
-            checks.append(ModelCheck(name, str(error)))
-            continue
-        try:
-            checks.append(
-                await check_model(
-                    name, model, instructions=chosen.instructions, tools=tool_specs(chosen), requests=requests
-                )
-            )
-        finally:
-            await model.aclose()
-    return checks
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.0f} ms"
 
 
 # ── effects ───────────────────────────────────────────────────────────────────────

@@ -26,7 +26,10 @@ from pydantic import (
 )
 
 from talkspurt.config_mcp import McpConfig
+from talkspurt.config_speech import ChoiceConfig, LivekitOptions, SpeechConfig
 from talkspurt.errors import ConfigurationError
+
+__all__ = ["ChoiceConfig", "Config", "LivekitOptions", "McpConfig", "SpeechConfig", "load_config"]
 
 ENVIRONMENT_PREFIX = "TALKSPURT_"
 NOT_SETTINGS = frozenset({"TALKSPURT_CONFIG", "TALKSPURT_RETAIL_DATABASE", "TALKSPURT_SHARED_DATA"})
@@ -125,23 +128,6 @@ class StoreConfig(_Section):
     url: str = "sqlite+aiosqlite:///talkspurt.db"
 
 
-class SpeechConfig(_Section):
-    """Who hears and who speaks: `whisper`, `deepgram`; `piper`, `elevenlabs`; both: `openai`, `google`, `scripted`."""
-
-    recognizer: str = "whisper"
-    synthesizer: str = "piper"
-    weights_dir: Path | None = None
-    """Folder of the model store; default: the user's cache folder."""
-    weights_from: Path | None = None
-    """Folder with weight files or their data wheels, looked into before anything is downloaded."""
-    turn_detector: Literal["smart-turn", "none"] = "smart-turn"
-    """Who listens whether a voice sounds finished."""
-    threads: int = Field(1, ge=1)
-    """Threads of one local inference. More make a single call quicker, and several calls slower."""
-    base_url: dict[str, str] = Field(default_factory=dict)
-    """Own endpoint per vendor: `{deepgram = "wss://..."}`."""
-
-
 class InferenceConfig(_Section):
     """How local models are run: Whisper, Piper and Smart Turn."""
 
@@ -213,6 +199,11 @@ class FallbacksConfig(_Section):
     """Seconds of silence in the middle of a reply or of speech after which a provider counts as hung."""
     hedged: bool = True
     """Ask a provider a second time, beside the first, as soon as it is slower than it is nine times in ten."""
+
+    def below(self, port: Literal["recognizers", "synthesizers", "models"], names: tuple[str, ...]) -> Self:
+        """These rules for a choice of `names`: their rest takes over, or, of one alone, who did before."""
+        rest = names[1:] or tuple(name for name in getattr(self, port) if name != names[0])
+        return self.model_copy(update={port: rest})
 
     @field_validator("capacity")
     @classmethod
@@ -342,7 +333,7 @@ class Config(_Section):
     inference: InferenceConfig = InferenceConfig()
     model: ModelConfig = ModelConfig()
     fallbacks: FallbacksConfig = FallbacksConfig()
-
+    choices: tuple[ChoiceConfig, ...] = ()
     scripted: ScriptedConfig = ScriptedConfig()
     conversation: ConversationConfig = ConversationConfig()
     handover: HandoverConfig = HandoverConfig()
@@ -364,11 +355,40 @@ class Config(_Section):
         for entry in self.numbers:
             if entry.agent not in self.agents:
                 raise ValueError(f"number {entry.number} names agent '{entry.agent}', which is not in [agents]")
+        for choice in self.choices:
+            if choice.agent not in ("*", *self.agents):
+                raise ValueError(f"choices names agent '{choice.agent}', which is not in [agents]")
         for name, server in self.mcp.servers.items():
             for agent in server.agents:
                 if agent not in self.agents:
                     raise ValueError(f"mcp.servers.{name} names agent '{agent}', which is not in [agents]")
         return self
+
+    def chosen(self, agent: str, locale: str) -> "Config":
+        """The configuration for calls of `agent` in `locale`: with what `choices` say, the narrowest last."""
+        speech, model, fallbacks = self.speech, self.model, self.fallbacks
+        for choice in sorted(self.choices, key=lambda choice: choice.narrowness):
+            if not choice.fits(agent, locale):
+                continue
+            voice = {} if choice.voice is None else {"voice": choice.voice}
+            if choice.recognizer:
+                speech = speech.model_copy(update={"recognizer": choice.recognizer[0]})
+                fallbacks = fallbacks.below("recognizers", choice.recognizer)
+            if choice.synthesizer:
+                # A voice is one of its own synthesizer's.
+                speech = speech.model_copy(update={"synthesizer": choice.synthesizer[0], "voice": "", **voice})
+                fallbacks = fallbacks.below("synthesizers", choice.synthesizer)
+            elif voice:
+                speech = speech.model_copy(update=voice)
+            if choice.model:
+                model = model.model_copy(update={"name": choice.model[0]})
+                fallbacks = fallbacks.below("models", choice.model)
+        return self.model_copy(update={"speech": speech, "model": model, "fallbacks": fallbacks})
+
+    @property
+    def spoken(self) -> tuple[tuple[str, str], ...]:
+        """Which agents answer, and in which locale, each pair once; the first is that of the first number."""
+        return tuple(dict.fromkeys((entry.agent, entry.locale) for entry in self.numbers))
 
     def number(self, dialled: str) -> NumberConfig | None:
         """What answers `dialled` (E.164), or None when nothing does."""

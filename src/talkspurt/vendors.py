@@ -7,12 +7,17 @@ users who write their own implementation hand the object to the session themselv
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
+
+OPENAI_REGIONS: Final = {
+    region: f"https://{region}.api.openai.com/v1" for region in ("ae", "au", "eu", "in", "jp", "us")
+}
+"""As the SDK lists them (`openai._data_residency`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,12 @@ class Vendor:
 
     target: str
     extra: str | None = None
+    rest: Literal["", "model", "plugin"] = ""
+    """What may follow its name after a colon; a plugin must."""
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """Its endpoints elsewhere, by the region's name."""
+    address: str = ""
+    """Its key in `speech.base_url`, where that is not its name."""
 
 
 class _Configurable(Protocol):
@@ -28,15 +39,18 @@ class _Configurable(Protocol):
 
 
 def create_vendor(setting: str, name: str, vendors: Mapping[str, Vendor], config: Config) -> Any:
-    """Make the implementation called `name`; `setting` is the configuration key to blame.
+    """Make the implementation called `name`, which may go on after a colon; `setting` is the key to blame.
 
     Raises `ConfigurationError` when the name is unknown or the vendor's extra is not installed.
     """
-    vendor = vendors.get(name)
+    head, colon, _ = name.partition(":")
+    vendor = vendors.get(head)
     if vendor is None:
-        near = difflib.get_close_matches(name, vendors, n=1, cutoff=0.0)[0]
+        near = difflib.get_close_matches(head, vendors, n=1, cutoff=0.0)[0]
         known = ", ".join(sorted(vendors))
         raise ConfigurationError(f"{setting}: unknown name '{name}'; did you mean '{near}'? (known: {known})")
+    if colon and not vendor.rest:
+        raise ConfigurationError(f"{setting} = '{name}': nothing can be chosen of '{head}'; write it alone")
     module_name, _, class_name = vendor.target.partition(":")
     try:
         vendor_class: _Configurable = getattr(import_module(module_name), class_name)
@@ -48,4 +62,28 @@ def create_vendor(setting: str, name: str, vendors: Mapping[str, Vendor], config
             f"{setting} = '{name}' needs '{error.name}', which is not installed; "
             f"run: pip install 'talkspurt[{vendor.extra}]'"
         ) from error
-    return vendor_class.from_config(config)
+    return vendor_class.from_config(_located(setting, name, vendor, config))
+
+
+def chosen_model(name: str) -> str:
+    """The model in `<vendor>:<model>`; "" when none is chosen."""
+    return name.partition(":")[2]
+
+
+def _located(setting: str, name: str, vendor: Vendor, config: Config) -> Config:
+    """The configuration with the vendor's endpoint in `speech.region`, if one is asked for and none is named."""
+    speech = config.speech
+    key = vendor.address or ":".join(name.split(":")[: 2 if vendor.rest == "plugin" else 1])
+    # What needs no extra runs here.
+    if not speech.region or vendor.extra is None or key in speech.base_url:
+        return config
+    address = vendor.regions.get(speech.region)
+    if address is None:
+        known = f" (known: {', '.join(sorted(vendor.regions))})" if vendor.regions else ""
+        raise ConfigurationError(
+            f"{setting} = '{name}': no endpoint of it in speech.region = '{speech.region}' is known{known}; "
+            f'name one: speech.base_url = {{ "{key}" = "…" }}'
+        )
+    return config.model_copy(
+        update={"speech": speech.model_copy(update={"base_url": {**speech.base_url, key: address}})}
+    )

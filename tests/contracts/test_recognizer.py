@@ -9,21 +9,23 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from talkspurt.config import Config, LivekitOptions, SpeechConfig
 from talkspurt.errors import ProviderError
 from talkspurt.ports import Recognizer, RecognizerStream, Transcript
 from talkspurt.recognizers.deepgram import DeepgramRecognizer
 from talkspurt.recognizers.google import GoogleRecognizer
+from talkspurt.recognizers.livekit import LivekitRecognizer
 from talkspurt.recognizers.openai import OpenAIRecognizer
 from talkspurt.recognizers.whisper import WhisperRecognizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.speech.weights import WeightStore
-from talkspurt.testing.fakes import FakeDeepgram, FakeOpenAITranscription
+from talkspurt.testing.fakes import FakeAssemblyAI, FakeDeepgram, FakeOpenAITranscription
 from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition
 
 FIRST = "where is my order"
@@ -94,12 +96,47 @@ async def google(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
             await recognizer.aclose()
 
 
+@asynccontextmanager
+async def assemblyai_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    async with (
+        FakeAssemblyAI((FIRST, SECOND), key="key") as fake,
+        plugin(request, "assemblyai", {"base_url": fake.base_url}, ASSEMBLYAI_API_KEY="key") as case,
+    ):
+        yield case
+
+
+@asynccontextmanager
+async def deepgram_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    async with FakeDeepgram((FIRST, SECOND), key="key") as fake:
+        options = {"base_url": f"{fake.base_url}/v1/listen", "sample_rate": 8_000}
+        async with plugin(request, "deepgram", options, DEEPGRAM_API_KEY="key") as case:
+            yield case
+
+
+@asynccontextmanager
+async def plugin(
+    request: pytest.FixtureRequest, name: str, options: dict[str, Any], **environment: str
+) -> AsyncIterator[Case]:
+    for variable, value in environment.items():
+        request.getfixturevalue("monkeypatch").setenv(variable, value)
+    config = Config(speech=SpeechConfig(recognizer=f"livekit:{name}", livekit={name: LivekitOptions(stt=options)}))
+    recognizer = LivekitRecognizer.from_config(config)
+    # Low enough that it survives a change of the rate.
+    tone = (b"\x00\x20" * 8 + b"\x00\xe0" * 8) * 500
+    try:
+        yield Case(recognizer, tone, tone)
+    finally:
+        await recognizer.aclose()
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Case]]] = {
     "whisper": whisper,
     "whisper in a process": whisper_in_a_process,
     "deepgram": deepgram,
     "openai": openai,
     "google": google,
+    "livekit:assemblyai": assemblyai_plugin,
+    "livekit:deepgram": deepgram_plugin,
 }
 
 

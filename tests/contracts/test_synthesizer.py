@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from talkspurt.config import ScriptedConfig
+from talkspurt.config import Config, LivekitOptions, ScriptedConfig, SpeechConfig
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
@@ -19,9 +19,10 @@ from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.google import GoogleSynthesizer
+from talkspurt.synthesizers.livekit import LivekitSynthesizer
 from talkspurt.synthesizers.openai import OpenAISynthesizer
 from talkspurt.synthesizers.piper import PiperSynthesizer
-from talkspurt.testing.fakes import FakeElevenLabs, FakeOpenAISpeech
+from talkspurt.testing.fakes import FakeCartesia, FakeElevenLabs, FakeOpenAISpeech
 from talkspurt.testing.fakes.google_cloud import FakeGoogleSynthesis
 from talkspurt.testing.providers import ToneSynthesizer
 from talkspurt.testing.scripted import TimedSynthesizer
@@ -69,6 +70,16 @@ async def google(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
 
 
 @asynccontextmanager
+async def cartesia_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with FakeCartesia(key="key") as fake:
+        request.getfixturevalue("monkeypatch").setenv("CARTESIA_API_KEY", "key")
+        options = {"cartesia": LivekitOptions(tts={"base_url": fake.base_url})}
+        yield LivekitSynthesizer.from_config(
+            Config(speech=SpeechConfig(synthesizer="livekit:cartesia", livekit=options))
+        )
+
+
+@asynccontextmanager
 async def tone(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     yield ToneSynthesizer()
 
@@ -85,6 +96,7 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[S
     "elevenlabs": elevenlabs,
     "openai": openai,
     "google": google,
+    "livekit:cartesia": cartesia_plugin,
     "tone": tone,
     "scripted": scripted,
 }

@@ -15,6 +15,8 @@ BLOCKED = (
     "deepgram",
     "elevenlabs",
     "websockets",
+    "aiohttp",
+    "livekit",
 )
 PROGRAM = f"""
 import sys
@@ -25,7 +27,7 @@ from talkspurt.testing.fakes import *
 
 async def main():
     models = FakeOpenAI, FakeOpenAIResponses, FakeAnthropic, FakeGoogle, FakeBedrock, FakeOllama, FakeGroq, FakeMistral
-    speech = FakeElevenLabs, FakeOpenAISpeech, FakeDeepgram, FakeOpenAITranscription
+    speech = FakeElevenLabs, FakeOpenAISpeech, FakeDeepgram, FakeOpenAITranscription, FakeAssemblyAI, FakeCartesia
     for fake in *models, *speech:
         async with fake() as running:
             print(running.base_url)
@@ -37,4 +39,4 @@ asyncio.run(main())
 def test_they_run_without_any_vendors_sdk() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("://127.0.0.1:") == 12
+    assert ran.stdout.count("://127.0.0.1:") == 14

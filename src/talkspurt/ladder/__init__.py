@@ -12,9 +12,10 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `opinion.py` | what does somebody else hear? |
 | `goodbyes.py` | who waits for a stream that does not open, or does not end? Nobody |
 | `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
+| `choices.py` | who hears and speaks for this agent, in this language? |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
@@ -36,21 +37,25 @@ LOCAL_PATIENCE: Final = Patience(first=4.0, between=4.0)
 """A local model fails by being late because many calls want it; asking another one of its kind would not help."""
 
 
-def create_recognizer(config: Config) -> Recognizer:
-    """The configured recognizer, with its fallbacks below it. Raises `ConfigurationError`."""
+Rungs = dict[tuple[str, str], Rung[Any]]
+"""The rungs of a process by port and name: a provider that stands in several ladders is made once."""
+
+
+def create_recognizer(config: Config, known: Rungs | None = None) -> Recognizer:
+    """The configured recognizer, with its fallbacks below it; of `known` rungs if any. Raises `ConfigurationError`."""
     rules = config.fallbacks
     rungs = [
-        _rung("recognizer", name, create_single_recognizer(_choose(config, "speech", recognizer=name)), config)
+        _shared(known, "recognizer", name, config, create_single_recognizer)
         for name in (config.speech.recognizer, *rules.recognizers)
     ]
     return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs, hedged=rules.hedged)
 
 
-def create_synthesizer(config: Config) -> Synthesizer:
+def create_synthesizer(config: Config, known: Rungs | None = None) -> Synthesizer:
     """The configured synthesizer, with its fallbacks below it, each with its cache. Raises `ConfigurationError`."""
     rules = config.fallbacks
     rungs = [
-        _rung("synthesizer", name, create_single_synthesizer(_choose(config, "speech", synthesizer=name)), config)
+        _shared(known, "synthesizer", name, config, create_single_synthesizer)
         for name in (config.speech.synthesizer, *rules.synthesizers)
     ]
     return rungs[0].provider if len(rungs) == 1 else LadderSynthesizer(rungs, hedged=rules.hedged)
@@ -73,6 +78,13 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
 def _choose(config: Config, section: str, **choice: str) -> Config:
     chosen = getattr(config, section).model_copy(update=choice)
     return config.model_copy(update={section: chosen})
+
+
+def _shared(known: Rungs | None, port: str, name: str, config: Config, create: Callable[[Config], Any]) -> Rung[Any]:
+    rungs: Rungs = {} if known is None else known
+    if (port, name) not in rungs:
+        rungs[port, name] = _rung(port, name, create(_choose(config, "speech", **{port: name})), config)
+    return rungs[port, name]
 
 
 def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
@@ -99,6 +111,7 @@ __all__ = [
     "Patience",
     "Remembers",
     "Rung",
+    "Rungs",
     "create_model",
     "create_recognizer",
     "create_synthesizer",

@@ -48,20 +48,21 @@ class LadderRecognizer:
     """A `Recognizer`."""
 
     def __init__(self, rungs: Sequence[Rung[Recognizer]], *, hedged: bool = True) -> None:
-        self._rungs = tuple(rungs)
+        self.rungs = tuple(rungs)
+        """Who hears, the best first."""
         self._hedged = hedged
 
     async def warm_up(self) -> None:
         """Warm all rungs at once; fails only when not one of them can be used."""
-        await warm_up(self._rungs)
+        await warm_up(self.rungs)
 
     async def open(self, *, locale: str, call_id: str) -> "LadderStream":
         """Start a stream for one call. It never fails and never waits: a rung is found while the greeting is spoken."""
-        return LadderStream(self._rungs, locale=locale, call_id=call_id, hedged=self._hedged)
+        return LadderStream(self.rungs, locale=locale, call_id=call_id, hedged=self._hedged)
 
     async def aclose(self) -> None:
         """Close all rungs. Idempotent."""
-        await close_all(self._rungs)
+        await close_all(self.rungs)
 
 
 @dataclass(eq=False, slots=True)

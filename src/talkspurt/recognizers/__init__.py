@@ -4,13 +4,23 @@ from typing import Final
 
 from talkspurt.config import Config
 from talkspurt.ports import Recognizer
-from talkspurt.vendors import Vendor, create_vendor
+from talkspurt.vendors import OPENAI_REGIONS, Vendor, create_vendor
 
 RECOGNIZERS: Final = {
     "whisper": Vendor("talkspurt.recognizers.whisper:WhisperRecognizer"),
-    "deepgram": Vendor("talkspurt.recognizers.deepgram:DeepgramRecognizer", extra="deepgram"),
-    "openai": Vendor("talkspurt.recognizers.openai:OpenAIRecognizer", extra="openai"),
-    "google": Vendor("talkspurt.recognizers.google:GoogleRecognizer", extra="google-speech"),
+    "openai": Vendor("talkspurt.recognizers.openai:OpenAIRecognizer", extra="openai", regions=OPENAI_REGIONS),
+    "google": Vendor(
+        "talkspurt.recognizers.google:GoogleRecognizer",
+        extra="google-speech",
+        regions={region: f"https://{region}-speech.googleapis.com" for region in ("eu", "us")},
+        address="google-speech",
+    ),
+    "deepgram": Vendor(
+        "talkspurt.recognizers.deepgram:DeepgramRecognizer",
+        extra="deepgram",
+        regions={region: f"wss://api.{region}.deepgram.com" for region in ("au", "eu", "in")},
+    ),
+    "livekit": Vendor("talkspurt.recognizers.livekit:LivekitRecognizer", extra="livekit", rest="plugin"),
     "scripted": Vendor("talkspurt.testing.scripted:TimedRecognizer"),
 }
 

@@ -11,7 +11,7 @@ import json
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,8 +31,9 @@ from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
-from talkspurt.ladder import Remembers, create_model, create_recognizer, create_synthesizer
-from talkspurt.ports import Call, LanguageModel, Synthesizer, Transport
+from talkspurt.ladder import Remembers, create_model
+from talkspurt.ladder.choices import Choices
+from talkspurt.ports import Call, LanguageModel, Recognizer, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
@@ -68,10 +69,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """An agent with the model that thinks for it."""
+    """An agent in one language, with who hears, thinks and speaks for it."""
 
     agent: Agent
+    recognizer: Recognizer
     model: LanguageModel
+    synthesizer: Synthesizer
     languages: Mapping[str, Language]
     """By the tag of the locale: what callers say, read in the light of what this agent asks."""
 
@@ -85,7 +88,7 @@ class Switchboard:
         store: Store,
         services: Services,
         *,
-        desks: Mapping[str, _Desk],
+        desks: Mapping[tuple[str, str], _Desk],
         staff: Staff,
         recorder: "_Recorder",
         handover_desk: HandoverDesk,
@@ -110,32 +113,30 @@ class Switchboard:
         for entry in config.numbers:
             find_locale(entry.locale)
         async with AsyncExitStack() as stack:
-            recognizer = create_recognizer(config)
-            stack.push_async_callback(recognizer.aclose)
+            choices = Choices(config)
+            stack.push_async_callback(choices.aclose)
             turn_detector = create_turn_detector(config)
             if turn_detector is not None:
                 stack.push_async_callback(turn_detector.aclose)
-            synthesizer = create_synthesizer(config)
-            stack.push_async_callback(synthesizer.aclose)
             desks = {}
-            for name in staff.names:
+            for name, locale in _spoken(config, staff):
                 agent = staff.agent(name)
-                model = create_model(config, staff.equipped(name))
+                model = create_model(config.chosen(name, locale), staff.equipped(name))
                 stack.push_async_callback(model.aclose)
                 languages = {
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
                 }
-                desks[name] = _Desk(agent, model, languages)
+                desks[name, locale] = _Desk(
+                    agent, choices.recognizer(name, locale), model, choices.synthesizer(name, locale), languages
+                )
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
                     detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
-                    await recognizer.warm_up()
+                    await choices.warm_up()
                     if turn_detector is not None:
                         await turn_detector.warm_up()
-                    await synthesizer.warm_up()
-                    for entry in config.numbers:
-                        await _learn_greeting(synthesizer, staff.agent(entry.agent), entry.locale)
-                    for desk in desks.values():
+                    for (_, locale), desk in desks.items():
+                        await _learn_greeting(desk, locale)
                         await desk.model.warm_up()
             except TimeoutError:
                 raise ConfigurationError(
@@ -146,14 +147,21 @@ class Switchboard:
             recorder = _Recorder(store)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(clock.run()), group.create_task(recorder.run())]
+                first = next(iter(desks.values()))
                 services = Services(
-                    recognizer, synthesizer, detector, clock, recorder, turn_detector, journals=config.journals
+                    first.recognizer,
+                    first.synthesizer,
+                    detector,
+                    clock,
+                    recorder,
+                    turn_detector,
+                    journals=config.journals,
                 )
                 handover_desk = Desk(Targets.from_config(config.handover, kinds=carrier_kinds(config)), store, utc_now)
                 switchboard = cls(
                     config, store, services, desks=desks, staff=staff, recorder=recorder, handover_desk=handover_desk
                 )
-                tasks.append(group.create_task(_learn_stock_phrases(synthesizer, staff, config)))
+                tasks.append(group.create_task(_learn_stock_phrases(desks)))
                 # Models, modules and settings live as long as the process: a garbage collection that looks through
                 # them stops all calls for a tenth of a second.
                 gc.collect()
@@ -230,7 +238,7 @@ class Switchboard:
         )
 
     def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
-        desk = self._desks[call.agent]
+        desk = self._desk(call)
         agent = self._staff.equipped(call.agent)
         locale = find_locale(call.locale)
         rules = self._config.conversation
@@ -272,7 +280,7 @@ class Switchboard:
                 attempts=self._store.attempts,
                 counter=self._runs,
             ),
-            services=self._services,
+            services=replace(self._services, recognizer=desk.recognizer, synthesizer=desk.synthesizer),
             minimum_voiced=rules.barge_in_voiced,
             caller_facts=caller_facts(
                 began=utc_now().astimezone(agent.policy.timezone), locale=call.locale, number_known=bool(call.caller)
@@ -284,6 +292,17 @@ class Switchboard:
             # Written by another version of this program. The caller begins anew, which is better than a dead line.
             _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))
             return begin(snapshot=None)
+
+    def _desk(self, call: Call) -> _Desk:
+        desk = self._desks.get((call.agent, call.locale))
+        # A call of before a change of configuration may speak what no number speaks any more.
+        return desk or next(desk for (agent, _), desk in self._desks.items() if agent == call.agent)
+
+
+def _spoken(config: Config, staff: Staff) -> tuple[tuple[str, str], ...]:
+    """All agents with their languages; of one without a number, that of the first number."""
+    idle = [name for name in staff.names if name not in {agent for agent, _ in config.spoken}]
+    return (*config.spoken, *((name, config.numbers[0].locale) for name in idle))
 
 
 @asynccontextmanager
@@ -365,19 +384,19 @@ class _Recorder:
                     metrics.STORE_FAILURES.labels("usage").inc()
 
 
-async def _learn_stock_phrases(synthesizer: Synthesizer, staff: Staff, config: Config) -> None:
+async def _learn_stock_phrases(desks: Mapping[tuple[str, str], _Desk]) -> None:
     """Have ready what the runtime itself says, so that callers hear it at once, and when no synthesizer answers."""
-    if not isinstance(synthesizer, Remembers):
-        return
-    for entry in config.numbers:
-        agent, locale = staff.agent(entry.agent), find_locale(entry.locale)
+    for (_, tag), desk in desks.items():
+        agent, locale, synthesizer = desk.agent, find_locale(tag), desk.synthesizer
+        if not isinstance(synthesizer, Remembers):
+            continue
         fillers = (tool.filler for tool in agent.tools if tool.filler)
         menu = _menu(agent)
         offered = (locale.phrases["menu"].format(choices=menu.offer),) if menu is not None else ()
         lasting = (phrase for phrase in locale.phrases.values() if "{" not in phrase)
         for text in dict.fromkeys((*filter(None, (agent.announcement,)), *lasting, *offered, *fillers)):
             try:
-                await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=entry.locale)
+                await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=tag)
             except ProviderError as error:
                 _log.warning("stock_phrase_not_learnt", error=str(error))
             except Exception:
@@ -385,11 +404,11 @@ async def _learn_stock_phrases(synthesizer: Synthesizer, staff: Staff, config: C
                 _log.exception("stock_phrase_not_learnt")
 
 
-async def _learn_greeting(synthesizer: Synthesizer, agent: Agent, locale: str) -> None:
+async def _learn_greeting(desk: _Desk, locale: str) -> None:
     """Have ready what every call begins with, before there is one."""
-    if isinstance(synthesizer, Remembers):
-        said = find_locale(locale).spoken_form(agent.greeting).text
-        await synthesizer.learn(said, voice=agent.voice.name, locale=locale)
+    if isinstance(desk.synthesizer, Remembers):
+        said = find_locale(locale).spoken_form(desk.agent.greeting).text
+        await desk.synthesizer.learn(said, voice=desk.agent.voice.name, locale=locale)
 
 
 def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:

@@ -8,13 +8,26 @@ from talkspurt.speech.weights import default_root
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.synthesizers.stock import StockPhrases
 from talkspurt.telemetry.usage import MeteredSynthesizer
-from talkspurt.vendors import Vendor, create_vendor
+from talkspurt.vendors import OPENAI_REGIONS, Vendor, create_vendor
 
 SYNTHESIZERS: Final = {
     "piper": Vendor("talkspurt.synthesizers.piper:PiperSynthesizer"),
-    "elevenlabs": Vendor("talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer", extra="elevenlabs"),
-    "openai": Vendor("talkspurt.synthesizers.openai:OpenAISynthesizer", extra="openai"),
-    "google": Vendor("talkspurt.synthesizers.google:GoogleSynthesizer", extra="google-speech"),
+    "openai": Vendor("talkspurt.synthesizers.openai:OpenAISynthesizer", extra="openai", regions=OPENAI_REGIONS),
+    "google": Vendor(
+        "talkspurt.synthesizers.google:GoogleSynthesizer",
+        extra="google-speech",
+        regions={region: f"https://{region}-texttospeech.googleapis.com" for region in ("eu", "us")},
+        address="google-texttospeech",
+    ),
+    "elevenlabs": Vendor(
+        "talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer",
+        extra="elevenlabs",
+        regions={
+            "us": "https://api.us.elevenlabs.io",
+            **{region: f"https://api.{region}.residency.elevenlabs.io" for region in ("eu", "in", "sg")},
+        },
+    ),
+    "livekit": Vendor("talkspurt.synthesizers.livekit:LivekitSynthesizer", extra="livekit", rest="plugin"),
     "scripted": Vendor("talkspurt.testing.scripted:TimedSynthesizer"),
 }
 

@@ -15,10 +15,9 @@ Invariants:
 """
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
-from itertools import accumulate
 from typing import Final, Self
 
 import httpx
@@ -32,6 +31,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Deadline, Patience, WholeSamples
+from talkspurt.synthesizers.word_times import WordTimes
 
 VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
 DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
@@ -46,8 +46,6 @@ LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes of one line of the answer: three minutes of speech, where a second or two are usual."""
 
 _VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LEFT_OUT: Final = 64
-"""Characters of the text that the vendor may leave out in one place, such as a tag."""
 
 
 class ElevenLabsSynthesizer:
@@ -107,12 +105,12 @@ class ElevenLabsSynthesizer:
             # Settings replace those of the voice, so none are sent where its own will do.
             **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
         )
-        samples, words, sent = WholeSamples(), _WordTimes(text), 0
+        samples, words, sent = WholeSamples(), WordTimes(text), 0
         with VENDOR.failures(_judge):
             deadline = Deadline(self._patience)
             async with aclosing(_answer(asking)) as lines:
                 while (line := await deadline.next(lines)) is not None:
-                    chunk = SpeechChunk(samples.feed(line.audio_base64), words.feed(line.alignment))
+                    chunk = SpeechChunk(samples.feed(line.audio_base64), words.feed(_timed_characters(line.alignment)))
                     if chunk.pcm:
                         # An empty line is a sign of life, not of speech: the deadline stands.
                         deadline.met()
@@ -193,64 +191,10 @@ def _read(line: bytes) -> _Line | None:
         return None
 
 
-class _WordTimes:
-    """Makes words of characters with times, over lines that end anywhere."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._words = text.split()
-        starts = (not c.isspace() and (at == 0 or text[at - 1].isspace()) for at, c in enumerate(text))
-        self._begun = list(accumulate(starts, initial=0))[1:]
-        """For each character of the text: how many words have begun there."""
-        self._length = len(text.rstrip())
-        self._at = 0
-        """How much of the text has passed."""
-        self._named = 0
-        self._latest = 0.0
-
-    def feed(self, alignment: _Alignment | None) -> tuple[tuple[str, float], ...]:
-        """The words that begin in `alignment`. Times are kept from running backwards."""
-        if alignment is None:
-            return ()
-        words: list[tuple[str, float]] = []
-        for character, start in zip(alignment.characters, alignment.character_start_times_seconds, strict=False):
-            at = self._find(character)
-            if at is None:
-                continue
-            self._at = at + 1
-            self._latest = max(self._latest, start)
-            words += [(word, self._latest) for word in self._words[self._named : self._begun[at]]]
-            self._named = max(self._named, self._begun[at])
-        return tuple(words)
-
-    def finish(self, seconds: float) -> tuple[tuple[str, float], ...]:
-        """The words that never got a time, if any did, spread over what follows in a speech of `seconds`."""
-        rest = self._words[self._named :] if self._named else []
-        self._named += len(rest)
-        step = max(0.0, seconds - self._latest) / (len(rest) + 1)
-        return tuple((word, self._latest + step * number) for number, word in enumerate(rest, start=1))
-
-    @property
-    def broke_off(self) -> bool:
-        """Whether times came, but ended in the first half of the text.
-
-        Lines that cannot be read are skipped, and an orderly end may come early. Half, because the
-        vendor may leave symbols and tags without times, and a whole speech must never count as broken.
-        """
-        return 0 < self._at < self._length / 2
-
-    def _find(self, character: str) -> int | None:
-        """Where in the text `character` is, which may have left something out; None when it is nothing of the text."""
-        if character.isspace():
-            # The next word's first letter says where that begins.
-            return None
-        for at in range(self._at, min(self._at + _LEFT_OUT, len(self._text))):
-            # Within the word that is being spoken, or at the beginning of one: no leap into the middle of another.
-            spoken_now = self._begun[at] <= self._named
-            begins_word = at == 0 or self._text[at - 1].isspace()
-            if self._text[at] == character and (spoken_now or begins_word):
-                return at
-        return None
+def _timed_characters(alignment: _Alignment | None) -> Iterable[tuple[str, float]]:
+    if alignment is None:
+        return ()
+    return zip(alignment.characters, alignment.character_start_times_seconds, strict=False)
 
 
 def _judge(error: Exception) -> ProviderError | None:

@@ -50,9 +50,10 @@ _log = structlog.get_logger(__name__)
 def local_kinds(config: Config) -> tuple[Kind, ...]:
     """The kinds of local models that a configuration uses, also as fallbacks."""
     kinds: list[Kind] = []
-    if "whisper" in (config.speech.recognizer, *config.fallbacks.recognizers):
+    chosen = [config.chosen(agent, locale) for agent, locale in config.spoken]
+    if any("whisper" in (each.speech.recognizer, *each.fallbacks.recognizers) for each in chosen):
         kinds.append("transcript")
-    if "piper" in (config.speech.synthesizer, *config.fallbacks.synthesizers):
+    if any("piper" in (each.speech.synthesizer, *each.fallbacks.synthesizers) for each in chosen):
         kinds.append("speech")
     if config.speech.turn_detector == "smart-turn":
         kinds.append("judgement")

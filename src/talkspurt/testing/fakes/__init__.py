@@ -7,7 +7,9 @@ SDK's own messages and are imported from `talkspurt.testing.fakes.google_cloud`.
 """
 
 from talkspurt.testing.fakes.anthropic import FakeAnthropic
+from talkspurt.testing.fakes.assemblyai import FakeAssemblyAI
 from talkspurt.testing.fakes.bedrock import FakeBedrock
+from talkspurt.testing.fakes.cartesia import FakeCartesia
 from talkspurt.testing.fakes.deepgram import FakeDeepgram
 from talkspurt.testing.fakes.elevenlabs import FakeElevenLabs
 from talkspurt.testing.fakes.google import FakeGoogle
@@ -23,7 +25,9 @@ from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, Speech, To
 
 __all__ = [
     "FakeAnthropic",
+    "FakeAssemblyAI",
     "FakeBedrock",
+    "FakeCartesia",
     "FakeDeepgram",
     "FakeElevenLabs",
     "FakeGoogle",

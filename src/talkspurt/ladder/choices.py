@@ -1,0 +1,90 @@
+"""Who hears and who speaks, for each agent in each language: made once, and shared by all who chose the same.
+
+A provider has one rung in a process, whatever ladders it stands in, so that all calls know of its failures and none
+exceeds what it bears.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from talkspurt.config import Config
+from talkspurt.ladder import Rungs, create_recognizer, create_synthesizer
+from talkspurt.ladder.synthesizer import Remembers
+from talkspurt.ports import Recognizer, SpeechChunk, Synthesizer
+
+
+class Choices:
+    """The recognizers and synthesizers of a process. Whoever makes it closes what it has made."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._rungs: Rungs = {}
+        self._recognizers: dict[tuple[str, ...], Recognizer] = {}
+        self._synthesizers: dict[tuple[str, ...], Synthesizer] = {}
+
+    def recognizer(self, agent: str, locale: str) -> Recognizer:
+        """Who hears the callers of `agent` in `locale`. Raises `ConfigurationError`."""
+        config = self._config.chosen(agent, locale)
+        names = (config.speech.recognizer, *config.fallbacks.recognizers)
+        if names not in self._recognizers:
+            self._recognizers[names] = create_recognizer(config, self._rungs)
+        return self._recognizers[names]
+
+    def synthesizer(self, agent: str, locale: str) -> Synthesizer:
+        """Who speaks for `agent` in `locale`. Raises `ConfigurationError`."""
+        config = self._config.chosen(agent, locale)
+        names = (config.speech.synthesizer, *config.fallbacks.synthesizers)
+        if names not in self._synthesizers:
+            self._synthesizers[names] = create_synthesizer(config, self._rungs)
+        voice = config.speech.voice
+        return InVoice(self._synthesizers[names], voice) if voice else self._synthesizers[names]
+
+    async def warm_up(self) -> None:
+        """Warm all, the recognizers first. Raises what the first raises that cannot be used."""
+        for provider in self._all():
+            await provider.warm_up()
+
+    async def aclose(self) -> None:
+        """Close all. Idempotent."""
+        for provider in self._all():
+            await provider.aclose()
+
+    def _all(self) -> "tuple[Recognizer | Synthesizer, ...]":
+        """Each once: of one rung there is no ladder, so a provider may be there twice."""
+        made: list[Recognizer | Synthesizer] = [*self._recognizers.values(), *self._synthesizers.values()]
+        return tuple({id(provider): provider for provider in made}.values())
+
+
+class InVoice:
+    """A `Synthesizer` that speaks with one voice, whichever it is asked for."""
+
+    def __init__(self, synthesizer: Synthesizer, voice: str) -> None:
+        self._synthesizer = synthesizer
+        self._voice = voice
+
+    async def warm_up(self) -> None:
+        """Warm the synthesizer behind."""
+        await self._synthesizer.warm_up()
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Stream the speech of one segment."""
+        speech = self._synthesizer.synthesize(text, voice=self._voice, locale=locale, pace=pace)
+        async with aclosing(speech):
+            async for chunk in speech:
+                yield chunk
+
+    def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
+        """Whether it can be played without asking anybody."""
+        behind = self._synthesizer
+        return isinstance(behind, Remembers) and behind.remembers(text, voice=self._voice, locale=locale, pace=pace)
+
+    async def learn(self, text: str, /, *, voice: str, locale: str) -> None:
+        """Have it ready for good, if the synthesizer behind can. Raises `ProviderError`."""
+        if isinstance(self._synthesizer, Remembers):
+            await self._synthesizer.learn(text, voice=self._voice, locale=locale)
+
+    async def aclose(self) -> None:
+        """Close the synthesizer behind. Idempotent."""
+        await self._synthesizer.aclose()

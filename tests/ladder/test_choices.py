@@ -1,0 +1,184 @@
+"""Who hears, thinks and speaks for which agent, in which language."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from talkspurt.config import Config, load_config
+from talkspurt.errors import ConfigurationError
+from talkspurt.ladder import LadderRecognizer
+from talkspurt.ladder.choices import Choices
+from talkspurt.speech.inference.supervision import local_kinds
+from talkspurt.testing.fakes import FakeElevenLabs
+
+AGENTS = 'agents = {retail = "talkspurt.retail:create_agent", concierge = "talkspurt.retail:create_agent"}\n'
+
+
+def read(folder: Path, toml: str) -> Config:
+    path = folder / "talkspurt.toml"
+    path.write_text(AGENTS + toml, encoding="utf-8")
+    return load_config(path, {})
+
+
+def heard_by(config: Config, agent: str, locale: str) -> tuple[str, ...]:
+    chosen = config.chosen(agent, locale)
+    return (chosen.speech.recognizer, *chosen.fallbacks.recognizers)
+
+
+def test_without_a_choice_all_agents_have_what_the_sections_say(tmp_path: Path) -> None:
+    config = read(tmp_path, '[speech]\nrecognizer = "deepgram"\n')
+    assert config.chosen("concierge", "es-MX") == config
+
+
+def test_the_narrowest_choice_wins_for_each_provider_by_itself(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [[choices]]
+        agent = "concierge"
+        locale = "es"
+        recognizer = "livekit:assemblyai"
+        [[choices]]
+        agent = "concierge"
+        recognizer = "deepgram"
+        model = "anthropic:claude-sonnet-5-5"
+        [[choices]]
+        locale = "es-MX"
+        recognizer = "livekit:cartesia"
+        voice = "carmen"
+        [[choices]]
+        locale = "es"
+        synthesizer = "elevenlabs"
+        voice = "lucia"
+        """,
+    )
+    assert [heard_by(config, *call)[0] for call in (("retail", "en-US"), ("retail", "es-MX"), ("retail", "es"))] == [
+        "whisper",
+        "livekit:cartesia",
+        "whisper",
+    ]
+    assert heard_by(config, "concierge", "en-US") == ("deepgram",)
+    spanish = config.chosen("concierge", "es-MX")
+    assert spanish.speech.recognizer == "livekit:assemblyai"
+    assert spanish.model.name == "anthropic:claude-sonnet-5-5"
+    assert (spanish.speech.synthesizer, spanish.speech.voice) == ("elevenlabs", "carmen")
+    assert config.chosen("retail", "es").speech.voice == "lucia"
+    # "es" is no beginning of "est".
+    assert config.chosen("retail", "est").speech.synthesizer == "piper"
+
+
+def test_one_name_keeps_the_fallbacks_and_several_are_the_whole_ladder(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [speech]
+        recognizer = "deepgram"
+        [fallbacks]
+        recognizers = ["whisper"]
+        [[choices]]
+        agent = "concierge"
+        recognizer = ["livekit:assemblyai", "deepgram"]
+        [[choices]]
+        locale = "es"
+        recognizer = "livekit:cartesia"
+        [[choices]]
+        locale = "fr"
+        recognizer = "whisper"
+        """,
+    )
+    assert heard_by(config, "concierge", "en-US") == ("livekit:assemblyai", "deepgram")
+    assert heard_by(config, "retail", "es") == ("livekit:cartesia", "whisper")
+    assert heard_by(config, "retail", "fr") == ("whisper",)
+
+
+def test_another_synthesizer_is_not_asked_for_the_voice_of_the_one_before(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [speech]
+        synthesizer = "elevenlabs"
+        voice = "lucia"
+        [[choices]]
+        agent = "concierge"
+        synthesizer = "piper"
+        """,
+    )
+    assert config.chosen("concierge", "en-US").speech.voice == ""
+    assert config.chosen("retail", "en-US").speech.voice == "lucia"
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ('[[choices]]\nagent = "concirge"\nmodel = "offline"', "names agent 'concirge', which is not in [agents]"),
+        ('[[choices]]\nlocale = "es"', "give what is chosen: recognizer, synthesizer, model or voice"),
+        ('[[choices]]\nrecognzer = "deepgram"', "choices.0.recognzer: unknown key; did you mean 'recognizer'?"),
+    ],
+)
+def test_a_choice_that_cannot_be_meant_is_refused(tmp_path: Path, toml: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, toml)
+    assert complaint in str(caught.value)
+
+
+def test_local_models_are_started_for_whoever_chose_them(tmp_path: Path) -> None:
+    toml = """
+        numbers = [{number = "*"}, {number = "+12025550123", agent = "concierge"}]
+        [speech]
+        recognizer = "deepgram"
+        synthesizer = "elevenlabs"
+        turn_detector = "none"
+        """
+    assert local_kinds(read(tmp_path, toml)) == ()
+    assert local_kinds(read(tmp_path, f'{toml}\n[[choices]]\nagent = "concierge"\nrecognizer = "whisper"')) == (
+        "transcript",
+    )
+
+
+@pytest.fixture
+async def choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Choices]:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "key")
+    config = read(
+        tmp_path,
+        """
+        [speech]
+        recognizer = "deepgram"
+        [fallbacks]
+        recognizers = ["scripted"]
+        [[choices]]
+        agent = "concierge"
+        recognizer = ["scripted", "deepgram"]
+        """,
+    )
+    choices = Choices(config)
+    yield choices
+    await choices.aclose()
+
+
+async def test_who_chose_the_same_shares_it_and_a_provider_has_one_rung_in_all_ladders(choices: Choices) -> None:
+    retail, concierge = choices.recognizer("retail", "en-US"), choices.recognizer("concierge", "en-US")
+    assert choices.recognizer("retail", "en-GB") is retail
+    assert isinstance(retail, LadderRecognizer)
+    assert isinstance(concierge, LadderRecognizer)
+    assert concierge.rungs == retail.rungs[::-1]
+
+
+async def test_an_agent_speaks_with_the_voice_that_was_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with FakeElevenLabs(key="key") as fake:
+        monkeypatch.setenv("ELEVENLABS_API_KEY", "key")
+        toml = f"""
+            [speech]
+            synthesizer = "elevenlabs"
+            weights_dir = "{tmp_path}/weights"
+            base_url = {{elevenlabs = "{fake.base_url}"}}
+            [[choices]]
+            agent = "concierge"
+            voice = "lucia"
+            """
+        choices = Choices(read(tmp_path, toml))
+        for agent in ("retail", "concierge"):
+            speech = choices.synthesizer(agent, "en-US").synthesize("Hello.", voice="agents-own", locale="en-US")
+            assert [chunk async for chunk in speech]
+        assert [request.path.split("/")[3] for request in fake.requests] == ["agents-own", "lucia"]
+        await choices.aclose()
