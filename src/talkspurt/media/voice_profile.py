@@ -47,10 +47,10 @@ WEIGHTS: Final[dict[str, float]] = {
     "brevity": 2.2,
 }  # fmt: skip
 """Fitted to 10,900 stretches: of whole calls, in which the caller's voice was learned from its first word on
-(`benchmarks/side_talk.py`, "own" and half of "others"), and after ten seconds of it (`benchmarks/line_evidence.py`, half
-of the voices). The fit gave pitch -11.6, which was lowered: synthetic voices are steadier than people. Sounds count for
-more, and a voice must be more alike, the more of it is "known". "brevity" lets one threshold do for a syllable and for
-a phrase."""
+(`benchmarks/side_talk.py`, "own" and half of "others"), and after ten seconds of it (`benchmarks/line_evidence.py`,
+half of the voices). The fit gave pitch -11.6, which was lowered: synthetic voices are steadier than people. Sounds
+count for more, and a voice must be more alike, the more of it is "known". "brevity" lets one threshold do for a
+syllable and for a phrase."""
 USUAL_FRAMES: Final = 27
 """Voiced frames of 0.3 s, for which brevity is nothing."""
 STEADY_FRAMES: Final = 10
