@@ -133,7 +133,7 @@ async def _serve(vendor: str, pipe: Connection) -> None:
 
     async with Noting(otherwise=REPLY) as fake:
         # Past the relay, which is a hop that no vendor has.
-        pipe.send(fake.base_url.replace(fake.origin, fake.direct_origin))
+        pipe.send(fake.past_the_line(fake.base_url))
         await asyncio.to_thread(pipe.recv)
         pipe.send(arrived[20:])
 

@@ -105,7 +105,7 @@ async def _serve(pipe: Connection) -> None:
 
     async with Model(key=KEY) as model, Synthesizer(key=KEY, otherwise=Speech()) as synthesizer:
         # Past the relay, which is a hop that no vendor has.
-        pipe.send((model.base_url.replace(model.origin, model.direct_origin), synthesizer.base_url))
+        pipe.send((model.past_the_line(model.base_url), synthesizer.past_the_line(synthesizer.base_url)))
         await asyncio.to_thread(pipe.recv)
         pipe.send((thought, asked, spoken))
 

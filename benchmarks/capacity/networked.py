@@ -61,7 +61,8 @@ async def serve() -> None:
         FakeDeepgram(heard, key=KEY, final_after=timing.final_after) as recognizer,
         FakeElevenLabs(key=KEY, otherwise=speech) as synthesizer,
     ):
-        print(json.dumps([model.base_url, recognizer.base_url, synthesizer.base_url]), flush=True)
+        vendors: tuple[FakeOpenAI | FakeDeepgram | FakeElevenLabs, ...] = (model, recognizer, synthesizer)
+        print(json.dumps([vendor.past_the_line(vendor.base_url) for vendor in vendors]), flush=True)
         await asyncio.Event().wait()
 
 

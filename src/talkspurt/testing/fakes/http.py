@@ -64,11 +64,6 @@ class FakeHttp(FakeVendor, ABC, Generic[Answer]):
         return f"http://{self.address}"
 
     @property
-    def direct_origin(self) -> str:
-        """The same past the line that can be broken, for measurements."""
-        return f"http://{self.server_address}"
-
-    @property
     def server_address(self) -> str:
         return self._server.address
 
