@@ -42,6 +42,8 @@ ONCE: Final = "tests/agent/test_once.py"
 CODES: Final = "tests/effects/test_codes.py"
 CORE: Final = "tests/core/test_conversation_scenarios.py"
 BAD_CALLS: Final = "tests/session/test_bad_tool_calls.py"
+AS_AGREED: Final = "tests/retail/test_as_agreed.py"
+READ_BACKS: Final = "tests/retail/test_read_backs.py"
 RETAIL: Final = (
     "tests/retail/test_retail_tools.py tests/retail/test_operations.py tests/retail/test_variants.py "
     "tests/retail/test_bookings.py"
@@ -110,9 +112,16 @@ GUARDS: Final = (
     Guard(
         "what changed since it was read back is not done",
         "effects/proposals.py",
-        "if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):",
-        "if False:",
+        '        if changed is not None:\n            raise NotDoneError("refused", changed)',
+        '        if False:\n            raise NotDoneError("refused", "")',
         AUTHORITY,
+    ),
+    Guard(
+        "what a wish was found to mean stands for its words",
+        "effects/proposals.py",
+        "self._authority.scope(tool, _found_to_mean(tool, arguments, read_back))",
+        "arguments",
+        AS_AGREED,
     ),
     Guard(
         "the policy is asked again after the yes",
@@ -368,6 +377,13 @@ GUARDS: Final = (
         ONCE,
     ),
     Guard(
+        "what changed after it has begun is not done",
+        "agent/once.py",
+        "    effect.require_unchanged(word(planned))\n",
+        "",
+        ONCE,
+    ),
+    Guard(
         "a key that was settled is closed",
         "agent/once.py",
         '    if await _take(session, key, ""):\n        return None',
@@ -463,6 +479,13 @@ GUARDS: Final = (
         "return found[0] if len(found) == 1 else None",
         "return found[0] if found else None",
         RETAIL,
+    ),
+    Guard(
+        "of two items of a kind it is said which becomes another",
+        "retail/read_backs.py",
+        "told = _apart(swap.item, same, items)",
+        "told = item_name(swap.item)",
+        READ_BACKS,
     ),
     # The conversation
     Guard(

@@ -148,7 +148,7 @@ class ParcelDesk:
     # ── on a database of one's own ────────────────────────────────────────────────
 
     async def _word_pickup(self, caller: Caller, parcel: str) -> str:
-        return f"A driver fetches {parcel} tomorrow morning between eight and twelve. Shall I book that?"
+        return _pickup(parcel)
 
     async def _settle_pickup(self, key: str) -> dict[str, Any] | None:
         async with self._sessions.begin() as session:
@@ -160,11 +160,14 @@ class ParcelDesk:
         """Book a driver who fetches a parcel."""
         async with self._sessions.begin() as session:
 
-            async def change() -> dict[str, Any]:
-                await session.execute(insert(pickups).values(parcel=parcel))
-                return {"status": "done", "parcel": parcel}
+            async def plan() -> str:
+                return parcel
 
-            result: dict[str, Any] = await once(session, effect, change)
+            async def change(planned: str) -> dict[str, Any]:
+                await session.execute(insert(pickups).values(parcel=planned))
+                return {"status": "done", "parcel": planned}
+
+            result: dict[str, Any] = await once(session, effect, plan=plan, word=_pickup, change=change)
             self._reach("uncommitted")
         return result
 
@@ -193,6 +196,10 @@ class ParcelDesk:
     async def move_parcel(self, caller: Caller, parcel: str, account: Annotated[str, AccountOf()]) -> dict[str, Any]:
         """Give a parcel to an account, which can only be the caller's own."""
         return self._do("move_parcel", f"{parcel}/{account}")
+
+
+def _pickup(parcel: str) -> str:
+    return f"A driver fetches {parcel} tomorrow morning between eight and twelve. Shall I book that?"
 
 
 def create_agent(shop: Shop, desk: ParcelDesk, policy: Policy, watch: "Watch") -> Agent:

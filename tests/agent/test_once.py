@@ -9,13 +9,19 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from talkspurt.agent import Effect, ToolError
+from talkspurt.agent import Effect, ReadBack, ToolError
 from talkspurt.agent.once import applied_effects, once, settle
 
 metadata = MetaData()
 refunds = Table("refunds", metadata, Column("id", Integer, primary_key=True), Column("cents", Integer))
 applied_effects(metadata)
-EFFECT = Effect("k1", "refund", "call-1", 2)
+
+
+def word(cents: int) -> ReadBack:
+    return ReadBack(f"I'll refund\n{cents} cents. Shall I?", amount_cents=cents)
+
+
+EFFECT = Effect("k1", "refund", "call-1", 2, word(5))
 
 
 @pytest.fixture
@@ -44,14 +50,17 @@ def shop(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 async def refund(shop: async_sessionmaker[AsyncSession], effect: Effect, cents: int, *, fail: bool = False) -> Any:
     async with shop.begin() as session:
 
-        async def change() -> dict[str, Any]:
-            await session.execute(insert(refunds).values(cents=cents))
+        async def plan() -> int:
+            return cents
+
+        async def change(planned: int) -> dict[str, Any]:
+            await session.execute(insert(refunds).values(cents=planned))
             await asyncio.sleep(0)
             if fail:
                 raise ToolError("No.")
-            return {"refunded": cents}
+            return {"refunded": planned}
 
-        return await once(session, effect, change)
+        return await once(session, effect, plan=plan, word=word, change=change)
 
 
 async def made(shop: async_sessionmaker[AsyncSession]) -> int:
@@ -67,6 +76,19 @@ async def test_a_second_time_returns_the_first_result(shop: async_sessionmaker[A
     assert await refund(shop, EFFECT, 5) == {"refunded": 5}
     assert await refund(shop, EFFECT, 6) == {"refunded": 5}
     assert await made(shop) == 1
+
+
+async def test_what_is_not_what_the_caller_heard_is_not_done(shop: async_sessionmaker[AsyncSession]) -> None:
+    with pytest.raises(ToolError, match=r"so nothing was done. Now it would be: I'll refund 6 cents\.$"):
+        await refund(shop, EFFECT, 6)
+    assert await made(shop) == 0
+    assert await refund(shop, EFFECT, 5) == {"refunded": 5}, "what was agreed may still be done"
+
+
+async def test_what_nobody_is_known_to_have_heard_is_not_done(shop: async_sessionmaker[AsyncSession]) -> None:
+    with pytest.raises(ToolError, match="was read back has changed"):
+        await refund(shop, Effect("k2", "refund", "call-1", 2), 0)
+    assert await made(shop) == 0
 
 
 async def test_of_ten_at_once_one_changes_something(shop: async_sessionmaker[AsyncSession]) -> None:

@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talkspurt.agent.plain_text import MESSAGE_CHARACTERS, clean, message
 from talkspurt.effects.content import (
-    MESSAGE_CHARACTERS,
     RESULT_BYTES,
     UnusableResultError,
     canonical,
-    clean,
     error_content,
-    message,
     result_content,
 )
 

@@ -304,8 +304,9 @@ async def executing(desk: Desk, proposed: EffectProposed, *, happened: bool) -> 
     await ledger.confirm(proposed.proposal, turn=2, key="key")
     assert await ledger.begin(proposed.proposal, patience=7) is not None
     if happened:
-        arguments = {"account": "maya", "payee": "Ann", "cents": 500}
-        await desk.till.pay.function(desk.caller, Effect("key", "pay", desk.call.id, 2), **arguments)
+        arguments: dict[str, Any] = {"account": "maya", "payee": "Ann", "cents": 500}
+        agreed = await desk.till._word(desk.caller, **arguments)
+        await desk.till.pay.function(desk.caller, Effect("key", "pay", desk.call.id, 2, agreed), **arguments)
 
 
 # ── the sweeper ───────────────────────────────────────────────────────────────────

@@ -298,7 +298,7 @@ EXPECTED = (
         "more than 400 dollars",
     ),
     *(
-        "has changed since it was read",
+        "has changed since, so nothing was done",
         "has not heard",
         "nothing to confirm",
         "account is closed",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from talkspurt.agent import AccountOf, Agent, Caller, Effect, Policies, Policy, ReadBack, ToolError, tool
 from talkspurt.agent.once import applied_effects, once, settle
@@ -125,6 +125,9 @@ class Till:
     ) -> ReadBack:
         if payee == "nobody":
             raise ToolError("I don't know that payee.")
+        return self._worded(account, payee, cents, speed)
+
+    def _worded(self, account: str, payee: str, cents: int, speed: str) -> ReadBack:
         cost = cents + self.price
         status = "closed" if account in self.closed else "open"
         return ReadBack(f"I'll pay {cost} cents to {payee}. Shall I?", cost, status, {"speed": speed})
@@ -150,14 +153,19 @@ class Till:
         if self.fails is not None:
             raise self.fails
         async with self._sessions.begin() as session:
-            result = await once(session, effect, lambda: self._pay(session, effect, account, payee, cents))
+
+            async def plan() -> ReadBack:
+                return self._worded(account, payee, cents, speed)
+
+            async def change(_planned: ReadBack) -> dict[str, Any]:
+                row = {"account": account, "payee": payee, "cents": cents, "key": effect.key}
+                await session.execute(insert(payments).values(row))
+                return {"paid": cents, "to": payee}
+
+            result = await once(session, effect, plan=plan, word=lambda planned: planned, change=change)
         if self.fails_after is not None:
             raise self.fails_after
         return result
-
-    async def _pay(self, session: AsyncSession, effect: Effect, account: str, payee: str, cents: int) -> dict[str, Any]:
-        await session.execute(insert(payments).values(account=account, payee=payee, cents=cents, key=effect.key))
-        return {"paid": cents, "to": payee}
 
     async def _word_street(self, caller: Caller, box: str, street: str) -> str:
         return f"I'll send box {box} to {street}. Shall I?"

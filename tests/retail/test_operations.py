@@ -1,42 +1,20 @@
 """What every operation of the retail agent changes in the rows, and what it refuses to."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from retail.shop_line import Line, dump, method_of, order_of
-from talkspurt.agent import Effect
+from talkspurt.agent import Effect, ReadBack
 from talkspurt.errors import StoreError
 from talkspurt.retail.schema import Order, PaymentKind, PaymentMethod, Status, User, Variant
 from talkspurt.retail.shop import Shop
 
 DELIVERED, SHIPPED, CANCELLED, PENDING = "W2378156", "W5540917", "W9013362", "W7704128"
 VISA, GIFT = "method/maya_collins", "gift/maya_collins"
-
-
-POSTGRESQL = os.environ.get("TALKSPURT_TEST_POSTGRESQL")
-
-
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
-async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
-    """The made-up shop on SQLite, and on PostgreSQL where the environment names an empty database."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/shop.db"
-    if request.param == "postgresql":
-        assert POSTGRESQL
-        url = POSTGRESQL
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.execute(text("DROP SCHEMA public CASCADE"))
-            await connection.execute(text("CREATE SCHEMA public"))
-        await engine.dispose()
-    async with Shop(url).opened() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -333,8 +311,11 @@ async def test_two_orders_do_not_spend_one_gift_card_twice(shop: Shop) -> None:
 async def test_the_same_key_gives_the_first_result_and_changes_nothing(line: Line, shop: Shop) -> None:
     tool = line.agent.tool("cancel_order")
     assert tool is not None
-    effect = Effect(key="k" * 64, tool="cancel_order", call_id="c", turn=2)
+    assert tool.read_back is not None
     arguments = {"order_id": PENDING, "reason": "no longer needed"}
+    agreed = await tool.read_back(caller=line.caller, **arguments)
+    assert isinstance(agreed, ReadBack)
+    effect = Effect(key="k" * 64, tool="cancel_order", call_id="c", turn=2, read_back=agreed)
     first = await tool.function(caller=line.caller, effect=effect, **arguments)
     after = await dump(shop)
     assert await tool.function(caller=line.caller, effect=effect, **arguments) == first

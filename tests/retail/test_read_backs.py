@@ -48,21 +48,41 @@ def test_a_short_return_is_read_back_in_full() -> None:
     )
 
 
-def test_a_long_return_says_how_much_of_the_order_it_is() -> None:
+def test_of_many_alike_it_is_said_how_many() -> None:
     everything = [item(n, name) for n, name in enumerate(["Smart Watch", *["Indoor Security Camera"] * 9])]
-    assert "all 10 items" in returning(everything, everything, 123_45, method())
-    assert "everything but the smart watch" in returning(everything[1:], everything, 123_45, method())
-    assert "everything but the smart watch and indoor security camera" in returning(
-        everything[2:], everything, 123_45, method()
+    assert "return the smart watch and all 9 indoor security cameras from" in returning(
+        everything, everything, 123_45, method()
+    )
+    assert "return 8 of the 9 indoor security cameras from" in returning(everything[2:], everything, 123_45, method())
+    pair = everything[:3]
+    assert "return both indoor security cameras and the smart watch from" in returning(
+        pair[::-1], pair, 123_45, method()
     )
 
 
-def test_a_return_of_many_items_names_the_first_and_says_how_many_more() -> None:
+def test_every_item_of_a_return_is_told_however_many_they_are() -> None:
     everything = [
         item(n, name) for n, name in enumerate(["Smart Watch", "Desk Lamp", *(f"Hat {n}" for n in range(18))])
     ]
     question = returning(everything[:10], everything, 123_45, method())
-    assert "the smart watch, desk lamp, hat 0, hat 1, hat 2 and 5 more of the 20 items from" in question
+    assert "the smart watch, desk lamp, hat 0, hat 1, hat 2, hat 3, hat 4, hat 5, hat 6 and hat 7 from" in question
+    assert "return all 20 items from" in returning(everything, everything, 123_45, method())
+    assert "return everything but the smart watch and desk lamp from" in returning(
+        everything[2:], everything, 123_45, method()
+    )
+
+
+def test_a_return_that_cannot_be_told_whole_is_refused() -> None:
+    everything = [item(n, f"Indoor Security Camera Number {n}") for n in range(40)]
+    with pytest.raises(ToolError, match="too much to read back"):
+        returning(everything[:20], everything, 123_45, method())
+
+
+def test_a_kind_that_goes_whole_is_counted_when_its_items_are_too_many_to_tell_apart() -> None:
+    shirts = [item(n, "T-Shirt", color=f"a very special hue of blue, number {n}", size="M") for n in range(6)]
+    everything = [*shirts, item(6, "Smart Watch"), item(7, "Desk Lamp")]
+    question = returning([*shirts, everything[6]], everything, 123_45, method())
+    assert "return all 6 t-shirts and the smart watch from" in question
 
 
 def test_a_return_of_several_items_names_them() -> None:
@@ -76,18 +96,38 @@ def test_of_two_of_a_kind_it_is_said_which_goes_back() -> None:
     assert "the tablet in black from" in returning(tablets[1:], tablets, 10_00, GIFT)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["Tablet", "T-Shirt"]), st.sampled_from("ab"), st.sampled_from("xy")), max_size=6
+    ),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_other_items_are_other_words(ordered: list[tuple[str, str, str]], taken: list[bool]) -> None:
+    everything = [item(n, name, color=color, size=size) for n, (name, color, size) in enumerate(ordered)]
+    chosen = [each for each, take in zip(everything, taken, strict=False) if take]
+    for other in everything:
+        if other in chosen or not chosen:
+            continue
+        for left in chosen:
+            swapped = [other if each is left else each for each in chosen]
+            alike = (left.name, left.options) == (other.name, other.options)
+            told = returning(chosen, everything, 10_00, GIFT), returning(swapped, everything, 10_00, GIFT)
+            assert alike or told[0] != told[1]
+
+
 names = st.sampled_from(["Headphones", "Smart Watch", "Indoor Security Camera", "LED Light Bulb", "T-Shirt"])
 methods = st.builds(method, st.sampled_from(["credit_card", "paypal", "gift_card"]), st.sampled_from(["visa", None]))
 
 
 @settings(deadline=None)
 @given(st.lists(names, min_size=1, max_size=20), st.integers(1, 20), st.integers(1, 10**7), methods)
-def test_no_return_is_longer_than_a_caller_can_keep_in_mind(
+def test_no_return_is_longer_than_is_heard_to_its_end(
     ordered: list[str], chosen: int, cents: int, paid_by: PaymentMethod
 ) -> None:
     items = [item(position, name) for position, name in enumerate(ordered)]
     question = returning(items[:chosen], items, cents, paid_by)
-    assert len(question.split()) <= read_backs.NAMED_WORDS
+    assert len(question) <= read_backs.LONGEST
     assert question.endswith("Shall I go ahead?")
     assert spoken_amount(cents) in question
     refund = read_backs.refunding(RefundPlan(order(), (MoneyBack(paid_by, cents),)))
@@ -131,11 +171,32 @@ def test_a_change_tells_what_becomes_of_the_item_the_difference_and_that_it_is_f
     assert read_back.amount_cents == cents - 10_00
 
 
+def exchange(everything: list[OrderItem], *swaps: tuple[OrderItem, str]) -> str:
+    becomes = [
+        Swap(old, Variant(id=new, options={**old.options, "color": new}, price_cents=10_00)) for old, new in swaps
+    ]
+    return read_backs.swapping(SwapPlan("exchange", order(*everything), tuple(becomes), GIFT)).words
+
+
+def test_of_two_of_a_kind_it_is_said_which_becomes_another() -> None:
+    tablets = [item(0, "Tablet", color="gold", storage="64GB"), item(1, "Tablet", color="black", storage="64GB")]
+    assert "exchange the tablet in gold for another, red in" in exchange(tablets, (tablets[0], "red"))
+    assert "exchange the tablet in black for another, red in" in exchange(tablets, (tablets[1], "red"))
+
+
+def test_of_several_alike_it_is_said_how_many_become_another() -> None:
+    shirts = [item(n, "T-Shirt", color="white") for n in range(3)]
+    assert "exchange 1 of the 3 t-shirts for another, red in" in exchange(shirts, (shirts[1], "red"))
+    assert "exchange all 3 t-shirts for another, red in" in exchange(shirts, *((shirt, "red") for shirt in shirts))
+    assert "exchange 2 of the 3 t-shirts for another, red and 1 of the 3 t-shirts for another, blue in" in exchange(
+        shirts, (shirts[0], "red"), (shirts[1], "blue"), (shirts[2], "red")
+    )
+
+
 def test_what_cannot_be_heard_to_its_end_is_refused() -> None:
-    plan = swap(13_00, color="blue")
-    many = SwapPlan("change", plan.order, plan.swaps * 30, plan.method)
+    items = [item(n, f"T-Shirt {n}", color="white") for n in range(30)]
     with pytest.raises(ToolError, match="too much to read back"):
-        read_backs.swapping(many)
+        exchange(items, *((each, "red") for each in items))
 
 
 def test_another_payment_and_another_address_are_told_whole() -> None:

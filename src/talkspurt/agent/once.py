@@ -1,16 +1,31 @@
-"""Effects on a database of your own, once: the change and the note that it was made are one commit.
+"""Effects on a database of your own, once and as agreed: the change and the note that it was made are one commit.
 
     class Base(DeclarativeBase): ...
     applied_effects(Base.metadata)              # the table, created with your own
 
-    @tool(level=1, effect=True, read_back=_word, lookup=_settle)
-    async def cancel_order(self, caller: Caller, effect: Effect, order_id: str) -> dict[str, str]:
-        async with self._shop.begin() as session:
-            return await once(session, effect, lambda: self._cancel(session, order_id))
+    async def _word(self, caller: Caller, order_id: str) -> ReadBack:
+        async with self._shop() as session:
+            return self._worded(await self._order(session, caller, order_id))
 
     async def _settle(self, key: str) -> dict[str, str] | None:
         async with self._shop.begin() as session:
             return await settle(session, key)
+
+    @tool(level=1, effect=True, read_back=_word, lookup=_settle)
+    async def cancel_order(self, caller: Caller, effect: Effect, order_id: str) -> dict[str, str]:
+        async with self._shop.begin() as session:
+            return await once(
+                session,
+                effect,
+                plan=lambda: self._order(session, caller, order_id, lock=True),
+                word=self._worded,
+                change=self._cancel,
+            )
+
+What has changed since the caller heard it is not done: between their yes and this transaction somebody else may have
+had the row. So `plan` says again what would be done, holding the rows that it depends on (`SELECT … FOR UPDATE`; on
+SQLite the transaction begins with `BEGIN IMMEDIATE`), and only if `word` words it as the caller has heard it, `change`
+carries out just that plan.
 
 A second time with the same key returns the first result and changes nothing. `settle` is the `lookup` to it: it tells
 what came of a key, and closes a key that nothing came of, so that a process which was only asleep cannot use it later.
@@ -21,17 +36,19 @@ SQLAlchemy on SQLite or PostgreSQL. Both functions write, so the session must be
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Column, DateTime, MetaData, String, Table, Text, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent.effects import Effect
+from talkspurt.agent.effects import Effect, ReadBack
 from talkspurt.agent.refusal import ToolError
 
 TABLE: Final = "applied_effects"
 SETTLED: Final = "That attempt was given up already. Nothing was changed just now."
+
+_Plan = TypeVar("_Plan")
 
 _applied: Final = Table(
     TABLE,
@@ -51,20 +68,29 @@ def applied_effects(metadata: MetaData) -> Table:
 
 
 async def once(
-    session: AsyncSession, effect: Effect, change: Callable[[], Awaitable[dict[str, Any]]]
+    session: AsyncSession,
+    effect: Effect,
+    *,
+    plan: Callable[[], Awaitable[_Plan]],
+    word: Callable[[_Plan], ReadBack | str],
+    change: Callable[[_Plan], Awaitable[dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Await `change` and note its result under the effect's key, in the transaction of `session`.
+    """Carry out what was agreed and note its result under the effect's key, in the transaction of `session`.
 
-    The result has to be a JSON object; it is returned as JSON gives it back. With a key that was used `change` is not
-    called, and the first result returned. Whatever `change` raises has to end the transaction. Raises `ToolError` for
-    a key that was settled as not done.
+    `plan` tells what would be done as things stand in this transaction, and `word` makes the read-back of it, by the
+    same code as the tool's `read_back`. `change` returns a JSON object; it is returned as JSON gives it back. With a
+    key that was used nothing is planned or changed, and the first result returned. Whatever they raise has to end the
+    transaction. Raises `ToolError` for what is not any more as the caller has heard it, and for a key that was settled
+    as not done.
     """
     if not await _take(session, effect.key, effect.tool):
         result = await _result(session, effect.key)
         if result is None:
             raise ToolError(SETTLED)
         return _object(result)
-    text = json.dumps(await change(), ensure_ascii=False)
+    planned = await plan()
+    effect.require_unchanged(word(planned))
+    text = json.dumps(await change(planned), ensure_ascii=False)
     await session.execute(update(_applied).where(_applied.c.key == effect.key).values(result=text))
     return _object(text)
 

@@ -2,15 +2,16 @@
 
 Text that comes out of a tool is data from strangers (a product name, a note on an order). It
 may end up in a prompt, on a synthesizer's input and on an operator's page, so characters that
-steer any of these are taken out here, once.
+steer any of these are taken out here (`agent.plain_text`), once.
 """
 
 import hashlib
 import json
-import unicodedata
 from typing import Any, Final, Literal
 
 from pydantic_core import to_jsonable_python
+
+from talkspurt.agent.plain_text import clean, message
 
 ErrorKind = Literal[
     "verification_required",
@@ -25,29 +26,10 @@ ErrorKind = Literal[
 
 RESULT_BYTES: Final = 8 * 1024
 """Longest result a model is shown; more would only delay its next word."""
-MESSAGE_CHARACTERS: Final = 400
-"""Longest message or read-back: about half a minute of speech."""
-
-_STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-"""Unicode categories without a glyph: controls, bidirectional marks, surrogates, private use."""
 
 
 class UnusableResultError(ValueError):
     """A tool returned what JSON cannot carry, or too much of it."""
-
-
-def clean(text: str) -> str:
-    """`text` without control characters; line breaks and tabs become spaces."""
-    if text.isascii() and text.isprintable():
-        return text
-    spaced = (" " if character in "\n\r\t\v\f" else character for character in text)
-    return "".join(character for character in spaced if unicodedata.category(character) not in _STEERING)
-
-
-def message(text: str) -> str:
-    """`text` as one short clean line."""
-    line = " ".join(clean(text[: 4 * MESSAGE_CHARACTERS]).split())
-    return line if len(line) <= MESSAGE_CHARACTERS else line[: MESSAGE_CHARACTERS - 1] + "…"
 
 
 def error_content(kind: ErrorKind, text: str) -> str:

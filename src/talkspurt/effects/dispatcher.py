@@ -27,13 +27,14 @@ import structlog
 from pydantic import BaseModel
 
 from talkspurt.agent import Agent, Caller, Progress, Tool
+from talkspurt.agent.plain_text import message
 from talkspurt.agent.tools import END_CALL, NEW_CALLER, SPEAK_SLOWER
 from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned, ToolStarted
 from talkspurt.core.history import Entry
 from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.authority import Authority, Clock, utc_now
 from talkspurt.effects.calling import call, checked_arguments, told
-from talkspurt.effects.content import error_content, message, result_content
+from talkspurt.effects.content import error_content, result_content
 from talkspurt.effects.proposals import Proposals
 from talkspurt.effects.rates import RunCounter
 from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, NotDoneError

@@ -22,22 +22,19 @@ import structlog
 from pydantic import BaseModel
 
 from talkspurt.agent import Caller, Effect, Progress, ReadBack, Tool
+from talkspurt.agent.plain_text import MESSAGE_CHARACTERS, clean, message
 from talkspurt.core.events import EffectProposed
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.calling import answer, bounded, call
 from talkspurt.effects.content import (
-    MESSAGE_CHARACTERS,
     UnusableResultError,
     canonical,
-    clean,
     effect_key,
     error_content,
-    message,
     result_content,
 )
 from talkspurt.effects.refusals import (
     CALLER_CHANGED,
-    CHANGED,
     CHECKING,
     FAILED,
     IN_DOUBT,
@@ -74,6 +71,8 @@ _holding: Final[set[asyncio.Task[None]]] = set()
 """What holds effects open: it outlives their calls."""
 
 Outcome = Literal["done", "failed", "in_doubt"]
+_Identity = tuple[str, str | None, str]
+"""Tool, account and canonical arguments: what is done once in a call."""
 
 
 @dataclass(slots=True)
@@ -99,8 +98,10 @@ class Proposals:
         self._authority = authority
         self._ledger = ledger
         self._open: dict[str, _Proposal] = {}
-        self._done: dict[tuple[str, str | None, str], EffectRecord] = {}
+        self._done: dict[_Identity, EffectRecord] = {}
         """By tool, account and canonical arguments, effects that were done here, written down or not."""
+        self._meant: dict[_Identity, _Identity] = {}
+        """What the words of each wish were last found to mean."""
         self._executing: set[asyncio.Task[str]] = set()
         self._checked: set[str] = set()
         """Proposals in doubt that the sweeper will look up."""
@@ -113,15 +114,26 @@ class Proposals:
 
     async def propose(self, tool_call: str, tool: Tool, arguments: BaseModel) -> EffectProposed | str:
         """Word an effect and store its proposal; the first result, as content, when the call did the same before."""
-        text = _canonical(tool, arguments)
         account = self._caller.account if self._caller.level else None
-        earlier = self._done.get((tool.name, account, text))
-        if earlier is not None:
-            return _result_of(earlier)
-        if any(_identity(held) == (tool.name, account, text) for held in self._held.values()):
-            return error_content("in_doubt", CHECKING)
+        said = (tool.name, account, _canonical(tool, arguments))
+        known = self._known(said)
+        if known is not None:
+            return known
         self._authority.trust(tool, arguments)
-        read_back = await self._worded(tool, arguments)
+        try:
+            read_back = await self._worded(tool, arguments)
+        except NotDoneError as reason:
+            # What has just been done is often refused a second time. That is no news to whoever asked for it.
+            known = self._known(self._meant.get(said, said))
+            if known is None or reason.kind != "refused":
+                raise
+            return known
+        arguments = self._authority.scope(tool, _found_to_mean(tool, arguments, read_back))
+        text = _canonical(tool, arguments)
+        self._meant[said] = (tool.name, account, text)
+        known = self._known(self._meant[said])
+        if known is not None:
+            return known
         self._authority.judge(tool, read_back)
         record = EffectRecord(
             proposal=uuid4().hex,
@@ -144,6 +156,13 @@ class Proposals:
         self._open[stored.proposal] = _Proposal(tool, arguments, stored, read_back)
         content = result_content({"status": "confirmation_required", "read_back": read_back.words})
         return EffectProposed(tool_call, stored.proposal, read_back.words, content)
+
+    def _known(self, wish: _Identity) -> str | None:
+        """What to say to a wish that was carried out in this call, or is just being; None for any other."""
+        if wish in self._done:
+            return _result_of(self._done[wish])
+        held = any(_identity(record) == wish for record in self._held.values())
+        return error_content("in_doubt", CHECKING) if held else None
 
     async def note_refusal(self, tool: str, arguments: str, content: str) -> None:
         """Keep in the ledger that an effect was wished for and refused before it could be proposed."""
@@ -311,10 +330,11 @@ class Proposals:
         tool = pending.tool
         self._same_caller(pending)
         read_back = await self._worded(tool, pending.arguments)
-        if (read_back.words, _facts(read_back)) != (pending.read_back.words, _facts(pending.read_back)):
-            raise NotDoneError("refused", CHANGED)
         self._same_caller(pending)
         self._authority.judge(tool, read_back)
+        changed = pending.read_back.changed(read_back)
+        if changed is not None:
+            raise NotDoneError("refused", changed)
         return replace(self._caller)
 
     def _same_caller(self, pending: _Proposal) -> None:
@@ -494,11 +514,23 @@ class Proposals:
             # What is cut off would not be heard, and be done.
             _log.error("read_back_too_long", tool=tool.name, characters=len(read_back.words))
             raise NotDoneError("refused", TOO_MUCH)
-        return ReadBack(words, read_back.amount_cents, read_back.status, read_back.facts)
+        return replace(read_back, words=words)
 
 
-def _identity(record: EffectRecord) -> tuple[str, str | None, str]:
+def _identity(record: EffectRecord) -> _Identity:
     return record.tool, record.account, record.arguments
+
+
+def _found_to_mean(tool: Tool, arguments: BaseModel, read_back: ReadBack) -> BaseModel:
+    """The arguments, with what the read-back says that they mean in place of what was said."""
+    if not read_back.arguments:
+        return arguments
+    try:
+        said = arguments.model_dump(mode="json", by_alias=True)
+        return tool.arguments.model_validate({**said, **read_back.arguments})
+    except Exception as error:
+        _log.error("read_back_arguments_unusable", tool=tool.name, **where(error))
+        raise NotDoneError("failed", FAILED) from None
 
 
 def _patience(tool: Tool) -> float:

@@ -25,7 +25,6 @@ NOT_DONE: Final = (
     "The connection broke before this was done. Nothing was changed: ask whether the caller still wants it."
 )
 TOO_MUCH: Final = "That is too much to read to the caller in one go. Nothing was changed: do it in smaller parts."
-CHANGED: Final = "This has changed since it was read to the caller. Nothing was done: look it up and ask again."
 CALLER_CHANGED: Final = "The verified account has changed since. Nothing was changed."
 
 

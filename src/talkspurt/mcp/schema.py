@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from mcp_types import Tool
 
-from talkspurt.effects.content import clean
+from talkspurt.agent.plain_text import clean
 
 DESCRIPTION_CHARACTERS: Final = 400
 NOTE_CHARACTERS: Final = 200

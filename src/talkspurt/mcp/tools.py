@@ -19,8 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from talkspurt.agent import Caller, Effect, Expectation, Progress, ReadBack, Tool, ToolError
 from talkspurt.agent.declarations import KEY, TOOL_NAME, read_rate
+from talkspurt.agent.plain_text import clean, message
 from talkspurt.config_mcp import McpLookup, McpToolConfig
-from talkspurt.effects.content import clean, message
 from talkspurt.errors import ConfigurationError
 from talkspurt.mcp.connection import McpConnection, NotSentError
 from talkspurt.mcp.schema import UnusableSchemaError, description_of, usable_schema

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from talkspurt.agent import ToolError
-from talkspurt.effects.content import MESSAGE_CHARACTERS, message
+from talkspurt.agent.plain_text import MESSAGE_CHARACTERS, message
 from talkspurt.models.offline.wording import word
 
 _BLANK: Final = re.compile(r"\{([A-Za-z_][\w.\-]*)(?::[a-z]+)?\}")

@@ -112,6 +112,10 @@ class Place:
         street = f"{self.line1}, {self.line2}" if self.line2 else self.line1
         return f"{street}, {self.city}, {STATES.get(self.state, self.state)}, {spelled(self.zip_code)}"
 
+    def written(self) -> str:
+        """The address part by part, which `choose_address` reads again to the letter."""
+        return "; ".join((self.line1, self.line2, self.city, self.state, self.zip_code, self.country))
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -124,8 +128,12 @@ class Known:
 def choose_address(said: str, known: Sequence[Known], *, of_order: str | None = None) -> Place:
     """The address meant: a new one that was told, or one of `known`; `of_order` is the order that is to be changed.
 
-    Raises `ToolError` when something is missing, or when it could be several.
+    What was chosen once is found by `Place.written`. Raises `ToolError` when something is missing, or when it could be
+    several.
     """
+    written = next((entry.place for entry in known if entry.place.written() == said), None) or _parted(said)
+    if written is not None:
+        return written
     try:
         return read_address(said)
     except ToolError as missing:
@@ -135,9 +143,19 @@ def choose_address(said: str, known: Sequence[Known], *, of_order: str | None = 
         return referred
 
 
+def _parted(said: str) -> Place | None:
+    """The address of `Place.written`, if it is one that could have been told."""
+    parts = [part.strip() for part in said.split(";")]
+    if len(parts) != len(Place.__slots__):
+        return None
+    place = Place(*parts)
+    whole = _numbered(place.line1) and place.city and re.fullmatch(r"\d{5}", place.zip_code)
+    return place if whole and place.state in STATES and place.country == "USA" else None
+
+
 def read_address(said: str) -> Place:
     """An address told in full. Raises `ToolError` that asks for what is missing."""
-    text = " ".join(said.replace("’", "'").replace("\n", ", ").split())
+    text = " ".join(said.replace("’", "'").replace("\n", ", ").replace(";", ",").split())
     text = _digits_written(text)
     text = _COUNTRY.sub("", text.rstrip(" .!"))
     text, zip_code = _take_zip(text)

@@ -57,11 +57,11 @@ def choose_method(
     Raises `ToolError` for none, or several.
     """
     text = " ".join(said.lower().replace("’", "'").split())
+    for method in (*methods, original):
+        if method is not None and text == method.id.lower():
+            return method
     if not methods:
         raise ToolError("There is no payment method on your account. A colleague has to look at it.")
-    for method in methods:
-        if text == method.id.lower():
-            return method
     told = _fitting(text, methods, original)
     fitting = _guessed(text, methods, original, methods if usable is None else usable) if told is None else told
     if not fitting:

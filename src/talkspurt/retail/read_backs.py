@@ -1,9 +1,11 @@
 """What a caller hears before they agree: each plan in one sentence and a question, and its facts for the policy.
 
 Made from the plan alone, so that what is agreed is what is done. About ten seconds long, after which callers forget
-how it began: of several wordings the first that is short enough is taken, and less is said of the items only then.
+how it began: of several wordings the first that is short enough is taken. Each of them tells every item that is meant,
+by its name or by how many there are of its kind; what cannot be told in a length that is heard to its end is refused.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -13,16 +15,24 @@ from talkspurt.retail.changes import PaymentPlan, Swap, SwapPlan
 from talkspurt.retail.claims import CancelPlan, MoneyBack, RefundPlan, ReturnPlan
 from talkspurt.retail.options import spoken_options
 from talkspurt.retail.schema import Order, OrderItem, PaymentMethod, User
-from talkspurt.retail.words import full_method, item_name, listed, short_method, spelled, spoken_amount
+from talkspurt.retail.words import (
+    common_name,
+    full_method,
+    item_name,
+    listed,
+    plural,
+    short_method,
+    spelled,
+    spoken_amount,
+)
 
 READ_BACK_WORDS: Final = 30
 """Longest read-back where one can choose."""
 NAMED_WORDS: Final = 45
-"""Longest read-back of a return: of more items the first are named, and it is said how many more there are."""
-MOST_NAMED: Final = 5
-"""Items that are named of a return that is too long to name them all."""
+"""Longest read-back of a return in which every item is named if the items can be told in fewer words."""
 LONGEST: Final = 380
 """Characters that are ever read back, so that nothing of it is cut off."""
+_COUNTS: Final = re.compile(r"both |all \d|\d+ of the ")
 
 
 def cancellation(plan: CancelPlan) -> ReadBack:
@@ -42,7 +52,7 @@ def cancellation(plan: CancelPlan) -> ReadBack:
 
 
 def returning(plan: ReturnPlan) -> ReadBack:
-    """Ask for a yes to a return. The items are named; of too many, those that stay, or the first."""
+    """Ask for a yes to a return. The items are named; many are counted by their kinds, or those named that stay."""
     amount = spoken_amount(plan.cents)
     wordings = [
         [
@@ -56,10 +66,10 @@ def returning(plan: ReturnPlan) -> ReadBack:
         ]
         for items in _chosen(plan.items, plan.order.items)
     ]
-    told = (_shortened(sentences) for sentences in wordings)
-    words = next((each for each in told if len(each.split()) <= NAMED_WORDS), None) or _asked(wordings[-1])
+    told = [_shortened(sentences) for sentences in wordings]
+    words = next((each for each in told if len(each.split()) <= NAMED_WORDS), min(told, key=len))
     facts: dict[str, str | int] = {"method": plan.method.kind, "items": len(plan.items)}
-    return ReadBack(words, amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
+    return ReadBack(_bounded(words), amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
 
 
 def refunding(plan: RefundPlan) -> ReadBack:
@@ -88,7 +98,7 @@ def swapping(plan: SwapPlan) -> ReadBack:
     else:
         money = f"at no extra cost, on your {method}"
     sentences = (
-        f"I'll {verb} {_swaps(plan.swaps, join, full=full)} in {order}, {money}. This can be done only once"
+        f"I'll {verb} {_swaps(plan, join, full=full)} in {order}, {money}. This can be done only once"
         for full in (True, False)
         for order in (_order(plan.order), _ending(plan.order))
     )
@@ -124,7 +134,10 @@ def moving(user: User, place: Place) -> ReadBack:
 
 def _asked(sentences: Iterable[str]) -> str:
     """The first sentence that is short enough, or else the shortest, with the question. Raises `ToolError`."""
-    asked = _shortened(sentences)
+    return _bounded(_shortened(sentences))
+
+
+def _bounded(asked: str) -> str:
     if len(asked) > LONGEST:
         raise ToolError("That is too much to read back at once. A colleague can do it with you.")
     return asked
@@ -157,28 +170,61 @@ def _paid_back(refunds: Sequence[MoneyBack], method: Callable[[PaymentMethod], s
 
 def _chosen(chosen: Sequence[OrderItem], everything: Sequence[OrderItem]) -> Iterator[str]:
     """The chosen items in words, most telling first."""
-    names = [_told_apart(item, everything) for item in chosen]
-    yield f"the {listed(names)}"
+    yield _named(chosen, everything)
+    yield _named(chosen, everything, kinds=True)
     chosen_ids = {item.id for item in chosen}
-    rest = [_told_apart(item, everything) for item in everything if item.id not in chosen_ids]
-    if not rest:
-        yield f"all {len(everything)} items"
-    else:
-        yield f"everything but the {listed(rest)}"
-    for named in range(min(MOST_NAMED, len(names) - 1), 0, -1):
-        more = len(names) - named
-        yield f"the {listed([*names[:named], f'{more} more of the {len(everything)} items'])}"
+    rest = [item for item in everything if item.id not in chosen_ids]
+    yield f"everything but {_named(rest, everything)}" if rest else f"all {len(everything)} items"
 
 
-def _told_apart(item: OrderItem, everything: Sequence[OrderItem]) -> str:
-    """An item by its name; with the options that set it apart when the order has two of its kind."""
-    rivals = [other.options for other in everything if other.product_id == item.product_id and other.id != item.id]
+def _named(chosen: Sequence[OrderItem], everything: Sequence[OrderItem], *, kinds: bool = False) -> str:
+    """All chosen items, those that are alike as a number of them; with `kinds` also those of a kind that goes whole."""
+    phrases: list[str] = []
+    for item in chosen:
+        kind = [other for other in everything if other.name == item.name]
+        whole = kinds and all(other in chosen for other in kind)
+        phrases.append(_counted(common_name(item.name), kind, kind) if whole else _apart(item, chosen, everything))
+    return _listed(phrases)
+
+
+def _apart(item: OrderItem, chosen: Sequence[OrderItem], everything: Sequence[OrderItem]) -> str:
+    """An item by its name; with the options that set it apart when the order has others of its kind.
+
+    Of those that are alike in all, it is said how many of `chosen` there are.
+    """
+    kind = [other for other in everything if other.name == item.name]
+    rivals = [other.options for other in kind if other.options != item.options]
     telling = [option for option, value in item.options.items() if any(other.get(option) != value for other in rivals)]
-    return f"{item_name(item)} in {spoken_options(item.options, telling)}" if telling else item_name(item)
+    alike = [other for other in kind if other.options == item.options]
+    name = _counted(item_name(item), [other for other in alike if other in chosen], alike)
+    return f"{name} in {spoken_options(item.options, telling or None)}" if rivals else name
 
 
-def _swaps(swaps: Sequence[Swap], join: str, *, full: bool) -> str:
-    return listed([f"the {item_name(swap.item)} {join} {_new(swap, full=full)}" for swap in swaps])
+def _counted(name: str, chosen: Sequence[OrderItem], alike: Sequence[OrderItem]) -> str:
+    """So many of things of one name: "desk lamp", "both desk lamps", "2 of the 3 desk lamps"."""
+    if len(alike) == 1:
+        return name
+    if len(chosen) < len(alike):
+        return f"{len(chosen)} of the {len(alike)} {plural(name)}"
+    return f"both {plural(name)}" if len(alike) == 2 else f"all {len(alike)} {plural(name)}"
+
+
+def _listed(phrases: Iterable[str]) -> str:
+    """Phrases in a row, each once; the first that counts nothing has an article, for all that do not."""
+    told = list(dict.fromkeys(phrases))
+    bare = next((phrase for phrase in told if not _COUNTS.match(phrase)), None)
+    return listed([f"the {phrase}" if phrase == bare else phrase for phrase in told])
+
+
+def _swaps(plan: SwapPlan, join: str, *, full: bool) -> str:
+    """What becomes of each item; of those that are alike and become the same, how many they are."""
+    items = plan.order.items
+    phrases = []
+    for swap in plan.swaps:
+        same = [other.item for other in plan.swaps if other.new.id == swap.new.id]
+        told = _apart(swap.item, same, items)
+        phrases.append(f"{_listed([told])} {join} {_new(swap, full=full)}")
+    return listed(list(dict.fromkeys(phrases)))
 
 
 def _new(swap: Swap, *, full: bool) -> str:

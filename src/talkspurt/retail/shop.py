@@ -12,14 +12,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, event, false, func, inspect, or_, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from talkspurt.agent import Effect
+from talkspurt.agent import Effect, ReadBack
 from talkspurt.agent.once import once, settle
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail.schema import Address, Order, Product, Row, User, Variant
@@ -27,6 +27,8 @@ from talkspurt.retail.seed import seed_shop
 
 DATABASE_VARIABLE: Final = "TALKSPURT_RETAIL_DATABASE"
 DEFAULT_DATABASE: Final = "sqlite+aiosqlite:///retail.db"
+
+_Plan = TypeVar("_Plan")
 
 
 class Shop:
@@ -147,10 +149,24 @@ class Shop:
 
     # ── doing ─────────────────────────────────────────────────────────────────────
 
-    async def once(self, effect: Effect, change: Callable[[AsyncSession], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """Make a change and note it under the effect's key, in one commit; a second time returns the first result."""
+    async def once(
+        self,
+        effect: Effect,
+        *,
+        plan: Callable[[AsyncSession], Awaitable[_Plan]],
+        word: Callable[[_Plan], ReadBack],
+        change: Callable[[AsyncSession, _Plan], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Make a change and note it under the effect's key, in one commit; a second time returns the first result.
+
+        Raises `ToolError` when what is planned now is not worded as the caller has heard it.
+        """
         async with self.writing() as session:
-            return await once(session, effect, lambda: change(session))
+
+            async def changed(planned: _Plan) -> dict[str, Any]:
+                return change(session, planned)
+
+            return await once(session, effect, plan=lambda: plan(session), word=word, change=changed)
 
     async def settle(self, key: str) -> dict[str, Any] | None:
         """What came of an effect; None when nothing did, and then nothing ever will."""

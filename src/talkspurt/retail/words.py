@@ -5,6 +5,7 @@ stand say them out ("89 dollars and 99 cents"), because synthesizers read "$89.9
 eighty-nine point nine nine".
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date
 
@@ -83,3 +84,12 @@ def item_name(item: OrderItem) -> str:
 def common_name(name: str) -> str:
     """A product's name as it stands within a sentence: "wireless earbuds", "LED light bulb"."""
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in name.split())
+
+
+def plural(name: str) -> str:
+    """Several of a thing: "desk lamps", "smart watches", "headphones"."""
+    if name.endswith("s"):
+        return name
+    if re.search(r"(?:ch|sh|x|z)$", name):
+        return f"{name}es"
+    return f"{name[:-1]}ies" if re.search(r"[^aeiou]y$", name) else f"{name}s"

@@ -1,4 +1,4 @@
-"""What the tools share: the kinds of their arguments, and the verified account."""
+"""What the tools share: the kinds of their arguments, the verified account, and the way of a deed."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
@@ -6,13 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from talkspurt.agent import Caller, ReadBack, Tool, tool
-from talkspurt.retail import read_backs
-from talkspurt.retail.changes import Kind, SwapPlan, SwapWish, plan_swap
-from talkspurt.retail.customers import load_customer, load_products
-from talkspurt.retail.options import spoken_options
+from talkspurt.agent import Caller, Effect, ReadBack, Tool, tool
+from talkspurt.retail.customers import load_customer
+from talkspurt.retail.deeds import Deed, Plan
 from talkspurt.retail.shop import Shop
-from talkspurt.retail.words import full_method, item_name, written_amount
 
 OrderId = Annotated[
     str,
@@ -24,7 +21,7 @@ OrderId = Annotated[
 ]
 Spoken = Annotated[str, Field(max_length=200)]
 """A few words of the caller's."""
-SpokenList = Annotated[list[Spoken], Field(min_length=1, max_length=20)]
+SpokenList = Annotated[list[Spoken], Field(min_length=1, max_length=50)]
 Words = Annotated[str, Field(max_length=500)]
 """A sentence of the caller's."""
 
@@ -39,6 +36,19 @@ class ToolGroup:
         """What came of an effect of this shop, by its key: the `lookup` of every tool here."""
         return await self._shop.settle(key)
 
+    async def _read_back(self, caller: Caller, deed: Deed[Plan]) -> ReadBack:
+        """What the caller is asked for a yes to."""
+        async with self._shop.reading() as session:
+            return deed.read_back(await deed.plan(session, await load_customer(session, account_of(caller))))
+
+    async def _carry_out(self, caller: Caller, effect: Effect, deed: Deed[Plan]) -> dict[str, Any]:
+        """Do what the caller has said yes to, if it is that still; the result."""
+
+        async def plan(session: AsyncSession) -> Plan:
+            return await deed.plan(session, await load_customer(session, account_of(caller), to_change=True))
+
+        return await self._shop.once(effect, plan=plan, word=deed.read_back, change=deed.do)
+
 
 def shop_effect(
     *, read_back: Callable[..., Awaitable[ReadBack]], filler: str, sets: Sequence[str] | None = None
@@ -51,42 +61,3 @@ def account_of(caller: Caller) -> str:
     """The verified account."""
     assert caller.account is not None, "the dispatcher lets only verified callers in"
     return caller.account
-
-
-async def load_swap(
-    session: AsyncSession, kind: Kind, caller: Caller, order_id: str, wish: SwapWish, *, act: bool = False
-) -> SwapPlan:
-    """Plan a change or an exchange of items for the caller; `act` when it is to be carried out. Raises `ToolError`."""
-    customer = await load_customer(session, account_of(caller), to_change=act)
-    order = customer.order(order_id)
-    products = await load_products(session, (item.product_id for item in order.items))
-    return plan_swap(kind, order, products, wish, customer.methods)
-
-
-def word_swap(kind: Kind) -> Callable[..., Awaitable[ReadBack]]:
-    """The read-back of a tool that changes or exchanges items."""
-
-    async def word(
-        self: ToolGroup, caller: Caller, *, order_id: str, items: list[str], new_items: list[str], payment_method: str
-    ) -> ReadBack:
-        wish = SwapWish(items, new_items, payment_method)
-        async with self._shop.reading() as session:
-            return read_backs.swapping(await load_swap(session, kind, caller, order_id, wish))
-
-    return word
-
-
-def swapped(plan: SwapPlan, status: str) -> dict[str, Any]:
-    """What a model is told of items that become others. Made before they do."""
-    way = "to pay" if plan.cents > 0 else "to be paid back" if plan.cents < 0 else "nothing to pay"
-    return {
-        "status": status,
-        "order_id": plan.order.id,
-        "items": [
-            {"name": item_name(swap.item), "new": spoken_options(swap.new.options), "item_id": swap.new.id}
-            for swap in plan.swaps
-        ],
-        "difference": written_amount(abs(plan.cents)),
-        "way": way,
-        "method": full_method(plan.method),
-    }
