@@ -16,8 +16,12 @@ from talkspurt.ladder import LOCAL
 from talkspurt.models import SCRIPTED, create_model
 from talkspurt.models.check import ModelCheck, check_model
 from talkspurt.models.vendors import VENDORS as MODEL_VENDORS
+from talkspurt.models.vendors import speaks_itself
+from talkspurt.ports import LanguageModel
 from talkspurt.recognizers import RECOGNIZERS, create_recognizer
 from talkspurt.speech.check import SpeechCheck, check_recognizer, check_synthesizer
+from talkspurt.speech_to_speech import create_speech_to_speech
+from talkspurt.speech_to_speech.in_text import InText
 from talkspurt.synthesizers import SYNTHESIZERS, create_synthesizer
 
 _Result = TypeVar("_Result", ModelCheck, SpeechCheck)
@@ -84,7 +88,7 @@ async def check(config: Config, agent: Agent, asked: Asked, requests: int) -> Ch
     models = [
         await _checked(
             ModelCheck(name),
-            partial(create_model, named("model", name=name), agent),
+            partial(_create_model, named("model", name=name), agent),
             partial(check_model, name, instructions=agent.instructions, tools=tools, requests=requests),
         )
         for name in asked.models
@@ -106,6 +110,10 @@ async def check(config: Config, agent: Agent, asked: Asked, requests: int) -> Ch
         for name in asked.synthesizers
     ]
     return Checked(tuple(models), tuple(recognizers), tuple(synthesizers))
+
+
+def _create_model(config: Config, agent: Agent) -> LanguageModel:
+    return InText(create_speech_to_speech(config)) if speaks_itself(config.model.name) else create_model(config, agent)
 
 
 async def _checked(failed: _Result, create: Callable[[], Any], ask: Callable[[Any], Awaitable[_Result]]) -> _Result:

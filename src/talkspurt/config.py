@@ -157,6 +157,8 @@ class ModelConfig(_Section):
     base_url: str | dict[str, str] | None = None
     """Where the vendor's interface is, for a server of your own or a region; default: the vendor's own address. With
     fallbacks by vendor: `{vllm = "http://10.0.0.5:8000/v1"}`; a text alone is that of the vendor in `name`."""
+    voice: str = ""
+    """Of a model that speaks itself, by its vendor's name; "" for the vendor's default."""
     max_tokens: int = Field(300, ge=1)
     """The longest reply; some 200 words, which take more than a minute to say."""
     context_window: int | None = Field(None, ge=1_000)

@@ -64,10 +64,12 @@ ProviderFault = Literal[
     "broken_off",
     "unreadable",
     "empty",
+    "no_session",
     "failed",
 ]
 """What went wrong at a provider. `too_long` is a prompt over the model's window, `rejected` a request that is refused
-whoever sends it, `refused` the provider's judgement of what was said, `failed` anything else."""
+whoever sends it, `no_session` that this call has no session with it at the moment, `refused` the provider's judgement
+of what was said, `failed` anything else."""
 
 
 class ProviderError(TalkspurtError):

@@ -185,6 +185,10 @@ class ReplyRequest:
     locale: str = "en-US"
     caller_facts: str = ""
     """What is known of this call when it begins, as text; "" for nothing."""
+    reply: int = 0
+    """The reply's number in its call, by which a model that speaks itself is asked for its speech (`OwnVoice`)."""
+    pace: float = 1.0
+    """How fast a model that speaks itself is to speak, as in the `Synthesizer` port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,10 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     """Those of the input that were cached."""
+    audio_input_tokens: int = 0
+    """Those of each that are sound and not text, of a model that hears and speaks itself."""
+    audio_output_tokens: int = 0
+    audio_cached_tokens: int = 0
     model: str = ""
     """Whose they are, by its name in the configuration; filled in where they are counted."""
 
@@ -261,6 +269,49 @@ class Synthesizer(Protocol):
         the vendor can do, it does what it can.
 
         Closing the generator cancels the request. Raises `ProviderError`.
+        """
+
+    async def aclose(self) -> None:
+        """Release everything. Idempotent."""
+
+
+# ── all three at once ─────────────────────────────────────────────────────────────
+
+
+class OwnVoice(Protocol):
+    """The voice of a model that speaks its replies itself."""
+
+    def speaks(self, reply: int, /) -> bool:
+        """Whether this reply is one of the model's, so that its words need no synthesizer."""
+
+    def speech(self, reply: int, written: str, /) -> AsyncGenerator[SpeechChunk, None] | None:
+        """The model's own speech of these words of its reply, as it comes; None for words that it does not speak.
+
+        It ends early with a `ProviderError` when the rest does not come. Asked again for the same words, it gives the
+        same speech.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Who hears, thinks and, if the model speaks itself, speaks in one call."""
+
+    recognizer: Recognizer
+    model: LanguageModel
+    own_voice: OwnVoice | None = None
+    """None: all is spoken by the synthesizer, as are words that are not the model's in any case."""
+
+
+class SpeechToSpeech(Protocol):
+    """A model that hears, thinks and speaks in one session a call, behind the ports of the stages that it replaces."""
+
+    async def warm_up(self) -> None:
+        """Prove that a session can be had. Raises `ProviderError`."""
+
+    def for_call(self, recognizer: Recognizer | None = None, /) -> Stages:
+        """The stages of one call, which begins when its recognizer is opened and ends with that stream.
+
+        `recognizer` writes down what the caller says where the model does not; None for nobody.
         """
 
     async def aclose(self) -> None:

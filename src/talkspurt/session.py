@@ -97,6 +97,7 @@ from talkspurt.ports import (
     Call,
     CallRecorder,
     LanguageModel,
+    OwnVoice,
     Recognizer,
     RecognizerStream,
     ReplyRequest,
@@ -110,6 +111,7 @@ from talkspurt.ports import (
     VoiceActivityDetector,
 )
 from talkspurt.speech.inference import Purpose, context_for, made_ahead
+from talkspurt.speech_to_speech.speaking import speech_of
 from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
 from talkspurt.telemetry.lateness import PLAYOUTS
 from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
@@ -162,15 +164,18 @@ class Session:
         snapshot: Mapping[str, Any] | None = None,
         returned: HandoverReturned | None = None,
         caller_facts: str = "",
+        own_voice: OwnVoice | None = None,
     ) -> None:
         """`returned` tells how a hand-over went that the snapshot's conversation ended with.
 
-        `caller_facts` is what the model is told of this call beside the agent's instructions.
+        `caller_facts` is what the model is told of this call beside the agent's instructions; `own_voice` is that of a
+        model that speaks its replies itself.
         """
         self.call = call
         self._caller_facts = caller_facts
         self._agent = agent
         self._model = model
+        self._own_voice = own_voice
         self._locale = locale
         self.caller = caller
         self._dispatcher = dispatcher
@@ -500,7 +505,7 @@ class Session:
                 for task in self._prepared.get(reply, ()):
                     task.cancel()
             case Prepare(reply, text):
-                task = self._start(self._prepare(text))
+                task = self._start(self._prepare(reply, text))
                 self._prepared.setdefault(reply, set()).add(task)
                 task.add_done_callback(partial(self._prepared_one, reply))
             case Speak(ahead=True):
@@ -584,6 +589,8 @@ class Session:
             tools=self._specs,
             locale=self._locale.tag,
             caller_facts=self._caller_facts,
+            reply=reply,
+            pace=self._conversation.speed,
         )
         await self._report(self._stream_reply(reply, request), partial(ReplyFailed, reply))
         self._replies.pop(reply, None)
@@ -621,13 +628,15 @@ class Session:
         if not self._prepared[reply]:
             del self._prepared[reply]
 
-    async def _prepare(self, text: str) -> None:
+    async def _prepare(self, reply: int, text: str) -> None:
         """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
+        if self._own_voice is not None and self._own_voice.speaks(reply):
+            return
         form = self._locale.spoken_form(text)
         SPECULATION_CHARACTERS.inc(len(form.text))
         try:
             with made_ahead():
-                async with aclosing(self._synthesize(form, self._conversation.speed)) as speech:
+                async with aclosing(self._synthesize(form, self._conversation.speed, None)) as speech:
                     async for _ in speech:
                         pass
         except Exception:
@@ -685,7 +694,7 @@ class Session:
         started = False
         starts: list[float] = []
         self._silent_segment = command.segment
-        async with aclosing(self._synthesize(form, command.pace)) as speech:
+        async with aclosing(self._synthesize(form, command.pace, command.reply)) as speech:
             async for chunk in speech:
                 if not started:
                     started = True
@@ -708,7 +717,7 @@ class Session:
     async def _speak_ahead(self, command: Speak) -> None:
         """Say a stock sentence before the segment that is late, if that is still late by then."""
         form = self._locale.spoken_form(self._wording(command.text))
-        async with aclosing(self._synthesize(form, command.pace)) as speech:
+        async with aclosing(self._synthesize(form, command.pace, None)) as speech:
             chunks = [chunk async for chunk in speech]
         # From here on at once: nothing can come between the pieces of it.
         if self._silent_segment is None:
@@ -742,15 +751,17 @@ class Session:
         self._put_on_line(command, pcm)
         return True
 
-    async def _synthesize(self, form: SpokenForm, pace: float) -> AsyncGenerator[SpeechChunk, None]:
-        """The speech of what is said, which the phrase cache knows it by; none when nothing is."""
-        if not form.words:
-            return
-        voice, locale = self._agent.voice.name, self._locale.tag
-        speech = self._services.synthesizer.synthesize(form.text, voice=voice, locale=locale, pace=pace)
-        async with aclosing(speech):
-            async for chunk in speech:
-                yield chunk
+    def _synthesize(self, form: SpokenForm, pace: float, reply: int | None) -> AsyncGenerator[SpeechChunk, None]:
+        """The speech of what is said, which the phrase cache knows it by, unless the model speaks it itself."""
+        return speech_of(
+            form,
+            own=self._own_voice,
+            reply=reply,
+            synthesizer=self._services.synthesizer,
+            voice=self._agent.voice.name,
+            locale=self._locale.tag,
+            pace=pace,
+        )
 
     def _stop_playback(self, epoch: int) -> None:
         self._speech = deque(command for command in self._speech if command.epoch >= epoch)

@@ -20,8 +20,13 @@ from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, T
 from talkspurt.models.offline import OfflineModel
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
 from talkspurt.speech.weights import WeightStore, default_root
-from talkspurt.testing.fakes import ModelReply, ToolUse
+from talkspurt.speech_to_speech.gemini_live import GeminiLive
+from talkspurt.speech_to_speech.in_text import InText
+from talkspurt.speech_to_speech.openai_realtime import OpenAIRealtime
+from talkspurt.testing.fakes import FakeGeminiLive, FakeOpenAIRealtime, ModelReply, ToolUse
 from talkspurt.testing.fakes.chat import FakeChat
+from talkspurt.testing.fakes.gemini_live import Turn
+from talkspurt.testing.fakes.openai_realtime import Conversation
 from vendors.wires import KEY, WIRES, Wire
 
 WEATHER = ToolSpec(
@@ -87,8 +92,55 @@ async def offline() -> AsyncIterator[Case]:
         await model.aclose()
 
 
+@asynccontextmanager
+async def realtime() -> AsyncIterator[Case]:
+    """A model that speaks itself, asked in text: every request is a session that is told the whole history."""
+
+    def answer(conversation: Conversation) -> ModelReply:
+        offered = [tool["name"] for tool in conversation.session.get("tools", ())]
+        use = ToolUse("get_weather", '{"town": "Ulm"}')
+        return ModelReply((), (use,)) if "get_weather" in offered else ModelReply(("It is ", "sunny."))
+
+    async with FakeOpenAIRealtime(answer=answer, key=KEY) as fake:
+        fake.speed = 100.0
+        vendor = OpenAIRealtime(
+            "openai-realtime:some-model", base_url=fake.base_url, environment={"OPENAI_API_KEY": KEY}
+        )
+        model = InText(vendor)
+        request = ReplyRequest("You are Sarah.", (GREETING, CallerSaid("What is the weather in Ulm?")), ())
+        try:
+            yield Case(model, request, replace(request, tools=(WEATHER,)))
+        finally:
+            await model.aclose()
+            assert [error for session in fake.sockets for error in session.errors] == []
+
+
+@asynccontextmanager
+async def live() -> AsyncIterator[Case]:
+    """The same of the vendor whose sessions live for one turn."""
+
+    def answer(turn: Turn) -> ModelReply:
+        declared = [each["name"] for tool in turn.setup.get("tools", ()) for each in tool["functionDeclarations"]]
+        use = ToolUse("get_weather", '{"town": "Ulm"}')
+        return ModelReply((), (use,)) if "get_weather" in declared else ModelReply(("It is ", "sunny."))
+
+    async with FakeGeminiLive(answer=answer, key=KEY) as fake:
+        fake.speed = 100.0
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SSL_CERT_FILE", str(fake.certificate))
+            vendor = GeminiLive("gemini-live:some-model", base_url=fake.base_url, environment={"GOOGLE_API_KEY": KEY})
+        model = InText(vendor)
+        request = ReplyRequest("You are Sarah.", (GREETING, CallerSaid("What is the weather in Ulm?")), ())
+        try:
+            yield Case(model, request, replace(request, tools=(WEATHER,)))
+        finally:
+            await model.aclose()
+
+
 CASES: dict[str, Callable[[], AbstractAsyncContextManager[Case]]] = {
     "offline": offline,
+    "openai-realtime": realtime,
+    "gemini-live": live,
     **{name: partial(cloud, wire) for name, wire in WIRES.items()},
 }
 

@@ -25,7 +25,8 @@ from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.inference.remote import RemoteInference
 from talkspurt.speech.weights import WeightStore
-from talkspurt.testing.fakes import FakeAssemblyAI, FakeDeepgram, FakeOpenAITranscription
+from talkspurt.speech_to_speech.openai_realtime import OpenAIRealtime
+from talkspurt.testing.fakes import FakeAssemblyAI, FakeDeepgram, FakeOpenAIRealtime, FakeOpenAITranscription
 from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition
 
 FIRST = "where is my order"
@@ -129,6 +130,33 @@ async def plugin(
         await recognizer.aclose()
 
 
+class Realtime:
+    """A model that speaks itself, as a `Recognizer`: every stream is a call of its own."""
+
+    def __init__(self, vendor: OpenAIRealtime) -> None:
+        self._vendor = vendor
+
+    async def warm_up(self) -> None:
+        await self._vendor.warm_up()
+
+    async def open(self, *, locale: str, call_id: str) -> RecognizerStream:
+        return await self._vendor.for_call().recognizer.open(locale=locale, call_id=call_id)
+
+    async def aclose(self) -> None:
+        await self._vendor.aclose()
+
+
+@asynccontextmanager
+async def realtime(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    async with FakeOpenAIRealtime((FIRST, SECOND), key="key") as fake:
+        vendor = OpenAIRealtime("openai-realtime:m", base_url=fake.base_url, environment={"OPENAI_API_KEY": "key"})
+        tone = b"\x00\x20\x00\xe0" * 4_000
+        try:
+            yield Case(Realtime(vendor), tone, tone)
+        finally:
+            await vendor.aclose()
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Case]]] = {
     "whisper": whisper,
     "whisper in a process": whisper_in_a_process,
@@ -137,6 +165,7 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[C
     "google": google,
     "livekit:assemblyai": assemblyai_plugin,
     "livekit:deepgram": deepgram_plugin,
+    "openai-realtime": realtime,
 }
 
 

@@ -15,7 +15,7 @@ from talkspurt.core.events import HandoverReturned
 from talkspurt.core.history import Entry
 from talkspurt.core.settings import Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
-from talkspurt.ports import Call, Recognizer, Synthesizer
+from talkspurt.ports import Call, OwnVoice, Recognizer, Synthesizer
 from talkspurt.session import Services, Session
 from talkspurt.telemetry.journal import Journal
 from talkspurt.testing.ledger import MemoryEffectLedger
@@ -97,6 +97,7 @@ async def stage(
     recognizer: Recognizer | None = None,
     synthesizer: ToneSynthesizer | None = None,
     speaker: Synthesizer | None = None,
+    own_voice: OwnVoice | None = None,
     line: VirtualLine | None = None,
     journals: Path | Callable[[Call], Journal] | None = None,
     carrier_id: str = "CA1",
@@ -126,6 +127,7 @@ async def stage(
         minimum_voiced=0.096,
         snapshot=snapshot,
         returned=returned,
+        own_voice=own_voice,
     )
     line = line or VirtualLine()
     helpers = [asyncio.create_task(clock.run()), asyncio.create_task(line.run())]

@@ -105,3 +105,13 @@ def test_a_list_that_cannot_be_right_is_refused_with_the_place(tmp_path: Path, t
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.toml"):
         Prices.load(tmp_path / "none.toml")
+
+
+def test_sound_has_its_own_price_and_without_one_the_cost_is_unknown(tmp_path: Path) -> None:
+    heard: Used = {**USED, ("model", "openai:gpt-5-mini", "audio_input"): 1_000.0}
+    [line] = [line for line in reckon(heard, prices(tmp_path)).lines if line.part == "model"]
+    assert line.cost is None
+    assert "of sound 1000 in" in line.amount
+    priced = LIST.replace("output = 10.0\n", "output = 10.0\naudio_input = 30.0\n")
+    [line] = [line for line in reckon(heard, prices(tmp_path, priced)).lines if line.part == "model"]
+    assert line.cost == pytest.approx(0.02 + 0.004 + 0.01 + 0.03)

@@ -43,6 +43,18 @@ def test_a_models_own_tokens_are_counted_and_named(meter: Meter) -> None:
     }
 
 
+def test_tokens_of_sound_are_counted_apart_from_those_of_text(meter: Meter) -> None:
+    meter.thought(Usage(100, 90, 60, 70, 80, 50, "m"))
+    assert {unit: amount for (_, _, unit), amount in meter.used.items()} == {
+        "input": 20,
+        "cached": 10,
+        "output": 10,
+        "audio_input": 20,
+        "audio_cached": 50,
+        "audio_output": 80,
+    }
+
+
 def test_a_model_that_does_not_tell_is_estimated_and_its_lasting_part_cached_from_the_second_reply_on(
     meter: Meter,
 ) -> None:

@@ -258,7 +258,7 @@ class AgentSide:
 
     def lose_line(self) -> None:
         """The same, when the carrier has forgotten everything: positions and marks begin anew in any case."""
-        held = tuple(Line(rest.text, rest.tag, rest.source) for rest in self.playback.stop())
+        held = tuple(Line(rest.text, rest.tag, rest.source, rest.reply) for rest in self.playback.stop())
         self._commands.append(StopPlayback(self.playback.epoch))
         self._hold(held)
 
@@ -517,7 +517,7 @@ class AgentSide:
         sentences, rest = take_speakable(turn.text + event.text, first=not turn.spoke)
         self.turn = replace(turn, text=rest, fed_at=now)
         for sentence in sentences:
-            self._say(Line(sentence), now)
+            self._say(Line(sentence, reply=event.reply), now)
 
     def _reply_tool(self, event: ReplyToolRequested, now: float) -> None:
         """Run a tool at once, while the model may still be talking."""
@@ -807,13 +807,14 @@ class AgentSide:
             self.turn = replace(self._current, held=(*self._current.held, line))
             return
         self.segments += 1
-        self.playback.order(self.segments, line.text, now, tag=line.tag, source=line.source)
+        self.playback.order(self.segments, line.text, now, tag=line.tag, source=line.source, reply=line.reply)
         self.log.add(Spoken(self.segments, stock=isinstance(line.text, Phrase)))
-        self._commands.append(Speak(self.segments, self.playback.epoch, line.text, line.source, self.pace))
+        epoch = self.playback.epoch
+        self._commands.append(Speak(self.segments, epoch, line.text, line.source, self.pace, reply=line.reply))
 
     def _flush(self, now: float) -> None:
         for sentence in split_long(self._current.text):
-            self._say(Line(sentence), now)
+            self._say(Line(sentence, reply=self._current.reply), now)
         self.turn = replace(self._current, text="")
 
     def _request(self, turn: AgentTurn, now: float) -> None:
@@ -914,7 +915,7 @@ class AgentSide:
         # The session speaks one segment after the other: only this makes it let go of the one that hangs.
         self._commands.append(StopPlayback(self.playback.epoch))
         for line in rest:
-            self._order(Line(line.text, line.tag, line.source), now)
+            self._order(Line(line.text, line.tag, line.source, line.reply), now)
         self._nothing_heard(now)
 
     def _nothing_heard(self, now: float) -> None:

@@ -102,6 +102,8 @@ class Speak:
     """How fast, as in the `Synthesizer` port."""
     ahead: bool = False
     """Put it before the segment whose first audio is late; once that has come, not at all."""
+    reply: int | None = None
+    """The reply whose words these are, for a model that speaks them itself; None for the runtime's own."""
 
 
 @dataclass(frozen=True, slots=True)

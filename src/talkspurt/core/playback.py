@@ -74,6 +74,8 @@ class Segment:
     """Where its first said words begin, in seconds after `start`; kept while what was cut off may be sent again."""
     source: Source | None = None
     """The audio of another segment that this one is to send, and has sent if it has started."""
+    reply: int | None = None
+    """The reply whose words these are; kept, like the tag, when its rest is spoken again."""
 
     @property
     def said(self) -> SpokenForm:
@@ -89,6 +91,7 @@ class Unheard:
     tag: str
     source: Source | None = None
     """Where its audio is, if there is any and it is known where in it the words begin."""
+    reply: int | None = None
 
 
 class Playback:
@@ -102,7 +105,14 @@ class Playback:
         self.open: dict[int, None] = {}
 
     def order(
-        self, segment: int, text: str | Phrase, now: float, *, tag: str = "", source: Source | None = None
+        self,
+        segment: int,
+        text: str | Phrase,
+        now: float,
+        *,
+        tag: str = "",
+        source: Source | None = None,
+        reply: int | None = None,
     ) -> None:
         """A segment has been ordered; it will lie behind all open ones. `source` is that of an `Unheard`."""
         if not self.open:
@@ -110,7 +120,7 @@ class Playback:
         if isinstance(text, Phrase):
             self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag)
         else:
-            self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag, source=source)
+            self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag, source=source, reply=reply)
         self.open[segment] = None
 
     def order_ahead(self, segment: int, phrase: Phrase, now: float) -> None:
@@ -209,7 +219,7 @@ class Playback:
             first = 0 if segment.tag else len(heard.split())
             again = segment.phrase or _from_word(segment.text, first)
             if again:
-                rest.append(Unheard(again, segment.tag, _source(segment, first)))
+                rest.append(Unheard(again, segment.tag, _source(segment, first), segment.reply))
             self._settle(replace(segment, text=heard, cut=True))
         self.epoch += 1
         self.heard = 0.0

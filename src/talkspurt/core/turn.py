@@ -19,6 +19,8 @@ class Line:
     tag: str = ""
     source: Source | None = None
     """Where the same words were spoken before, as in `Speak`."""
+    reply: int | None = None
+    """The reply whose words these are, as in `Speak`."""
 
 
 @dataclass(frozen=True, slots=True)

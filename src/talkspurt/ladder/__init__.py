@@ -13,6 +13,7 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `goodbyes.py` | who waits for a stream that does not open, or does not end? Nobody |
 | `model.py` `synthesizer.py` `recognizer.py` | what does going on mean for this port? |
 | `choices.py` | who hears and speaks for this agent, in this language? |
+| `speech_to_speech.py` | what is below a model that hears and speaks itself? |
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +21,19 @@ from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
+from talkspurt.errors import ConfigurationError
 from talkspurt.ladder.breaker import Breaker
 from talkspurt.ladder.model import LadderModel
 from talkspurt.ladder.recognizer import LadderRecognizer
 from talkspurt.ladder.rung import Patience, Rung
+from talkspurt.ladder.speech_to_speech import BELOW, BETWEEN_WORDS, CONNECTING, LadderSpeechToSpeech
 from talkspurt.ladder.synthesizer import LadderSynthesizer, Remembers
 from talkspurt.models import create_model as create_single_model
 from talkspurt.models.known_answers import KnownAnswers
+from talkspurt.models.vendors import speaks_itself
 from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
 from talkspurt.recognizers import create_recognizer as create_single_recognizer
+from talkspurt.speech_to_speech import create_speech_to_speech as create_single_speech_to_speech
 from talkspurt.synthesizers import create_synthesizer as create_single_synthesizer
 from talkspurt.telemetry.usage import MeteredModel, MeteredRecognizer
 
@@ -61,18 +66,50 @@ def create_synthesizer(config: Config, known: Rungs | None = None) -> Synthesize
     return rungs[0].provider if len(rungs) == 1 else LadderSynthesizer(rungs, hedged=rules.hedged)
 
 
-def create_model(config: Config, agent: Agent) -> LanguageModel:
-    """The configured model, with its fallbacks below it. Raises `ConfigurationError`."""
+def create_model(config: Config, agent: Agent) -> LanguageModel | None:
+    """The configured model, with its fallbacks below it.
+
+    Of a model that speaks itself the fallbacks alone, None when there are none. Raises `ConfigurationError`.
+    """
     rules = config.fallbacks
+    names = rules.models if speaks_itself(config.model.name) else (config.model.name, *rules.models)
+    for name in names:
+        if name in rules.models and speaks_itself(name):
+            raise ConfigurationError(
+                f"fallbacks.models: '{name}' hears and speaks itself; only model.name can be one, with others below it"
+            )
     rungs = [
-        _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config)
-        for name in (config.model.name, *rules.models)
+        _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config) for name in names
     ]
+    if not rungs:
+        return None
     model = rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
-    if not config.model.known_answers or config.model.name in LOCAL:
+    if not config.model.known_answers or config.model.name in LOCAL or speaks_itself(config.model.name):
         return model
     # Before the ladder: what is known is told when nobody answers, and no vendor looks quicker for it than it is.
     return KnownAnswers(model, config.model.name, capacity=config.model.known_answers)
+
+
+def create_speech_to_speech(config: Config, recognizer: Recognizer) -> LadderSpeechToSpeech | None:
+    """The model that hears, thinks and speaks, above `recognizer`; None when the configured one does not.
+
+    Raises `ConfigurationError`.
+    """
+    name, rules = config.model.name, config.fallbacks
+    if not speaks_itself(name):
+        return None
+    vendor = create_single_speech_to_speech(config)
+    # Each call has its own stages: those of these rungs are never used.
+    nobodys = vendor.for_call()
+    return LadderSpeechToSpeech(
+        vendor,
+        hears=Rung(
+            "recognizer", name, nobodys.recognizer, Patience(CONNECTING, rules.transcript), rules.capacity.get(name)
+        ),
+        thinks=Rung("model", name, nobodys.model, Patience(rules.first_token, BETWEEN_WORDS), rules.capacity.get(name)),
+        below=Rung("recognizer", config.speech.recognizer, recognizer, BELOW),
+        alone=not rules.models,
+    )
 
 
 def _choose(config: Config, section: str, **choice: str) -> Config:
@@ -107,6 +144,7 @@ __all__ = [
     "Breaker",
     "LadderModel",
     "LadderRecognizer",
+    "LadderSpeechToSpeech",
     "LadderSynthesizer",
     "Patience",
     "Remembers",
@@ -114,5 +152,6 @@ __all__ = [
     "Rungs",
     "create_model",
     "create_recognizer",
+    "create_speech_to_speech",
     "create_synthesizer",
 ]

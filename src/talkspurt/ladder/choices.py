@@ -8,7 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from talkspurt.config import Config
-from talkspurt.ladder import Rungs, create_recognizer, create_synthesizer
+from talkspurt.ladder import (
+    LadderSpeechToSpeech,
+    Rungs,
+    create_recognizer,
+    create_speech_to_speech,
+    create_synthesizer,
+)
 from talkspurt.ladder.synthesizer import Remembers
 from talkspurt.ports import Recognizer, SpeechChunk, Synthesizer
 
@@ -21,6 +27,7 @@ class Choices:
         self._rungs: Rungs = {}
         self._recognizers: dict[tuple[str, ...], Recognizer] = {}
         self._synthesizers: dict[tuple[str, ...], Synthesizer] = {}
+        self._speech_to_speech: dict[tuple[str, ...], LadderSpeechToSpeech] = {}
 
     def recognizer(self, agent: str, locale: str) -> Recognizer:
         """Who hears the callers of `agent` in `locale`. Raises `ConfigurationError`."""
@@ -39,6 +46,18 @@ class Choices:
         voice = config.speech.voice
         return InVoice(self._synthesizers[names], voice) if voice else self._synthesizers[names]
 
+    def speech_to_speech(self, agent: str, locale: str) -> LadderSpeechToSpeech | None:
+        """The model of `agent` in `locale`, if it hears and speaks itself. Raises `ConfigurationError`."""
+        config = self._config.chosen(agent, locale)
+        rules = config.fallbacks
+        names = (config.model.name, config.speech.recognizer, *rules.recognizers, "", *rules.models)
+        if names not in self._speech_to_speech:
+            made = create_speech_to_speech(config, self.recognizer(agent, locale))
+            if made is None:
+                return None
+            self._speech_to_speech[names] = made
+        return self._speech_to_speech[names]
+
     async def warm_up(self) -> None:
         """Warm all, the recognizers first. Raises what the first raises that cannot be used."""
         for provider in self._all():
@@ -49,9 +68,13 @@ class Choices:
         for provider in self._all():
             await provider.aclose()
 
-    def _all(self) -> "tuple[Recognizer | Synthesizer, ...]":
+    def _all(self) -> "tuple[Recognizer | Synthesizer | LadderSpeechToSpeech, ...]":
         """Each once: of one rung there is no ladder, so a provider may be there twice."""
-        made: list[Recognizer | Synthesizer] = [*self._recognizers.values(), *self._synthesizers.values()]
+        made: list[Recognizer | Synthesizer | LadderSpeechToSpeech] = [
+            *self._recognizers.values(),
+            *self._synthesizers.values(),
+            *self._speech_to_speech.values(),
+        ]
         return tuple({id(provider): provider for provider in made}.values())
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -31,6 +31,13 @@ class Patience:
     between: float
 
 
+@dataclass(slots=True)
+class _Load:
+    """How many stand on a rung, in all calls."""
+
+    now: int = 0
+
+
 @dataclass(eq=False, slots=True)
 class Rung(Generic[Provider]):
     """A provider in its place. What it learns of its provider, all calls of the process know."""
@@ -43,8 +50,17 @@ class Rung(Generic[Provider]):
     capacity: int | None = None
     """Requests, or calls for a recognizer, that it bears at once; None for any number."""
     breaker: Breaker = field(default_factory=Breaker)
-    in_use: int = 0
+    _load: _Load = field(default_factory=_Load)
     _firsts: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_OUTPUTS))
+
+    def of_call(self, provider: Provider) -> "Rung[Provider]":
+        """The same rung with the provider of one call: what is learnt of one, all know."""
+        return replace(self, provider=provider)
+
+    @property
+    def in_use(self) -> int:
+        """How many stand on it."""
+        return self._load.now
 
     @property
     def full(self) -> bool:
@@ -66,16 +82,16 @@ class Rung(Generic[Provider]):
         if not self.breaker.enter(_now()):
             metrics.RUNGS_SKIPPED.labels(self.port, self.name, "open").inc()
             return False
-        self.in_use += 1
+        self._load.now += 1
         return True
 
     def enter_anyway(self) -> None:
         """Step on it whatever is known of it: the last hope. Who did so must `leave`."""
-        self.in_use += 1
+        self._load.now += 1
 
     def leave(self) -> None:
         """Step off."""
-        self.in_use -= 1
+        self._load.now -= 1
 
     def took(self, first: float) -> None:
         """Its first useful output came after `first` seconds, or had not yet when another was quicker."""
@@ -90,6 +106,10 @@ class Rung(Generic[Provider]):
 
     def failed(self, error: Exception) -> None:
         """It did not, or not in time."""
+        if isinstance(error, ProviderError) and error.fault == "no_session":
+            # One call's trouble, of which its recognizer has told: the others go on.
+            self.given_up()
+            return
         rejected = isinstance(error, ProviderError) and error.rejected
         pause = error.retry_after if isinstance(error, ProviderError) else None
         metrics.RUNG_FAILURES.labels(self.port, self.name).inc()

@@ -39,6 +39,10 @@ def create_model(config: Config, agent: Agent) -> LanguageModel:
 
         return OfflineModel.from_config(config, agent)
     vendor, _ = split_name(config.model.name)
+    if vendor.kind == "speech":
+        raise ConfigurationError(
+            f"model.name = '{config.model.name}' hears and speaks itself: it can hold calls, and nothing else"
+        )
     try:
         from talkspurt.models.pydantic_ai import PydanticAIModel
     except ModuleNotFoundError as error:

@@ -107,7 +107,7 @@ def _exchanges(history: Iterable[Entry]) -> list[_Said | _ToolUse]:
             case ToolCalled(tool_call, name, arguments):
                 if answered:
                     round_, answered = round_ + 1, False
-                uses[tool_call] = _ToolUse(tool_name(name), _object_text(arguments), round_)
+                uses[tool_call] = _ToolUse(tool_name(name), object_text(arguments), round_)
                 exchanges.append(uses[tool_call])
             case ToolAnswered(tool_call, name, content):
                 use = uses.get(tool_call)
@@ -160,7 +160,7 @@ def tool_name(name: str) -> str:
     return (clean if _FIRST_IN_NAMES.match(clean) else f"_{clean}")[:_LONGEST_NAME]
 
 
-def _object_text(arguments: str) -> str:
+def object_text(arguments: str) -> str:
     """`arguments` when it is a JSON object; else an object that shows the model what it wrote."""
     try:
         if isinstance(msgspec.json.decode(arguments or "{}"), dict):

@@ -7,7 +7,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from talkspurt.errors import ConfigurationError
 
@@ -33,6 +33,8 @@ class ModelVendor:
     context_window: int | None = None
     """Tokens that its models surely take when nothing says more; None when only the model decides."""
 
+    kind: Literal["text", "speech"] = "text"
+    """Whether its models write, or hear and speak themselves (`talkspurt.speech_to_speech`)."""
     names_all_tools: bool = False
     """Whether tools that the history speaks of must be offered, even when none is."""
 
@@ -50,6 +52,8 @@ _ALL: Final = (
     ModelVendor("anthropic", "anthropic", ("ANTHROPIC_API_KEY",)),
     ModelVendor("openai", "openai", ("OPENAI_API_KEY",)),
     ModelVendor("openai-responses", "openai", ("OPENAI_API_KEY",)),
+    ModelVendor("openai-realtime", "openai", ("OPENAI_API_KEY",), kind="speech"),
+    ModelVendor("gemini-live", "google", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), kind="speech"),
     ModelVendor("google", "google", ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
     ModelVendor("groq", "groq", ("GROQ_API_KEY",)),
     ModelVendor("mistral", "mistral", ("MISTRAL_API_KEY",)),
@@ -90,6 +94,8 @@ _ALSO_CALLED: Final = {
     "gpt": "openai",
     "chatgpt": "openai",
     "openai-chat": "openai",
+    "realtime": "openai-realtime",
+    "gpt-realtime": "openai-realtime",
     "gemini": "google",
     "aws": "bedrock",
     "amazon": "bedrock",
@@ -131,6 +137,12 @@ def _unknown(name: str, written: str, model: str) -> str:
         f"model.name: unknown '{name}'; did you mean '{near}:{model or '<model>'}'?"
         f" It needs: pip install 'talkspurt[{VENDORS[near].extra}]' (known: {known})"
     )
+
+
+def speaks_itself(name: str) -> bool:
+    """Whether a configured name means a model that hears and speaks itself."""
+    vendor = VENDORS.get(name.partition(":")[0].strip())
+    return vendor is not None and vendor.kind == "speech"
 
 
 def read_key(name: str, vendor: ModelVendor, environment: Mapping[str, str] | None) -> str:

@@ -31,9 +31,9 @@ from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
-from talkspurt.ladder import Remembers, create_model
+from talkspurt.ladder import LadderSpeechToSpeech, Remembers, create_model
 from talkspurt.ladder.choices import Choices
-from talkspurt.ports import Call, LanguageModel, Recognizer, Synthesizer, Transport
+from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
@@ -73,10 +73,20 @@ class _Desk:
 
     agent: Agent
     recognizer: Recognizer
-    model: LanguageModel
+    model: LanguageModel | None
+    """None: a model that speaks itself thinks, and no other below it."""
     synthesizer: Synthesizer
     languages: Mapping[str, Language]
     """By the tag of the locale: what callers say, read in the light of what this agent asks."""
+    speech_to_speech: LadderSpeechToSpeech | None = None
+
+    @property
+    def stages(self) -> Stages:
+        """Who hears, thinks and speaks in a new call."""
+        if self.speech_to_speech is not None:
+            return self.speech_to_speech.for_call(self.model)
+        assert self.model is not None
+        return Stages(self.recognizer, self.model)
 
 
 class Switchboard:
@@ -122,12 +132,18 @@ class Switchboard:
             for name, locale in _spoken(config, staff):
                 agent = staff.agent(name)
                 model = create_model(config.chosen(name, locale), staff.equipped(name))
-                stack.push_async_callback(model.aclose)
+                if model is not None:
+                    stack.push_async_callback(model.aclose)
                 languages = {
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
                 }
                 desks[name, locale] = _Desk(
-                    agent, choices.recognizer(name, locale), model, choices.synthesizer(name, locale), languages
+                    agent,
+                    choices.recognizer(name, locale),
+                    model,
+                    choices.synthesizer(name, locale),
+                    languages,
+                    choices.speech_to_speech(name, locale),
                 )
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
@@ -137,7 +153,8 @@ class Switchboard:
                         await turn_detector.warm_up()
                     for (_, locale), desk in desks.items():
                         await _learn_greeting(desk, locale)
-                        await desk.model.warm_up()
+                        if desk.model is not None:
+                            await desk.model.warm_up()
             except TimeoutError:
                 raise ConfigurationError(
                     f"models and vendors were not warm within {WARM_UP_TIMEOUT:.0f} s: this machine is too busy, or a "
@@ -265,11 +282,13 @@ class Switchboard:
             locale=call.locale,
             desk=self._handover_desk,
         )
+        stages = desk.stages
         begin = partial(
             Session,
             call,
             agent=agent,
-            model=desk.model,
+            model=stages.model,
+            own_voice=stages.own_voice,
             locale=locale,
             settings=settings,
             caller=caller,
@@ -280,7 +299,7 @@ class Switchboard:
                 attempts=self._store.attempts,
                 counter=self._runs,
             ),
-            services=replace(self._services, recognizer=desk.recognizer, synthesizer=desk.synthesizer),
+            services=replace(self._services, recognizer=stages.recognizer, synthesizer=desk.synthesizer),
             minimum_voiced=rules.barge_in_voiced,
             caller_facts=caller_facts(
                 began=utc_now().astimezone(agent.policy.timezone), locale=call.locale, number_known=bool(call.caller)

@@ -43,6 +43,10 @@ class _Tokens(_Price):
     """Dollars for a million; so are the others."""
     cached: float = Field(ge=0)
     output: float = Field(ge=0)
+    audio_input: float | None = Field(None, ge=0)
+    """Of sound, for models that hear and speak themselves; so are the next two."""
+    audio_cached: float | None = Field(None, ge=0)
+    audio_output: float | None = Field(None, ge=0)
 
 
 class _Server(_Price):
@@ -145,6 +149,9 @@ def _line(leg: Leg, vendor: str, units: Mapping[Unit, float], prices: Prices) ->
     tokens = prices.model.get(vendor)
     fresh, cached, output = (units.get(unit, 0.0) for unit in _TOKENS)
     amount = f"{fresh:.0f} tokens in, {cached:.0f} cached, {output:.0f} out"
+    sound = [units.get(unit, 0.0) for unit in _SOUND]
+    if any(sound):
+        amount += "; of sound {:.0f} in, {:.0f} cached, {:.0f} out".format(*sound)
     if units.get("discarded"):
         amount += f"; {units['discarded']:.0f} of them for nobody"
     if units.get("spared"):
@@ -152,6 +159,10 @@ def _line(leg: Leg, vendor: str, units: Mapping[Unit, float], prices: Prices) ->
     if tokens is None:
         return Line(leg, vendor, amount, None, _source(tokens))
     cost = (tokens.input * fresh + tokens.cached * cached + tokens.output * output) / 1e6
+    for count, price in zip(sound, (tokens.audio_input, tokens.audio_cached, tokens.audio_output), strict=True):
+        if count and price is None:
+            return Line(leg, vendor, amount, None, "no price known for sound")
+        cost += count * (price or 0.0) / 1e6
     return Line(leg, vendor, amount, cost, _source(tokens))
 
 
@@ -160,3 +171,4 @@ def _source(price: _Price | None) -> str:
 
 
 _TOKENS: Final[tuple[Unit, ...]] = ("input", "cached", "output")
+_SOUND: Final[tuple[Unit, ...]] = ("audio_input", "audio_cached", "audio_output")

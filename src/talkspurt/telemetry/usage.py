@@ -30,10 +30,21 @@ from talkspurt.ports import (
 )
 
 Leg = Literal["recognition", "model", "synthesis", "carrier"]
-Unit = Literal["seconds", "input", "cached", "output", "discarded", "spared", "characters", "cached_characters"]
-"""Tokens are `input` (uncached), `cached`, `output`, and `discarded`: input and output of replies that nobody got.
-
-`spared` are those that the answers would have taken which were known.
+Unit = Literal[
+    "seconds",
+    "input",
+    "cached",
+    "output",
+    "audio_input",
+    "audio_cached",
+    "audio_output",
+    "discarded",
+    "spared",
+    "characters",
+    "cached_characters",
+]
+"""Tokens are `input` (uncached), `cached` and `output`, each of text or of `audio_`, and `discarded`: input and output
+of replies that nobody got. `spared` are those that the answers would have taken which were known.
 """
 
 LETTERS_PER_TOKEN: Final = 4
@@ -53,9 +64,14 @@ class Meter:
 
     def thought(self, usage: Usage) -> None:
         """Count the tokens of one reply."""
-        self.add("model", usage.model, "input", max(0, usage.input_tokens - usage.cached_tokens))
-        self.add("model", usage.model, "cached", usage.cached_tokens)
-        self.add("model", usage.model, "output", usage.output_tokens)
+        heard, kept, spoken = usage.audio_input_tokens, usage.audio_cached_tokens, usage.audio_output_tokens
+        text_cached = max(0, usage.cached_tokens - kept)
+        self.add("model", usage.model, "input", max(0, usage.input_tokens - heard - text_cached))
+        self.add("model", usage.model, "cached", text_cached)
+        self.add("model", usage.model, "output", max(0, usage.output_tokens - spoken))
+        self.add("model", usage.model, "audio_input", max(0, heard - kept))
+        self.add("model", usage.model, "audio_cached", kept)
+        self.add("model", usage.model, "audio_output", spoken)
 
     def discarded(self, usage: Usage) -> None:
         """A reply that was counted came to nothing: its tokens are paid for, and no caller heard them."""

@@ -12,12 +12,14 @@ from talkspurt.testing.fakes.bedrock import FakeBedrock
 from talkspurt.testing.fakes.cartesia import FakeCartesia
 from talkspurt.testing.fakes.deepgram import FakeDeepgram
 from talkspurt.testing.fakes.elevenlabs import FakeElevenLabs
+from talkspurt.testing.fakes.gemini_live import FakeGeminiLive
 from talkspurt.testing.fakes.google import FakeGoogle
 from talkspurt.testing.fakes.groq import FakeGroq
 from talkspurt.testing.fakes.loopback import RecordedRequest
 from talkspurt.testing.fakes.mistral import FakeMistral
 from talkspurt.testing.fakes.ollama import FakeOllama
 from talkspurt.testing.fakes.openai import FakeOpenAI
+from talkspurt.testing.fakes.openai_realtime import FakeOpenAIRealtime
 from talkspurt.testing.fakes.openai_responses import FakeOpenAIResponses
 from talkspurt.testing.fakes.openai_speech import FakeOpenAISpeech
 from talkspurt.testing.fakes.openai_transcription import FakeOpenAITranscription
@@ -30,11 +32,13 @@ __all__ = [
     "FakeCartesia",
     "FakeDeepgram",
     "FakeElevenLabs",
+    "FakeGeminiLive",
     "FakeGoogle",
     "FakeGroq",
     "FakeMistral",
     "FakeOllama",
     "FakeOpenAI",
+    "FakeOpenAIRealtime",
     "FakeOpenAIResponses",
     "FakeOpenAISpeech",
     "FakeOpenAITranscription",

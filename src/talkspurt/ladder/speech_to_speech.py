@@ -1,0 +1,68 @@
+"""Speech to speech as the first rung of two stages of a call, with the stages that it replaces below it.
+
+In a call the vendor's session is the first recognizer and the first model. When it fails, the call goes on with the
+configured recognizer and the first fallback model, which is shown what was heard; between two utterances a call tries
+to come back. Words that are not the model's, and the rest of what its voice does not finish, are the synthesizer's in
+any case (`talkspurt.speech_to_speech.speaking`).
+"""
+
+import asyncio
+from typing import Final
+
+from talkspurt.errors import ProviderError
+from talkspurt.ladder.model import LadderModel
+from talkspurt.ladder.recognizer import LadderRecognizer
+from talkspurt.ladder.rung import Patience, Rung
+from talkspurt.ladder.warming import warm_up
+from talkspurt.ports import LanguageModel, Recognizer, SpeechToSpeech, Stages
+
+CONNECTING: Final = 3.0
+"""Seconds for a session to begin: it does while the greeting is spoken."""
+BETWEEN_WORDS: Final = 8.0
+"""Seconds between two words of a reply: its text runs far ahead of its sound, and ends only with it. Sound that stalls
+is found by whoever waits for it."""
+BELOW: Final = Patience(10.0, 10.0)
+"""For what is below: it has, or its own ladder has, patience of its own, and nobody else is left to ask."""
+
+
+class LadderSpeechToSpeech:
+    """The stages of calls whose model hears, thinks and speaks itself, and outlives its vendor."""
+
+    def __init__(
+        self,
+        vendor: SpeechToSpeech,
+        *,
+        hears: Rung[Recognizer],
+        thinks: Rung[LanguageModel],
+        below: Rung[Recognizer],
+        alone: bool,
+    ) -> None:
+        """`hears` and `thinks` are the vendor's rungs in all calls; `alone`: no model is below it."""
+        self._vendor = vendor
+        self._hears = hears
+        self._thinks = thinks
+        self._below = below
+        self._alone = alone
+
+    async def warm_up(self) -> None:
+        """Prove that sessions can be had. With a model below, calls begin without them if not, and try again later."""
+        try:
+            await warm_up([Rung("model", self._thinks.name, self._vendor, BELOW, breaker=self._thinks.breaker)])
+        except ProviderError:
+            if self._alone:
+                raise
+            self._hears.breaker.failed(asyncio.get_running_loop().time(), at_once=True)
+
+    def for_call(self, model: LanguageModel | None) -> Stages:
+        """The stages of one call; `model` thinks when the vendor does not, None for nobody."""
+        own = self._vendor.for_call(self._below.provider)
+        rungs = [self._thinks.of_call(own.model)]
+        if model is not None:
+            rungs.append(Rung("model", "fallbacks", model, BELOW))
+        # Not hedged: a session gives one reply at a time.
+        thinks = LadderModel(rungs, hedged=False)
+        return Stages(LadderRecognizer([self._hears.of_call(own.recognizer), self._below]), thinks, own.own_voice)
+
+    async def aclose(self) -> None:
+        """Close the vendor's connections. Idempotent."""
+        await self._vendor.aclose()

@@ -1,0 +1,61 @@
+"""Who speaks a segment: the model itself, where the words are its own, and the synthesizer everything else.
+
+A sentence that the model's voice does not finish is finished by the synthesizer, from the word after the last one that
+usually fits into what was spoken. The voice changes; the sentence does not break off.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from talkspurt.core.spoken_form import SpokenForm
+from talkspurt.errors import ProviderError
+from talkspurt.ports import LINE_RATE_HZ, OwnVoice, SpeechChunk, Synthesizer
+from talkspurt.telemetry import metrics
+
+LETTERS_PER_SECOND: Final = 15.0
+"""Of read English, spaces among them (some 160 words a minute)."""
+
+
+async def speech_of(
+    form: SpokenForm,
+    *,
+    own: OwnVoice | None,
+    reply: int | None,
+    synthesizer: Synthesizer,
+    voice: str,
+    locale: str,
+    pace: float,
+) -> AsyncGenerator[SpeechChunk, None]:
+    """Stream the speech of a segment; none when nothing is said. `reply` is the reply whose words it is, None for ours.
+
+    Raises `ProviderError` when the synthesizer does.
+    """
+    if not form.words:
+        return
+    rest = form.text
+    speech = own.speech(reply, form.written) if own is not None and reply is not None else None
+    if speech is not None:
+        seconds = 0.0
+        try:
+            async with aclosing(speech):
+                async for chunk in speech:
+                    seconds += len(chunk.pcm) / 2 / LINE_RATE_HZ
+                    yield chunk
+            return
+        except ProviderError:
+            metrics.ANOMALIES.labels("own_voice_broke_off").inc()
+            rest = _unspoken(form, seconds)
+            if not rest:
+                return
+    async with aclosing(synthesizer.synthesize(rest, voice=voice, locale=locale, pace=pace)) as speech:
+        async for chunk in speech:
+            yield chunk
+
+
+def _unspoken(form: SpokenForm, seconds: float) -> str:
+    """What is said behind the words that usually fit into that time."""
+    room, words = seconds * LETTERS_PER_SECOND, list(form.words)
+    while words and room >= len(words[0]):
+        room -= len(words.pop(0)) + 1
+    return " ".join(words)

@@ -1,0 +1,171 @@
+"""A call whose model hears and speaks itself goes on without it, and comes back to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from talkspurt.config import load_config
+from talkspurt.core.history import AgentSaid, CallerSaid
+from talkspurt.errors import ConfigurationError, ProviderError
+from talkspurt.ladder import LadderSpeechToSpeech, create_model, create_speech_to_speech
+from talkspurt.ports import RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
+from talkspurt.testing.fakes import FakeOpenAIRealtime, Fault, ModelReply, Outage
+from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
+
+NAME = "openai-realtime:gpt-realtime-2.1"
+TONE = b"\x00\x20\x00\xe0" * 4_000
+ASKED = CallerSaid("where is my order")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeOpenAIRealtime]:
+    async with FakeOpenAIRealtime(["where is my order", "thank you", "goodbye"]) as fake:
+        yield fake
+
+
+def ladder(fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, **fallbacks: object) -> LadderSpeechToSpeech:
+    monkeypatch.setenv("OPENAI_API_KEY", fake.key)
+    monkeypatch.setattr("talkspurt.ladder.recognizer.SHUNNED", 0.3)
+    config = load_config(environment={"TALKSPURT_MODEL__NAME": NAME})
+    model = config.model.model_copy(update={"base_url": {"openai-realtime": fake.base_url}})
+    rules = config.fallbacks.model_copy(update={"models": ("scripted",), **fallbacks})
+    config = config.model_copy(update={"model": model, "fallbacks": rules})
+    made = create_speech_to_speech(config, ScriptedRecognizer(["heard by another"] * 9))
+    assert made is not None
+    return made
+
+
+def below() -> ScriptedModel:
+    return ScriptedModel(lambda _request: [TextDelta("Said by another.")])
+
+
+async def words(stages: Stages, *history: AgentSaid | CallerSaid, reply: int) -> str:
+    request = ReplyRequest("You are Sarah.", history or (ASKED,), (), reply=reply)
+    async with asyncio.timeout(10):
+        parts = [part async for part in stages.model.reply(request)]
+    return "".join(part.text for part in parts if isinstance(part, TextDelta))
+
+
+async def utter(stream: RecognizerStream, utterance: int) -> Transcript:
+    stream.begin(utterance, 0.0)
+    for start in range(0, len(TONE), 320):
+        stream.feed(TONE[start : start + 320])
+    stream.finalize(utterance, 1)
+    async with asyncio.timeout(10):
+        async for transcript in stream.transcripts():
+            if transcript.final:
+                stream.end(utterance)
+                return transcript
+    raise AssertionError("the stream ended")
+
+
+async def test_a_call_goes_on_below_the_vendor_and_comes_back_with_what_was_heard(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ladder(fake, monkeypatch)
+    await both.warm_up()
+    stages = both.for_call(below())
+    stream = await stages.recognizer.open(locale="en-US", call_id="c1")
+    await asyncio.wait_for(fake.connected.wait(), 5)
+    assert (await utter(stream, 1)).text == "where is my order"
+    assert await words(stages, reply=1) == "Certainly. Anything else?"
+    await fake.suffer(Outage.REFUSED)
+    fake.drop()
+    assert (await utter(stream, 2)).text == "heard by another"
+    assert await words(stages, reply=2) == "Said by another."
+    await fake.suffer(None)
+    await asyncio.sleep(0.4)
+    for utterance in range(3, 8):
+        if (await utter(stream, utterance)).text != "heard by another":
+            break
+        await asyncio.sleep(0.1)
+    heard = (ASKED, AgentSaid("Certainly."), CallerSaid("heard by another"), AgentSaid("Said by another."))
+    assert await words(stages, *heard, reply=3) == "Certainly. Anything else?"
+    assert [text for _, text in fake.sockets[-1].asked[0].words] == [entry.text for entry in heard]
+    await stream.aclose()
+    await both.aclose()
+
+
+async def test_a_reply_that_fails_before_its_first_word_is_given_by_the_model_below(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ladder(fake, monkeypatch)
+    stages = both.for_call(below())
+    stream = await stages.recognizer.open(locale="en-US", call_id="c1")
+    await utter(stream, 1)
+    fake.replies.extend([ModelReply(status=500)] * 2)
+    assert await words(stages, reply=1) == "Said by another."
+    assert stages.own_voice is not None
+    assert not stages.own_voice.speaks(1)
+    assert await words(stages, reply=2) == "Certainly. Anything else?"
+    fake.replies.append(ModelReply(("Late.",), fault=Fault.HANG))
+    assert await words(stages, reply=3) == "Said by another."
+    assert await words(stages, reply=4) == "Certainly. Anything else?"
+    assert fake.sockets[-1].errors == []
+    await stream.aclose()
+    await both.aclose()
+
+
+async def test_a_call_without_a_session_is_no_trouble_of_the_others(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ladder(fake, monkeypatch)
+    lost, well = both.for_call(below()), both.for_call(below())
+    for reply in range(1, 6):
+        assert await words(lost, reply=reply) == "Said by another."
+    stream = await well.recognizer.open(locale="en-US", call_id="b")
+    await utter(stream, 1)
+    assert await words(well, reply=1) == "Certainly. Anything else?"
+    await stream.aclose()
+    await both.aclose()
+
+
+async def test_calls_begin_below_a_vendor_that_is_down_at_the_start(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fake.suffer(Outage.EXPIRED_KEY)
+    both = ladder(fake, monkeypatch)
+    await both.warm_up()
+    stages = both.for_call(below())
+    stream = await stages.recognizer.open(locale="en-US", call_id="c1")
+    assert (await utter(stream, 1)).text == "heard by another"
+    assert await words(stages, reply=1) == "Said by another."
+    # Said once, and not asked again by every call.
+    assert fake.refused == 1
+    await stream.aclose()
+    await both.aclose()
+
+
+async def test_with_nobody_below_it_a_vendor_that_is_down_is_told_at_the_start(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fake.suffer(Outage.EXPIRED_KEY)
+    alone = ladder(fake, monkeypatch, models=())
+    with pytest.raises(ProviderError, match="401"):
+        await alone.warm_up()
+    await alone.aclose()
+
+
+async def test_a_call_more_than_the_vendor_bears_begins_below_it(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ladder(fake, monkeypatch, capacity={NAME: 1})
+    first, second = both.for_call(below()), both.for_call(below())
+    heard = await first.recognizer.open(locale="en-US", call_id="a")
+    await asyncio.wait_for(fake.connected.wait(), 5)
+    other = await second.recognizer.open(locale="en-US", call_id="b")
+    assert (await utter(heard, 1)).text == "where is my order"
+    assert (await utter(other, 1)).text == "heard by another"
+    await heard.aclose()
+    await other.aclose()
+    await both.aclose()
+
+
+def test_only_the_first_model_can_speak_itself() -> None:
+    from e2e.shop import agent
+
+    config = load_config(environment={})
+    rules = config.fallbacks.model_copy(update={"models": (NAME,)})
+    with pytest.raises(ConfigurationError, match="hears and speaks itself"):
+        create_model(config.model_copy(update={"fallbacks": rules}), agent)
