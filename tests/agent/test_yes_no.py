@@ -99,3 +99,13 @@ def test_one_word_of_doubt_anywhere_is_never_a_yes(words: list[str], doubt: str,
 @given(st.text(max_size=80))
 def test_never_raises(text: str) -> None:
     assert yes_or_no(text) in (True, False, None)
+
+
+@pytest.mark.parametrize("text", ["yes 不要", "yes не надо", "yes नहीं", "sí yes", "yes 👎", "yes？", "ｙｅｓ"])
+def test_what_is_written_otherwise_is_not_passed_over(text: str) -> None:
+    assert yes_or_no(text) is None
+
+
+@pytest.mark.parametrize("text", ["Yes…", "“Yes.”", "Yes — go ahead.", "¡Yes!", "Yes。", "That’s right."])
+def test_signs_that_are_no_words_change_nothing(text: str) -> None:
+    assert yes_or_no(text) is True

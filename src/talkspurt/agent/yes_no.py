@@ -76,7 +76,8 @@ ENGLISH: Final[Mapping[Sense, str]] = {
     """,
 }
 
-_WORD: Final = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\x00-\x7f\w\s\u2000-\u206f\u00a1-\u00bf\u3000-\u303f\uff01-\uff0f]")
+"""Of any script, and what is no punctuation either ("👎"): what is not known must not be passed over."""
 
 
 def _lexicon(senses: Mapping[Sense, str]) -> dict[tuple[str, ...], Sense]:
