@@ -166,9 +166,26 @@ def test_what_is_in_doubt_is_pending_and_what_was_withdrawn_is_neither() -> None
     ]
     text = brief(call(), handover(), effects).text
     assert "offer refund, order id W1, items lamp; desk may or may not have happened: please check" in text
-    assert "Nothing was changed in this call." in text
+    assert "Nothing is known to have been changed in this call." in text
     assert "cancel" not in text
     assert "address" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("executing", "Nothing is known to have been changed in this call."),
+        ("in_doubt", "Nothing is known to have been changed in this call."),
+        ("confirmed", "Nothing was changed in this call."),
+        ("failed", "Nothing was changed in this call."),
+        ("resolved_not_done", "Nothing was changed in this call."),
+        ("done", "Done in this call: offer refund."),
+    ],
+)
+def test_what_may_have_happened_is_not_said_to_have_not(state: str, said: str) -> None:
+    text = brief(call(), handover(), [effect("offer_refund", state)]).text
+    assert said in text
+    assert text.count("changed in this call") == (0 if state == "done" else 1)
 
 
 def test_words_of_strangers_are_one_line_of_speech() -> None:

@@ -30,6 +30,8 @@ _PENDING: Final = {
     "in_doubt": "may or may not have happened: please check",
 }
 _DONE: Final = ("done", "resolved_done")
+_NOTHING: Final = "Nothing was changed in this call."
+_UNCERTAIN: Final = "Nothing is known to have been changed in this call."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def brief(call: Call, handover: Handover, effects: Iterable[EffectRecord]) -> Br
     effects = tuple(effects)
     done = [_effect(effect) for effect in effects if effect.state in _DONE]
     pending = [f"{_effect(effect)} {_PENDING[effect.state]}" for effect in effects if effect.state in _PENDING]
+    uncertain = any(effect.state in ("executing", "in_doubt") for effect in effects)
     return Briefing(
         tuple(
             sentence
@@ -61,7 +64,7 @@ def brief(call: Call, handover: Handover, effects: Iterable[EffectRecord]) -> Br
                 who,
                 known,
                 wish,
-                f"Done in this call: {_listed(done)}." if done else "Nothing was changed in this call.",
+                f"Done in this call: {_listed(done)}." if done else _UNCERTAIN if uncertain else _NOTHING,
                 f"Pending: {_listed(pending)}." if pending else "",
             )
             if sentence
