@@ -1,14 +1,17 @@
 """What tools return becomes small, clean JSON objects."""
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, model_serializer
 
 from talkspurt.agent.plain_text import MESSAGE_CHARACTERS, clean, message
 from talkspurt.effects.content import (
@@ -51,6 +54,63 @@ def _texts(value: Any) -> list[str]:
             return [text for key, entry in value.items() for text in (key, *_texts(entry))]
         case _:
             return []
+
+
+@dataclass
+class Everything:
+    rows: list[dict[str, str]]
+
+
+class Page(BaseModel):
+    text: str
+
+
+class Swollen(BaseModel):
+    text: str = ""
+
+    @model_serializer
+    def _swell(self) -> list[int]:
+        return list(range(100_000))
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"x": "é" * 20_000_000},
+        {"é" * 20_000_000: "x"},
+        [{"a": "ü"}] * 1_000_000,
+        Everything([{"a": "ü"}] * 1_000_000),
+        Page(text="é" * 20_000_000),
+        {"parts": ({"é" * 20_000} for _ in iter(int, 1))},
+        b"\xc3\xa9" * 10_000_000,
+        Swollen(),
+        ENDLESS,
+    ],
+    ids=["text", "key", "rows", "dataclass", "model", "generator", "bytes", "serializer", "endless"],
+)
+def test_megabytes_are_found_out_before_they_are_worked_on(result: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+    category = unicodedata.category
+
+    def counted(character: str) -> str:
+        nonlocal looked_at
+        looked_at += 1
+        return category(character)
+
+    monkeypatch.setattr(unicodedata, "category", counted)
+    with pytest.raises(UnusableResultError):
+        result_content(result)
+    assert looked_at <= 4 * RESULT_BYTES
+    if not isinstance(result, Swollen):
+        converted = Mock(side_effect=AssertionError("all of it was converted"))
+        monkeypatch.setattr("talkspurt.effects.content.to_jsonable_python", converted)
+        with pytest.raises(UnusableResultError):
+            result_content(result)
+        converted.assert_not_called()
 
 
 def test_usual_python_values_are_carried() -> None:

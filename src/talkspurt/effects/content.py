@@ -7,8 +7,13 @@ steer any of these are taken out here (`agent.plain_text`), once.
 
 import hashlib
 import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any, Final, Literal
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from talkspurt.agent.plain_text import clean, message
@@ -43,8 +48,11 @@ def result_content(result: Any) -> str:
     Raises `UnusableResultError`.
     """
     try:
-        plain = _cleaned(to_jsonable_python(result, inf_nan_mode="null"))
+        _measure(result, _Room())
+        plain = _cleaned(to_jsonable_python(result, inf_nan_mode="null"), _Room())
         content = _encoded(plain if isinstance(plain, dict) else {"result": plain})
+    except UnusableResultError:
+        raise
     except Exception as error:  # serializers of the tool's own types run here
         raise UnusableResultError(f"not JSON: {type(error).__name__}") from None
     if len(content.encode()) > RESULT_BYTES:
@@ -66,13 +74,50 @@ def _encoded(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
-def _cleaned(value: Any) -> Any:
+class _Room:
+    """What a result may still hold. Megabytes are found out before they are worked on, with the loop held meanwhile."""
+
+    def __init__(self) -> None:
+        self._values = RESULT_BYTES
+        # More than fits in the end: cleaning takes characters away.
+        self._characters = 4 * RESULT_BYTES
+
+    def take(self, value: Any) -> None:
+        """Make room for a value, not for what is in it. Raises `UnusableResultError`."""
+        self._values -= 1
+        self._characters -= len(value) if isinstance(value, (str, bytes, bytearray)) else 0
+        if min(self._values, self._characters) < 0:
+            raise UnusableResultError(f"longer than {RESULT_BYTES} bytes")
+
+
+def _measure(value: Any, room: _Room) -> None:
+    """Walk over a result as a tool returned it, no further than there is room."""
+    room.take(value)
+    match value:
+        case Mapping():
+            parts: Iterable[Any] = chain.from_iterable(value.items())
+        case list() | tuple() | Set() | deque():
+            parts = value
+        case BaseModel():
+            parts = vars(value).values()
+        case Iterator():
+            raise UnusableResultError("an iterator, of which nobody knows how long it is")
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            parts = (getattr(value, field.name) for field in fields(value))
+        case _:
+            return
+    for part in parts:
+        _measure(part, room)
+
+
+def _cleaned(value: Any, room: _Room) -> Any:
+    room.take(value)
     match value:
         case str():
             return clean(value)
         case dict():
-            return {clean(str(key)): _cleaned(entry) for key, entry in value.items()}
+            return {_cleaned(str(key), room): _cleaned(entry, room) for key, entry in value.items()}
         case list():
-            return [_cleaned(entry) for entry in value]
+            return [_cleaned(entry, room) for entry in value]
         case _:
             return value
