@@ -2,9 +2,11 @@
 
 After text of strangers has come into a conversation, whatever the model passes to a tool may be theirs. What the caller
 said is compared in the forms in which speech carries it: as it stands, spelled, in digits, as an address, an amount
-or a telephone number.
+or a telephone number. A value was said when whole words say it, and a number when it was said as a whole: "Ally" is
+not in "really", nor 50000 in "order W2350000".
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from types import UnionType
@@ -14,8 +16,8 @@ from pydantic import BaseModel
 
 from talkspurt.agent import spoken
 
-SHORT: Final = 3
-"""Letters and digits below which a value has to be a word of its own."""
+_PLURAL: Final = ("", "s", "es")
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 def unsaid(arguments: BaseModel, said: Sequence[str], *, known: Iterable[str] = ()) -> str | None:
@@ -68,11 +70,45 @@ def _was_said(value: Any, said: Sequence[str]) -> bool:
 def _in_text(value: str, text: str) -> bool:
     wanted = _squashed(value)
     if not wanted:
+        # Signs alone, which nobody says.
+        return value.strip() in text
+    if wanted in map(_squashed, (*_amounts_and_phones(text), *spoken.runs(text), *spoken.numbers(text))):
         return True
-    if len(wanted) < SHORT:
-        return wanted in (_squashed(word) for word in text.split()) or wanted in spoken.numbers(text)
-    forms = (text, spoken.alphanumerics(text), spoken.digits(text), spoken.email_address(text) or "")
-    return any(wanted in _squashed(form) for form in forms) or wanted in map(_squashed, _amounts_and_phones(text))
+    if wanted.isdecimal():
+        # Also without the letters that an id begins with.
+        return any(re.search(rf"(?<!\d){wanted}(?!\d)", run) for run in spoken.runs(text))
+    if _in_words(wanted, text) or wanted == _squashed(spoken.email_address(text) or ""):
+        return True
+    spelled = wanted.isascii() and any(character.isdigit() for character in wanted)
+    return spelled and bool(spoken.identifiers(text, wanted.upper()))
+
+
+def _in_words(wanted: str, text: str) -> bool:
+    """Whether some words in a row, from the first letter to the last, are what is wanted, or more than one of it."""
+    words = _words(text)
+    for first in range(len(words)):
+        said = ""
+        for word in words[first:]:
+            said += word
+            if any(said == wanted + ending for ending in _PLURAL):
+                return True
+            if not wanted.startswith(said):
+                break
+    return False
+
+
+def _words(text: str) -> list[str]:
+    """Small letters and digits; letters that were spelled one after the other are one word."""
+    words: list[str] = []
+    spelling = False
+    for word in _WORD.findall(text.lower()):
+        letter = len(word) == 1 and word.isalpha()
+        if letter and spelling:
+            words[-1] += word
+        else:
+            words.append(word)
+        spelling = letter
+    return words
 
 
 def _amounts_and_phones(text: str) -> Iterable[str]:

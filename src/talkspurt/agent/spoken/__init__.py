@@ -13,6 +13,7 @@ from talkspurt.agent.spoken.characters import (
     identifiers,
     numbers,
     person_name,
+    runs,
     trailing_characters,
     zip_code,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "person_name",
     "phone_number",
     "quantity",
+    "runs",
     "time_of_day",
     "trailing_characters",
     "zip_code",

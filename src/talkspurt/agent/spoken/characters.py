@@ -66,6 +66,11 @@ def alphanumerics(text: str) -> str:
     return "".join(atom for atom in _atoms(text) if atom)
 
 
+def runs(text: str) -> tuple[str, ...]:
+    """The unbroken runs of letters and digits that were said as such, in capitals: "W two, and 5" → ("W2", "5")."""
+    return tuple(run for run in _runs(_atoms(text)) if run)
+
+
 def identifiers(text: str, pattern: str) -> tuple[str, ...]:
     """Every part of `text` that reads as `pattern` (capitals and digits), without the words around it.
 
