@@ -7,13 +7,17 @@ where this list says. docs/effects.md has the list in words.
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from benchmarks.effects.postgres import postgresql
 
 ROOT: Final = Path(__file__).parent.parent
 TIMEOUT: Final = 300
@@ -29,6 +33,7 @@ class Guard:
     source: str
     gone: str
     tests: str
+    needs_postgresql: bool = False
 
 
 AUTHORITY: Final = "tests/effects/test_authority.py"
@@ -326,7 +331,7 @@ GUARDS: Final = (
     Guard(
         "an account that was guessed at is locked",
         "effects/verification.py",
-        "        if await self._locked(account):",
+        "        if not left:",
         "        if False:",
         VERIFICATION,
     ),
@@ -491,8 +496,8 @@ GUARDS: Final = (
     Guard(
         "a yes begins after the read-back was heard",
         "core/agent_side.py",
-        "began >= pending.heard_at",
-        "began >= 0.0",
+        "hasty = began < heard_at or (",
+        "hasty = (",
         CORE,
     ),
     Guard(
@@ -512,8 +517,8 @@ GUARDS: Final = (
     Guard(
         "only a read-back that was heard can be confirmed",
         "core/agent_side.py",
-        "            pending.heard_at is not None\n            and self",
-        "            True\n            and self",
+        "if heard_at is not None and last and",
+        "heard_at = heard_at or 0.0\n        if last and",
         CORE,
     ),
     Guard(
@@ -537,7 +542,7 @@ GUARDS: Final = (
         "self._settings.language.yes_or_no(text) is not False",
         CORE,
     ),
-    Guard("a key is no yes", "core/agent_side.py", 'if heard and source == "voice" and', "if heard and", CORE),
+    Guard("a key is no yes", "core/agent_side.py", 'last and source == "voice" and', "last and", CORE),
     Guard(
         "a model is shown its mistake once",
         "core/agent_side.py",
@@ -545,11 +550,204 @@ GUARDS: Final = (
         "if turn.rounds",
         CORE,
     ),
+    Guard(
+        "a hum into the question is no answer to it",
+        "core/agent_side.py",
+        "or (hums and not self._heard_question(pending))",
+        "",
+        f"{CORE} -k hum",
+    ),
+    Guard(
+        "a question that may hold details has to be heard",
+        "core/agent_side.py",
+        "self._settings.language.asks_only(str(lines[-1].text))",
+        'str(lines[-1].text).endswith("?")',
+        f"{CORE} -k hold_details",
+    ),
+    Guard(
+        "one effect waits for a yes at a time",
+        "core/agent_side.py",
+        "busy = self.pending is not None or self.secret is not None",
+        "busy = self.secret is not None",
+        CORE,
+    ),
+    Guard(
+        "a word in another script is not passed over",
+        "agent/yes_no.py",
+        """r"[^\\W_]+(?:'[^\\W_]+)*|""",
+        """r"[a-z0-9]+(?:'[a-z]+)?|""",
+        "tests/agent/test_yes_no.py -k written_otherwise",
+    ),
+    # What a fresh look found unguarded
+    Guard(
+        "what one account was told is not told to the next",
+        "effects/dispatcher.py",
+        "if tool.level and changed else content",
+        "if False else content",
+        f"{DISPATCHER} -k looked_up",
+    ),
+    Guard(
+        "the level is checked again when a secret is there",
+        "effects/dispatcher.py",
+        "            self._authority.admit(tool)\n            content",
+        "            content",
+        "tests/effects/test_secrets.py -k checked_again",
+    ),
+    Guard(
+        "a hang-up does not stop an effect",
+        "effects/proposals.py",
+        "return await asyncio.shield(task)",
+        "return await task",
+        f"{DISPATCHER} -k 'hang_up or by_force'",
+    ),
+    Guard(
+        "one effect of a call runs at a time",
+        "effects/proposals.py",
+        "        async with self._turn:\n",
+        "        if True:\n",
+        f"{DISPATCHER} {WAY}",
+    ),
+    Guard(
+        "while a tool runs its effect is open",
+        "effects/proposals.py",
+        "                await bounded(self._ledger.hold(proposal, patience=_patience(tool)))",
+        "                pass",
+        f"{WAY} -k nobody_is_certain",
+    ),
+    Guard(
+        "what still runs here is not certain here",
+        "effects/proposals.py",
+        "return record.state not in DONE if record.proposal in self._held else record.state in",
+        "return record.state in",
+        f"{WAY} -k by_the_process_that_has_it",
+    ),
+    Guard(
+        "what still runs here is not proposed again",
+        "effects/proposals.py",
+        "held = any(_identity(record) == wish for record in self._held.values())",
+        "held = False",
+        f"{WAY} -k by_the_process_that_has_it",
+    ),
+    Guard(
+        "whoever carried it out is believed",
+        "effects/proposals.py",
+        '                    if state == "done":\n',
+        "                    if False:\n",
+        f"{WAY} -k whatever_others",
+    ),
+    Guard(
+        "what was not done, and was, is told to a person",
+        "effects/proposals.py",
+        'if news in ("overruled", "twice"):',
+        "if False:",
+        f"{WAY} -k whatever_others",
+    ),
+    Guard(
+        "what is cut off is not done",
+        "effects/proposals.py",
+        "if _is_cut(read_back.words):",
+        "if False:",
+        f"{WAY} -k would_be_cut",
+    ),
+    Guard(
+        "an amount is a number",
+        "effects/proposals.py",
+        "        and type(read_back.amount_cents) is int\n",
+        "",
+        f"{WAY} -k no_number",
+    ),
+    Guard(
+        "money limits whichever way it moves",
+        "agent/policy.py",
+        "abs(read_back.amount_cents)",
+        "read_back.amount_cents",
+        "tests/agent/test_policy.py",
+    ),
+    Guard(
+        "a lookup that failed has not found out that nothing happened",
+        "effects/sweeper.py",
+        "        return False, None\n    return True",
+        "        return True, None\n    return True",
+        f"{WAY} -k lookup_that_fails",
+    ),
+    Guard(
+        "a call moves only its own effects",
+        "store/effects.py",
+        "return and_(effects.c.proposal == proposal, effects.c.call_id == self._call_id)",
+        "return effects.c.proposal == proposal",
+        LEDGER,
+    ),
+    Guard(
+        "a failed try at a locked account says what a right one would",
+        "effects/verification.py",
+        "if any([await self._locked(account) for account in accounts]):",
+        "if False:",
+        VERIFICATION,
+    ),
+    Guard(
+        "a second proof is counted before it is checked",
+        "effects/verification.py",
+        "        if claimed is not None:\n",
+        "        if False:\n",
+        f"{VERIFICATION} -k second_proof",
+    ),
+    Guard(
+        "many at once guess no more often",
+        "store/attempts.py",
+        "if int((await connection.execute(counted)).scalar_one()) >= per_account:",
+        "if False:",
+        f"{ATTEMPTS} -k at_once",
+    ),
+    Guard(
+        "what the caller said is whole words",
+        "effects/words.py",
+        "if any(said == wanted + ending for ending in _PLURAL):",
+        "if wanted in said or wanted in word:",
+        "tests/effects/test_words.py",
+    ),
+    Guard(
+        "what the caller said is whole numbers",
+        "effects/words.py",
+        'rf"(?<!\\d){wanted}(?!\\d)"',
+        "wanted",
+        "tests/effects/test_words.py",
+    ),
+    Guard(
+        "megabytes are found out before they are worked on",
+        "effects/content.py",
+        "        _measure(result, _Room())\n",
+        "",
+        "tests/effects/test_content.py -k megabytes",
+    ),
+    Guard(
+        "what a tool server would do is short enough to be heard",
+        "mcp/wording.py",
+        'if len(words) > MESSAGE_CHARACTERS or message(words) != " ".join(words.split()):',
+        "if False:",
+        "tests/tool_servers/test_mcp_read_back.py",
+    ),
+    Guard(
+        "workers' clocks do not decide who is gone",
+        "store/clock.py",
+        "self._clock: Final = utc_now if clock is None and database.is_sqlite else clock",
+        "self._clock: Final = clock or utc_now",
+        f"{LEDGER} -k clock_is_ahead",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "two workers share the last try at an account",
+        "store/attempts.py",
+        """                lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 2))")
+                await connection.execute(lock, {"name": account})""",
+        "                pass",
+        "tests/store/test_attempts.py -k 'two_workers and postgresql'",
+        needs_postgresql=True,
+    ),
 )
 
 
-def noticed(guard: Guard, folder: Path) -> tuple[bool, str]:
-    """Whether a test fails without the guard, and which."""
+def noticed(guard: Guard, folder: Path, url: str) -> tuple[bool, str]:
+    """Whether a test fails without the guard, and which; `url` is of a PostgreSQL for those that need one."""
     package = folder / "src/talkspurt"
     file = package / guard.file
     text = file.read_text(encoding="utf-8")
@@ -557,8 +755,9 @@ def noticed(guard: Guard, folder: Path) -> tuple[bool, str]:
         return False, f"found {text.count(guard.source)} times in {guard.file}: correct this list"
     file.write_text(text.replace(guard.source, guard.gone), encoding="utf-8")
     try:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *guard.tests.split()]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(guard.tests)]
         environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"TALKSPURT_TEST_POSTGRESQL": url} if guard.needs_postgresql else {}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
@@ -576,10 +775,15 @@ def main() -> int:
     asked = parser.parse_args()
     chosen = [guard for guard in GUARDS if asked.only in guard.keeps]
     unnoticed = 0
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        url = ""
+        if any(guard.needs_postgresql for guard in chosen):
+            cluster = stack.enter_context(postgresql())
+            cluster.create("guards")
+            url = cluster.url("guards")
         shutil.copytree(ROOT / "src", Path(name) / "src", ignore=shutil.ignore_patterns("__pycache__"))
         for guard in chosen:
-            seen, test = noticed(guard, Path(name))
+            seen, test = noticed(guard, Path(name), url)
             unnoticed += not seen
             print(f"{'noticed' if seen else 'MISSED ':8} {guard.keeps}: {test}", flush=True)
     print(f"{unnoticed} of {len(chosen)} guards can be removed without anybody noticing")

@@ -298,3 +298,19 @@ async def test_an_old_proposal_expires_with_its_call_still_open(
     await ledger.propose(refund(call, "p1"))
     clock.advance(2 * 3600 + 1)
     assert await store.effects.expire() == 1
+
+
+async def test_a_call_moves_only_its_own_effects(store: Store, ledger: SqlEffectLedger, call: Call) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await ledger.propose(refund(call, "p2", amount=6))
+    stranger = await store.calls.admit(
+        carrier_call_id="CA2", caller="+12025550101", dialled="+12025550100", agent="retail", locale="en-US"
+    )
+    other = await taken(store, stranger)
+    with pytest.raises(StoreError, match="unknown"):
+        await other.finish("p1", state="done", result="{}")
+    assert not await other.read_back("p2", heard_at=1.0)
+    assert await other.happened("p1", result="{}") == "known"
+    await other.withdraw("p2")
+    states = {record.proposal: record.state for record in await store.effects.of_call(call.id)}
+    assert states == {"p1": "executing", "p2": "proposed"}
