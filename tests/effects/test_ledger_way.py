@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -509,6 +509,14 @@ class Wires:
         return await opened(desk.till, desk.store, desk.clock, agent, "+12025550101")
 
 
+@pytest.fixture
+def wires() -> Iterator[Wires]:
+    wires = Wires()
+    yield wires
+    # A tool that does not stop would keep the loop from closing behind a test that failed.
+    wires.gate.set()
+
+
 async def until(desk: Desk, states: list[str]) -> None:
     async with asyncio.timeout(5):
         while await desk.states() != states:  # noqa: ASYNC110
@@ -516,13 +524,12 @@ async def until(desk: Desk, states: list[str]) -> None:
 
 
 async def test_while_a_tool_still_runs_nobody_is_certain_that_it_did_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
     monkeypatch.setattr(proposals, "HOLD_EVERY", 0.02)
     monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
-    wires = Wires()
     call = await wires.desk(desk)
     proposed = await call.run("stubborn", payee="Ann")
     assert message(await call.execute(proposed)) == CHECKING
@@ -541,13 +548,12 @@ async def test_while_a_tool_still_runs_nobody_is_certain_that_it_did_nothing(
 
 
 async def test_a_tool_that_still_runs_is_not_begun_again_by_the_process_that_has_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even when the ledger could not be told that it is still at it."""
     monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
     monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
-    wires = Wires()
     call = await wires.desk(desk)
     proposed = await call.run("stubborn", payee="Ann")
     await call.execute(proposed)
@@ -562,9 +568,8 @@ async def test_a_tool_that_still_runs_is_not_begun_again_by_the_process_that_has
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
-async def test_what_was_done_is_done_whatever_others_have_found_out(desk: Desk, taken_over: bool) -> None:
+async def test_what_was_done_is_done_whatever_others_have_found_out(desk: Desk, wires: Wires, taken_over: bool) -> None:
     """Another worker's clock was ahead: it took this one for gone."""
-    wires = Wires()
     call = await wires.desk(desk)
     proposed = await call.run("wire", payee="Ann")
     first = asyncio.create_task(call.execute(proposed))
@@ -584,8 +589,7 @@ async def test_what_was_done_is_done_whatever_others_have_found_out(desk: Desk, 
     assert len(wires.sent) == 1
 
 
-async def test_what_was_begun_again_before_the_first_came_back_is_told_to_a_person(desk: Desk) -> None:
-    wires = Wires()
+async def test_what_was_begun_again_before_the_first_came_back_is_told_to_a_person(desk: Desk, wires: Wires) -> None:
     call = await wires.desk(desk)
     first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))
     await wires.entered.wait()
