@@ -36,6 +36,7 @@ from talkspurt.recognizers.hearing import Hearing, Word
 from talkspurt.recognizers.outbox import BYTES_PER_S, Outbox
 from talkspurt.recognizers.socket import LastingSocket
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
+from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("recognizer", "deepgram", "DEEPGRAM_API_KEY")
 MODEL: Final = "nova-3"
@@ -63,9 +64,11 @@ class DeepgramRecognizer:
         base_url: str | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
+        model: str = MODEL,
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         key = VENDOR.key(environment)
+        self._model = model
         self._patience = patience or Patience()
         self._http = httpx.AsyncClient()
         self._client = AsyncDeepgramClient(api_key=key, environment=_endpoints(base_url), httpx_client=self._http)
@@ -73,7 +76,8 @@ class DeepgramRecognizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The recognizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get(VENDOR.name))
+        model = chosen_model(config.speech.recognizer) or MODEL
+        return cls(base_url=config.speech.base_url.get(VENDOR.name), model=model)
 
     async def warm_up(self) -> None:
         """Have a moment of silence transcribed: it proves key and endpoint. Sockets cannot be kept for later calls."""
@@ -92,7 +96,7 @@ class DeepgramRecognizer:
 
     async def open(self, *, locale: str, call_id: str) -> "DeepgramStream":
         """Connect a stream for one call. Raises `ProviderError`."""
-        stream = DeepgramStream(self._client, locale, self._patience)
+        stream = DeepgramStream(self._client, locale, self._patience, model=self._model)
         try:
             await stream.connect()
         except BaseException:
@@ -121,8 +125,9 @@ class _Question:
 class DeepgramStream:
     """One call's recognition: an outbox, a socket that is replaced when it is lost, and questions that wait."""
 
-    def __init__(self, client: AsyncDeepgramClient, locale: str, patience: Patience) -> None:
+    def __init__(self, client: AsyncDeepgramClient, locale: str, patience: Patience, *, model: str) -> None:
         self._client = client
+        self._model = model
         self._locale = locale
         self._patience = patience
         self._hearing = Hearing()
@@ -208,7 +213,7 @@ class DeepgramStream:
     def open_socket(self) -> AbstractAsyncContextManager[Any]:
         """A live transcription without the vendor's endpointing."""
         socket: AbstractAsyncContextManager[Any] = self._client.listen.v1.connect(
-            model=MODEL,
+            model=self._model,
             language=self._locale,
             encoding="linear16",
             sample_rate=LINE_RATE_HZ,

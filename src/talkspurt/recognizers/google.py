@@ -37,6 +37,7 @@ from talkspurt.recognizers.outbox import Outbox
 from talkspurt.recognizers.stretches import Stretch, StretchedStream, prove
 from talkspurt.speech.failures import SpeechVendor
 from talkspurt.speech.google_cloud import CREDENTIALS, PROJECT, GoogleCloud
+from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("recognizer", "google", CREDENTIALS)
 ENDPOINT: Final = "https://speech.googleapis.com"
@@ -58,12 +59,14 @@ class GoogleRecognizer:
         base_url: str | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
+        model: str = MODEL,
     ) -> None:
         """Credentials are looked up in `environment` (default: the process's).
 
         Raises `ConfigurationError` without them, or when nothing names the project.
         """
         self._patience = patience or Patience()
+        self._model = model
         self._cloud = GoogleCloud(VENDOR, _client, base_url=base_url or ENDPOINT, environment=environment)
         if not self._cloud.project:
             raise ConfigurationError(
@@ -79,7 +82,8 @@ class GoogleRecognizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The recognizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get("google-speech"))
+        model = chosen_model(config.speech.recognizer) or MODEL
+        return cls(base_url=config.speech.base_url.get("google-speech"), model=model)
 
     async def warm_up(self) -> None:
         """Have a moment of silence transcribed: it proves credentials and endpoint, and connects the channel."""
@@ -89,7 +93,7 @@ class GoogleRecognizer:
         """Start a stream for one call, once the channel is connected. Raises `ProviderError`."""
         stream = StretchedStream(VENDOR, self._patience)
         recognizer = f"projects/{self._cloud.project}/locations/{self.location}/recognizers/_"
-        stream.ear = GoogleEar(self._cloud, _first_request(recognizer, locale), stream)
+        stream.ear = GoogleEar(self._cloud, _first_request(recognizer, self._model, locale), stream)
         with VENDOR.failures(self._cloud.judge):
             try:
                 async with asyncio.timeout(self._patience.connect):
@@ -180,7 +184,7 @@ class GoogleEar:
         return " ".join([*finals, *guesses])
 
 
-def _first_request(recognizer: str, locale: str) -> StreamingRecognizeRequest:
+def _first_request(recognizer: str, model: str, locale: str) -> StreamingRecognizeRequest:
     """How every stretch is to be listened to."""
     decoding = ExplicitDecodingConfig(
         encoding=ExplicitDecodingConfig.AudioEncoding.MULAW, sample_rate_hertz=LINE_RATE_HZ, audio_channel_count=1
@@ -188,7 +192,7 @@ def _first_request(recognizer: str, locale: str) -> StreamingRecognizeRequest:
     config = RecognitionConfig(
         explicit_decoding_config=decoding,
         language_codes=[locale],
-        model=MODEL,
+        model=model,
         features=RecognitionFeatures(enable_automatic_punctuation=True),
     )
     streaming = StreamingRecognitionConfig(

@@ -32,6 +32,7 @@ from talkspurt.recognizers.outbox import Outbox
 from talkspurt.recognizers.socket import LastingSocket
 from talkspurt.recognizers.stretches import Stretch, StretchedStream, prove
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
+from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("recognizer", "openai", "OPENAI_API_KEY")
 MODEL: Final = "gpt-live-transcribe"
@@ -52,15 +53,18 @@ class OpenAIRecognizer:
         base_url: str | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
+        model: str = MODEL,
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         self._patience = patience or Patience()
+        self._model = model
         self._client = AsyncOpenAI(api_key=VENDOR.key(environment), base_url=base_url, max_retries=0)
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The recognizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get(VENDOR.name))
+        model = chosen_model(config.speech.recognizer) or MODEL
+        return cls(base_url=config.speech.base_url.get(VENDOR.name), model=model)
 
     async def warm_up(self) -> None:
         """Have a moment of silence transcribed: it proves key and endpoint. Sockets cannot be kept for later calls."""
@@ -69,7 +73,7 @@ class OpenAIRecognizer:
     async def open(self, *, locale: str, call_id: str) -> StretchedStream:
         """Connect a stream for one call. Raises `ProviderError`."""
         stream = StretchedStream(VENDOR, self._patience)
-        ear = stream.ear = OpenAIEar(self._client, locale, stream, self._patience)
+        ear = stream.ear = OpenAIEar(self._client, _session(self._model, locale), stream, self._patience)
         try:
             await ear.connect()
         except BaseException:
@@ -99,9 +103,15 @@ class _Commit:
 class OpenAIEar:
     """One call's sockets, and whose words come over them."""
 
-    def __init__(self, client: AsyncOpenAI, locale: str, stream: StretchedStream, patience: Patience) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        session: RealtimeTranscriptionSessionCreateRequestParam,
+        stream: StretchedStream,
+        patience: Patience,
+    ) -> None:
         self._client = client
-        self._locale = locale
+        self._session = session
         self._stream = stream
         self._outbox: Outbox[_Begin | _Commit] = Outbox()
         self._socket = LastingSocket[AsyncRealtimeConnection](self, patience, "openai stream")
@@ -167,7 +177,7 @@ class OpenAIEar:
         # Without `on_reconnecting` the SDK never connects again by itself.
         async with self._client.realtime.connect(extra_query={"intent": "transcription"}) as socket:
             try:
-                await socket.send({"type": "session.update", "event_id": _SETTING, "session": _session(self._locale)})
+                await socket.send({"type": "session.update", "event_id": _SETTING, "session": self._session})
                 await _await_session(socket)
                 yield socket
             finally:
@@ -282,13 +292,13 @@ class OpenAIEar:
             self._forgotten.append(item)
 
 
-def _session(locale: str) -> RealtimeTranscriptionSessionCreateRequestParam:
+def _session(model: str, locale: str) -> RealtimeTranscriptionSessionCreateRequestParam:
     return {
         "type": "transcription",
         "audio": {
             "input": {
                 "format": {"type": "audio/pcmu"},
-                "transcription": {"model": MODEL, "languages": [locale.partition("-")[0].lower()]},
+                "transcription": {"model": model, "languages": [locale.partition("-")[0].lower()]},
                 "turn_detection": None,
             }
         },

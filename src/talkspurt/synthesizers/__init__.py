@@ -12,7 +12,9 @@ from talkspurt.vendors import OPENAI_REGIONS, Vendor, create_vendor
 
 SYNTHESIZERS: Final = {
     "piper": Vendor("talkspurt.synthesizers.piper:PiperSynthesizer"),
-    "openai": Vendor("talkspurt.synthesizers.openai:OpenAISynthesizer", extra="openai", regions=OPENAI_REGIONS),
+    "openai": Vendor(
+        "talkspurt.synthesizers.openai:OpenAISynthesizer", extra="openai", rest="model", regions=OPENAI_REGIONS
+    ),
     "google": Vendor(
         "talkspurt.synthesizers.google:GoogleSynthesizer",
         extra="google-speech",
@@ -22,6 +24,7 @@ SYNTHESIZERS: Final = {
     "elevenlabs": Vendor(
         "talkspurt.synthesizers.elevenlabs:ElevenLabsSynthesizer",
         extra="elevenlabs",
+        rest="model",
         regions={
             "us": "https://api.us.elevenlabs.io",
             **{region: f"https://api.{region}.residency.elevenlabs.io" for region in ("eu", "in", "sg")},

@@ -32,6 +32,7 @@ from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Deadline, Patience, WholeSamples
 from talkspurt.synthesizers.word_times import WordTimes
+from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
 DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
@@ -51,18 +52,19 @@ _VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class ElevenLabsSynthesizer:
     """A `Synthesizer` at ElevenLabs. Made once per process: its connections are reused by all calls."""
 
-    settings: Final = f"{MODEL} {DEFAULT_VOICE}"
-    """What its sound depends on besides the voice's name."""
-
     def __init__(
         self,
         *,
         base_url: str | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
+        model: str = MODEL,
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         key = VENDOR.key(environment)
+        self._model = model
+        self.settings = f"{model} {DEFAULT_VOICE}"
+        """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(self._patience.first, connect=self._patience.connect),
@@ -78,7 +80,8 @@ class ElevenLabsSynthesizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The synthesizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get(VENDOR.name))
+        model = chosen_model(config.speech.synthesizer) or MODEL
+        return cls(base_url=config.speech.base_url.get(VENDOR.name), model=model)
 
     async def warm_up(self) -> None:
         """Speak one word: it proves key and endpoint, and leaves a connection open."""
@@ -99,7 +102,7 @@ class ElevenLabsSynthesizer:
         asking = self._client.text_to_speech.with_raw_response.stream_with_timestamps(
             voice,
             text=text,
-            model_id=MODEL,
+            model_id=self._model,
             language_code=locale.partition("-")[0].lower(),
             output_format=f"pcm_{LINE_RATE_HZ}",
             # Settings replace those of the voice, so none are sent where its own will do.

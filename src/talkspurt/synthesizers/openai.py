@@ -26,6 +26,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Patience, check_whole, frames
+from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("synthesizer", "openai", "OPENAI_API_KEY")
 MODEL: Final = "gpt-4o-mini-tts"
@@ -41,17 +42,18 @@ FASTEST: Final = 4.0
 class OpenAISynthesizer:
     """A `Synthesizer` at OpenAI. Made once per process: its connections are reused by all calls."""
 
-    settings: Final = f"{MODEL} {DEFAULT_VOICE}"
-    """What its sound depends on besides the voice's name."""
-
     def __init__(
         self,
         *,
         base_url: str | None = None,
         patience: Patience | None = None,
         environment: Mapping[str, str] | None = None,
+        model: str = MODEL,
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
+        self._model = model
+        self.settings = f"{model} {DEFAULT_VOICE}"
+        """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
         key = VENDOR.key(environment)
         timeout = httpx2.Timeout(self._patience.first, connect=self._patience.connect)
@@ -64,7 +66,8 @@ class OpenAISynthesizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The synthesizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get(VENDOR.name))
+        model = chosen_model(config.speech.synthesizer) or MODEL
+        return cls(base_url=config.speech.base_url.get(VENDOR.name), model=model)
 
     async def warm_up(self) -> None:
         """Speak one word: it proves key and endpoint, and leaves a connection open."""
@@ -85,7 +88,7 @@ class OpenAISynthesizer:
             raise VENDOR.error(f"{len(text)} characters are more than {LONGEST}", "rejected", retryable=False)
         pace = min(max(pace, SLOWEST), FASTEST)
         request = self._client.audio.speech.with_streaming_response.create(
-            model=MODEL,
+            model=self._model,
             voice=voice or DEFAULT_VOICE,
             input=text,
             response_format="pcm",
