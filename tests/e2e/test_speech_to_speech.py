@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from talkspurt.testing.fakes.openai_realtime import Conversation, heard_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
+TESTS = Path(__file__).resolve().parents[1]
 STORY = (
     "We have been selling shoes in this town for a hundred years. ",
     "My grandfather opened the first shop beside the river. ",
@@ -129,7 +131,8 @@ async def hold(folder: Path, vendor: str, url: str, thinking: Thinking, die: Cal
             agent = "counter"
         """
         keys = dict.fromkeys(("OPENAI_API_KEY", "GOOGLE_API_KEY", "DEEPGRAM_API_KEY"), "test-key")
-        more = {"ELEVENLABS_API_KEY": elevenlabs.key, DONE: str(folder / "done")}
+        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        more = {"ELEVENLABS_API_KEY": elevenlabs.key, DONE: str(folder / "done"), "PYTHONPATH": path}
         certificate = folder / "certificate.pem"
         if certificate.exists():
             more["SSL_CERT_FILE"] = str(certificate)
@@ -150,19 +153,19 @@ async def _die(thinking: Thinking, die: Callable[[], Awaitable[None]]) -> None:
     await die()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def realtime() -> AsyncIterator[FakeOpenAIRealtime]:
     async with FakeOpenAIRealtime(HEARD) as fake:
         yield fake
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def live() -> AsyncIterator[FakeGeminiLive]:
     async with FakeGeminiLive() as fake:
         yield fake
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def calls(
     realtime: FakeOpenAIRealtime, live: FakeGeminiLive, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, asyncio.Task[Held]]]:
