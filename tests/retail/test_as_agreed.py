@@ -104,6 +104,18 @@ async def test_what_changes_when_it_has_begun_is_not_done(shop: Shop, name: str)
     assert rows["applied_effects"] == []
 
 
+@pytest.mark.parametrize(("tool", "order_id"), [("cancel_order", PENDING), ("offer_refund", CANCELLED)])
+async def test_money_goes_back_to_no_other_card_that_is_called_the_same(shop: Shop, tool: str, order_id: str) -> None:
+    async with shop.writing() as session:
+        session.add(PaymentMethod(id="twin", user_id=MAYA, kind="credit_card", brand="visa", last_four="4821"))
+    line = Line(shop).verified()
+    reason = {"reason": "by mistake"} if tool == "cancel_order" else {}
+    proposed = await line.propose(tool, order_id=order_id, **reason)
+    twin = update(Payment).where(Payment.order_id == order_id).values(method_id="twin")
+    after_begin(line, lambda: change(shop, twin))
+    assert "What was read back has changed" in (await line.execute(proposed))["error"]["message"]
+
+
 @pytest.mark.parametrize(("tool", "order_id"), [("change_order_items", PENDING), ("exchange_items", DELIVERED)])
 @pytest.mark.parametrize(
     ("values", "told"),

@@ -145,7 +145,7 @@ def test_a_cancellation_tells_order_reason_and_money() -> None:
     assert (read_back.amount_cents, read_back.status, dict(read_back.facts)) == (
         12_50,
         "pending",
-        {"reason": "ordered by mistake"},
+        {"reason": "ordered by mistake", "refunded_to": "gift_card"},
     )
 
 

@@ -47,7 +47,7 @@ def cancellation(plan: CancelPlan) -> ReadBack:
             ("I'll", _ending(plan.order), in_short),
         )
     )
-    facts = {"reason": plan.reason}
+    facts = {"reason": plan.reason, "refunded_to": _ids(plan.refunds)}
     return ReadBack(_asked(sentences), amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
 
 
@@ -84,7 +84,8 @@ def refunding(plan: RefundPlan) -> ReadBack:
             ("I'll", short_method),
         )
     )
-    return ReadBack(_asked(sentences), amount_cents=plan.cents, status=str(plan.order.status))
+    facts = {"refunded_to": _ids(plan.refunds)}
+    return ReadBack(_asked(sentences), amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
 
 
 def swapping(plan: SwapPlan) -> ReadBack:
@@ -113,7 +114,7 @@ def paying(plan: PaymentPlan) -> ReadBack:
         f"I'll charge {amount} for {order} to your {method(plan.new)}, and refund your {method(plan.old)}"
         for order, method in ((_order(plan.order), full_method), (_ending(plan.order), full_method))
     )
-    facts = {"method": plan.new.kind}
+    facts = {"method": plan.new.kind, "refunded_to": plan.old.id}
     return ReadBack(_asked(sentences), amount_cents=plan.cents, status=str(plan.order.status), facts=facts)
 
 
@@ -159,6 +160,11 @@ def _order(order: Order) -> str:
 
 def _ending(order: Order) -> str:
     return f"the order ending {spelled(order.id[-4:])}"
+
+
+def _ids(refunds: Sequence[MoneyBack]) -> str:
+    """Which methods get money back: two Visa cards may be the same word."""
+    return " ".join(money.method.id for money in refunds)
 
 
 def _paid_back(refunds: Sequence[MoneyBack], method: Callable[[PaymentMethod], str]) -> str:
