@@ -109,6 +109,7 @@ def create_speech_to_speech(config: Config, recognizer: Recognizer) -> LadderSpe
         thinks=Rung("model", name, nobodys.model, Patience(rules.first_token, BETWEEN_WORDS), rules.capacity.get(name)),
         below=Rung("recognizer", config.speech.recognizer, recognizer, BELOW),
         alone=not rules.models,
+        hedged=rules.hedged,
     )
 
 

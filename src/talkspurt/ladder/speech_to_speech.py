@@ -36,8 +36,13 @@ class LadderSpeechToSpeech:
         thinks: Rung[LanguageModel],
         below: Rung[Recognizer],
         alone: bool,
+        hedged: bool = True,
     ) -> None:
-        """`hears` and `thinks` are the vendor's rungs in all calls; `alone`: no model is below it."""
+        """`hears` and `thinks` are the vendor's rungs in all calls; `alone`: no model is below it.
+
+        `hedged` is for what it hears; replies are not hedged.
+        """
+        self._hedged = hedged
         self._vendor = vendor
         self._hears = hears
         self._thinks = thinks
@@ -61,7 +66,8 @@ class LadderSpeechToSpeech:
             rungs.append(Rung("model", "fallbacks", model, BELOW))
         # Not hedged: a session gives one reply at a time.
         thinks = LadderModel(rungs, hedged=False)
-        return Stages(LadderRecognizer([self._hears.of_call(own.recognizer), self._below]), thinks, own.own_voice)
+        hears = LadderRecognizer([self._hears.of_call(own.recognizer), self._below], hedged=self._hedged)
+        return Stages(hears, thinks, own.own_voice)
 
     async def aclose(self) -> None:
         """Close the vendor's connections. Idempotent."""
