@@ -10,6 +10,7 @@ import pytest
 
 from talkspurt import Agent, tool
 from talkspurt.config import Config
+from talkspurt.ladder import choices
 from talkspurt.ports import EffectRecord
 from talkspurt.server import jobs, staff, switchboard
 from talkspurt.server.orders import Orders
@@ -67,10 +68,10 @@ async def test_a_server_of_one_process_sweeps(config: Config, store: Store, monk
     async def detector(_weights: Any) -> LevelVoiceActivity:
         return LevelVoiceActivity()
 
+    monkeypatch.setattr(choices, "create_recognizer", lambda _config, _known: ScriptedRecognizer(()))
+    monkeypatch.setattr(choices, "create_synthesizer", lambda _config, _known: ToneSynthesizer())
     for name, stand_in in {
-        "create_recognizer": lambda _config: ScriptedRecognizer(()),
         "create_turn_detector": lambda _config: None,
-        "create_synthesizer": lambda _config: ToneSynthesizer(),
         "create_model": lambda _config, _agent: ScriptedModel(lambda _request: []),
         "SileroVoiceActivity": SimpleNamespace(load=detector),
     }.items():
