@@ -28,6 +28,7 @@ from talkspurt.speech.weights import WeightStore
 from talkspurt.speech_to_speech.openai_realtime import OpenAIRealtime
 from talkspurt.testing.fakes import FakeAssemblyAI, FakeDeepgram, FakeOpenAIRealtime, FakeOpenAITranscription
 from talkspurt.testing.fakes.google_cloud import FakeGoogleRecognition
+from vendors.openai_files import FakeRecordings
 
 FIRST = "where is my order"
 SECOND = "thank you very much"
@@ -115,6 +116,16 @@ async def deepgram_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Case]
 
 
 @asynccontextmanager
+async def openai_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """One that hears no streams, but whole utterances."""
+    async with (
+        FakeRecordings(FIRST, SECOND, key="key") as fake,
+        plugin(request, "openai", {"base_url": fake.base_url}, OPENAI_API_KEY="key") as case,
+    ):
+        yield Case(case.recognizer, case.first, case.first[: len(case.first) // 2])
+
+
+@asynccontextmanager
 async def plugin(
     request: pytest.FixtureRequest, name: str, options: dict[str, Any], **environment: str
 ) -> AsyncIterator[Case]:
@@ -165,6 +176,7 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[C
     "google": google,
     "livekit:assemblyai": assemblyai_plugin,
     "livekit:deepgram": deepgram_plugin,
+    "livekit:openai": openai_plugin,
     "openai-realtime": realtime,
 }
 

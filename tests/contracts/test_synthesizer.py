@@ -80,6 +80,17 @@ async def cartesia_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Synth
 
 
 @asynccontextmanager
+async def openai_plugin(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    """One that speaks by HTTP, at another rate and without word times."""
+    async with FakeOpenAISpeech(key="key") as fake:
+        request.getfixturevalue("monkeypatch").setenv("OPENAI_API_KEY", "key")
+        options = LivekitOptions(tts={"base_url": fake.base_url, "response_format": "pcm"})
+        yield LivekitSynthesizer.from_config(
+            Config(speech=SpeechConfig(synthesizer="livekit:openai", livekit={"openai": options}))
+        )
+
+
+@asynccontextmanager
 async def tone(_request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     yield ToneSynthesizer()
 
@@ -97,6 +108,7 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[S
     "openai": openai,
     "google": google,
     "livekit:cartesia": cartesia_plugin,
+    "livekit:openai": openai_plugin,
     "tone": tone,
     "scripted": scripted,
 }

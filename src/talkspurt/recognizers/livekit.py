@@ -89,6 +89,9 @@ class LivekitRecognizer:
             with suppress(Exception):
                 async with asyncio.timeout(self._patience.close):
                     await self._surroundings.perform(plugin.aclose)
+                    if (client := getattr(plugin, "_client", None)) is not None:
+                        # OpenAI's plugin leaves the SDK's connections open.
+                        await client.close()
         await self._surroundings.aclose()
 
     async def _recognize(self, named: dict[str, str], pcm: bytes) -> str:
