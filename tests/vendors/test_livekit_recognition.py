@@ -19,7 +19,7 @@ from talkspurt.speech.livekit import find_plugin
 from talkspurt.testing.fakes import FakeAssemblyAI, FakeDeepgram
 
 KEY = "aai-canary-0123456789abcdef"
-QUICK = Patience(connect=0.5, answer=1.5, close=0.3)
+QUICK = Patience(connect=1.0, answer=2.5, close=0.5)
 
 
 def voice(seconds: float) -> bytes:
@@ -129,7 +129,8 @@ async def test_a_finalize_ends_the_vendors_turn_and_is_answered_as_soon_as_the_w
     asked = asyncio.get_running_loop().time()
     stream.finalize(1, 1)
     assert (await final(stream, 1)).text == "where is my order"
-    assert asyncio.get_running_loop().time() - asked < 0.2
+    # Had nobody known that the words reach the last sound, it would have been 0.7 s and more.
+    assert asyncio.get_running_loop().time() - asked < 0.6
     assert "ForceEndpoint" in fake.sockets[0].controls
     await stream.aclose()
     await recognizer.aclose()
@@ -176,11 +177,11 @@ async def test_nobody_listening_is_an_error_at_once_and_a_hung_connect_within_it
         address = f"ws://127.0.0.1:{hung.getsockname()[1]}"
         recognizer = recognizer_at(address)
         with pytest.raises(ProviderError, match="no connection in time"):
-            await asyncio.wait_for(recognizer.warm_up(), 4)
+            await asyncio.wait_for(recognizer.warm_up(), 6)
         await recognizer.aclose()
     recognizer = recognizer_at(address)
     with pytest.raises(ProviderError, match="the connection failed"):
-        await asyncio.wait_for(recognizer.warm_up(), 1)
+        await asyncio.wait_for(recognizer.warm_up(), 2)
     await recognizer.aclose()
 
 

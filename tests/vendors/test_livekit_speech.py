@@ -42,7 +42,7 @@ async def synthesizer(fake: FakeCartesia) -> AsyncIterator[LivekitSynthesizer]:
     await synthesizer.aclose()
 
 
-def connect(fake: FakeCartesia, patience: Patience = QUICK, **options: Any) -> LivekitSynthesizer:
+def connect(fake: FakeCartesia, patience: Patience | None = None, **options: Any) -> LivekitSynthesizer:
     configured = {"cartesia": {"base_url": fake.base_url, **options}}
     return LivekitSynthesizer(
         find_plugin("speech.synthesizer", "livekit:cartesia", "TTS", configured), patience=patience
@@ -144,7 +144,9 @@ async def test_a_fault_is_one_error_that_may_be_tried_again_elsewhere(
     fake: FakeCartesia, synthesizer: LivekitSynthesizer, fault: Fault, named: str
 ) -> None:
     fake.script(Speech(fault=fault))
-    error = await failure(synthesizer)
+    hurried = connect(fake, QUICK)
+    error = await failure(hurried)
+    await hurried.aclose()
     assert named in str(error)
     assert error.retryable
     contexts = {request["context_id"] for request in fake.requests}
