@@ -69,7 +69,7 @@ LOUD_ECHO: Final = 0.50
 """Share from which even a louder stretch is echo; of callers' 0.13 s, one in 100 had 0.3, none 0.5."""
 LOUD_NO_ECHO: Final = 0.12
 """Share below which a louder stretch is none, however short."""
-SEARCHES: Final = 3
+SEARCHES: Final = 2
 """Seconds of the agent's speech that are searched for its echo, and after which none is reckoned with: one that is
 audible is found in the first."""
 SPEAKING: Final = 0.5
