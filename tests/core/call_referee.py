@@ -255,8 +255,9 @@ class Referee:
                 assert word in received, f"{word} came when reply {reply} had been cancelled"
                 assert reply not in self.dead_replies, f"{word} of a reply that the caller has answered"
                 assert speak.reply == reply, f"{word} is said to be of reply {speak.reply}"
-            else:
-                assert speak.reply is None, f"{word} is no word of reply {speak.reply}"
+            elif speak.reply is not None:
+                received = self.world.model_said.get(speak.reply, "").split()
+                assert word in received, f"{word} is no word of reply {speak.reply}"
             if origin in self.world.prompts:
                 asked_for = self.world.prompts[origin]
                 # A tool that answers without waiting for its secret may leave the prompt on the line.
