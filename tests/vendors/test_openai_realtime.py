@@ -271,6 +271,18 @@ async def test_a_new_request_ends_the_one_before(fake: FakeOpenAIRealtime, calle
     assert socket(fake).errors == []
 
 
+async def test_a_reply_that_completes_as_it_is_cut_off_holds_up_no_other(
+    fake: FakeOpenAIRealtime, caller: Caller
+) -> None:
+    fake.crossing = True
+    fake.replies.append(ModelReply(("It is on its way. ",) * 20))
+    first = cast(Any, caller.stages.model.reply(caller.request(ASKED)))
+    await anext(first)
+    await first.aclose()
+    assert text_of(await caller.reply(ASKED, CallerSaid("no wait"))) == "Certainly. Anything else?"
+    assert [error["code"] for error in socket(fake).errors] == ["response_cancel_not_active"]
+
+
 async def exhaust(reply: Any) -> None:
     async with asyncio.timeout(10):
         async for _ in reply:

@@ -471,16 +471,16 @@ class OpenAISession:
                 response.parts.put_nowait(call)
             response.parts.put_nowait(usage)
             self._end(response)
+        # Also of one that was cancelled too late: it is completed then, and the next may begin.
+        response.over.set()
 
     def _end(self, response: _Response, error: ProviderError | None = None) -> None:
-        """The reply is over: nothing more of it comes. The first end counts."""
+        """Nothing more of the reply is given. The first end counts; one that is no failure is over with the vendor's."""
         for message in response.messages.values():
             message.end(broken=True)
         response.parts.put_nowait(error)
-        if error is None and response.abandoned:
-            # The vendor has yet to say that it is over.
-            return
-        response.over.set()
+        if error is not None:
+            response.over.set()
 
     def _used(self, usage: Any, *, for_nobody: bool) -> Usage:
         """Count what a response took; vendors count it also when nobody waited for it."""

@@ -126,6 +126,8 @@ class FakeOpenAIRealtime:
         self.outage: Outage | None = None
         self.transcript_delay = 0.0
         """Seconds from a commit to its transcript."""
+        self.crossing = False
+        """Whether a response has always just been completed when its cancellation comes."""
         self.speed = 8.0
         """How many times faster than it is spoken audio comes."""
         self.sockets: list[FakeRealtimeSocket] = []
@@ -407,6 +409,8 @@ class FakeRealtimeSocket(WSListener):
             self._refuse(event, "response_cancel_not_active")
         else:
             self._response.cancel()
+            if self.fake.crossing:
+                self._response.add_done_callback(lambda _: self._refuse(event, "response_cancel_not_active"))
 
     # ── a response ────────────────────────────────────────────────────────────────
 
@@ -426,7 +430,7 @@ class FakeRealtimeSocket(WSListener):
                 self._call(made, use.name, use.arguments, use.id)
         except asyncio.CancelledError:
             if not self.closed.is_set():
-                self._done(made, "cancelled", reply)
+                self._done(made, "completed" if self.fake.crossing else "cancelled", reply)
         except _CutShort as cut:
             if cut.code is not None:
                 self._done(made, "failed", reply, code=cut.code)
