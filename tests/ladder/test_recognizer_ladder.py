@@ -15,7 +15,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
 from talkspurt.ladder.breaker import FAILURES, PAUSE
 from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
-from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream
+from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream, Opinions
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.testing.virtual_time import run_virtual
 
@@ -152,6 +152,7 @@ def on_a_call(
     *ears: Ear,
     run: Callable[[Line], Coroutine[Any, Any, None]],
     before: Callable[[list[Rung[Any]]], None] | None = None,
+    opinions: Opinions = "followed",
 ) -> None:
     """`before` is done to the rungs when the call begins."""
     rungs = [rung(ear.name, ear, port="recognizer") for ear in ears]
@@ -159,7 +160,7 @@ def on_a_call(
     async def scenario() -> None:
         if before is not None:
             before(rungs)
-        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c1"))
+        line = Line(await LadderRecognizer(rungs, opinions=opinions).open(locale="en-US", call_id="c1"))
         await line.speak(0.1)
         await run(line)
         await line.hang_up()
@@ -366,6 +367,38 @@ def test_who_hears_nothing_where_much_was_said_is_doubted_and_left_for_one_who_h
         assert len(second.streams) == 2, "one for the opinion, one for the call"
 
     on_a_call(first, second, run=run)
+
+
+@pytest.mark.parametrize("fault", ["deaf", "silent"])
+def test_where_opinions_are_only_taken_the_call_stays_where_it_is(fault: Fault) -> None:
+    first, second = Ear("a", fault), Ear("b")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1, frame=SPEECH)).text.startswith("b")
+        await line.speak(BETWEEN)
+        first.fault = "none"
+        assert (await line.utter(2, frame=SPEECH)).text.startswith("a")
+        assert len(first.streams) == 1
+        assert len(second.streams) == 1
+
+    on_a_call(first, second, run=run, opinions="taken")
+
+
+@pytest.mark.parametrize("fault", ["deaf", "silent"])
+def test_where_no_opinion_is_wanted_nobody_is_asked(fault: Fault) -> None:
+    second = Ear("b")
+
+    async def run(line: Line) -> None:
+        line.stream.begin(1, 0.0)
+        await line.speak(0.2)
+        await line.speak(1.0, SPEECH)
+        line.stream.finalize(1, 1)
+        await line.speak(0.9 * BETWEEN)
+        assert [transcript.text for transcript in line.told] == ([""] if fault == "deaf" else [])
+        line.stream.end(1)
+        assert not second.streams
+
+    on_a_call(Ear("a", fault), second, run=run, opinions="unasked")
 
 
 @pytest.mark.parametrize("frame", [FRAME, NOISE], ids=["silence", "steady noise"])

@@ -15,6 +15,8 @@ from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
 
 NAME = "openai-realtime:gpt-realtime-2.1"
 TONE = b"\x00\x20\x00\xe0" * 4_000
+SPEECH = bytes(len(TONE) // 2) + TONE
+"""What stands out from the line as a voice does."""
 ASKED = CallerSaid("where is my order")
 
 
@@ -47,10 +49,10 @@ async def words(stages: Stages, *history: AgentSaid | CallerSaid, reply: int) ->
     return "".join(part.text for part in parts if isinstance(part, TextDelta))
 
 
-async def utter(stream: RecognizerStream, utterance: int) -> Transcript:
+async def utter(stream: RecognizerStream, utterance: int, sound: bytes = TONE) -> Transcript:
     stream.begin(utterance, 0.0)
-    for start in range(0, len(TONE), 320):
-        stream.feed(TONE[start : start + 320])
+    for start in range(0, len(sound), 320):
+        stream.feed(sound[start : start + 320])
     stream.finalize(utterance, 1)
     async with asyncio.timeout(10):
         async for transcript in stream.transcripts():
@@ -103,6 +105,25 @@ async def test_a_reply_that_fails_before_its_first_word_is_given_by_the_model_be
     assert await words(stages, reply=3) == "Said by another."
     assert await words(stages, reply=4) == "Certainly. Anything else?"
     assert fake.sockets[-1].errors == []
+    await stream.aclose()
+    await both.aclose()
+
+
+@pytest.mark.parametrize("delay", [0.0, 5.0], ids=["empty", "late"])
+async def test_words_of_a_second_opinion_leave_the_model_where_it_is(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    both = ladder(fake, monkeypatch, transcript=2.4)
+    stages = both.for_call(below())
+    stream = await stages.recognizer.open(locale="en-US", call_id="c1")
+    await asyncio.wait_for(fake.connected.wait(), 5)
+    if not delay:
+        fake.heard.clear()
+    fake.transcript_delay = delay
+    for utterance in (1, 2):
+        assert (await utter(stream, utterance, SPEECH)).text == "heard by another"
+        assert await words(stages, CallerSaid("heard by another"), reply=utterance) == "Certainly. Anything else?"
+    assert len(fake.sockets) == 1
     await stream.aclose()
     await both.aclose()
 

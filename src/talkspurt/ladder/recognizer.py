@@ -3,7 +3,8 @@
 A call begins to listen before anyone is connected: audio is kept until somebody hears it. Each utterance that
 is open is kept from its beginning, so whoever takes over hears it whole, and is asked again what had not been answered.
 When a better rung may have recovered, a call tries it between two utterances. Of a rung that hears nothing where much
-was said, or is slow, the next one is asked as well (`opinion`); one that hears words then takes the call over.
+was said, or is slow, the next one is asked as well (`opinion`); one that hears words then takes the call over, unless
+`Opinions` say otherwise.
 
 Invariants: the port's synchronous methods touch memory only; every `finalize` is answered once, unless its
 utterance has ended; at most `KEPT` seconds of audio are kept, of which the oldest are dropped.
@@ -13,7 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -37,6 +38,10 @@ SHUNNED: Final = 10.0
 SLOW: Final = 2 / 3
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
+Opinions = Literal["followed", "taken", "unasked"]
+"""What becomes of second opinions: who has heard words takes the call over; its words are taken, and the call stays
+where it is; or nobody is asked."""
+
 _BYTES_PER_S: Final = 2 * LINE_RATE_HZ
 _ANSWERS: Final = 256
 _NOBODY: Final = "no recognizer can be reached"
@@ -47,10 +52,13 @@ _log = structlog.get_logger(__name__)
 class LadderRecognizer:
     """A `Recognizer`."""
 
-    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, hedged: bool = True) -> None:
+    def __init__(
+        self, rungs: Sequence[Rung[Recognizer]], *, hedged: bool = True, opinions: Opinions = "followed"
+    ) -> None:
         self.rungs = tuple(rungs)
         """Who hears, the best first."""
         self._hedged = hedged
+        self._opinions: Opinions = opinions
 
     async def warm_up(self) -> None:
         """Warm all rungs at once; fails only when not one of them can be used."""
@@ -58,7 +66,7 @@ class LadderRecognizer:
 
     async def open(self, *, locale: str, call_id: str) -> "LadderStream":
         """Start a stream for one call. It never fails and never waits: a rung is found while the greeting is spoken."""
-        return LadderStream(self.rungs, locale=locale, call_id=call_id, hedged=self._hedged)
+        return LadderStream(self.rungs, locale=locale, call_id=call_id, hedged=self._hedged, opinions=self._opinions)
 
     async def aclose(self) -> None:
         """Close all rungs. Idempotent."""
@@ -90,9 +98,18 @@ class _Question:
 class LadderStream:
     """One call's recognition, on whichever rung bears."""
 
-    def __init__(self, rungs: Sequence[Rung[Recognizer]], *, locale: str, call_id: str, hedged: bool = True) -> None:
+    def __init__(
+        self,
+        rungs: Sequence[Rung[Recognizer]],
+        *,
+        locale: str,
+        call_id: str,
+        hedged: bool = True,
+        opinions: Opinions = "followed",
+    ) -> None:
         self._rungs = tuple(rungs)
         self._hedged = hedged
+        self._opinions: Opinions = opinions
         self._second = SecondEar(rungs, locale=locale, call_id=call_id)
         self._locale = locale
         self._call_id = call_id
@@ -328,7 +345,7 @@ class LadderStream:
         question, began = self._questions[key], self._open.get(key[0])
         if question.opinion is not None:
             return not question.opinion.done()
-        if began is None:
+        if began is None or self._opinions == "unasked":
             return False
         audio = self._between(max(began, self._fed - len(self._audio)), self._fed)
         if not self._second.may_be_asked(rung, audio):
@@ -346,7 +363,7 @@ class LadderStream:
             return
         question.opinion = None
         self._answer(Transcript(*key, words))
-        if self._rung is not rung:
+        if self._rung is not rung or (words and self._opinions == "taken"):
             return
         if words:
             why = (

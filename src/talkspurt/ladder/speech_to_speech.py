@@ -2,8 +2,9 @@
 
 In a call the vendor's session is the first recognizer and the first model. When it fails, the call goes on with the
 configured recognizer and the first fallback model, which is shown what was heard; between two utterances a call tries
-to come back. Words that are not the model's, and the rest of what its voice does not finish, are the synthesizer's in
-any case (`talkspurt.speech_to_speech.speaking`).
+to come back. A transcript that is late or empty is no such failure: another one's words are taken for it, and the model
+goes on, which hears the caller whatever is written down. Words that are not the model's, and the rest of what its voice
+does not finish, are the synthesizer's in any case (`talkspurt.speech_to_speech.speaking`).
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Final
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.model import LadderModel
-from talkspurt.ladder.recognizer import LadderRecognizer
+from talkspurt.ladder.recognizer import LadderRecognizer, Opinions
 from talkspurt.ladder.rung import Patience, Rung
 from talkspurt.ladder.warming import warm_up
 from talkspurt.ports import LanguageModel, Recognizer, SpeechToSpeech, Stages
@@ -37,12 +38,14 @@ class LadderSpeechToSpeech:
         below: Rung[Recognizer],
         alone: bool,
         hedged: bool = True,
+        opinions: Opinions = "taken",
     ) -> None:
         """`hears` and `thinks` are the vendor's rungs in all calls; `alone`: no model is below it.
 
-        `hedged` is for what it hears; replies are not hedged.
+        `hedged` and `opinions` are for what it hears; replies are not hedged.
         """
         self._hedged = hedged
+        self._opinions: Opinions = opinions
         self._vendor = vendor
         self._hears = hears
         self._thinks = thinks
@@ -66,7 +69,9 @@ class LadderSpeechToSpeech:
             rungs.append(Rung("model", "fallbacks", model, BELOW))
         # Not hedged: a session gives one reply at a time.
         thinks = LadderModel(rungs, hedged=False)
-        hears = LadderRecognizer([self._hears.of_call(own.recognizer), self._below], hedged=self._hedged)
+        hears = LadderRecognizer(
+            [self._hears.of_call(own.recognizer), self._below], hedged=self._hedged, opinions=self._opinions
+        )
         return Stages(hears, thinks, own.own_voice)
 
     async def aclose(self) -> None:
