@@ -305,6 +305,10 @@ class Stages:
 class SpeechToSpeech(Protocol):
     """A model that hears, thinks and speaks in one session a call, behind the ports of the stages that it replaces."""
 
+    @property
+    def transcribes(self) -> bool:
+        """Whether the vendor itself writes down what the caller says."""
+
     async def warm_up(self) -> None:
         """Prove that a session can be had. Raises `ProviderError`."""
 

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ladder.rungs import rung
 from talkspurt.config import load_config
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ladder import LadderSpeechToSpeech, create_model, create_speech_to_speech
-from talkspurt.ports import RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
+from talkspurt.ladder import LadderRecognizer, LadderSpeechToSpeech, create_model, create_speech_to_speech
+from talkspurt.ports import Recognizer, RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
 from talkspurt.testing.fakes import FakeOpenAIRealtime, Fault, ModelReply, Outage
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
+from talkspurt.testing.virtual_time import run_virtual
 
 NAME = "openai-realtime:gpt-realtime-2.1"
 TONE = b"\x00\x20\x00\xe0" * 4_000
@@ -40,6 +42,25 @@ def ladder(fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, **fallback
 
 def below() -> ScriptedModel:
     return ScriptedModel(lambda _request: [TextDelta("Said by another.")])
+
+
+class Hears:
+    """A recognizer that hears the same words in everything, a second after it is asked; None: it never answers."""
+
+    def __init__(self, words: str | None) -> None:
+        self.words = words
+        self.opened = 0
+
+    async def warm_up(self) -> None:
+        """Nothing to do."""
+
+    async def open(self, *, locale: str, call_id: str) -> RecognizerStream:
+        self.opened += 1
+        delay = 60.0 if self.words is None else 1.0
+        return await ScriptedRecognizer([self.words or ""] * 9, delay=delay).open(locale=locale, call_id=call_id)
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
 
 
 async def words(stages: Stages, *history: AgentSaid | CallerSaid, reply: int) -> str:
@@ -181,6 +202,38 @@ async def test_a_call_more_than_the_vendor_bears_begins_below_it(
     await heard.aclose()
     await other.aclose()
     await both.aclose()
+
+
+@pytest.mark.parametrize("deaf", [None, ""], ids=["hangs", "hears nothing"])
+def test_a_vendor_that_does_not_transcribe_is_heard_no_later_than_the_recognizers_below(
+    monkeypatch: pytest.MonkeyPatch, deaf: str | None
+) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "none")
+    config = load_config(environment={"TALKSPURT_MODEL__NAME": "gemini-live:some-model"})
+
+    async def seconds(wrapped: bool) -> float:
+        first, last = Hears(deaf), Hears("heard below")
+        recognizer: Recognizer = LadderRecognizer(
+            [rung("first", first, port="recognizer"), rung("last", last, port="recognizer")]
+        )
+        if wrapped:
+            both = create_speech_to_speech(config, recognizer)
+            assert both is not None
+            recognizer = both.for_call(below()).recognizer
+        stream = await recognizer.open(locale="en-US", call_id="c1")
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        assert (await utter(stream, 1, SPEECH)).text == "heard below"
+        took = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(5)
+        await stream.aclose()
+        assert first.opened == 1
+        return took
+
+    async def scenario() -> None:
+        assert await seconds(wrapped=True) == pytest.approx(await seconds(wrapped=False), abs=0.05)
+
+    run_virtual(scenario())
 
 
 def test_only_the_first_model_can_speak_itself() -> None:

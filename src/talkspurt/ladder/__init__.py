@@ -101,15 +101,16 @@ def create_speech_to_speech(config: Config, recognizer: Recognizer) -> LadderSpe
     vendor = create_single_speech_to_speech(config)
     # Each call has its own stages: those of these rungs are never used.
     nobodys = vendor.for_call()
+    # Who hears for a vendor that does not transcribe is what is below, with patience and second opinions of its own.
+    patience = Patience(CONNECTING, rules.transcript) if vendor.transcribes else BELOW
     return LadderSpeechToSpeech(
         vendor,
-        hears=Rung(
-            "recognizer", name, nobodys.recognizer, Patience(CONNECTING, rules.transcript), rules.capacity.get(name)
-        ),
+        hears=Rung("recognizer", name, nobodys.recognizer, patience, rules.capacity.get(name)),
         thinks=Rung("model", name, nobodys.model, Patience(rules.first_token, BETWEEN_WORDS), rules.capacity.get(name)),
         below=Rung("recognizer", config.speech.recognizer, recognizer, BELOW),
         alone=not rules.models,
         hedged=rules.hedged,
+        opinions="taken" if vendor.transcribes else "unasked",
     )
 
 

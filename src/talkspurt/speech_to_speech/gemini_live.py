@@ -82,6 +82,8 @@ _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
 class GeminiLive:
     """A `SpeechToSpeech` at Google."""
 
+    transcribes: Final = False
+
     def __init__(
         self,
         name: str,

@@ -35,6 +35,8 @@ _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
 class OpenAIRealtime:
     """A `SpeechToSpeech` at OpenAI."""
 
+    transcribes: Final = True
+
     def __init__(
         self,
         name: str,
