@@ -175,6 +175,19 @@ async def test_a_reply_that_is_left_ends_its_session(fake: FakeGeminiLive, calle
         await fake.sockets[0].closed.wait()
 
 
+async def test_a_turn_waits_for_its_tools_only_while_somebody_listens(fake: FakeGeminiLive, caller: Caller) -> None:
+    looks = ModelReply(("Let me look.",), (ToolUse("get_weather", '{"town": "Ulm"}'),))
+    fake.replies.extend([looks, looks])
+    await caller.stream.aclose()
+    await caller.reply(ASKED)
+    async with asyncio.timeout(5):
+        await fake.sockets[0].closed.wait()
+    await caller.open()
+    await caller.says()
+    await caller.reply(ASKED)
+    assert not fake.sockets[-1].closed.is_set()
+
+
 async def test_tokens_of_sound_are_counted_apart(fake: FakeGeminiLive) -> None:
     meter = Meter()
     METER.set(meter)

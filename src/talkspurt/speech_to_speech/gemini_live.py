@@ -220,12 +220,15 @@ class _Call:
         """The session of the next turn, which has begun."""
         self._turn: _Session | None = None
         """The session of a turn that waits for its tools."""
+        self._left = False
+        """Nobody listens any more, so nobody would end what is left waiting."""
 
     async def warm_up(self) -> None:
         """The vendor was warmed for all calls."""
 
     def prepare(self) -> None:
         """The caller begins to speak: have a session when they have finished."""
+        self._left = False
         if self._next is None and self._standing is not None:
             self._next = asyncio.get_running_loop().create_task(
                 self._vendor.begin(self._standing), name="gemini live session"
@@ -251,14 +254,15 @@ class _Call:
                         yield part
             except (APIError, WebSocketException, OSError, TimeoutError, ValueError) as error:
                 raise _provider_error(error) from None
-            if turn.waiting:
+            if turn.waiting and not self._left:
                 self._turn, turn = turn, None
         finally:
             if turn is not None:
                 await turn.close()
 
     async def aclose(self) -> None:
-        """End what has been begun. Idempotent."""
+        """End what has been begun, and leave nothing waiting until the caller speaks again. Idempotent."""
+        self._left = True
         turn, self._turn = self._turn, None
         if turn is not None:
             await turn.close()
