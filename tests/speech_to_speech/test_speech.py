@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talkspurt.media.g711 import decode_mulaw
+from talkspurt.speech_to_speech.letters import letters
 from talkspurt.speech_to_speech.speech import BYTES_PER_S, Speech
 from talkspurt.testing.fakes.openai_realtime import PAUSE_S, SECONDS_PER_LETTER, voice
 
@@ -44,6 +45,28 @@ def cut(speech: Speech) -> list[float]:
         assert end is not None
         lengths.append((end - speech.begin(found[0])) / BYTES_PER_S)
     return lengths
+
+
+def test_words_that_come_in_many_pieces_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def read_letters(text: str) -> str:
+        read.append(text)
+        return letters(text)
+
+    monkeypatch.setattr("talkspurt.speech_to_speech.speech.letters", read_letters)
+    speech = Speech()
+    for _ in range(100):
+        speech.add_text("Well. ")
+    assert sum(map(len, read)) == len(speech.text) == 600
+
+
+@given(st.lists(st.text()))
+def test_pieces_have_the_letters_of_the_whole(pieces: list[str]) -> None:
+    speech = Speech()
+    for piece in pieces:
+        speech.add_text(piece)
+    assert speech.letters == letters("".join(pieces))
 
 
 def test_each_sentence_gets_its_own_sound(speech: Speech) -> None:

@@ -188,6 +188,19 @@ async def test_a_turn_waits_for_its_tools_only_while_somebody_listens(fake: Fake
     assert not fake.sockets[-1].closed.is_set()
 
 
+@pytest.mark.parametrize(("bound", "least"), [("LETTERS_PER_TOKEN", 0.1), ("SECONDS_PER_TOKEN", 0.01)])
+async def test_a_reply_without_end_is_ended(
+    fake: FakeGeminiLive, caller: Caller, monkeypatch: pytest.MonkeyPatch, bound: str, least: float
+) -> None:
+    monkeypatch.setattr(f"talkspurt.speech_to_speech.call.{bound}", least)
+    fake.replies.append(ModelReply(("Well. ",) * 20, (ToolUse("get_weather", "{}"),)))
+    parts = await caller.reply(ASKED)
+    assert 0 < text_of(parts).count("Well.") < 10
+    assert not any(isinstance(part, ToolCallPart) for part in parts)
+    async with asyncio.timeout(5):
+        await fake.sockets[0].closed.wait()
+
+
 async def test_tokens_of_sound_are_counted_apart(fake: FakeGeminiLive) -> None:
     meter = Meter()
     METER.set(meter)

@@ -402,6 +402,33 @@ async def test_garbage_is_counted_and_the_reply_goes_on(fake: FakeOpenAIRealtime
     assert text_of(await caller.reply(ASKED)) == "Your order left. It arrives."
 
 
+@pytest.mark.parametrize(("bound", "least"), [("LETTERS_PER_TOKEN", 0.1), ("SECONDS_PER_TOKEN", 0.01)])
+async def test_a_reply_without_end_is_ended(
+    fake: FakeOpenAIRealtime, caller: Caller, monkeypatch: pytest.MonkeyPatch, bound: str, least: float
+) -> None:
+    monkeypatch.setattr(f"talkspurt.speech_to_speech.call.{bound}", least)
+    fake.replies.append(ModelReply(("Well. ",) * 20, (ToolUse("get_weather", "{}"),)))
+    parts = await caller.reply(ASKED)
+    assert 0 < text_of(parts).count("Well.") < 10
+    assert not any(isinstance(part, ToolCallPart) for part in parts)
+    assert text_of(await caller.reply(ASKED)) == "Certainly. Anything else?"
+    assert socket(fake).errors == []
+
+
+async def test_sound_without_words_and_without_end_is_no_reply(
+    fake: FakeOpenAIRealtime, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.speech_to_speech.call.SECONDS_PER_TOKEN", 0.01)
+    fake.wordless = True
+    fake.replies.append(ModelReply(("Well. ",) * 20))
+    with pytest.raises(ProviderError, match="empty"):
+        await caller.reply(ASKED)
+    fake.wordless = False
+    assert text_of(await caller.reply(ASKED)) == "Certainly. Anything else?"
+    assert "response.cancel" in socket(fake).kinds()
+    assert socket(fake).errors == []
+
+
 async def test_a_refused_reply_says_so(fake: FakeOpenAIRealtime, caller: Caller) -> None:
     fake.replies.append(ModelReply(status=429))
     with pytest.raises(ProviderError) as failed:

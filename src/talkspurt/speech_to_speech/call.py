@@ -7,13 +7,13 @@ come is spoken even if the vendor has gone.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Final, Protocol
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import RecognizerStream, ReplyPart, ReplyRequest, SpeechChunk, Stages, Transcript
-from talkspurt.speech_to_speech.speech import LETTERS_PER_SECOND, Speech
+from talkspurt.speech_to_speech.speech import BYTES_PER_S, LETTERS_PER_SECOND, Speech
 
 REPLIES_KEPT: Final = 3
 """Replies whose sound is kept: what was cut off is spoken again in the next turn at the latest."""
@@ -21,6 +21,12 @@ MOMENT: Final = 0.25
 """Seconds to wait for more sound before a sentence ends where it seems to end by what is there."""
 STALL: Final = 1.5
 """Seconds without any sound after which the rest of a reply does not come."""
+
+
+LETTERS_PER_TOKEN: Final = 8
+"""More than any language has."""
+SECONDS_PER_TOKEN: Final = 2.0
+"""More than a slow voice takes: a digit is a token, and the slowest pace a quarter of the usual one."""
 
 
 class Message:
@@ -44,6 +50,15 @@ class Message:
         """Nothing more will come; `broken` when there should have been more."""
         self.speech.complete(broken=broken)
         self.news.set()
+
+
+def too_long(messages: Iterable[Message], max_tokens: int) -> bool:
+    """Whether a reply of these messages is longer than `max_tokens` of text can be, which its vendor was told."""
+    speeches = [message.speech for message in messages]
+    return (
+        sum(len(speech.text) for speech in speeches) > max_tokens * LETTERS_PER_TOKEN
+        or sum(speech.length for speech in speeches) > max_tokens * SECONDS_PER_TOKEN * BYTES_PER_S
+    )
 
 
 class Spoken:

@@ -47,7 +47,7 @@ from talkspurt.ports import (
     ToolSpec,
     Usage,
 )
-from talkspurt.speech_to_speech.call import Message, Spoken
+from talkspurt.speech_to_speech.call import Message, Spoken, too_long
 from talkspurt.speech_to_speech.ear import Ear, HearingAlong
 from talkspurt.speech_to_speech.letters import letters
 from talkspurt.telemetry.metrics import ANOMALIES
@@ -104,7 +104,7 @@ class GeminiLive:
         self.name = name
         self._model = model
         self._voice = voice
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         options = types.HttpOptions(base_url=address) if address else None
         self._client = genai.Client(api_key=key, vertexai=False, http_options=options)
 
@@ -151,7 +151,7 @@ class GeminiLive:
         ]
         return types.LiveConnectConfig(
             response_modalities=[types.Modality.AUDIO],
-            max_output_tokens=SOUND * self._max_tokens,
+            max_output_tokens=SOUND * self.max_tokens,
             speech_config=speech if self._voice else None,
             system_instruction=standing.instructions or None,
             tools=[types.Tool(function_declarations=functions)] if functions else None,
@@ -303,7 +303,7 @@ class _Call:
         await session.send_realtime_input(activity_end=types.ActivityEnd())
 
     async def _stream(self, turn: _Session, message: Message) -> AsyncGenerator[ReplyPart, None]:
-        usage, sound = Usage(), _Downsampler()
+        usage, sound, endless = Usage(), _Downsampler(), False
         try:
             messages = aiter(turn.session.receive())
             while True:
@@ -320,13 +320,17 @@ class _Call:
                     message.add_text(text)
                     turn.said += letters(text)
                     yield TextDelta(text)
+                endless = too_long([message], self._vendor.max_tokens)
+                if endless:
+                    # It was told to stop long before; its session ends with it.
+                    break
                 if content and content.interrupted:
                     raise _error("the reply broke off", "broken_off", retryable=True)
                 if news.tool_call:
                     turn.waiting = [_call(call) for call in news.tool_call.function_calls or ()]
                     break
             message.add_sound(sound.rest())
-            message.end()
+            message.end(broken=endless)
         finally:
             message.end(broken=True)
         if not turn.said and not turn.waiting:

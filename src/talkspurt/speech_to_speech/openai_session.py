@@ -34,7 +34,7 @@ from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.models.messages import object_text, tool_name
 from talkspurt.ports import LINE_RATE_HZ, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Transcript, Usage
-from talkspurt.speech_to_speech.call import Message, Spoken
+from talkspurt.speech_to_speech.call import Message, Spoken, too_long
 from talkspurt.speech_to_speech.mirror import (
     AgentAudio,
     CallerAudio,
@@ -76,8 +76,6 @@ MOST_TOKENS: Final = 4_096
 SLOWEST: Final = 0.25
 FASTEST: Final = 1.5
 """Paces that the vendor's voices can do."""
-LETTERS_PER_TOKEN: Final = 8
-"""More than any language has."""
 
 _BYTES_PER_S: Final = 2 * LINE_RATE_HZ
 _ANSWERS: Final = 256
@@ -116,9 +114,12 @@ class _Response:
     id: str | None = None
     messages: dict[str, Message] = field(default_factory=dict)
     calls: list[ToolCallPart] = field(default_factory=list)
-    letters: int = 0
-    """What it has said so far."""
     abandoned: bool = False
+
+    @property
+    def said(self) -> bool:
+        """Whether there are words in it."""
+        return any(message.speech.text for message in self.messages.values())
 
 
 class OpenAISession:
@@ -355,6 +356,7 @@ class OpenAISession:
             self._utterances.fail_commit(code)
         elif kind == "response" and self._response is not None:
             self._end(self._response, _error(code))
+            self._response.over.set()
         elif kind == "create":
             # What it does not know now, it will never know.
             self._lose(_error(code))
@@ -410,22 +412,26 @@ class OpenAISession:
     def _text_came(self, event: Any) -> None:
         response = self._of(event)
         message = response.messages.get(event.item_id) if response is not None else None
-        if response is None or message is None or not event.delta:
+        if response is None or message is None or message.speech.whole or not event.delta:
             return
         text = str(event.delta)
         message.add_text(text)
-        response.letters += len(text)
         response.parts.put_nowait(TextDelta(text))
-        if response.letters > self._ways.max_tokens * LETTERS_PER_TOKEN:
-            # It was told to stop long before.
-            self._abandon(response)
-            self._end(response)
+        self._bound(response)
 
     def _sound_came(self, event: Any) -> None:
         response = self._of(event)
         message = response.messages.get(event.item_id) if response is not None else None
-        if message is not None:
-            message.add_sound(decode_mulaw(pybase64.b64decode(event.delta, validate=True)))
+        if response is None or message is None or message.speech.whole:
+            return
+        message.add_sound(decode_mulaw(pybase64.b64decode(event.delta, validate=True)))
+        self._bound(response)
+
+    def _bound(self, response: _Response) -> None:
+        if too_long(response.messages.values(), self._ways.max_tokens):
+            # It was told to stop long before.
+            self._abandon(response)
+            self._end(response, None if response.said else _error("the reply was empty", "empty", retryable=True))
 
     def _item_done(self, event: Any) -> None:
         response, item = self._of(event), event.item
@@ -455,7 +461,7 @@ class OpenAISession:
         for id_, message in response.messages.items():
             self._end_message(id_, message, broken=status not in ("completed", "incomplete"))
         usage = self._used(event.response.usage, for_nobody=response.abandoned)
-        said = bool(response.letters or response.calls)
+        said = bool(response.said or response.calls)
         if status == "failed":
             error = getattr(details, "error", None)
             self._end(response, _error(_code(getattr(error, "code", None)) or "failed"))
@@ -475,12 +481,10 @@ class OpenAISession:
         response.over.set()
 
     def _end(self, response: _Response, error: ProviderError | None = None) -> None:
-        """Nothing more of the reply is given. The first end counts; one that is no failure is over with the vendor's."""
+        """Nothing more of the reply is given. The first end counts; it is over when the vendor says so."""
         for message in response.messages.values():
             message.end(broken=True)
         response.parts.put_nowait(error)
-        if error is not None:
-            response.over.set()
 
     def _used(self, usage: Any, *, for_nobody: bool) -> Usage:
         """Count what a response took; vendors count it also when nobody waited for it."""
@@ -549,6 +553,7 @@ class OpenAISession:
             self._ready.exception()
         if self._response is not None and not self._response.over.is_set():
             self._end(self._response, error)
+            self._response.over.set()
         self._utterances.fail_all("the session is lost")
         self._to_tell.set()
 

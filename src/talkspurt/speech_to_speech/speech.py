@@ -79,9 +79,10 @@ class Speech:
     def add_text(self, text: str) -> None:
         """The next piece of its words."""
         self.text += text
-        # The whole anew: a letter may fold into another together with the one before it.
-        self._letters = letters(self.text)
-        for letter in self._letters[len(self._weights) - 1 :]:
+        # Each character folds by itself, so nothing that came before is read again.
+        news = letters(text)
+        self._letters += news
+        for letter in news:
             self._weights.append(self._weights[-1] + (DIGIT if letter.isdigit() else 1))
 
     def add_sound(self, pcm: bytes) -> None:

@@ -128,6 +128,8 @@ class FakeOpenAIRealtime:
         """Seconds from a commit to its transcript."""
         self.crossing = False
         """Whether a response has always just been completed when its cancellation comes."""
+        self.wordless = False
+        """Whether it speaks without a transcript."""
         self.speed = 8.0
         """How many times faster than it is spoken audio comes."""
         self.sockets: list[FakeRealtimeSocket] = []
@@ -448,7 +450,8 @@ class FakeRealtimeSocket(WSListener):
         try:
             for number, piece in enumerate(reply.text):
                 item.text += piece
-                self._send("response.output_audio_transcript.delta", **part, delta=piece)
+                if not self.fake.wordless:
+                    self._send("response.output_audio_transcript.delta", **part, delta=piece)
                 async for sound in self._sounds(piece):
                     item.audio_s = (item.audio_s or 0.0) + len(sound) / _RATE_HZ
                     audio = pybase64.b64encode(sound).decode()
