@@ -1,16 +1,21 @@
 """Who hears, thinks and speaks for which agent, in which language."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from talkspurt.agent import Agent
 from talkspurt.config import Config, load_config
-from talkspurt.errors import ConfigurationError
+from talkspurt.core.history import CallerSaid
+from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder import LadderRecognizer
 from talkspurt.ladder.choices import Choices
+from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta
 from talkspurt.speech.inference.supervision import local_kinds
 from talkspurt.testing.fakes import FakeElevenLabs
+from talkspurt.testing.providers import ScriptedModel
 
 AGENTS = 'agents = {retail = "talkspurt.retail:create_agent", concierge = "talkspurt.retail:create_agent"}\n'
 
@@ -182,3 +187,52 @@ async def test_an_agent_speaks_with_the_voice_that_was_chosen(monkeypatch: pytes
             assert [chunk async for chunk in speech]
         assert [request.path.split("/")[3] for request in fake.requests] == ["agents-own", "lucia"]
         await choices.aclose()
+
+
+class Models:
+    """The models that were made, by agent and name; those of `broken` refuse their key."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, broken: str = "", first: float = 0.0) -> None:
+        self.made: dict[tuple[str, str], ScriptedModel] = {}
+        self._broken, self._first = broken, first
+        monkeypatch.setattr("talkspurt.ladder.create_single_model", self._make)
+
+    def _make(self, config: Config, agent: Agent) -> ScriptedModel:
+        name = config.model.name
+        error = ProviderError("model", name, "the key is not accepted", rejected=True)
+        says = TextDelta(f"{name} for {agent.name}")
+        model = ScriptedModel(lambda _: [error if name == self._broken else says], first=self._first)
+        self.made[agent.name, name] = model
+        return model
+
+
+def two_agents(folder: Path, more: str = "") -> tuple[Choices, list[LanguageModel]]:
+    toml = f'model.name = "openai:a"\n[fallbacks]\nmodels = ["anthropic:b"]\nhedged = false\n{more}'
+    choices = Choices(read(folder, toml))
+    models = [choices.model(name, "en-US", Agent(name, "Be brief.", "Hello.")) for name in ("retail", "concierge")]
+    return choices, [model for model in models if model is not None]
+
+
+async def said_by(model: LanguageModel) -> str:
+    request = ReplyRequest("Be brief.", (CallerSaid("Hello."),), ())
+    async with asyncio.timeout(10):
+        return "".join([part.text async for part in model.reply(request) if isinstance(part, TextDelta)])
+
+
+async def test_a_model_that_failed_one_agent_is_left_alone_by_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = Models(monkeypatch, broken="openai:a")
+    choices, (retail, concierge) = two_agents(tmp_path)
+    assert await said_by(retail) == "anthropic:b for retail"
+    assert await said_by(concierge) == "anthropic:b for concierge"
+    assert models.made["retail", "openai:a"].requests
+    assert not models.made["concierge", "openai:a"].requests
+    await choices.aclose()
+
+
+async def test_what_a_model_bears_is_counted_over_all_agents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Models(monkeypatch, first=0.2)
+    choices, models = two_agents(tmp_path, 'capacity = {"openai:a" = 1}')
+    assert await asyncio.gather(*map(said_by, models)) == ["openai:a for retail", "anthropic:b for concierge"]
+    await choices.aclose()

@@ -9,7 +9,7 @@ from ladder.rungs import rung
 from talkspurt.config import load_config
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ladder import LadderRecognizer, LadderSpeechToSpeech, create_model, create_speech_to_speech
+from talkspurt.ladder import LadderRecognizer, LadderSpeechToSpeech, Rungs, create_model, create_speech_to_speech
 from talkspurt.ports import Recognizer, RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
 from talkspurt.testing.fakes import FakeOpenAIRealtime, Fault, ModelReply, Outage
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
@@ -28,14 +28,16 @@ async def fake() -> AsyncIterator[FakeOpenAIRealtime]:
         yield fake
 
 
-def ladder(fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, **fallbacks: object) -> LadderSpeechToSpeech:
+def ladder(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, known: Rungs | None = None, **fallbacks: object
+) -> LadderSpeechToSpeech:
     monkeypatch.setenv("OPENAI_API_KEY", fake.key)
     monkeypatch.setattr("talkspurt.ladder.recognizer.SHUNNED", 0.3)
     config = load_config(environment={"TALKSPURT_MODEL__NAME": NAME})
     model = config.model.model_copy(update={"base_url": {"openai-realtime": fake.base_url}})
     rules = config.fallbacks.model_copy(update={"models": ("scripted",), **fallbacks})
     config = config.model_copy(update={"model": model, "fallbacks": rules})
-    made = create_speech_to_speech(config, ScriptedRecognizer(["heard by another"] * 9))
+    made = create_speech_to_speech(config, ScriptedRecognizer(["heard by another"] * 9), known)
     assert made is not None
     return made
 
@@ -234,6 +236,22 @@ def test_a_vendor_that_does_not_transcribe_is_heard_no_later_than_the_recognizer
         assert await seconds(wrapped=True) == pytest.approx(await seconds(wrapped=False), abs=0.05)
 
     run_virtual(scenario())
+
+
+async def test_what_the_vendor_bears_is_counted_over_all_agents_and_languages(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: Rungs = {}
+    english, spanish = (ladder(fake, monkeypatch, known, capacity={NAME: 1}) for _ in range(2))
+    heard = await english.for_call(below()).recognizer.open(locale="en-US", call_id="a")
+    await asyncio.wait_for(fake.connected.wait(), 5)
+    other = await spanish.for_call(below()).recognizer.open(locale="es-ES", call_id="b")
+    assert (await utter(heard, 1)).text == "where is my order"
+    assert (await utter(other, 1)).text == "heard by another"
+    await heard.aclose()
+    await other.aclose()
+    await english.aclose()
+    await spanish.aclose()
 
 
 def test_only_the_first_model_can_speak_itself() -> None:

@@ -70,9 +70,9 @@ async def test_a_server_of_one_process_sweeps(config: Config, store: Store, monk
 
     monkeypatch.setattr(choices, "create_recognizer", lambda _config, _known: ScriptedRecognizer(()))
     monkeypatch.setattr(choices, "create_synthesizer", lambda _config, _known: ToneSynthesizer())
+    monkeypatch.setattr(choices, "create_model", lambda _config, _agent, _known: ScriptedModel(lambda _request: []))
     for name, stand_in in {
         "create_turn_detector": lambda _config: None,
-        "create_model": lambda _config, _agent: ScriptedModel(lambda _request: []),
         "SileroVoiceActivity": SimpleNamespace(load=detector),
     }.items():
         monkeypatch.setattr(switchboard, name, stand_in)

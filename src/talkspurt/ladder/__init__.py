@@ -43,7 +43,10 @@ LOCAL_PATIENCE: Final = Patience(first=4.0, between=4.0)
 
 
 Rungs = dict[tuple[str, str], Rung[Any]]
-"""The rungs of a process by port and name: a provider that stands in several ladders is made once."""
+"""The rungs of a process by port and name. Whatever ladders a provider stands in, all know of its failures.
+
+A recognizer or synthesizer is made once; a model, for each agent, and its rung is `Rung.of_call` of the first.
+"""
 
 
 def create_recognizer(config: Config, known: Rungs | None = None) -> Recognizer:
@@ -66,8 +69,8 @@ def create_synthesizer(config: Config, known: Rungs | None = None) -> Synthesize
     return rungs[0].provider if len(rungs) == 1 else LadderSynthesizer(rungs, hedged=rules.hedged)
 
 
-def create_model(config: Config, agent: Agent) -> LanguageModel | None:
-    """The configured model, with its fallbacks below it.
+def create_model(config: Config, agent: Agent, known: Rungs | None = None) -> LanguageModel | None:
+    """The configured model, with its fallbacks below it; on `known` rungs if any.
 
     Of a model that speaks itself the fallbacks alone, None when there are none. Raises `ConfigurationError`.
     """
@@ -79,7 +82,8 @@ def create_model(config: Config, agent: Agent) -> LanguageModel | None:
                 f"fallbacks.models: '{name}' hears and speaks itself; only model.name can be one, with others below it"
             )
     rungs = [
-        _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config) for name in names
+        _known(known, _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config))
+        for name in names
     ]
     if not rungs:
         return None
@@ -90,8 +94,12 @@ def create_model(config: Config, agent: Agent) -> LanguageModel | None:
     return KnownAnswers(model, config.model.name, capacity=config.model.known_answers)
 
 
-def create_speech_to_speech(config: Config, recognizer: Recognizer) -> LadderSpeechToSpeech | None:
+def create_speech_to_speech(
+    config: Config, recognizer: Recognizer, known: Rungs | None = None
+) -> LadderSpeechToSpeech | None:
     """The model that hears, thinks and speaks, above `recognizer`; None when the configured one does not.
+
+    It stands on `known` rungs if any.
 
     Raises `ConfigurationError`.
     """
@@ -102,11 +110,13 @@ def create_speech_to_speech(config: Config, recognizer: Recognizer) -> LadderSpe
     # Each call has its own stages: those of these rungs are never used.
     nobodys = vendor.for_call()
     # Who hears for a vendor that does not transcribe is what is below, with patience and second opinions of its own.
-    patience = Patience(CONNECTING, rules.transcript) if vendor.transcribes else BELOW
+    hearing = Patience(CONNECTING, rules.transcript) if vendor.transcribes else BELOW
+    thinking = Patience(rules.first_token, BETWEEN_WORDS)
+    capacity = rules.capacity.get(name)
     return LadderSpeechToSpeech(
         vendor,
-        hears=Rung("recognizer", name, nobodys.recognizer, patience, rules.capacity.get(name)),
-        thinks=Rung("model", name, nobodys.model, Patience(rules.first_token, BETWEEN_WORDS), rules.capacity.get(name)),
+        hears=_known(known, Rung("recognizer", name, nobodys.recognizer, hearing, capacity)),
+        thinks=_known(known, Rung("model", name, nobodys.model, thinking, capacity)),
         below=Rung("recognizer", config.speech.recognizer, recognizer, BELOW),
         alone=not rules.models,
         hedged=rules.hedged,
@@ -124,6 +134,12 @@ def _shared(known: Rungs | None, port: str, name: str, config: Config, create: C
     if (port, name) not in rungs:
         rungs[port, name] = _rung(port, name, create(_choose(config, "speech", **{port: name})), config)
     return rungs[port, name]
+
+
+def _known(known: Rungs | None, rung: Rung[Any]) -> Rung[Any]:
+    """`rung` with its own provider, in the place of the first of its name."""
+    rungs: Rungs = {} if known is None else known
+    return rungs.setdefault((rung.port, rung.name), rung).of_call(rung.provider)
 
 
 def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:

@@ -1,4 +1,5 @@
-"""Who hears and who speaks, for each agent in each language: made once, and shared by all who chose the same.
+"""Who hears, thinks and speaks, for each agent in each language: made once, and shared by all who chose the same.
+A model knows its agent, so each agent has its own.
 
 A provider has one rung in a process, whatever ladders it stands in, so that all calls know of its failures and none
 exceeds what it bears.
@@ -7,26 +8,29 @@ exceeds what it bears.
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.ladder import (
     LadderSpeechToSpeech,
     Rungs,
+    create_model,
     create_recognizer,
     create_speech_to_speech,
     create_synthesizer,
 )
 from talkspurt.ladder.synthesizer import Remembers
-from talkspurt.ports import Recognizer, SpeechChunk, Synthesizer
+from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, Synthesizer
 
 
 class Choices:
-    """The recognizers and synthesizers of a process. Whoever makes it closes what it has made."""
+    """The providers of a process. Whoever makes it closes what it has made."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._rungs: Rungs = {}
         self._recognizers: dict[tuple[str, ...], Recognizer] = {}
         self._synthesizers: dict[tuple[str, ...], Synthesizer] = {}
+        self._models: list[LanguageModel] = []
         self._speech_to_speech: dict[tuple[str, ...], LadderSpeechToSpeech] = {}
 
     def recognizer(self, agent: str, locale: str) -> Recognizer:
@@ -46,13 +50,23 @@ class Choices:
         voice = config.speech.voice
         return InVoice(self._synthesizers[names], voice) if voice else self._synthesizers[names]
 
+    def model(self, name: str, locale: str, agent: Agent) -> LanguageModel | None:
+        """A model that thinks for `agent`, whose name is `name`, in `locale`: a new one each time.
+
+        Of an agent whose model speaks itself it is the one below, None if there is none. Raises `ConfigurationError`.
+        """
+        model = create_model(self._config.chosen(name, locale), agent, self._rungs)
+        if model is not None:
+            self._models.append(model)
+        return model
+
     def speech_to_speech(self, agent: str, locale: str) -> LadderSpeechToSpeech | None:
         """The model of `agent` in `locale`, if it hears and speaks itself. Raises `ConfigurationError`."""
         config = self._config.chosen(agent, locale)
         rules = config.fallbacks
         names = (config.model.name, config.speech.recognizer, *rules.recognizers, "", *rules.models)
         if names not in self._speech_to_speech:
-            made = create_speech_to_speech(config, self.recognizer(agent, locale))
+            made = create_speech_to_speech(config, self.recognizer(agent, locale), self._rungs)
             if made is None:
                 return None
             self._speech_to_speech[names] = made
@@ -68,11 +82,12 @@ class Choices:
         for provider in self._all():
             await provider.aclose()
 
-    def _all(self) -> "tuple[Recognizer | Synthesizer | LadderSpeechToSpeech, ...]":
+    def _all(self) -> "tuple[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech, ...]":
         """Each once: of one rung there is no ladder, so a provider may be there twice."""
-        made: list[Recognizer | Synthesizer | LadderSpeechToSpeech] = [
+        made: list[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech] = [
             *self._recognizers.values(),
             *self._synthesizers.values(),
+            *self._models,
             *self._speech_to_speech.values(),
         ]
         return tuple({id(provider): provider for provider in made}.values())

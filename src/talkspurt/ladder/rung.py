@@ -54,7 +54,7 @@ class Rung(Generic[Provider]):
     _firsts: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_OUTPUTS))
 
     def of_call(self, provider: Provider) -> "Rung[Provider]":
-        """The same rung with the provider of one call: what is learnt of one, all know."""
+        """The same rung with the provider of one call or one agent: what is learnt of one, all know."""
         return replace(self, provider=provider)
 
     @property

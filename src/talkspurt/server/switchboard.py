@@ -31,7 +31,7 @@ from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
-from talkspurt.ladder import LadderSpeechToSpeech, Remembers, create_model
+from talkspurt.ladder import LadderSpeechToSpeech, Remembers
 from talkspurt.ladder.choices import Choices
 from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport
 from talkspurt.server.handover import words
@@ -131,16 +131,13 @@ class Switchboard:
             desks = {}
             for name, locale in _spoken(config, staff):
                 agent = staff.agent(name)
-                model = create_model(config.chosen(name, locale), staff.equipped(name))
-                if model is not None:
-                    stack.push_async_callback(model.aclose)
                 languages = {
                     tag: agent.language(find_locale(tag).language) for tag in {n.locale for n in config.numbers}
                 }
                 desks[name, locale] = _Desk(
                     agent,
                     choices.recognizer(name, locale),
-                    model,
+                    choices.model(name, locale, staff.equipped(name)),
                     choices.synthesizer(name, locale),
                     languages,
                     choices.speech_to_speech(name, locale),
@@ -153,8 +150,6 @@ class Switchboard:
                         await turn_detector.warm_up()
                     for (_, locale), desk in desks.items():
                         await _learn_greeting(desk, locale)
-                        if desk.model is not None:
-                            await desk.model.warm_up()
             except TimeoutError:
                 raise ConfigurationError(
                     f"models and vendors were not warm within {WARM_UP_TIMEOUT:.0f} s: this machine is too busy, or a "
