@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from talkspurt.config_secrets import SECRET_NAME
 from talkspurt.core.events import Interruptible
 from talkspurt.core.language import Kind
 
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """A blank in `env` or `headers` that the process's environment fills."""
 
-_SECRET_NAME: Final = re.compile(r"auth|token|secret|key|password|cookie|credential", re.IGNORECASE)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 ServerName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
@@ -167,7 +167,7 @@ class McpServerConfig(_Section):
             raise ValueError("env and arguments are for a command; a url gets headers")
         for key, values in (("env", self.env), ("headers", self.headers)):
             for name, value in values.items():
-                if _SECRET_NAME.search(name) and not VARIABLE.search(value):
+                if SECRET_NAME.search(name) and not VARIABLE.search(value):
                     raise ValueError(f'{key}.{name} looks like a secret: write "${{NAME}}" and set that variable')
         return self
 

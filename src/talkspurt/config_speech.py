@@ -15,13 +15,21 @@ model = ["anthropic:claude-sonnet-5-5", "openai:gpt-5-mini"]
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from talkspurt.config_secrets import secret_settings
+
+_VARIABLES: Final = {
+    "elevenlabs.api_key": "ELEVEN_API_KEY",
+    "google.credentials_info": "GOOGLE_APPLICATION_CREDENTIALS",
+}
+"""Variables of LiveKit's plugins that are not called `<PLUGIN>_<OPTION>`."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class LivekitOptions(_Section):
@@ -54,6 +62,20 @@ class SpeechConfig(_Section):
     """Own endpoint per vendor, whatever the region: `{deepgram = "wss://...", "livekit:cartesia" = "https://..."}`."""
     livekit: dict[str, LivekitOptions] = Field(default_factory=dict)
     """Options of `livekit-plugins-*` packages, by plugin."""
+
+    @field_validator("livekit")
+    @classmethod
+    def _without_keys(cls, plugins: dict[str, LivekitOptions]) -> dict[str, LivekitOptions]:
+        for plugin, options in plugins.items():
+            for kind, of_class in (("stt", options.stt), ("tts", options.tts)):
+                for path in secret_settings(of_class):
+                    option = path.rpartition(".")[2]
+                    variable = _VARIABLES.get(f"{plugin}.{option}", f"{plugin}_{option}".upper())
+                    raise ValueError(
+                        f"{plugin}.{kind}.{path} looks like a key, and keys belong in the environment: leave it out "
+                        f"and set the variable that the plugin reads, usually {variable}"
+                    )
+        return plugins
 
 
 def _names(value: Any) -> Any:

@@ -5,8 +5,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
+from pydantic import ValidationError
 
 from talkspurt import cli
+from talkspurt.config import Config, SpeechConfig
 from talkspurt.errors import StoreError, WeightsError
 from talkspurt.simulate.lines import Interrupt, PlayWav, PressKeys, Say, Wait
 from talkspurt.store import Store
@@ -148,6 +151,46 @@ def test_a_setting_that_cannot_be_used_is_one_clear_line(
     assert error.startswith("talkspurt: ")
     assert complaint in error
     assert "canary" not in error
+
+
+@pytest.mark.parametrize(
+    ("plugin", "option", "variable"),
+    [
+        ("cartesia", 'api_key = "canary"', "CARTESIA_API_KEY"),
+        ("elevenlabs", 'api_key = "canary"', "ELEVEN_API_KEY"),
+        ("aws", 'session_token = "canary"', "AWS_SESSION_TOKEN"),
+        ("azure", 'speech_key = "canary"', "AZURE_SPEECH_KEY"),
+        ("gnani", 'api_token = "canary"', "GNANI_API_TOKEN"),
+        ("google", 'credentials_info = {private = "canary"}', "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("rime", 'extra = [{api_key = "canary"}]', "RIME_API_KEY"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["stt", "tts"])
+def test_config_check_prints_no_key_of_a_plugin_but_says_where_it_belongs(
+    capsys: pytest.CaptureFixture[str], plugin: str, option: str, variable: str, kind: str
+) -> None:
+    # The plugin need not be chosen, nor installed.
+    Path("talkspurt.toml").write_text(f"[speech.livekit.{plugin}.{kind}]\n{option}\n")
+    assert run("config", "check") == 2
+    printed = "".join(capsys.readouterr())
+    assert f"speech.livekit: Value error, {plugin}.{kind}." in printed
+    assert printed.rstrip().endswith(f"usually {variable}")
+    assert "canary" not in printed
+
+
+def test_no_error_of_the_configuration_quotes_a_key() -> None:
+    for read in (Config.model_validate, lambda values: SpeechConfig.model_validate(values["speech"])):
+        with pytest.raises(ValidationError) as caught:
+            read({"speech": {"livekit": {"cartesia": {"tts": {"api_key": "canary"}}}}})
+        assert "canary" not in str(caught.value)
+
+
+def test_options_of_a_plugin_whose_names_only_resemble_a_keys_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"tokenizer": "x", "word_tokenizer": "x", "max_tokens": 9, "max_new_tokens": 9, "keyterm": ["x"]}
+    options |= {"keyterms_prompt": ["x"], "keywords": ["x"], "credentials_file": "google.json"}
+    Path("talkspurt.toml").write_text(tomli_w.dumps({"speech": {"livekit": {"assemblyai": {"stt": options}}}}))
+    assert run("config", "check") == 0
+    assert tomllib.loads(capsys.readouterr().out)["speech"]["livekit"]["assemblyai"]["stt"] == options
 
 
 def test_config_check_names_the_nearest_key(capsys: pytest.CaptureFixture[str]) -> None:

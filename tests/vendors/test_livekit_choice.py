@@ -53,12 +53,6 @@ def test_an_option_that_the_plugin_does_not_know_names_the_nearest() -> None:
     )
 
 
-def test_keys_are_not_for_the_configuration() -> None:
-    assert "keys belong in the environment" in complaint(
-        "livekit:cartesia", LivekitOptions(stt={"api_key": "sk-canary"})
-    )
-
-
 def test_a_missing_key_says_which_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CARTESIA_API_KEY")
     assert complaint("livekit:cartesia") == (

@@ -5,7 +5,7 @@ refuses options that the class does not know, and gives it what it would find in
 the context variable that LiveKit reads.
 
 Invariants:
-* keys come from the environment, where the plugin looks for its own: options that hold one are refused;
+* keys come from the environment, where the plugin looks for its own: the configuration refuses options that hold one;
 * no error carries the vendor's words, and the plugins' logs go nowhere: both can quote what was said on the line.
 
 Source: livekit-agents 1.8 (`agents/utils/http_context.py`, `agents/_exceptions.py`), the plugins' constructors.
@@ -31,6 +31,7 @@ import livekit
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from livekit.agents.utils import http_context
 
+from talkspurt.config_secrets import SECRET_NAME
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.speech.failures import SpeechVendor
 
@@ -45,7 +46,6 @@ KNOWN: Final = frozenset(
 """Plugins of LiveKit's own repository that hear or speak, to name the nearest. Any other that is installed works."""
 
 _GIVEN_BY_US: Final = frozenset({"self", "http_session", "client"})
-_SECRET: Final = re.compile(r"(?:^|_)(?:api_key|secret|auth_token|access_token|password|credentials_info)$|speech_key$")
 _VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _Result = TypeVar("_Result")
 
@@ -148,10 +148,8 @@ def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 def _check(section: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
     parameters = _parameters(factory)
     open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    known = [name for name in parameters if name not in _GIVEN_BY_US and not _SECRET.search(name)]
+    known = [name for name in parameters if name not in _GIVEN_BY_US and not SECRET_NAME.search(name)]
     for option in options:
-        if _SECRET.search(option):
-            raise ConfigurationError(f"{section}.{option}: keys belong in the environment, where the plugin finds them")
         if option not in known and not open_ended:
             near = difflib.get_close_matches(option, known, n=1, cutoff=0.0)
             also = f"; did you mean '{near[0]}'?" if near else ""
