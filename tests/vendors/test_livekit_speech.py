@@ -128,6 +128,36 @@ async def test_only_so_many_voices_are_kept(fake: FakeCartesia, synthesizer: Liv
     assert not fake.sockets[2].closed.is_set()
 
 
+async def test_a_voice_that_speaks_is_kept_however_many_others_do(
+    fake: FakeCartesia, synthesizer: LivekitSynthesizer
+) -> None:
+    fake.otherwise = Speech(gap=0.05)
+    voices = [f"voice {number}" for number in range(INSTANCES * 2)]
+    spoken = await asyncio.gather(*(speak(synthesizer, voice=voice) for voice in voices))
+    for chunks in spoken:
+        seconds = sum(len(chunk.pcm) for chunk in chunks) / 2 / LINE_RATE_HZ
+        assert seconds == pytest.approx(len(TEXT) * SECONDS_PER_CHARACTER, abs=0.2)
+    for _ in range(100):
+        closed = sum(socket.closed.is_set() for socket in fake.sockets)
+        if closed == INSTANCES:
+            break
+        await asyncio.sleep(0.05)
+    assert closed == INSTANCES
+
+
+async def test_the_voice_that_was_used_longest_ago_speaks_on_while_others_come(
+    fake: FakeCartesia, synthesizer: LivekitSynthesizer
+) -> None:
+    fake.script(Speech(gap=0.3))
+    async with aclosing(synthesizer.synthesize(TEXT, voice="slow", locale="en-US")) as slow:
+        chunks = [await anext(slow)]
+        for number in range(INSTANCES + 2):
+            await speak(synthesizer, "Hi.", voice=f"voice {number}")
+        assert not fake.sockets[0].closed.is_set()
+        chunks += [chunk async for chunk in slow]
+    assert [word for chunk in chunks for word, _ in chunk.words] == TEXT.split()
+
+
 @pytest.mark.parametrize(
     ("fault", "named"),
     [

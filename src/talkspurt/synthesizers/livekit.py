@@ -2,7 +2,7 @@
 
 A plugin that streams speaks on its pooled WebSocket and, if its vendor aligns, with word times; the others answer an
 HTTP request. The options of its class are `speech.livekit.<plugin>.tts`. Voice, language and pace of a plugin
-belong to its instance, so each combination that is asked for has one, up to `INSTANCES`.
+belong to its instance, so each combination that is asked for has one; `INSTANCES` are kept.
 
 Invariants:
 * the plugin tries nothing twice: who goes on after a failure, the ladder decides;
@@ -17,6 +17,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
@@ -33,7 +34,8 @@ from talkspurt.synthesizers.word_times import WordTimes
 
 SETTING: Final = "speech.synthesizer"
 INSTANCES: Final = 16
-"""Combinations of voice, language and pace that are kept; the one that was used longest ago goes first."""
+"""Combinations of voice, language and pace that are kept; of those that do not speak, the one that was used longest ago
+goes first. More are there while more speak."""
 
 CLOSING: Final = 1.0
 """Seconds for an orderly end."""
@@ -50,7 +52,7 @@ class LivekitSynthesizer:
         self._plugin = plugin
         self._patience = patience or Patience()
         self._surroundings = Surroundings()
-        self._instances: OrderedDict[tuple[str, str, float], tts.TTS[Any]] = OrderedDict()
+        self._instances: OrderedDict[tuple[str, str, float], _Instance] = OrderedDict()
         self.settings = plugin.settings
         """What its sound depends on besides voice and language."""
 
@@ -75,7 +77,10 @@ class LivekitSynthesizer:
         words, line, named = WordTimes(text), _Line(), list[tuple[str, float]]()
         async with AsyncExitStack() as stack:
             try:
-                stream = self._start(await self._instance(voice, locale, pace), text)
+                await self._surroundings.enter()
+                instance = self._instance(voice, locale, pace)
+                stack.push_async_callback(self._leave, instance)
+                stream = self._start(instance.speaks, text)
                 stack.push_async_callback(self._close, stream)
                 deadline = Deadline(self._patience)
                 while (audio := await deadline.next(stream)) is not None:
@@ -102,24 +107,31 @@ class LivekitSynthesizer:
         """Close the connections. Idempotent."""
         while self._instances:
             _, instance = self._instances.popitem()
-            await self._close(instance)
+            await self._close(instance.speaks)
         await self._surroundings.aclose()
 
-    async def _instance(self, voice: str, locale: str, pace: float) -> tts.TTS[Any]:
-        await self._surroundings.enter()
+    def _instance(self, voice: str, locale: str, pace: float) -> "_Instance":
+        """Who speaks so. Whoever asks is a user of it from now, and must `_leave` it."""
         key = (voice, locale, pace)
         instance = self._instances.get(key)
         if instance is None:
             try:
-                instance = self._surroundings.make(self._plugin, **self._choices(voice, locale, pace))
+                instance = _Instance(self._surroundings.make(self._plugin, **self._choices(voice, locale, pace)))
             except ConfigurationError as error:
                 raise self._failure(str(error), retryable=False) from None
             self._instances[key] = instance
-            if len(self._instances) > INSTANCES:
-                _, oldest = self._instances.popitem(last=False)
-                await self._close(oldest)
         self._instances.move_to_end(key)
+        instance.users += 1
         return instance
+
+    async def _leave(self, instance: "_Instance") -> None:
+        """Be done with it, and close those that are too many: after the speech, so that nobody waits for it."""
+        instance.users -= 1
+        idle = [key for key, kept in self._instances.items() if not kept.users]
+        too_many = max(0, len(self._instances) - INSTANCES)
+        # Taken out before anything is awaited: nobody begins with one that is being closed.
+        for leaving in [self._instances.pop(key) for key in idle[:too_many]]:
+            await self._close(leaving.speaks)
 
     def _choices(self, voice: str, locale: str, pace: float) -> dict[str, Any]:
         plugin, chosen = self._plugin, dict[str, Any]()
@@ -155,6 +167,15 @@ class LivekitSynthesizer:
 
     def _failure(self, message: str, *, retryable: bool = True) -> ProviderError:
         return ProviderError("synthesizer", self._plugin.name, message, retryable=retryable)
+
+
+@dataclass(eq=False, slots=True)
+class _Instance:
+    """A plugin's instance, for one voice, language and pace."""
+
+    speaks: tts.TTS[Any]
+    users: int = 0
+    """Segments that it speaks now."""
 
 
 class _Line:
