@@ -125,7 +125,7 @@ class LivekitSynthesizer:
         return instance
 
     async def _leave(self, instance: "_Instance") -> None:
-        """Be done with it, and close those that are too many: after the speech, so that nobody waits for it."""
+        """Be done with it, and close those that are too many: no first sound waits for that."""
         instance.users -= 1
         idle = [key for key, kept in self._instances.items() if not kept.users]
         too_many = max(0, len(self._instances) - INSTANCES)
