@@ -49,7 +49,7 @@ async def database(url: str, call: Call) -> AsyncIterator[FlakyDatabase]:
 
 @pytest.fixture
 async def turns(database: FlakyDatabase, clock: HandClock) -> AsyncIterator[TurnLog]:
-    turns = TurnLog(database, clock, capacity=5, retry_delays=(0.0,))
+    turns = TurnLog(database, clock, capacity=5, retry_delays=(0.01,))
     turns.start()
     yield turns
     await turns.aclose()
