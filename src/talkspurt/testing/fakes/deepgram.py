@@ -33,13 +33,12 @@ from picows import (
     WSTransport,
     WSUpgradeRequest,
     WSUpgradeResponseWithListener,
-    ws_create_server,
 )
 
 from talkspurt.testing.fakes.ear import BYTES_PER_S, ScriptedEar
-from talkspurt.testing.fakes.handshake import WEB_PAGE, refuse
+from talkspurt.testing.fakes.handshake import WEB_PAGE, SocketVendor, refuse
 from talkspurt.testing.fakes.script import Outage
-from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS, FakeVendor
+from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS
 
 _INTERIM_S: Final = 1.0
 _SEGMENT_S: Final = 5.0
@@ -47,7 +46,7 @@ _NOTICEABLE_S: Final = 0.05
 """Less audio than this is not worth a `from_finalize` answer."""
 
 
-class FakeDeepgram(FakeVendor):
+class FakeDeepgram(SocketVendor["FakeDeepgramSocket"]):
     """Live transcription of a script: `async with FakeDeepgram(("hello there",)) as fake`, then use `fake.base_url`."""
 
     # A stream of results has no end of its own that could come too early, and an empty transcript is silence.
@@ -68,35 +67,12 @@ class FakeDeepgram(FakeVendor):
         """False: `Finalize` is ignored, other results go on."""
         self.silent = False
         """True: nothing is sent any more, with the sockets open."""
-        self.sockets: list[FakeDeepgramSocket] = []
-        """Every socket that was accepted, closed ones too."""
         self.refused = 0
-        self.connected = asyncio.Event()
-        """Set once a socket has been accepted."""
-        self._server: asyncio.Server | None = None
 
     @property
     def base_url(self) -> str:
         """What the vendor's SDK takes as its WebSocket URL."""
         return f"ws://{self.address}"
-
-    @property
-    def server_address(self) -> str:
-        assert self._server is not None
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def start(self) -> None:
-        self._server = await ws_create_server(self._accept, "127.0.0.1", 0)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self.drop()
-
-    def drop(self) -> None:
-        """Break all sockets, without a closing handshake."""
-        for socket in self.sockets:
-            socket.drop()
 
     def _accept(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
         url = urlsplit(request.path.decode())

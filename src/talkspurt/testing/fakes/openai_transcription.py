@@ -32,22 +32,21 @@ from picows import (
     WSTransport,
     WSUpgradeRequest,
     WSUpgradeResponseWithListener,
-    ws_create_server,
 )
 
 from talkspurt.media.g711 import decode_mulaw
 from talkspurt.testing.fakes.ear import ScriptedEar
-from talkspurt.testing.fakes.handshake import WEB_PAGE, refuse
+from talkspurt.testing.fakes.handshake import WEB_PAGE, SocketVendor, refuse
 from talkspurt.testing.fakes.openai import error_body
 from talkspurt.testing.fakes.script import Outage
-from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS, FakeVendor
+from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS
 
 _LEAST_BYTES: Final = 800
 """A tenth of a second of mu-law."""
 _GARBAGE: Final = '{"type": "conversation.item.input_audio_transcription.completed", "item_id": ['
 
 
-class FakeOpenAITranscription(FakeVendor):
+class FakeOpenAITranscription(SocketVendor["FakeTranscriptionSocket"]):
     """Live transcription of a script: `async with FakeOpenAITranscription(("hello there",)) as fake`."""
 
     # A stream of messages has no end of its own that could come too early, and an empty transcript is silence.
@@ -60,34 +59,11 @@ class FakeOpenAITranscription(FakeVendor):
         self.key = key
         self.completes = True
         """False: commits are accepted and never transcribed."""
-        self.sockets: list[FakeTranscriptionSocket] = []
-        """Every socket that was accepted, closed ones too."""
-        self.connected = asyncio.Event()
-        """Set once a socket has been accepted."""
-        self._server: asyncio.Server | None = None
 
     @property
     def base_url(self) -> str:
         """What the SDK takes as its base URL."""
         return f"http://{self.address}/v1"
-
-    @property
-    def server_address(self) -> str:
-        assert self._server is not None
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def start(self) -> None:
-        self._server = await ws_create_server(self._accept, "127.0.0.1", 0)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self.drop()
-
-    def drop(self) -> None:
-        """Break all sockets, without a closing handshake."""
-        for socket in self.sockets:
-            socket.drop()
 
     def _accept(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
         url = urlsplit(request.path.decode())
