@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ports import SpeechChunk
 from talkspurt.synthesizers.google import GoogleSynthesizer
 from talkspurt.testing.fakes.google_cloud import FakeGoogleSynthesis
 from talkspurt.testing.fakes.speech import spoken
-from vendors.voices import KEY, TEXT, VOICES
+from vendors.voices import KEY, TEXT, VOICES, speak
 
 
 @pytest.fixture
@@ -25,13 +24,6 @@ async def synthesizer(fake: FakeGoogleSynthesis) -> AsyncIterator[GoogleSynthesi
     synthesizer: GoogleSynthesizer = VOICES["google"].connect(fake)
     yield synthesizer
     await synthesizer.aclose()
-
-
-async def speak(
-    synthesizer: GoogleSynthesizer, text: str = TEXT, *, voice: str = "", pace: float = 1.0
-) -> list[SpeechChunk]:
-    async with asyncio.timeout(10):
-        return [chunk async for chunk in synthesizer.synthesize(text, voice=voice, locale="en-US", pace=pace)]
 
 
 async def test_the_sound_comes_whole_at_the_lines_rate(synthesizer: GoogleSynthesizer) -> None:

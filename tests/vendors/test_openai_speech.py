@@ -1,17 +1,16 @@
 """OpenAI's speech through its real SDK, against a fake that speaks its wire format."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
 from talkspurt.errors import ProviderError
-from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.synthesizers.openai import DEFAULT_VOICE, MODEL, OpenAISynthesizer
 from talkspurt.testing.fakes import FakeOpenAISpeech
 from talkspurt.testing.fakes.speech import spoken
-from vendors.voices import KEY, TEXT, VOICES
+from vendors.voices import KEY, TEXT, VOICES, speak
 
 
 @pytest.fixture
@@ -25,13 +24,6 @@ async def synthesizer(fake: FakeOpenAISpeech) -> AsyncIterator[OpenAISynthesizer
     synthesizer: OpenAISynthesizer = VOICES["openai"].connect(fake)
     yield synthesizer
     await synthesizer.aclose()
-
-
-async def speak(
-    synthesizer: OpenAISynthesizer, text: str = TEXT, *, voice: str = "", pace: float = 1.0
-) -> list[SpeechChunk]:
-    async with asyncio.timeout(10):
-        return [chunk async for chunk in synthesizer.synthesize(text, voice=voice, locale="en-US", pace=pace)]
 
 
 async def test_the_sound_comes_at_the_lines_rate_and_whole(synthesizer: OpenAISynthesizer) -> None:

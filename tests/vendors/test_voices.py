@@ -13,7 +13,7 @@ from talkspurt.ports import SpeechChunk
 from talkspurt.synthesizers import create_synthesizer
 from talkspurt.synthesizers.streamed import Patience
 from talkspurt.testing.fakes import Fault, Outage, Speech
-from vendors.voices import TEXT, VOICES, Voice
+from vendors.voices import TEXT, VOICES, Voice, speak
 
 HASTY: Final = Patience(connect=0.5, first=0.6, between=0.3)
 """For outages that only a deadline can end."""
@@ -58,11 +58,6 @@ async def synthesizer(voice: Voice, fake: Any) -> AsyncIterator[Any]:
     synthesizer = voice.connect(fake)
     yield synthesizer
     await synthesizer.aclose()
-
-
-async def speak(synthesizer: Any, text: str = TEXT) -> list[SpeechChunk]:
-    async with asyncio.timeout(10):
-        return [chunk async for chunk in synthesizer.synthesize(text, voice="", locale="en-US")]
 
 
 def test_every_outage_of_speech_is_expected() -> None:

@@ -1,9 +1,11 @@
 """Every cloud synthesizer with the fake that speaks its wire format, for tests that run on all of them."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from talkspurt.ports import SpeechChunk
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.google import GoogleSynthesizer
 from talkspurt.synthesizers.openai import OpenAISynthesizer
@@ -50,3 +52,9 @@ VOICES: Final[Mapping[str, Voice]] = {
         ),
     )
 }
+
+
+async def speak(synthesizer: Any, text: str = TEXT, *, voice: str = "", pace: float = 1.0) -> list[SpeechChunk]:
+    """All chunks of a text; fails after ten seconds."""
+    async with asyncio.timeout(10):
+        return [chunk async for chunk in synthesizer.synthesize(text, voice=voice, locale="en-US", pace=pace)]
