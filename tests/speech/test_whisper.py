@@ -17,7 +17,7 @@ from talkspurt.recognizers.whisper import WhisperRecognizer
 from talkspurt.speech.inference.local import LocalInference
 from talkspurt.speech.inference.models import Models
 from talkspurt.speech.weights import WeightStore
-from talkspurt.speech.whisper_model import UTTERANCE, Decoded, Transcriber, credible
+from talkspurt.speech.whisper_model import UTTERANCE, Decoded, Transcriber, credible, said_once
 
 BENCHMARK = runpy.run_path(str(Path(__file__).resolve().parents[2] / "benchmarks/recognition.py"))
 SECOND = bytes(2 * LINE_RATE_HZ)
@@ -41,6 +41,34 @@ SECOND = bytes(2 * LINE_RATE_HZ)
 )
 def test_text_is_believed_as_far_as_voice_and_probability_go(decoded: Decoded, voiced: float, believed: bool) -> None:
     assert credible(decoded, voiced) is believed
+
+
+@pytest.mark.parametrize(
+    ("text", "voiced", "said"),
+    [
+        ("I want to book it. I want to book it.", 1.5, "I want to book it."),
+        ("I want to book it. i want to", 1.5, "I want to book it."),
+        ("I want to book it. I want to book it. I want to book it.", 1.5, "I want to book it."),
+        ("I want to book it. I want to book it.", 3.0, "I want to book it. I want to book it."),
+        ("No, no, no, no.", 1.2, "No, no, no, no."),
+        ("Is it the one that I want to send back to you?", 1.5, "Is it the one that I want to send back to you?"),
+        ("", 0.0, ""),
+    ],
+)
+def test_words_that_come_again_too_fast_were_said_once(text: str, voiced: float, said: str) -> None:
+    assert said_once(text, voiced) == said
+
+
+def test_a_sentence_that_whisper_writes_twice_is_heard_once(
+    transcriber: Transcriber, spoken: Callable[[str], bytes]
+) -> None:
+    twice = Decoded("I would like to book an appointment. I would like to book an appointment.", 0.03, -0.2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transcriber, "_decode", lambda line: twice)
+        assert (
+            transcriber.transcribe(spoken("I would like to book an appointment."))
+            == "I would like to book an appointment."
+        )
 
 
 def noise(level: float) -> bytes:

@@ -7,7 +7,7 @@ was never said), and believed only as far as voice, no-speech probability and sp
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,9 @@ UNLIKELY_SCORE: Final = -1.0
 WORDS_PER_SECOND: Final = 6.0
 WORDS_SPARE: Final = 2.0
 """The fastest speakers reach five words a second; a hum of 0.4 s that becomes eight words is none of them."""
+REPEATED_PER_SECOND: Final = 5.0
+"""Words a second above which words that come again were decoded twice and said once."""
+PUNCTUATION: Final = ".,;:!?"
 TOKENS_PER_SECOND: Final = 8
 TOKENS_SPARE: Final = 16
 """Ends a decoding that goes round in circles early; speech has three to four tokens a second."""
@@ -108,6 +111,7 @@ class Transcriber:
         margin = int(TRIM_MARGIN * LINE_RATE_HZ)
         samples = np.frombuffer(pcm, dtype="<i2")[max(0, begin - margin) : end + margin]
         decoded = self._decode(np.divide(samples, 32768, dtype=np.float32))
+        decoded = replace(decoded, text=said_once(decoded.text, voiced))
         return decoded.text if credible(decoded, voiced) else ""
 
     def _token(self, name: str) -> int:
@@ -170,6 +174,22 @@ class Transcriber:
 
 def _dbfs(samples: NDArray[np.float32]) -> float:
     return float(10 * np.log10(np.mean(np.square(samples)) + 1e-12)) if len(samples) else -120.0
+
+
+def said_once(text: str, voiced: float) -> str:
+    """`text` without its repetitions, if nobody can have said it all in `voiced` seconds of voice.
+
+    Whisper likes to fill its context: behind "I'd like to book an appointment." it may write the same again, whole or
+    begun. Callers who say a thing twice take the time for it.
+    """
+    words = text.split()
+    if len(words) <= REPEATED_PER_SECOND * voiced:
+        return text
+    bare = [word.strip(PUNCTUATION).lower() for word in words]
+    for once in range(2, len(words)):
+        if bare[once:] == bare[:-once]:
+            return " ".join(words[:once])
+    return text
 
 
 def credible(decoded: Decoded, voiced: float) -> bool:
