@@ -50,6 +50,9 @@ class Loopback:
 
     async def __aenter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", 0))
+        # asyncio turns Nagle's algorithm off only on sockets that name their protocol, and create_server's does not:
+        # pieces would wait 40 ms for the client's delayed acknowledgement. Accepted sockets inherit the option.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address = f"127.0.0.1:{listener.getsockname()[1]}"
         self._server = _Server(self._config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="fake vendor")
