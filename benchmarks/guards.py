@@ -35,6 +35,12 @@ class Guard:
     tests: str
     needs_postgresql: bool = False
 
+    def taken_from(self, text: str) -> str:
+        """The text of `file` without the guard. Raises `LookupError` unless it is there, once."""
+        if (found := text.count(self.source)) != 1:
+            raise LookupError(f"{self.keeps}: found {found} times in {self.file}: correct benchmarks/guards.py")
+        return text.replace(self.source, self.gone)
+
 
 AUTHORITY: Final = "tests/effects/test_authority.py"
 WAY: Final = "tests/effects/test_ledger_way.py"
@@ -45,10 +51,14 @@ CONTRACT: Final = "tests/contracts/test_effect_ledger.py"
 ATTEMPTS: Final = "tests/contracts/test_verification_attempts.py tests/store/test_attempts.py"
 ONCE: Final = "tests/agent/test_once.py"
 CODES: Final = "tests/effects/test_codes.py"
+SECRETS: Final = "tests/effects/test_secrets.py"
+POLICY: Final = "tests/agent/test_policy.py"
+MCP: Final = "tests/tool_servers/test_mcp_tools.py"
 CORE: Final = "tests/core/test_conversation_scenarios.py"
 BAD_CALLS: Final = "tests/session/test_bad_tool_calls.py"
 AS_AGREED: Final = "tests/retail/test_as_agreed.py"
 READ_BACKS: Final = "tests/retail/test_read_backs.py"
+SHOP_TOOLS: Final = "tests/retail/test_retail_tools.py"
 RETAIL: Final = (
     "tests/retail/test_retail_tools.py tests/retail/test_operations.py tests/retail/test_variants.py "
     "tests/retail/test_bookings.py"
@@ -743,17 +753,370 @@ GUARDS: Final = (
         "tests/store/test_attempts.py -k 'two_workers and postgresql'",
         needs_postgresql=True,
     ),
+    # What a second look found unguarded
+    Guard(
+        "a tool without a level tells no account to an unverified caller",
+        "effects/authority.py",
+        "if self._caller.level < 1 or self._caller.account is None:",
+        "if False:",
+        f"{AUTHORITY} -k without_a_level",
+    ),
+    Guard(
+        "what the ledger does not begin is not done",
+        "effects/proposals.py",
+        'raise NotDoneError("in_doubt", IN_DOUBT)',
+        "return",
+        f"{WAY} -k begun_elsewhere",
+    ),
+    Guard(
+        "what the ledger does not confirm is not done",
+        "effects/proposals.py",
+        "        if not confirmed:\n",
+        "        if False:\n",
+        f"{WAY} -k withdrawn_in_the_ledger",
+    ),
+    Guard(
+        "what cannot be written down as confirmed is not done",
+        "effects/proposals.py",
+        '_log.error("effect_not_confirmed", tool=record.tool, **where(error))\n'
+        '            raise NotDoneError("failed", FAILED) from None',
+        "confirmed = True",
+        f"{WAY} -k cannot_be_written",
+    ),
+    Guard(
+        "what cannot be written down as begun is not done",
+        "effects/proposals.py",
+        '_log.error("effect_not_begun", tool=tool.name, **where(error))\n'
+        '            raise NotDoneError("failed", FAILED) from None',
+        "return",
+        f"{WAY} -k cannot_be_written",
+    ),
+    Guard(
+        "what the ledger refuses as too often is not done",
+        "effects/proposals.py",
+        'if begun.state == "refused":',
+        "if False:",
+        f"{AUTHORITY} -k begun_as_often",
+    ),
+    Guard(
+        "what was withdrawn is not done, whatever the store says",
+        "effects/proposals.py",
+        "if self._open.pop(proposal, None) is None:",
+        "if self._open.get(proposal) is None:",
+        f"{DISPATCHER} -k withdrawal_holds",
+    ),
+    Guard(
+        "what was withdrawn is withdrawn in the ledger",
+        "store/effects.py",
+        'await self._move(proposal, OPEN, "withdrawn")',
+        "pass",
+        f"{CONTRACT} -k withdrawn",
+    ),
+    Guard(
+        "what is known is not found out otherwise",
+        "store/effects.py",
+        '("executing", "in_doubt"), state, fence=None',
+        '("executing", "in_doubt", "done", "resolved_done"), state, fence=None',
+        f"{LEDGER} -k found_out_otherwise",
+    ),
+    Guard(
+        "a call has one line at a time",
+        "store/calls.py",
+        'calls.c.attachment == attachment, calls.c.state == "live")\n            .values(fence',
+        'calls.c.state == "live")\n            .values(fence',
+        f"{LEDGER} -k only_the_attachment",
+    ),
+    Guard(
+        "nobody takes up a call that is over",
+        "store/calls.py",
+        'calls.c.attachment == attachment, calls.c.state == "live")\n            .values(fence',
+        "calls.c.attachment == attachment)\n            .values(fence",
+        f"{LEDGER} -k only_the_attachment",
+    ),
+    Guard(
+        "nobody takes a call up while its effect is being written",
+        "store/effects.py",
+        ".where(calls.c.id == self._call_id).with_for_update(read=True)",
+        ".where(calls.c.id == self._call_id)",
+        f"{LEDGER} -k 'being_written and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "two calls of one account share the last of a rate",
+        "store/effects.py",
+        """            lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+            await connection.execute(lock, {"name": f"{tool}|{subject}"})""",
+        "            pass",
+        f"{LEDGER} -k 'ten_calls and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "two workers share the last try from a number",
+        "store/attempts.py",
+        """                lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))")
+                await connection.execute(lock, {"name": number or call_id})""",
+        "                pass",
+        "tests/store/test_attempts.py -k 'from_a_number and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "of two calls at one customer the second waits for the first",
+        "retail/customers.py",
+        "    if to_change:\n",
+        "    if False:\n",
+        f"{AS_AGREED} -k 'waits_for_the_customers_row and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "another amount under the same words was not agreed to",
+        "agent/effects.py",
+        "if self.amount_cents != now.amount_cents:",
+        "if False:",
+        f"{ONCE} -k same_words",
+    ),
+    Guard(
+        "another state under the same words was not agreed to",
+        "agent/effects.py",
+        "elif self.status != now.status:",
+        "elif False:",
+        f"{ONCE} -k same_words",
+    ),
+    Guard(
+        "other facts or ids under the same words were not agreed to",
+        "agent/effects.py",
+        " or (self.facts, self.arguments) != (now.facts, now.arguments):",
+        ":",
+        f"{ONCE} -k same_words",
+    ),
+    Guard(
+        "a policy's level is kept",
+        "agent/policy.py",
+        "if level < self.level:",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy's hours are kept",
+        "agent/policy.py",
+        "if self.hours and not any(span.contain(now) for span in self.hours):",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy's states are kept",
+        "agent/policy.py",
+        "if self.statuses is not None and read_back.status not in self.statuses:",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy refuses a fact that it is not told",
+        "agent/policy.py",
+        "name in facts and facts[name] in allowed for name",
+        "facts.get(name, allowed[0]) in allowed for name",
+        POLICY,
+    ),
+    Guard(
+        "a policy refuses what is no number where it limits one",
+        "agent/policy.py",
+        "return isinstance(value, int) and value <= most",
+        "return not isinstance(value, int) or value <= most",
+        POLICY,
+    ),
+    Guard(
+        "without a try left nothing is checked",
+        "effects/verification.py",
+        "        if attempt is None:\n",
+        "        if False:\n",
+        f"{VERIFICATION} {DISPATCHER} -k 'three_tries or parallel_guesses'",
+    ),
+    Guard(
+        "another account begins without the level of the one before",
+        "agent/caller.py",
+        "        if self.account is not None and self.account != account:\n            self.level = 0\n",
+        "",
+        f"{VERIFICATION} -k starts_again",
+    ),
+    Guard(
+        "a secret is used once",
+        "effects/dispatcher.py",
+        "self._wanting.pop(tool_call, (None, None))",
+        "self._wanting.get(tool_call, (None, None))",
+        f"{SECRETS} -k runs_its_tool_once",
+    ),
+    Guard(
+        "a tool does not tell its secret",
+        "effects/dispatcher.py",
+        "safe = masked(content, secret)",
+        "safe = content",
+        f"{SECRETS} -k canary",
+    ),
+    Guard(
+        "arguments of megabytes are not read",
+        "effects/calling.py",
+        "if len(encoded) > ARGUMENT_BYTES:",
+        "if False:",
+        f"{DISPATCHER} -k wrong_arguments",
+    ),
+    Guard(
+        "a limit on amounts of a tool server is under no other kind of number",
+        "mcp/tools.py",
+        "            raise ToolError(NO_AMOUNT)",
+        "            amount = 0",
+        f"{MCP} -k is_limited",
+    ),
+    Guard(
+        "what a tool server would be sent and nobody would hear is refused",
+        "mcp/wording.py",
+        "if heard.keys() - self.names:",
+        "if False:",
+        f"{MCP} -k not_read_back",
+    ),
+    Guard(
+        "a tool server that does not say has not denied it",
+        "mcp/tools.py",
+        "if result.is_error or not isinstance(happened, bool):",
+        "if False:",
+        f"{MCP} -k does_not_say",
+    ),
+    Guard(
+        "nobody acts on another customer's order",
+        "retail/customers.py",
+        "select(Order).where(Order.user_id == account)",
+        "select(Order)",
+        f"{SHOP_TOOLS} -k orders_of_others",
+    ),
+    Guard(
+        "an order number proves nobody but its own customer",
+        "retail/shop.py",
+        "Order.id == order_id, Order.user_id == User.id",
+        "Order.id == order_id",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "a name has to be right",
+        "retail/shop.py",
+        "        if name is not None:\n            query",
+        "        if False:\n            query",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "one fact alone proves nobody",
+        "retail/shop.py",
+        "if email is None and (zip_code is None or (order_id is None and name is None)):",
+        "if False:",
+        f"{SHOP_TOOLS} -k one_fact_alone",
+    ),
+    Guard(
+        "only pending orders are sent elsewhere",
+        "retail/deeds.py",
+        'require_pending(order, "sent elsewhere")',
+        "pass",
+        "tests/retail/test_operations.py -k changed_item_is_another",
+    ),
+    Guard(
+        "a returned order is refunded where it was agreed",
+        "retail/claims.py",
+        "refunds = (MoneyBack(order.returned.method, cents),)",
+        "refunds = (MoneyBack(paying_method(order), cents),)",
+        f"{SHOP_TOOLS} -k where_it_was_agreed",
+    ),
+    Guard(
+        "what was paid back is not paid back again",
+        "retail/claims.py",
+        "sign = 1 if payment.kind is PaymentKind.PAYMENT else -1",
+        "sign = 1",
+        f"{SHOP_TOOLS} -k refunded_once",
+    ),
+    Guard(
+        "no money goes to what is on nobody's account",
+        "retail/methods.py",
+        "if _ELSEWHERE.search(text) or _DENIED.match(text):",
+        "if False:",
+        "tests/retail/test_methods_and_reasons.py",
+    ),
+    Guard(
+        "a gift card has less once it has paid",
+        "retail/bookings.py",
+        "method.balance_cents += cents if kind is PaymentKind.REFUND else -cents",
+        "pass",
+        "tests/retail/test_operations.py -k gift_card_twice",
+    ),
+    Guard(
+        "an order's items are changed once",
+        "retail/bookings.py",
+        "plan.order.status = Status.ITEMS_CHANGED",
+        "pass",
+        "tests/retail/test_operations.py -k changed_item_is_another",
+    ),
+    Guard(
+        "an order is exchanged once",
+        "retail/bookings.py",
+        "plan.order.status = Status.EXCHANGE_REQUESTED",
+        "pass",
+        "tests/retail/test_operations.py -k exchange_is_noted",
+    ),
+    Guard(
+        "an order is returned once",
+        "retail/bookings.py",
+        "plan.order.status = Status.RETURN_REQUESTED",
+        "pass",
+        f"{SHOP_TOOLS} -k returned_once",
+    ),
+    Guard(
+        "a dearer item is paid by what can pay it",
+        "retail/changes.py",
+        "    require_balance(method, plan.cents)\n",
+        "",
+        "tests/retail/test_operations.py -k method_that_can_pay",
+    ),
+    Guard(
+        "a reply that nobody waits for asks for nothing",
+        "core/agent_side.py",
+        "if self.turn is not None and self.turn.reply == reply:",
+        "if self.turn is not None:",
+        f"{CORE} -k has_taken_back",
+    ),
+    Guard(
+        "a tool call that comes twice runs once",
+        "core/agent_side.py",
+        "if event.tool_call in self.running or any(",
+        "if False and any(",
+        f"{CORE} -k same_tool_call",
+    ),
+    Guard(
+        "an effect that nobody waits for is withdrawn",
+        "core/agent_side.py",
+        "event.tool_call not in turn.tools or busy:",
+        "busy:",
+        f"{CORE} -k turn_is_gone",
+    ),
+    Guard(
+        "anything but a clear yes withdraws an effect for good",
+        "core/agent_side.py",
+        "        self._commands.append(WithdrawEffect(pending.proposal))\n        return None, None",
+        "        return None, None",
+        f"{CORE} -k clear_yes",
+    ),
+    Guard(
+        "what waits for a yes when the call ends is withdrawn",
+        "core/agent_side.py",
+        "            self._commands.append(WithdrawEffect(self.pending.proposal))\n",
+        "",
+        f"{CORE} -k open_proposal",
+    ),
 )
 
 
 def noticed(guard: Guard, folder: Path, url: str) -> tuple[bool, str]:
     """Whether a test fails without the guard, and which; `url` is of a PostgreSQL for those that need one."""
-    package = folder / "src/talkspurt"
-    file = package / guard.file
+    file = folder / "src/talkspurt" / guard.file
     text = file.read_text(encoding="utf-8")
-    if text.count(guard.source) != 1:
-        return False, f"found {text.count(guard.source)} times in {guard.file}: correct this list"
-    file.write_text(text.replace(guard.source, guard.gone), encoding="utf-8")
+    try:
+        without = guard.taken_from(text)
+    except LookupError as error:
+        return False, str(error)
+    file.write_text(without, encoding="utf-8")
     try:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(guard.tests)]
         environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}

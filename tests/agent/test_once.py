@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ async def test_what_nobody_is_known_to_have_heard_is_not_done(shop: async_sessio
     with pytest.raises(ToolError, match="was read back has changed"):
         await refund(shop, Effect("k2", "refund", "call-1", 2), 0)
     assert await made(shop) == 0
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"amount_cents": 6}, {"status": "shipped"}, {"facts": {"card": "twin"}}, {"arguments": {"order_id": "W2"}}],
+)
+def test_the_same_words_for_something_else_are_not_what_was_agreed_to(otherwise: dict[str, Any]) -> None:
+    EFFECT.require_unchanged(word(5))
+    with pytest.raises(ToolError, match="has changed since"):
+        EFFECT.require_unchanged(replace(word(5), **otherwise))
 
 
 async def test_of_ten_at_once_one_changes_something(shop: async_sessionmaker[AsyncSession]) -> None:

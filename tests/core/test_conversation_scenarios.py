@@ -137,6 +137,15 @@ def test_speaking_while_the_agent_thinks_takes_the_turn_back() -> None:
     assert call.said[-1] == "Both."
 
 
+def test_a_reply_to_what_the_caller_has_taken_back_asks_for_nothing() -> None:
+    call = world([Stalls()], [Stalls()]).answered()
+    call.asks("refund me").run(0.3)
+    call.asks("no, wait").run(0.3)
+    call.give(ReplyToolRequested(1, "t9", "refund", "{}"))
+    assert call.of(RunTool) == []
+    assert "stale_reply" in call.counted
+
+
 def test_a_noise_while_the_agent_thinks_changes_nothing() -> None:
     call = world([Says("Here it is. ", after=3.0)]).answered()
     call.asks("one").run(0.2)

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from effects.till import Desk, a_desk
-from talkspurt.core.events import EffectProposed
+from talkspurt.agent import AccountOf, Agent, Caller, tool
+from talkspurt.core.events import EffectProposed, ToolReturned
+from talkspurt.effects import ToolDispatcher
 from talkspurt.effects.refusals import OTHER_ACCOUNT, TOO_OFTEN, UNVERIFIED
+from talkspurt.testing.ledger import MemoryEffectLedger
 
 
 @pytest.fixture
@@ -43,6 +46,23 @@ async def test_an_account_that_is_not_named_is_the_verified_one(desk: Desk) -> N
     assert (await desk.run("balance"))["account"] == "maya"
     assert await desk.execute(await desk.propose(account="")) == {"paid": 500, "to": "Ann"}
     assert await desk.till.made() == [("maya", "Ann", 500)]
+
+
+async def test_a_tool_without_a_level_tells_no_account_to_an_unverified_caller() -> None:
+    @tool
+    async def points(account: Annotated[str, AccountOf()] = "") -> dict[str, str]:
+        """Tell the points of an account."""
+        return {"account": account}
+
+    caller = Caller("c1", "")
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", tools=[points])
+    dispatcher = ToolDispatcher(agent, caller, MemoryEffectLedger())
+    for arguments in ("{}", '{"account": "maya"}'):
+        refused = await dispatcher.run("t1", "points", arguments)
+        assert isinstance(refused, ToolReturned)
+        assert UNVERIFIED in refused.content
+    caller.verify("maya")
+    assert await dispatcher.run("t2", "points", "{}") == ToolReturned("t2", '{"account": "maya"}')
 
 
 async def test_somebody_else_on_the_line_is_nobody(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from effects.till import Desk, a_desk, opened
+from effects.till import Desk, a_desk, dispatching, opened
 from talkspurt.agent import Agent, Caller, Effect, Policy, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
 from talkspurt.effects import proposals
@@ -172,6 +172,13 @@ async def test_a_step_that_cannot_be_written_ends_the_way_there(
     assert await desk.till.made() == []
 
 
+async def test_what_was_withdrawn_in_the_ledger_is_not_confirmed(desk: Desk) -> None:
+    proposed = await desk.propose()
+    await desk.dispatcher._proposals._ledger.withdraw(proposed.proposal)
+    assert message(await desk.execute(proposed)) == NOT_OPEN
+    assert (await desk.till.made(), await desk.states()) == ([], ["withdrawn"])
+
+
 async def test_the_same_wish_a_moment_later_gets_the_first_result(desk: Desk) -> None:
     await desk.execute(await desk.propose())
     assert await desk.run("pay", account="maya", payee="Ann", cents=500) == {"paid": 500, "to": "Ann"}
@@ -249,6 +256,15 @@ async def test_two_at_once_set_it_once(desk: Desk) -> None:
     await desk.execute(first, turn=3)
     await desk.execute(second, turn=4)
     assert desk.till.streets == [("7", "Oak"), ("7", "Elm"), ("7", "Oak")]
+
+
+async def test_what_was_begun_elsewhere_after_both_were_confirmed_is_not_begun_here(desk: Desk) -> None:
+    twin = dispatching(desk.agent, desk.caller, desk.store, desk.clock, desk.call.id, fence=1)
+    other = Desk(desk.till, desk.store, desk.clock, desk.agent, desk.call, desk.caller, twin)
+    mine, theirs = await desk.propose(), await other.propose()
+    await other.execute(theirs, turn=2)
+    assert message(await desk.execute(mine, turn=3)) == IN_DOUBT
+    assert len(await desk.till.made()) == 1
 
 
 # ── whose call it is ──────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail import create_agent
+from talkspurt.retail.facts import name_key
 from talkspurt.retail.schema import Order, PaymentKind, PaymentMethod, Return, ReturnItem, Status, User
 from talkspurt.retail.shop import Shop
 from talkspurt.retail.tools.identity import KEYPAD
@@ -26,6 +27,7 @@ from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
 
 DELIVERED, SHIPPED, CANCELLED = "W2378156", "W5540917", "W9013362"
+SOMEBODY_ELSES = "W9054877"
 NO_ORDER = {"match": "none", "order_id": None, "keypad": KEYPAD}
 
 
@@ -85,6 +87,7 @@ async def test_facts_that_match_verify_the_caller(line: Line, given_facts: dict[
     [
         {"order_id": DELIVERED, "zip_code": "60615"},
         {"order_id": "W2378157", "zip_code": "60614"},
+        {"order_id": SOMEBODY_ELSES, "zip_code": "60614"},
         {"first_name": "Maya", "last_name": "Colins", "zip_code": "60614"},
         {"first_name": "Grace", "last_name": "Kim", "zip_code": "60614"},
         {"email": "maya.colins@example.com"},
@@ -115,6 +118,13 @@ async def test_missing_facts_are_asked_for_and_cost_no_attempt(line: Line, given
     for _ in range(4):
         assert (await line.refusal("verify_caller", **given_facts)).startswith("I need")
     assert line.caller.level == 0
+
+
+@pytest.mark.parametrize("facts", [("order_id",), ("zip_code",), ("name",), ("order_id", "name")])
+async def test_one_fact_alone_proves_nobody_nor_do_two_that_many_know(shop: Shop, facts: tuple[str, ...]) -> None:
+    mayas = {"order_id": DELIVERED, "zip_code": "60614", "name": name_key("Maya", "Collins"), "email": None}
+    assert await shop.identify(**{**mayas, "order_id": None}) is not None
+    assert await shop.identify(**{fact: known if fact in facts else None for fact, known in mayas.items()}) is None
 
 
 async def test_two_customers_of_one_name_and_zip_are_not_told_apart_by_it(line: Line, shop: Shop) -> None:
@@ -382,6 +392,16 @@ async def test_a_return_is_refunded_once_it_has_arrived(shop: Shop) -> None:
         )
     content = await line.confirmed("offer_refund", order_id=DELIVERED)
     assert content["amount"] == "$34.25"
+
+
+async def test_a_return_is_refunded_where_it_was_agreed(shop: Shop) -> None:
+    line = Line(shop).verified()
+    await line.confirmed("process_return", order_id=DELIVERED, items=["lamp"], payment_method="gift card")
+    async with shop.writing() as session:
+        await session.execute(update(Return).where(Return.order_id == DELIVERED).values(received_at=datetime.now(UTC)))
+    assert (await line.confirmed("offer_refund", order_id=DELIVERED))["method"] == "gift card"
+    (*_, booked) = (await order_of(shop, DELIVERED)).payments
+    assert (booked.kind, booked.method.kind) == (PaymentKind.REFUND, "gift_card")
 
 
 async def test_a_lost_order_is_refunded_and_large_amounts_need_a_person(shop: Shop) -> None:

@@ -31,6 +31,20 @@ async def test_an_attempt_that_nobody_closed_counts_as_failed(store: Store) -> N
     assert await store.attempts.take(call_id="c1", number="", per_call=2, per_number=9) is None
 
 
+async def test_two_workers_count_the_last_try_from_a_number_once(url: str, store: Store, clock: HandClock) -> None:
+    other = await Store.open(url, clock=clock)
+    try:
+        for wave in range(5):
+            stores = [store, other]
+            limits = {"number": f"+1202555010{wave}", "per_call": 9, "per_number": 2}
+            taken = await asyncio.gather(
+                *(stores[n % 2].attempts.take(call_id=f"{wave}-{n}", **limits) for n in range(8))  # type: ignore[arg-type]
+            )
+            assert sum(attempt is not None for attempt in taken) == 2
+    finally:
+        await other.aclose()
+
+
 async def test_two_workers_count_the_last_try_at_an_account_once(url: str, store: Store, clock: HandClock) -> None:
     other = await Store.open(url, clock=clock)
     try:

@@ -144,6 +144,22 @@ async def test_whoever_lost_the_call_writes_nothing_more_about_it(
     await heir.finish("p1", state="done", result="{}")
 
 
+async def test_nobody_takes_a_call_up_while_its_effect_is_being_written(
+    url: str, store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    """Otherwise a worker that has just lost the call could still begin what its heir believes to have expired."""
+    other = await Store.open(url, clock=clock)
+    try:
+        async with store._database.write() as connection:
+            await ledger._own(connection)
+            heir = asyncio.create_task(other.calls.take(call.id, attachment=call.attachment))
+            done, _ = await asyncio.wait({heir}, timeout=0.3)
+            assert not done
+        assert await heir == 2
+    finally:
+        await other.aclose()
+
+
 async def test_a_call_that_nobody_took_has_no_effects(store: Store, call: Call) -> None:
     for fence in (0, 1):
         with pytest.raises(StaleOwnerError):
@@ -269,6 +285,13 @@ async def test_what_is_held_is_not_taken_for_gone(
     assert await store.effects.claim({"offer_refund"}) == (), "whoever has the call by now"
     clock.advance(2)
     assert len(await store.effects.claim({"offer_refund"})) == 1
+
+
+async def test_what_is_known_is_not_found_out_otherwise(store: Store, ledger: SqlEffectLedger, call: Call) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await ledger.finish("p1", state="done", result="{}")
+    assert not await store.effects.resolve("p1", result=None)
+    assert (await ledger.propose(refund(call, "p2"))).proposal == "p1", "or it would be done a second time"
 
 
 async def test_what_is_in_doubt_is_not_looked_up_before_it_must_have_ended(

@@ -13,12 +13,14 @@ import pytest
 
 from talkspurt import Agent, tool
 from talkspurt.agent import Policy
+from talkspurt.agent.policy import REASONS
 from talkspurt.config_mcp import McpConfig
 from talkspurt.core.events import ToolStarted
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError
 from talkspurt.mcp import McpServers, connection
 from talkspurt.mcp.stdio import stdio
+from talkspurt.mcp.tools import NO_AMOUNT
 from tool_servers.desk import Desk, Warehouse, desk, mcp_config, until
 
 RESERVE = {
@@ -118,6 +120,19 @@ async def test_a_policy_limits_tools_of_servers(stdio_warehouse: Warehouse) -> N
     with pytest.raises(ConfigurationError, match="rules for the MCP tool 'reserve', which is declared in none"):
         async with McpServers.open(mcp_config({"command": "unused"}, {}), {"shop": agent}, {}):
             pass
+
+
+async def test_what_is_limited_is_refused_without_an_amount_that_is_a_whole_number(stdio_warehouse: Warehouse) -> None:
+    config = mcp_config(stdio_warehouse.settings, {"reserve_item": {**RESERVE, "amount_argument": "quantity"}})
+    limited = Policy.parse("[mcp_tools.reserve_item]\nmax_amount_cents = 5")
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", policy=limited)
+    async with McpServers.open(config, {"shop": agent}, {}) as servers:
+        shop = Desk(servers, agent)
+        # JSON Schema takes 7.0 for an integer.
+        assert (await shop.run("reserve_item", item="mug", quantity=7.0))["error"]["message"] == NO_AMOUNT
+        assert (await shop.run("reserve_item", item="mug", quantity=7))["error"]["message"] == REASONS["amount"]
+        assert "5 of the mug" in (await shop.run("reserve_item", item="mug", quantity=5)).read_back
+    assert stdio_warehouse.journal == []
 
 
 async def test_an_agent_that_a_server_is_not_for_gets_nothing(stdio_warehouse: Warehouse) -> None:
