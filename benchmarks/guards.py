@@ -52,6 +52,7 @@ ATTEMPTS: Final = "tests/contracts/test_verification_attempts.py tests/store/tes
 ONCE: Final = "tests/agent/test_once.py"
 CODES: Final = "tests/effects/test_codes.py"
 SECRETS: Final = "tests/effects/test_secrets.py"
+TOOLS: Final = "tests/agent/test_tools.py"
 POLICY: Final = "tests/agent/test_policy.py"
 MCP: Final = "tests/tool_servers/test_mcp_tools.py"
 CORE: Final = "tests/core/test_conversation_scenarios.py"
@@ -141,14 +142,14 @@ GUARDS: Final = (
     Guard(
         "the policy is asked again after the yes",
         "effects/proposals.py",
-        "        self._same_caller(pending)\n        self._authority.judge(tool, read_back)",
-        "        self._same_caller(pending)",
+        "        self._same_caller(tool, account)\n        self._authority.judge(tool, read_back)",
+        "        self._same_caller(tool, account)",
         AUTHORITY,
     ),
     Guard(
         "whoever takes the phone while it is worded again gets nothing",
         "effects/proposals.py",
-        "        self._same_caller(pending)\n        self._authority.judge(tool, read_back)",
+        "        self._same_caller(tool, account)\n        self._authority.judge(tool, read_back)",
         "        self._authority.judge(tool, read_back)",
         WAY,
     ),
@@ -762,6 +763,34 @@ GUARDS: Final = (
         f"{AUTHORITY} -k without_a_level",
     ),
     Guard(
+        "only a code makes up for text of strangers",
+        "effects/authority.py",
+        "TRUSTED_LEVEL = 2",
+        "TRUSTED_LEVEL = 1",
+        f"{AUTHORITY} -k after_untrusted",
+    ),
+    Guard(
+        "what a wish was found to mean is of the caller's own account",
+        "effects/proposals.py",
+        "self._authority.scope(tool, _found_to_mean(tool, arguments, read_back))",
+        "_found_to_mean(tool, arguments, read_back)",
+        f"{AUTHORITY} -k found_to_mean",
+    ),
+    Guard(
+        "what one caller's wish would do is not read to the next",
+        "effects/proposals.py",
+        "        self._same_caller(tool, account)\n        arguments",
+        "        arguments",
+        f"{WAY} -k while_it_is_worded",
+    ),
+    Guard(
+        "what has no words is not proposed",
+        "effects/proposals.py",
+        "        if not words:\n",
+        "        if False:\n",
+        f"{DISPATCHER} -k without_words",
+    ),
+    Guard(
         "what the ledger does not begin is not done",
         "effects/proposals.py",
         'raise NotDoneError("in_doubt", IN_DOUBT)',
@@ -924,6 +953,48 @@ GUARDS: Final = (
         POLICY,
     ),
     Guard(
+        "a wrong fact costs a try",
+        "effects/verification.py",
+        "if not (isinstance(refusal, ToolError) and refusal.attempted):",
+        "if True:",
+        f"{VERIFICATION} -k three_tries",
+    ),
+    Guard(
+        "whom a tool has unverified is nobody",
+        "effects/verification.py",
+        "if stand_in.account is None and caller.account is not None:",
+        "if False:",
+        f"{AUTHORITY} -k has_passed_on",
+    ),
+    Guard(
+        "nobody is verified whose try was not counted",
+        "effects/verification.py",
+        '_log.error("attempt_not_counted", **where(error))\n            raise NotDoneError("failed", FAILED) from None',
+        'return "none"',
+        f"{VERIFICATION} -k without_the_store",
+    ),
+    Guard(
+        "an effect has a read-back",
+        "agent/declarations.py",
+        "    if read_back is None:\n",
+        "    if False:\n",
+        TOOLS,
+    ),
+    Guard(
+        "a confirmed effect is not cancelled",
+        "agent/declarations.py",
+        "    if effect and cancellable:\n",
+        "    if False:\n",
+        TOOLS,
+    ),
+    Guard(
+        "a tool of a server that takes an account needs a verified caller",
+        "config_mcp.py",
+        "if self.account_argument and not self.level:",
+        "if False:",
+        "tests/test_config.py",
+    ),
+    Guard(
         "without a try left nothing is checked",
         "effects/verification.py",
         "        if attempt is None:\n",
@@ -997,6 +1068,13 @@ GUARDS: Final = (
         "a name has to be right",
         "retail/shop.py",
         "        if name is not None:\n            query",
+        "        if False:\n            query",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "an e-mail has to be right",
+        "retail/shop.py",
+        "        if email is not None:\n            query",
         "        if False:\n            query",
         f"{SHOP_TOOLS} -k one_wrong_fact",
     ),
@@ -1083,6 +1161,13 @@ GUARDS: Final = (
         "if event.tool_call in self.running or any(",
         "if False and any(",
         f"{CORE} -k same_tool_call",
+    ),
+    Guard(
+        "a proposal that comes twice is one",
+        "core/agent_side.py",
+        "        if known or self.playback.knows(event.proposal):\n",
+        "        if known:\n",
+        f"{CORE} -k same_proposal_twice",
     ),
     Guard(
         "an effect that nobody waits for is withdrawn",

@@ -199,6 +199,7 @@ async def _other_parameters(thing: str) -> str:
         (_declare(end_call), "is built in"),
         (_declare(good, effect=True), "give it read_back="),
         (_declare(good, read_back=_sentence), "no effect"),
+        (_declare(good, effect=True, cancellable=True), "is carried through; drop cancellable"),
         (_declare(good, effect=True, read_back=synchronous), "read_back must be an async function"),
         (_declare(good, effect=True, read_back=_other_parameters), "must take the same parameters"),
         (_declare(good, level=3), "level must be 0, 1 or 2"),

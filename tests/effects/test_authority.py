@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 
 from effects.till import Desk, a_desk
-from talkspurt.agent import AccountOf, Agent, Caller, tool
+from talkspurt.agent import AccountOf, Agent, Caller, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.effects.refusals import OTHER_ACCOUNT, TOO_OFTEN, UNVERIFIED
@@ -63,6 +63,33 @@ async def test_a_tool_without_a_level_tells_no_account_to_an_unverified_caller()
         assert UNVERIFIED in refused.content
     caller.verify("maya")
     assert await dispatcher.run("t2", "points", "{}") == ToolReturned("t2", '{"account": "maya"}')
+
+
+async def test_what_a_wish_was_found_to_mean_is_of_the_callers_own_account() -> None:
+    async def word(account: str) -> ReadBack:
+        return ReadBack("I'll close the account. Shall I?", arguments={"account": "yusuf"})
+
+    @tool(level=1, effect=True, read_back=word)
+    async def close(account: Annotated[str, AccountOf()] = "") -> None:
+        """Close an account."""
+
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", tools=[close])
+    dispatcher = ToolDispatcher(agent, Caller("c1", "", level=1, account="maya"), MemoryEffectLedger())
+    refused = await dispatcher.run("t1", "close", "{}")
+    assert isinstance(refused, ToolReturned)
+    assert OTHER_ACCOUNT in refused.content
+
+
+async def test_a_caller_whom_a_tool_has_passed_on_is_nobody() -> None:
+    @tool
+    async def pass_on(caller: Caller) -> None:
+        """Somebody else comes to the phone."""
+        caller.unverify()
+
+    caller = Caller("c1", "", level=2, account="maya")
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", tools=[pass_on])
+    await ToolDispatcher(agent, caller, MemoryEffectLedger()).run("t1", "pass_on", "{}")
+    assert (caller.account, caller.level) == (None, 0)
 
 
 async def test_somebody_else_on_the_line_is_nobody(desk: Desk) -> None:

@@ -26,6 +26,7 @@ from talkspurt.effects.refusals import (
     NOT_OPEN,
     NOT_YOURS,
     TOO_MUCH,
+    NotDoneError,
 )
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.errors import StoreError
@@ -644,6 +645,17 @@ async def test_the_tool_acts_for_the_caller_who_was_judged(desk: Desk, monkeypat
     desk.dispatcher._proposals._open[proposed.proposal].tool = replace(desk.till.send_to, function=noting)
     await desk.execute(proposed)
     assert acted_for == [("maya", 1)]
+
+
+async def test_whoever_takes_the_phone_while_it_is_worded_is_told_nothing(desk: Desk) -> None:
+    async def word(**_: Any) -> str:
+        desk.caller.unverify()
+        return "I'll send box 7 to Oak. Shall I?"
+
+    send = replace(desk.till.send_to, read_back=word)
+    with pytest.raises(NotDoneError, match="account has changed"):
+        await desk.dispatcher._proposals.propose("t1", send, send.arguments(box="7", street="Oak"))
+    assert await desk.states() == []
 
 
 async def test_whoever_takes_the_phone_while_it_is_worded_again_gets_nothing(desk: Desk) -> None:

@@ -128,6 +128,8 @@ class Proposals:
             if known is None or reason.kind != "refused":
                 raise
             return known
+        # What was worded may be of an account that is somebody else's by now.
+        self._same_caller(tool, account)
         arguments = self._authority.scope(tool, _found_to_mean(tool, arguments, read_back))
         text = _canonical(tool, arguments)
         self._meant[said] = (tool.name, account, text)
@@ -327,18 +329,17 @@ class Proposals:
 
         Returns the caller that was judged, for the tool: whoever has the phone a moment later did not say yes.
         """
-        tool = pending.tool
-        self._same_caller(pending)
+        tool, account = pending.tool, pending.record.account
+        self._same_caller(tool, account)
         read_back = await self._worded(tool, pending.arguments)
-        self._same_caller(pending)
+        self._same_caller(tool, account)
         self._authority.judge(tool, read_back)
         changed = pending.read_back.changed(read_back)
         if changed is not None:
             raise NotDoneError("refused", changed)
         return replace(self._caller)
 
-    def _same_caller(self, pending: _Proposal) -> None:
-        tool, account = pending.tool, pending.record.account
+    def _same_caller(self, tool: Tool, account: str | None) -> None:
         if self._caller.level < tool.level or (self._caller.account != account and (tool.level or account)):
             raise NotDoneError("refused", CALLER_CHANGED)
 
