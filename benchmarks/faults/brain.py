@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, ModelReply, ToolUse
+from talkspurt.testing.fakes.openai_realtime import Conversation
 
 LINES: Final = (
     "Please send me a catalog.",
@@ -32,6 +33,15 @@ def answer(text: str, *, answers_tool: bool) -> ModelReply:
     if "bye" in heard or "thank" in heard:
         return ModelReply(text=("You are welcome. Goodbye.",))
     return ModelReply(text=("I can send you a catalogue, or tell you when we are open.",))
+
+
+def answer_spoken(conversation: Conversation) -> ModelReply:
+    """The reply of a model that hears and speaks itself."""
+    words = [item.text for item in conversation.items if item.kind == "user"]
+    results = [item.text for item in conversation.items if item.kind == "function_call_output"]
+    if results and "yes" in words[-1].lower():
+        return answer(results[-1], answers_tool=True)
+    return answer(words[-1] if words else "", answers_tool=False)
 
 
 class ThinkingOpenAI(FakeOpenAI):

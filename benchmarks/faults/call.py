@@ -4,13 +4,14 @@ import asyncio
 import json
 import re
 import sqlite3
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI
+from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI, answer_spoken
 from benchmarks.faults.cases import DEAF, NOBODY_HEARS, Case, Stage
 from benchmarks.faults.catalogue import POST
 from benchmarks.faults.relay import BELOW_HTTP, Relay, Trouble
@@ -20,7 +21,7 @@ from talkspurt.simulate.caller import CallerActed, Clip, News, Patience, convers
 from talkspurt.simulate.child_server import child_server
 from talkspurt.simulate.lines import Line, PressKeys, Say
 from talkspurt.simulate.report import CallReport
-from talkspurt.testing.fakes import FakeDeepgram, FakeElevenLabs, ModelReply, ToolUse
+from talkspurt.testing.fakes import FakeDeepgram, FakeElevenLabs, FakeOpenAIRealtime, ModelReply, ToolUse
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
 CONFIGURATION: Final = """
@@ -34,14 +35,17 @@ synthesizer = "elevenlabs"
 base_url = {{deepgram = "ws://{recognizer}", elevenlabs = "http://{synthesizer}"}}
 
 [model]
-name = "openai:gpt-5-mini"
-base_url = {{openai = "http://{model}/v1", anthropic = "{other_model}"}}
+name = "{models[0]}"
+base_url = {{openai-realtime = "http://{spoken}/v1", openai = "http://{model}/v1", anthropic = "{other_model}"}}
 
 [fallbacks]
 recognizers = [{recognizers}]
 synthesizers = [{synthesizers}]
-models = ["anthropic:claude-haiku-4-5"]
+models = {models[1]}
 """
+WRITTEN: Final = ("openai:gpt-5-mini", '["anthropic:claude-haiku-4-5"]')
+SPOKEN: Final = ("openai-realtime:gpt-realtime", '["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]')
+"""The model and its fallbacks: one that is given words, and one that hears and speaks itself."""
 FAULTY_TURN: Final = 2
 PATIENCE: Final = Patience(answer=20.0)
 """More than a caller has: how long they are kept waiting is measured, not judged here."""
@@ -79,18 +83,20 @@ class Vendors:
         self.elevenlabs = FakeElevenLabs()
         self.openai = ThinkingOpenAI()
         self.anthropic = ThinkingAnthropic()
+        self.realtime = FakeOpenAIRealtime(LINES, answer=answer_spoken)
         self.relays: dict[Stage, Relay] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Vendors"]:
         """Start them."""
         async with AsyncExitStack() as stack:
-            for fake in (self.deepgram, self.elevenlabs, self.openai, self.anthropic):
+            for fake in (self.deepgram, self.elevenlabs, self.openai, self.anthropic, self.realtime):
                 await stack.enter_async_context(fake)
             targets: dict[Stage, str] = {
                 "recognizer": self.deepgram.base_url,
                 "model": self.openai.base_url,
                 "synthesizer": self.elevenlabs.base_url,
+                "speech to speech": self.realtime.base_url,
             }
             for stage, url in targets.items():
                 address = re.sub(r"^\w+://|/v1$", "", url)
@@ -98,9 +104,13 @@ class Vendors:
             yield self
 
     def configuration(self, stages: Sequence[Stage]) -> str:
-        """TOML for a server that uses them, with local speech below those of `stages`."""
+        """TOML for a server that uses them, with local speech or a model of text below those of `stages`."""
         return CONFIGURATION.format(
-            **{stage: relay.address for stage, relay in self.relays.items()},
+            recognizer=self.relays["recognizer"].address,
+            model=self.relays["model"].address,
+            synthesizer=self.relays["synthesizer"].address,
+            spoken=self.relays["speech to speech"].address,
+            models=SPOKEN if "speech to speech" in stages else WRITTEN,
             other_model=self.anthropic.base_url,
             recognizers='"whisper"' if "recognizer" in stages else "",
             synthesizers='"piper"' if "synthesizer" in stages else "",
@@ -114,7 +124,10 @@ class Vendors:
     async def suffer(self, case: Case) -> None:
         """Let the fault of `case` happen from now on."""
         if case.fault in _SAID:
-            self.openai.failing = _SAID[case.fault]
+            if case.stage == "model":
+                self.openai.failing = _SAID[case.fault]
+            else:
+                self.realtime.otherwise, self.realtime.answer = _SAID[case.fault], None
         elif case.fault in DEAF:
             self.deepgram.phrases = ()
             for socket in self.deepgram.sockets:
@@ -169,6 +182,7 @@ async def _converse(url: str, case: Case, clips: Sequence[Clip | None], vendors:
         if isinstance(news, CallerActed):
             # A socket that is opened from now on has heard nothing of the lines before.
             vendors.deepgram.phrases = LINES[news.number - 1 :] if case.fault not in DEAF else ()
+            vendors.realtime.heard = deque(LINES[news.number - 1 :])
             if case.moment == "during" and news.number == FAULTY_TURN:
                 injected.add(asyncio.create_task(vendors.suffer(case)))
 

@@ -5,10 +5,10 @@ from typing import Final, Literal
 
 from benchmarks.faults.relay import Trouble
 
-Stage = Literal["recognizer", "model", "synthesizer"]
+Stage = Literal["recognizer", "model", "synthesizer", "speech to speech"]
 Moment = Literal["before", "during"]
 
-STAGES: Final[tuple[Stage, ...]] = ("recognizer", "model", "synthesizer")
+STAGES: Final[tuple[Stage, ...]] = ("recognizer", "model", "synthesizer", "speech to speech")
 TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble.NONE)
 IN_THE_REPLY: Final = ("malformed tool JSON", "unknown tool", "empty reply")
 """What a model may say that is of no use."""
@@ -45,7 +45,8 @@ def all_cases() -> list[Case]:
         for trouble in TROUBLES
         for moment in ("before", "during")
     ]
-    cases += [Case("model", fault, "during") for fault in IN_THE_REPLY]
+    thinking: tuple[Stage, ...] = ("model", "speech to speech")
+    cases += [Case(stage, fault, "during") for stage in thinking for fault in IN_THE_REPLY]
     return cases + [Case("recognizer", fault, "during") for fault in DEAF]
 
 
