@@ -125,13 +125,9 @@ def test_a_dispatcher_without_authority_is_caught(
     assert hold(wish) == Verdict(effects=0)
     monkeypatch.setattr(Authority, guard, lambda self, tool, *rest: rest[0] if rest else None)
     if guard == "admit":
-        # Asked for again right before it is done.
-        monkeypatch.setattr(Proposals, "_unchanged", _anything)
+        # Asked for again when it has been worded, and right before it is done.
+        monkeypatch.setattr(Proposals, "_same_caller", lambda *_: None)
     assert hold(wish).forbidden_executed
-
-
-async def _anything(self: Proposals, pending: object) -> Caller:
-    return self._caller
 
 
 def test_nothing_is_done_for_a_caller_who_is_not_verified(hold: Holds) -> None:
