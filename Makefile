@@ -37,8 +37,9 @@ help:
 	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (in"
 	@echo "             environments of their own, made if need be); needs two idle cores for a quarter of an hour"
 	@echo "make bench-effects [QUICK=1] [FRESH=1]"
-	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9, and what"
-	@echo "             became of the effects; needs Debian's postgresql; taken up again where it was broken off"
+	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9 or racing"
+	@echo "             another one, and what became of the effects; needs Debian's postgresql; taken up again where"
+	@echo "             it was broken off"
 
 setup:
 	@scripts/setup

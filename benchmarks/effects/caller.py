@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, Protocol
 
@@ -24,6 +24,14 @@ TRIES: Final = 3
 
 class HungUpError(Exception):
     """The caller's own decision to end the call."""
+
+
+Meet = Callable[[], Awaitable[None]]
+"""Waits until another caller is about to agree, too."""
+
+
+async def alone() -> None:
+    """Nobody else calls."""
 
 
 class Handset(Protocol):
@@ -47,12 +55,15 @@ class Handset(Protocol):
 class VirtualCaller:
     """Holds one call; `hold` returns or raises `HungUpError` when the caller hangs up."""
 
-    def __init__(self, plan: CallPlan, log: CallLog, handset: Handset, said: list[Said], chance: Random) -> None:
+    def __init__(
+        self, plan: CallPlan, log: CallLog, handset: Handset, said: list[Said], chance: Random, *, meet: Meet
+    ) -> None:
         self._plan = plan
         self._log = log
         self._handset = handset
         self._said = said
         self._chance = chance
+        self._meet = meet
         self._silent_since = 0.0
         """When the caller last fell silent."""
 
@@ -102,7 +113,7 @@ class VirtualCaller:
             if self._settled(wish.subject, asked_at):
                 break
             answer = "yes"
-        if wish.again and wish.answer == "yes":
+        if wish.again and wish.answer in ("yes", "together"):
             asked_at = self._now
             await self._say(f"do {wish.tool} {json.dumps(wish.arguments)}")
             if await self._read_back(wish.subject, asked_at, whole=True):
@@ -114,6 +125,10 @@ class VirtualCaller:
         match answer:
             case "yes":
                 await asyncio.sleep(chance.choice((0.05, 0.3, 0.9)))
+                await self._say(chance.choice(CLEAR_YES))
+            case "together":
+                await self._meet()
+                await asyncio.sleep(self._plan.reaction)
                 await self._say(chance.choice(CLEAR_YES))
             case "no":
                 await asyncio.sleep(0.4)

@@ -6,18 +6,18 @@ on an outside system without keys, with an amount that a policy limits, and such
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import wraps
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from benchmarks.effects.faults import Reach, calm
 from benchmarks.effects.log import CallLog
 from benchmarks.effects.outside import ClosedKeyError, Outside
 from benchmarks.effects.plan import Mishap
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from talkspurt.agent import (
     AccountOf,
@@ -36,6 +36,8 @@ from talkspurt.retail.agent import POLICY as RETAIL_POLICY
 from talkspurt.retail.shop import Shop
 from talkspurt.retail.tools import ServiceDesk
 
+_Plan = TypeVar("_Plan")
+
 LIMIT_CENTS: Final = 10_000
 POLICY: Final = f"""{RETAIL_POLICY}
 [tools.pay_out]
@@ -47,6 +49,8 @@ statuses = ["waiting"]
 """
 TOO_LONG: Final = 7.0
 """Seconds that a tool hangs: longer than the tools' time limit."""
+A_WHILE: Final = 1.5
+"""Seconds that a tool dawdles."""
 
 tables: Final = MetaData()
 pickups: Final = Table(
@@ -202,6 +206,31 @@ def _pickup(parcel: str) -> str:
     return f"A driver fetches {parcel} tomorrow morning between eight and twelve. Shall I book that?"
 
 
+class StoppableShop(Shop):
+    """The retail shop, which can be stopped in the middle of a change: its rows are held, and nothing is committed."""
+
+    def __init__(self, url: str, reach: Reach) -> None:
+        super().__init__(url)
+        self._reach = reach
+
+    async def once(
+        self,
+        effect: Effect,
+        *,
+        plan: Callable[[AsyncSession], Awaitable[_Plan]],
+        word: Callable[[_Plan], ReadBack],
+        change: Callable[[AsyncSession, _Plan], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """As the shop does it, by way of the fault point "uncommitted"."""
+
+        def changed(session: AsyncSession, planned: _Plan) -> dict[str, Any]:
+            result = change(session, planned)
+            self._reach("uncommitted")
+            return result
+
+        return await super().once(effect, plan=plan, word=word, change=changed)
+
+
 def create_agent(shop: Shop, desk: ParcelDesk, policy: Policy, watch: "Watch") -> Agent:
     """The agent with both kinds of tools, each watched."""
     tools = (*ServiceDesk(shop).tools(), *desk.tools())
@@ -234,7 +263,8 @@ class Watch:
         @wraps(function)
         async def run(**arguments: Any) -> Any:
             told = _told(arguments)
-            self._log.add("ran", tool=tool.name, arguments=told)
+            key = next((value.key for value in arguments.values() if isinstance(value, Effect)), "")
+            self._log.add("ran", tool=tool.name, arguments=told, key=key)
             mishap = self._mishaps.pop(str(told.get("parcel") or told.get("order_id")), "")
             await self._before(mishap)
             await calm()
@@ -262,6 +292,8 @@ class Watch:
                     await asyncio.sleep(TOO_LONG)
                 except asyncio.CancelledError:
                     await asyncio.sleep(2.0)
+            case "dawdles":
+                await asyncio.sleep(A_WHILE)
             case "breaks_before":
                 raise RuntimeError("told to break")
             case "refuses":

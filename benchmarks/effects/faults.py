@@ -5,13 +5,17 @@ The product knows nothing of this: the ledger is wrapped, and the tools of the b
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Any, Final
 
+from benchmarks.effects.log import CallLog
+from benchmarks.effects.model import subject_of
+
 from talkspurt.errors import StoreError
+from talkspurt.ports import EffectRecord
 from talkspurt.testing.virtual_time import VirtualTimeLoop
 
 SLOW: Final = 8.0
@@ -32,19 +36,18 @@ async def calm() -> None:
 
 
 class StopAt:
-    """Stops the process at one point: it says so to its parent, and then does nothing more, whatever it was doing."""
+    """Stops the process at a point: it says so to its parent, and then does nothing more, whatever it was doing."""
 
-    def __init__(self, point: str, parent: Connection, on_woken: Callable[[], None]) -> None:
-        """`on_woken` is called when the parent lets the process go on, after somebody else took the call over."""
-        self._point = point
+    def __init__(self, points: Sequence[str], parent: Connection, on_woken: Callable[[], None]) -> None:
+        """`points` are stopped at in this order, each once; `on_woken` is called when the parent lets it go on."""
+        self._left = list(points)
         self._parent = parent
         self._on_woken = on_woken
-        self._reached = False
 
     def __call__(self, point: str) -> None:
-        """Go on, unless this is the point and it is reached for the first time."""
-        if point == self._point and not self._reached:
-            self._reached = True
+        """Go on, unless this is the next of the points."""
+        if self._left and point == self._left[0]:
+            del self._left[0]
             self._parent.send(point)
             # Most are killed while they wait here.
             self._parent.recv()
@@ -52,10 +55,14 @@ class StopAt:
 
 
 class WatchedLedger:
-    """A ledger with fault points before and after each of its steps, and with a database that fails now and then."""
+    """A ledger with fault points before and after each of its steps, and with a database that fails now and then.
 
-    def __init__(self, ledger: Any, reach: Reach, chance: Random, trouble: float) -> None:
+    What a sweeper claims by it is noted in the call's log.
+    """
+
+    def __init__(self, ledger: Any, log: CallLog, reach: Reach, chance: Random, trouble: float) -> None:
         self._ledger = ledger
+        self._log = log
         self._reach = reach
         self._chance = chance
         self._trouble = trouble
@@ -63,7 +70,7 @@ class WatchedLedger:
     def __getattr__(self, name: str) -> Any:
         step = getattr(self._ledger, name)
         if name == "ledger":
-            return lambda *call: WatchedLedger(step(*call), self._reach, self._chance, self._trouble)
+            return lambda *call: WatchedLedger(step(*call), self._log, self._reach, self._chance, self._trouble)
         if not inspect.iscoroutinefunction(step):
             return step
 
@@ -77,6 +84,8 @@ class WatchedLedger:
             if trouble == "slow":
                 await asyncio.sleep(SLOW)
             result = await step(*arguments, **options)
+            if name == "claim":
+                self._note(result)
             await calm()
             self._reach(f"after {name}")
             if trouble == "unacknowledged":
@@ -84,6 +93,12 @@ class WatchedLedger:
             return result
 
         return watched
+
+    def _note(self, claimed: Sequence[EffectRecord]) -> None:
+        for record in claimed:
+            if record.state == "executing":
+                subject = subject_of(record.arguments)
+                self._log.add("claimed", tool=record.tool, subject=subject, key=record.key or "")
 
     def _is_troubled(self) -> bool:
         return self._trouble > 0 and self._chance.random() < self._trouble

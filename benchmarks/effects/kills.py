@@ -22,14 +22,27 @@ from benchmarks.effects import clock
 from benchmarks.effects.faults import Reach, StopAt, nowhere
 from benchmarks.effects.log import CallLog
 from benchmarks.effects.outside import RemoteOutside
-from benchmarks.effects.plan import RETAIL, Answer, CallPlan, Customer, Troubles, Wish, draw, retail_arguments
+from benchmarks.effects.plan import (
+    MOVED_SKEWED,
+    RETAIL,
+    Answer,
+    CallPlan,
+    Customer,
+    Troubles,
+    Wish,
+    draw,
+    draw_skews,
+    retail_arguments,
+)
 from benchmarks.effects.postgres import Cluster
 from benchmarks.effects.referee import Verdict, judge
-from benchmarks.effects.trial import SHOP_FILE, STORE_FILE, gather, shop_tables, sqlite_url
+from benchmarks.effects.trial import copy_files, gather, shop_tables
 from benchmarks.effects.world import Place, World
 
 Backend = Literal["sqlite", "postgresql"]
 Mode = Literal["kill", "stop", "anywhere"]
+Time = Literal["virtual", "database"]
+"""What decides who is gone: the virtual time of the only worker, or the real one of a database that two use at once."""
 
 STEPS: Final = ("propose", "read_back", "confirm", "begin", "finish")
 """The steps of an effect that is agreed to; one that is not comes to `withdraw`."""
@@ -79,6 +92,12 @@ class Systems:
     cluster: Cluster
     """Has the same as databases `template_store` and `template_shop`."""
     outside_port: int
+
+    def create_databases(self, names: tuple[str, str]) -> tuple[str, str]:
+        """A store and a shop of these names on the cluster; their URLs."""
+        for name, template in zip(names, ("template_store", "template_shop"), strict=True):
+            self.cluster.create(name, template)
+        return self.cluster.url(names[0]), self.cluster.url(names[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +154,8 @@ def _plan(number: int, tool: str, answer: Answer, shop: Sequence[Customer]) -> C
         wish = Wish(tool, retail_arguments(tool, order), order, answer, again=True)
     other = f"K{seed}Q2"
     wishes = (wish, Wish("send_parcel", {"parcel": other}, other))
-    return CallPlan(seed, customer.account, customer.email, True, wishes, Troubles())
+    skews = draw_skews(seed, share=MOVED_SKEWED)
+    return CallPlan(seed, customer.account, customer.email, True, wishes, Troubles(), skews=skews)
 
 
 # ── the worker ────────────────────────────────────────────────────────────────────
@@ -149,11 +169,15 @@ class Assignment:
     store_url: str
     shop_url: str
     outside_port: int
+    book: str
+    """Of the outside system."""
     folder: Path
-    point: str
+    points: tuple[str, ...]
+    """Where it stops, and waits."""
     life: int
     settles: bool = False
     """The call is over: only look after what it left."""
+    time: Time = "virtual"
 
 
 def work(assignment: Assignment, parent: Connection) -> None:
@@ -165,10 +189,17 @@ def work(assignment: Assignment, parent: Connection) -> None:
     async def hold() -> None:
         log = CallLog(clock.now, file)
         reach: Reach = nowhere
-        if assignment.point:
-            reach = StopAt(assignment.point, parent, lambda: world.cut_off())  # noqa: PLW0108 - made below
-        outside = RemoteOutside(assignment.outside_port, assignment.folder.name, reach)
-        place = Place(assignment.store_url, assignment.shop_url, outside)
+
+        def woken() -> None:
+            # With a database's time it was only to wait for another call; otherwise its own has been taken over.
+            if assignment.time == "virtual":
+                world.cut_off()
+
+        if assignment.points:
+            reach = StopAt(assignment.points, parent, woken)
+        outside = RemoteOutside(assignment.outside_port, assignment.book, reach)
+        time = clock.wall_clock if assignment.time == "virtual" else None
+        place = Place(assignment.store_url, assignment.shop_url, outside, time)
         world = World(assignment.plan, place, log, reach, life=assignment.life)
         await (world.settle() if assignment.settles else world.hold())
 
@@ -195,8 +226,11 @@ def run_scenario(scenario: Scenario, systems: Systems, folder: Path) -> Outcome:
     folder.mkdir(parents=True)
     store_url, shop_url = _databases(scenario, systems, folder)
     shop_before = asyncio.run(shop_tables(shop_url))
-    assignment = Assignment(scenario.plan, store_url, shop_url, systems.outside_port, folder, scenario.point, life=0)
-    first = _Process(assignment)
+    points = (scenario.point,) if scenario.point else ()
+    assignment = Assignment(
+        scenario.plan, store_url, shop_url, systems.outside_port, folder.name, folder, points, life=0
+    )
+    first = WorkerProcess(assignment)
     kills = woken = 0
     try:
         if scenario.mode == "anywhere":
@@ -207,11 +241,11 @@ def run_scenario(scenario: Scenario, systems: Systems, folder: Path) -> Outcome:
                 kills += first.kill()
             else:
                 first.stop()
-        _finish(replace(assignment, point="", life=1))
+        finish(replace(assignment, points=(), life=1))
         if scenario.mode == "stop":
             first.wake()
             woken += 1
-            _finish(replace(assignment, point="", life=2, settles=True))
+            finish(replace(assignment, points=(), life=2, settles=True))
     finally:
         first.close()
     outside = RemoteOutside(systems.outside_port, folder.name, nowhere)
@@ -225,8 +259,9 @@ def run_scenario(scenario: Scenario, systems: Systems, folder: Path) -> Outcome:
     return Outcome(verdict, kills, woken)
 
 
-def _finish(assignment: Assignment) -> None:
-    second = _Process(assignment)
+def finish(assignment: Assignment) -> None:
+    """Have the work done by a process that nothing happens to. Raises `NotReachedError`."""
+    second = WorkerProcess(assignment)
     try:
         second.expect("ended")
     finally:
@@ -239,16 +274,11 @@ def _database_names(scenario: Scenario) -> tuple[str, str]:
 
 def _databases(scenario: Scenario, systems: Systems, folder: Path) -> tuple[str, str]:
     if scenario.backend == "sqlite":
-        for file in (STORE_FILE, SHOP_FILE):
-            shutil.copy(systems.template / file, folder / file)
-        return sqlite_url(folder / STORE_FILE), sqlite_url(folder / SHOP_FILE)
-    names = _database_names(scenario)
-    for name, template in zip(names, ("template_store", "template_shop"), strict=True):
-        systems.cluster.create(name, template)
-    return systems.cluster.url(names[0]), systems.cluster.url(names[1])
+        return copy_files(systems.template, folder)
+    return systems.create_databases(_database_names(scenario))
 
 
-class _Process:
+class WorkerProcess:
     """A worker process."""
 
     def __init__(self, assignment: Assignment) -> None:
@@ -299,8 +329,16 @@ class _Process:
         """SIGCONT, and let it do what it still wants to do."""
         assert self._process.pid is not None
         os.kill(self._process.pid, signal.SIGCONT)
-        self._pipe.send("go on")
+        self.go_on()
         self.expect("ended")
+
+    def go_on(self) -> None:
+        """Have it go on from where it waits."""
+        self._pipe.send("go on")
+
+    def says_something(self, within: float) -> bool:
+        """Whether it comes to its next point, or its end, within so many real seconds."""
+        return self._pipe.poll(within)
 
     def close(self) -> None:
         """Leave nothing behind."""

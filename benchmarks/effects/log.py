@@ -17,6 +17,7 @@ Kind = Literal[
     "wish",  # the caller turned to the wish with this number
     "worded",  # a tool's read-back was made
     "ran",  # a tool's function was entered
+    "claimed",  # a sweeper took an effect for one that nobody executes any more
     "told",  # a person was told of an effect in doubt, and found out
     "ended",  # the call is over
 ]

@@ -6,7 +6,7 @@ happened to it can be traced to that wish.
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal, get_args
@@ -21,6 +21,7 @@ Answer = Literal[
     "keypad",  # presses 1, which is no yes
     "vanish",  # hangs up while it is read back
     "yes_and_gone",  # agrees and hangs up at once
+    "together",  # waits until another caller has heard theirs, and agrees at the same time
 ]
 FREQUENCIES: Final[Mapping[Answer, int]] = {
     "yes": 9, "no": 2, "unclear": 1, "early": 2, "cut_in": 1, "late": 1, "keypad": 1, "vanish": 1, "yes_and_gone": 2,
@@ -36,9 +37,16 @@ Mishap = Literal[
     "refuses",
     "megabytes",  # is done and returns more than anyone can use
     "changes",  # what was read back is not true any more when it is to be done
+    "dawdles",  # takes a while before it begins, within its time
 ]
-MISHAPS: Final = tuple(mishap for mishap in get_args(Mishap) if mishap)
+MISHAPS: Final = tuple(mishap for mishap in get_args(Mishap) if mishap not in ("", "dawdles"))
 MISHAP_SHARE: Final = 0.36
+SKEWED: Final = 0.2
+"""Share of the calls whose workers' clocks differ."""
+MOVED_SKEWED: Final = 0.6
+"""The same of calls that another worker takes over."""
+MOST_SKEWED: Final = (15.0, 45.0)
+"""Seconds by which such clocks are wrong: more than any effect may take."""
 
 Ban = Literal["", "unverified", "of_others", "over_limit", "level", "status", "account"]
 """Why a wish must not come true, whoever confirms it."""
@@ -90,11 +98,19 @@ class CallPlan:
     """Seconds after which the line breaks; it comes back a moment later."""
     moves: tuple[float, ...] = ()
     """Seconds after which another process takes the call over while the first one still believes that it has it."""
+    skews: tuple[float, float] | None = None
+    """Seconds by which the clocks of the first worker and of all others are ahead of the database's."""
+    reaction: float = 0.0
+    """Seconds that a caller who agrees together with another one takes for it."""
 
     @property
     def name(self) -> str:
         """What the call is called in files and results."""
         return f"call-{self.seed:06d}"
+
+    def skew(self, worker: int) -> float:
+        """Seconds by which the clock of the call's `worker` (0 for the first) is ahead of the database's."""
+        return 0.0 if self.skews is None else self.skews[min(worker, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +121,15 @@ class Customer:
     email: str
     orders: tuple[tuple[str, str], ...]
     """Id and status."""
+    paid: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Of each order, what pays for it and with how many cents."""
+    gift_cards: Mapping[str, int] = field(default_factory=dict)
+    """Gift cards and the cents on them."""
+
+
+PAID: Final = """SELECT order_id, method_id, sum(CASE kind WHEN 'payment' THEN amount_cents ELSE -amount_cents END)
+FROM payments GROUP BY order_id, method_id HAVING count(*) = 1"""
+"""What pays for the orders that nothing was paid back for yet."""
 
 
 def customers(shop: Path) -> tuple[Customer, ...]:
@@ -115,9 +140,21 @@ def customers(shop: Path) -> tuple[Customer, ...]:
         for order, user, status in connection.execute("SELECT id, user_id, status FROM orders ORDER BY id"):
             orders.setdefault(user, []).append((order, status))
         rows = connection.execute("SELECT id, email FROM users ORDER BY id").fetchall()
+        paid = {order: (method, cents) for order, method, cents in connection.execute(PAID)}
+        gifts = connection.execute("SELECT user_id, id, balance_cents FROM payment_methods WHERE kind = 'gift_card'")
+        gift_cards = [(user, card, cents) for user, card, cents in gifts]
     finally:
         connection.close()
-    return tuple(Customer(account, email, tuple(orders.get(account, ()))) for account, email in rows)
+    return tuple(
+        Customer(
+            account,
+            email,
+            own := tuple(orders.get(account, ())),
+            {order: paid[order] for order, _ in own if order in paid},
+            {card: cents for user, card, cents in gift_cards if user == account},
+        )
+        for account, email in rows
+    )
 
 
 OWN: Final = ("send_parcel", "book_pickup", "mail_letter", "pay_out")
@@ -140,7 +177,7 @@ def draw(seed: int, shop: Sequence[Customer]) -> CallPlan:
     subjects = _subjects(seed)
     wishes = [_wish(chance, customer, shop, subjects, verifies=verifies) for _ in range(chance.choice((1, 2, 2, 3)))]
     calm = chance.random() < 0.25
-    return CallPlan(
+    plan = CallPlan(
         seed,
         customer.account,
         customer.email,
@@ -158,6 +195,16 @@ def draw(seed: int, shop: Sequence[Customer]) -> CallPlan:
         losses=tuple(sorted(chance.uniform(4, 40) for _ in range(chance.choice((0, 0, 0, 1, 2))))),
         moves=(chance.uniform(6, 40),) if chance.random() < 0.15 else (),
     )
+    return replace(plan, skews=draw_skews(seed, share=MOVED_SKEWED if plan.moves else SKEWED))
+
+
+def draw_skews(seed: int, *, share: float) -> tuple[float, float] | None:
+    """How wrong the clocks of a call's workers are, for so many of all calls; None when they are right."""
+    chance = Random(f"{seed} clocks")
+    if chance.random() >= share:
+        return None
+    ahead = chance.uniform(*MOST_SKEWED)
+    return chance.choice(((0.0, ahead), (0.0, -ahead), (ahead, 0.0), (-ahead, 0.0), (ahead, -ahead)))
 
 
 def _subjects(seed: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ Five ways to fail, each of them a list of sentences that say what happened:
 * **twice**: the same thing was done more than once;
 * **unconfirmed**: a tool's code ran, or the shop's data changed, without such a yes;
 * **lost**: the caller was told that it is done and it is not; the record says done and it is not, or the other way
-  round; or a confirmed effect has no outcome on record;
+  round; a confirmed effect has no outcome on record; or it was taken for gone by a sweeper within its time;
 * **in doubt**: an effect whose outcome is still open at the end;
 * **forbidden**: it was done although it must not be, whoever confirmed it.
 """
@@ -30,6 +30,11 @@ from benchmarks.effects.plan import CLEAR_YES, CallPlan
 REACTION: Final = 0.25
 """Seconds from the first sound of a yes until the line is cleared: words that are played meanwhile must be the
 closing question's, for whatever else comes into a yes would have to be heard after it, and is not."""
+OWN_TIME: Final = 9.5
+"""Seconds from its beginning in which an effect is its worker's alone: the tools' limit of 5 s and the 5 s after that,
+less a moment between what the ledger and what the tool takes for the beginning."""
+CALLED: Final = {"gift_card": r"\bgift card\b", "paypal": r"\bPayPal account\b", "credit_card": r"(?<!gift) card\b"}
+"""What methods of payment are called in a read-back that does not give their number."""
 DONE_STATES: Final = ("done", "resolved_done")
 OPEN_STATES: Final = ("executing", "in_doubt")
 UNSETTLED_STATES: Final = ("proposed", "read_back", "confirmed")
@@ -45,6 +50,9 @@ class EffectRow:
     tool: str
     arguments: str
     state: str
+    key: str = ""
+    call: str = ""
+    """The carrier's id of its call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +95,26 @@ class _Run:
     at: float
     words: str
     """What was read back last before it."""
+    key: str = ""
 
 
 def judge(plan: CallPlan, truth: Truth) -> Verdict:
-    """The verdict on one call."""
+    """The verdict on one call that had everything to itself."""
+    verdict = judge_own(plan, truth)
+    verdict.twice += money_twice(truth)
+    verdict.unconfirmed += paid_elsewhere(truth, truth.log)
+    return verdict
+
+
+def judge_own(plan: CallPlan, truth: Truth) -> Verdict:
+    """The verdict on one call, but for the money of the whole shop, which others may have moved, too."""
     verdict = Verdict()
     done = _done(truth)
     verdict.effects = sum(done.values())
     verdict.twice += [f"{tool} of {subject} was done {n} times" for (tool, subject), n in done.items() if n > 1]
-    verdict.twice += _money_twice(truth)
     _judge_confirmation(truth, done, verdict)
     _judge_record(truth, done, verdict)
+    verdict.lost += _taken_for_gone(truth.log)
     banned = {wish.subject: wish.ban for wish in plan.wishes if wish.ban}
     for tool, subject in done:
         parcel = subject.partition("/")[0]
@@ -119,11 +136,12 @@ def _done(truth: Truth) -> Counter[tuple[str, str]]:
 def _shop_effects(truth: Truth) -> Iterator[tuple[str, str]]:
     """What was done in the shop, by the tool whose run explains each changed order; "change" when none does."""
     ran = {subject_of(json.dumps(entry["arguments"])): entry["tool"] for entry in truth.log if entry["kind"] == "ran"}
-    for order in sorted(_changed_orders(truth)):
+    for order in sorted(changed_orders(truth)):
         yield ran.get(order, "change"), order
 
 
-def _changed_orders(truth: Truth) -> set[str]:
+def changed_orders(truth: Truth) -> set[str]:
+    """Orders of which any row is another one than before."""
     changed = set()
     for table, rows in truth.shop_after.items():
         before = truth.shop_before.get(table, {})
@@ -136,7 +154,7 @@ def _changed_orders(truth: Truth) -> set[str]:
     return changed
 
 
-def _money_twice(truth: Truth) -> Iterator[str]:
+def money_twice(truth: Truth) -> Iterator[str]:
     """Orders that more was paid back for than was paid, and gift cards that grew by something else than was booked."""
     left: Counter[str] = Counter()
     booked: Counter[str] = Counter()
@@ -177,6 +195,30 @@ def _judge_confirmation(truth: Truth, done: Counter[tuple[str, str]], verdict: V
             verdict.unconfirmed.append(f"{tool} of {subject} was done and no tool ran")
 
 
+def paid_elsewhere(truth: Truth, log: Sequence[Entry]) -> Iterator[str]:
+    """Money of the shop that moved to or from another method than was read back before, or by another amount."""
+    read_back: dict[str, list[str]] = {}
+    for run in _runs(log):
+        read_back.setdefault(run.subject, []).append(run.words)
+    for key, row in truth.shop_after.get("payments", {}).items():
+        if key not in truth.shop_before.get("payments", {}):
+            method, words = truth.shop_after["payment_methods"][row["method_id"]], read_back.get(row["order_id"], [])
+            if not any(_tells_payment(told, row["kind"], row["amount_cents"], method) for told in words):
+                yield f"{row['kind']} of {row['amount_cents']} cents by {method['id']} for {row['order_id']}: {words}"
+
+
+def _tells_payment(words: str, kind: str, cents: int, method: Mapping[str, Any]) -> bool:
+    """Whether a read-back says that such an amount is charged to the method, or paid back to it."""
+    charged, _, paid_back = words.partition(" refund ")
+    told = paid_back if kind == "refund" else charged
+    amounts = [
+        f"{number} {unit}" for number, unit in zip(divmod(cents, 100), ("dollar", "cent"), strict=True) if number
+    ]
+    number = " ".join(method["last_four"] or "")
+    called = re.search(CALLED[method["kind"]], told) is not None or bool(number and number in told)
+    return called and all(amount in words for amount in amounts)
+
+
 def _runs(log: Sequence[Entry]) -> Iterator[_Run]:
     worded: dict[tuple[str, str], str] = {}
     for entry in log:
@@ -186,7 +228,8 @@ def _runs(log: Sequence[Entry]) -> Iterator[_Run]:
         if entry["kind"] == "worded":
             worded[entry["tool"], subject] = entry["words"]
         else:
-            yield _Run(entry["tool"], subject, entry["at"], worded.get((entry["tool"], subject), ""))
+            words = worded.get((entry["tool"], subject), "")
+            yield _Run(entry["tool"], subject, entry["at"], words, entry.get("key", ""))
 
 
 def _confirmations(log: Sequence[Entry], run: _Run) -> Iterator[float]:
@@ -261,6 +304,19 @@ def _judge_record(truth: Truth, done: Counter[tuple[str, str]], verdict: Verdict
     for told in _told_done(truth.log):
         if not any(_is_said(words, told.split()) for words in true):
             verdict.lost.append(f"the caller was told {told!r}, and it was not so")
+
+
+def _taken_for_gone(log: Sequence[Entry]) -> Iterator[str]:
+    """Effects that a sweeper took from whoever was at them before their time was over."""
+    runs = list(_runs(log))
+    for claim in log:
+        if claim["kind"] != "claimed":
+            continue
+        about = (claim["tool"], claim["subject"], claim["key"])
+        begun = [run.at for run in runs if (run.tool, run.subject, run.key or claim["key"]) == about]
+        after = claim["at"] - max((at for at in begun if at <= claim["at"]), default=float("-inf"))
+        if after < OWN_TIME:
+            yield f"{claim['tool']} of {claim['subject']} was taken for gone {after:.1f} s after it began"
 
 
 def _is_said(sentence: Sequence[str], heard: Sequence[str]) -> bool:

@@ -67,10 +67,14 @@ def figures(run: Run, times: Times) -> list[Goal]:
     faults = {name: sum(len(result.verdict[name]) for result in held) for name in FAULTS}
     tasks = _tasks()
     kills = sum(result.kills for result in held)
+    kinds = Counter(result.kind for result in held)
     return [
-        Goal("calls", "calls held", len(held), None if run.quick else 10_000, at_least=True),
+        Goal("calls", "calls held", sum(result.calls for result in held), None if run.quick else 10_000, at_least=True),
         Goal("kills", "of these with a kill -9", kills, None if run.quick else 300, at_least=True),
         Goal("woken", "of these stopped and woken", sum(result.woken for result in held)),
+        Goal("races", "races of two calls for one order or card", kinds["race"] + kinds["process race"]),
+        Goal("races_of_processes", "of these by two processes on PostgreSQL", kinds["process race"]),
+        Goal("skewed", "calls whose workers' clocks differ", sum(result.skewed for result in held)),
         Goal("effects", "effects", sum(result.verdict["effects"] for result in held)),
         Goal("twice", "effects done twice", faults["twice"], 0),
         Goal("unconfirmed", "effects unconfirmed", faults["unconfirmed"], 0),

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks.effects import trial
-from benchmarks.effects.kills import Scenario, Systems, run_scenario, scenarios, silence_logs
+from benchmarks.effects.kills import Outcome, Scenario, Systems, run_scenario, scenarios, silence_logs
+from benchmarks.effects.pairs import Race, draw_race
 from benchmarks.effects.plan import CallPlan, customers, draw
 from benchmarks.effects.postgres import Cluster, postgresql
+from benchmarks.effects.races import ProcessRace, run_race_of_processes, run_virtual_race
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -38,28 +40,40 @@ RESULTS: Final = FOLDER / "results.jsonl"
 FULL_CALLS: Final = 10_000
 FULL_ROUNDS: Final = 3
 """Rounds of all kills: more than three hundred die."""
+FULL_RACES: Final = 300
+FULL_PROCESS_RACES: Final = 60
+"""Races of two processes on PostgreSQL."""
 QUICK_CALLS: Final = 400
 QUICK_KILLS: Final = 50
 """Scenarios of a quick run, spread over all of a round."""
+QUICK_RACES: Final = 12
+QUICK_PROCESS_RACES: Final = 6
 FULL_SECONDS: Final = 55 * 60.0
 QUICK_SECONDS: Final = 4.5 * 60.0
 """Seconds after which no call is begun any more; the next run goes on."""
 BATCH: Final = 10
 """Virtual calls that a process of the pool holds at a time."""
 FIRST_SEED: Final = 1
+FIRST_PROCESS_RACE: Final = 500_001
 
-Kind = Literal["virtual", "kill", "stop", "anywhere"]
+Kind = Literal["virtual", "kill", "stop", "anywhere", "race", "process race"]
+IN_PROCESSES: Final = ("kill", "stop", "anywhere", "process race")
+Virtual = CallPlan | Race
+Processes = Scenario | ProcessRace
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is kept of a call."""
+    """What is kept of a call, or of the two of a race."""
 
     name: str
     kind: Kind
     stamp: str
     kills: int = 0
     woken: int = 0
+    calls: int = 1
+    skewed: int = 0
+    """Calls of these whose workers' clocks differed."""
     verdict: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     """The traceback when the call could not be held; then nothing else counts."""
@@ -92,30 +106,61 @@ def hold_calls(*, quick: bool, fresh: bool) -> Run:
     kills = list(scenarios(shop, 1 if quick else FULL_ROUNDS))
     if quick:
         kills = kills[:: max(1, len(kills) // QUICK_KILLS)]
-    virtual = (QUICK_CALLS if quick else FULL_CALLS) - len(kills)
-    seeds = range(FIRST_SEED, FIRST_SEED + virtual)
+    races, process_races = (
+        [draw_race(seed, shop) for seed in range(first, first + number)]
+        for first, number in (
+            (FIRST_SEED, QUICK_RACES if quick else FULL_RACES),
+            (FIRST_PROCESS_RACE, QUICK_PROCESS_RACES if quick else FULL_PROCESS_RACES),
+        )
+    )
+    processes: list[Processes] = [*kills, *map(ProcessRace, process_races)]
+    others = len(kills) + 2 * (len(races) + len(process_races))
+    seeds = range(FIRST_SEED, FIRST_SEED + (QUICK_CALLS if quick else FULL_CALLS) - others)
+    virtual: list[Virtual] = [*races, *(draw(seed, shop) for seed in seeds)]
     held = {result.name: result for result in load_results(stamp)}
-    plans = [plan for plan in (draw(seed, shop) for seed in seeds) if plan.name not in held]
-    due = [scenario for scenario in kills if scenario.name not in held]
+    due = [one for one in virtual if one.name not in held]
+    due_processes = [one for one in processes if one.name not in held]
     with _progress(console) as progress, RESULTS.open("a", encoding="utf-8") as file:
         tasks = {
-            "kill -9": progress.add_task("kill -9", total=len(kills), completed=len(kills) - len(due)),
-            "virtual": progress.add_task("virtual calls", total=virtual, completed=virtual - len(plans)),
+            True: progress.add_task(
+                "in processes", total=len(processes), completed=len(processes) - len(due_processes)
+            ),
+            False: progress.add_task("virtual calls", total=len(virtual), completed=len(virtual) - len(due)),
         }
 
         def keep(result: Result) -> None:
             held[result.name] = result
             file.write(json.dumps(asdict(result)) + "\n")
             file.flush()
-            progress.advance(tasks["virtual" if result.kind == "virtual" else "kill -9"])
+            progress.advance(tasks[result.kind in IN_PROCESSES])
 
-        if due:
-            with _systems(template) as systems:
-                _hold_killed(due, systems, stamp, deadline, keep)
-        _hold_virtual(plans, template, stamp, deadline, keep)
-    names = [scenario.name for scenario in kills] + [f"call-{seed:06d}" for seed in seeds]
-    results = tuple(held[name] for name in names if name in held)
-    return Run(quick, stamp, results, len(names) - len(results), (seeds[0], seeds[-1]))
+        if due_processes:
+            with open_systems(template) as systems:
+                _hold_in_processes(due_processes, systems, stamp, deadline, keep)
+        _hold_virtual(due, template, stamp, deadline, keep)
+    wanted = [*processes, *virtual]
+    results = tuple(held[one.name] for one in wanted if one.name in held)
+    missing = sum(len(_calls(one)) for one in wanted if one.name not in held)
+    return Run(quick, stamp, results, missing, (seeds[0], seeds[-1]))
+
+
+def _calls(one: Virtual | Processes) -> tuple[CallPlan, ...]:
+    """The calls that are held in one go."""
+    match one:
+        case CallPlan():
+            return (one,)
+        case Scenario():
+            return (one.plan,)
+        case ProcessRace():
+            return one.race.calls
+        case Race():
+            return one.calls
+
+
+def _result(one: Virtual | Processes, kind: Kind, stamp: str, **found: Any) -> Result:
+    calls = _calls(one)
+    skewed = sum(1 for call in calls if call.skews is not None)
+    return Result(one.name, kind, stamp, calls=len(calls), skewed=skewed, **found)
 
 
 def load_results(stamp: str) -> Iterator[Result]:
@@ -144,7 +189,7 @@ def revision() -> str:
 
 
 def _hold_virtual(
-    plans: Sequence[CallPlan], template: Path, stamp: str, deadline: float, keep: Callable[[Result], object]
+    plans: Sequence[Virtual], template: Path, stamp: str, deadline: float, keep: Callable[[Result], object]
 ) -> None:
     waiting = iter(plans)
     with (
@@ -166,29 +211,33 @@ def _hold_virtual(
                 keep(result)
 
 
-def _hold_batch(plans: Sequence[CallPlan], template: Path, stamp: str) -> list[Result]:
+def _hold_batch(plans: Sequence[Virtual], template: Path, stamp: str) -> list[Result]:
     return [_hold_one(plan, template, stamp) for plan in plans]
 
 
-def _hold_one(plan: CallPlan, template: Path, stamp: str) -> Result:
+def _hold_one(plan: Virtual, template: Path, stamp: str) -> Result:
     folder = FOLDER / "calls" / plan.name
+    kind: Kind = "race" if isinstance(plan, Race) else "virtual"
     try:
-        verdict = trial.run_virtual_call(plan, template, folder)
+        if isinstance(plan, Race):
+            verdict = run_virtual_race(plan, template, folder)
+        else:
+            verdict = trial.run_virtual_call(plan, template, folder)
     except Exception:
-        return Result(plan.name, "virtual", stamp, error=traceback.format_exc())
+        return _result(plan, kind, stamp, error=traceback.format_exc())
     if verdict.is_clean:
         shutil.rmtree(folder)
-    return Result(plan.name, "virtual", stamp, verdict=asdict(verdict))
+    return _result(plan, kind, stamp, verdict=asdict(verdict))
 
 
-# ── kills ─────────────────────────────────────────────────────────────────────────
+# ── kills, and races of processes ─────────────────────────────────────────────────────────────────────────
 
 
-def _hold_killed(
-    due: Sequence[Scenario], systems: Systems, stamp: str, deadline: float, keep: Callable[[Result], object]
+def _hold_in_processes(
+    due: Sequence[Processes], systems: Systems, stamp: str, deadline: float, keep: Callable[[Result], object]
 ) -> None:
-    def one(scenario: Scenario) -> Result | None:
-        return _kill_one(scenario, systems, stamp) if time.monotonic() < deadline else None
+    def one(scenario: Processes) -> Result | None:
+        return _in_processes(scenario, systems, stamp) if time.monotonic() < deadline else None
 
     # The threads only wait for the workers, which are processes.
     with ThreadPoolExecutor(os.cpu_count()) as pool, _ending_early(pool):
@@ -198,19 +247,25 @@ def _hold_killed(
                 keep(result)
 
 
-def _kill_one(scenario: Scenario, systems: Systems, stamp: str) -> Result:
+def _in_processes(scenario: Processes, systems: Systems, stamp: str) -> Result:
     folder = FOLDER / "calls" / scenario.name
+    kind: Kind = "process race" if isinstance(scenario, ProcessRace) else scenario.mode
     try:
-        outcome = run_scenario(scenario, systems, folder)
+        if isinstance(scenario, ProcessRace):
+            outcome = Outcome(run_race_of_processes(scenario.race, systems, folder), kills=0, woken=0)
+        else:
+            outcome = run_scenario(scenario, systems, folder)
     except Exception:
-        return Result(scenario.name, scenario.mode, stamp, error=traceback.format_exc())
+        return _result(scenario, kind, stamp, error=traceback.format_exc())
     if outcome.verdict.is_clean:
         shutil.rmtree(folder)
-    return Result(scenario.name, scenario.mode, stamp, outcome.kills, outcome.woken, asdict(outcome.verdict))
+    found = asdict(outcome.verdict)
+    return _result(scenario, kind, stamp, kills=outcome.kills, woken=outcome.woken, verdict=found)
 
 
 @contextmanager
-def _systems(template: Path) -> Iterator[Systems]:
+def open_systems(template: Path) -> Iterator[Systems]:
+    """What calls of several processes share, for the time of the block. Raises `ConfigurationError`."""
     with postgresql() as cluster, _outside() as port:
         _make_databases(cluster)
         yield Systems(template, cluster, port)

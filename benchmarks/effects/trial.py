@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.effects import clock
-from benchmarks.effects.desk import pickups
+from benchmarks.effects.desk import ParcelDesk, pickups
+from benchmarks.effects.faults import nowhere
 from benchmarks.effects.log import CallLog
 from benchmarks.effects.outside import Deed, DeedBook
 from benchmarks.effects.plan import CallPlan
@@ -22,6 +24,8 @@ from talkspurt.store import Store
 
 STORE_FILE: Final = "store.db"
 SHOP_FILE: Final = "shop.db"
+LEDGER: Final = """SELECT tool, arguments, effects.state, coalesce(key, ''), carrier_call_id
+FROM effects JOIN calls ON calls.id = effects.call_id"""
 
 
 def sqlite_url(path: Path) -> str:
@@ -30,10 +34,10 @@ def sqlite_url(path: Path) -> str:
 
 
 async def make_template(store_url: str, shop_url: str) -> None:
-    """Fill empty databases: a store without calls, and the made-up shop."""
+    """Fill empty databases: a store without calls, and the made-up shop with the parcel desk's table."""
     store = await Store.open(store_url)
     await store.aclose()
-    async with Shop(shop_url).opened():
+    async with Shop(shop_url).opened(), ParcelDesk(shop_url, DeedBook(), reach=nowhere).opened():
         pass
 
 
@@ -41,11 +45,9 @@ def run_virtual_call(plan: CallPlan, template: Path, folder: Path) -> Verdict:
     """Hold the call of `plan` on fresh copies of the template's files, and judge it. Leaves all of it in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for file in (STORE_FILE, SHOP_FILE):
-        shutil.copy(template / file, folder / file)
-    store_url, shop_url, book = sqlite_url(folder / STORE_FILE), sqlite_url(folder / SHOP_FILE), DeedBook()
-
-    before = _tables_of(template / SHOP_FILE)
+    store_url, shop_url = copy_files(template, folder)
+    book = DeedBook()
+    before = tables_of(template / SHOP_FILE)
 
     async def hold() -> Truth:
         log = CallLog(clock.now)
@@ -55,7 +57,14 @@ def run_virtual_call(plan: CallPlan, template: Path, folder: Path) -> Verdict:
     return judge(plan, clock.run_call(hold))
 
 
-async def gather(log: CallLog, deeds: list[Deed], store_url: str, shop_url: str, shop_before: Tables) -> Truth:
+def copy_files(template: Path, folder: Path) -> tuple[str, str]:
+    """Fresh copies of the template's files in `folder`; the URLs of store and shop."""
+    for file in (STORE_FILE, SHOP_FILE):
+        shutil.copy(template / file, folder / file)
+    return sqlite_url(folder / STORE_FILE), sqlite_url(folder / SHOP_FILE)
+
+
+async def gather(log: CallLog, deeds: Sequence[Deed], store_url: str, shop_url: str, shop_before: Tables) -> Truth:
     """Read everything that the referee looks at."""
     return Truth(
         tuple(log.entries), tuple(deeds), await _pickups(shop_url), shop_before, await shop_tables(shop_url),
@@ -64,7 +73,7 @@ async def gather(log: CallLog, deeds: list[Deed], store_url: str, shop_url: str,
 
 
 @cache
-def _tables_of(file: Path) -> Tables:
+def tables_of(file: Path) -> Tables:
     """The shop that every call begins with."""
     return asyncio.run(shop_tables(sqlite_url(file)))
 
@@ -97,7 +106,7 @@ async def _ledger(url: str) -> tuple[EffectRow, ...]:
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:
-            rows = await connection.execute(text("SELECT tool, arguments, state FROM effects"))
+            rows = await connection.execute(text(LEDGER))
             return tuple(EffectRow(*row) for row in rows)
     finally:
         await engine.dispose()

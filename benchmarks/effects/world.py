@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, Final, cast
 
 from benchmarks.effects import clock
-from benchmarks.effects.caller import HungUpError, VirtualCaller
-from benchmarks.effects.desk import POLICY, ParcelDesk, Watch, create_agent
+from benchmarks.effects.caller import HungUpError, Meet, VirtualCaller, alone
+from benchmarks.effects.desk import POLICY, ParcelDesk, StoppableShop, Watch, create_agent
 from benchmarks.effects.ears import KnowingRecognizer, Said
 from benchmarks.effects.faults import Reach, WatchedLedger, nowhere
 from benchmarks.effects.line import Heard, VirtualLine, WordSynthesizer
@@ -30,7 +31,6 @@ from talkspurt.config import Config
 from talkspurt.core.history import Entry
 from talkspurt.effects.sweeper import Sweeper
 from talkspurt.mcp import McpServers
-from talkspurt.retail.shop import Shop
 from talkspurt.server.fleet import Fleet
 from talkspurt.server.handover.desk import Desk as HandoverDesk
 from talkspurt.server.handover.targets import Targets
@@ -40,6 +40,7 @@ from talkspurt.server.staff import Staff
 from talkspurt.server.switchboard import Switchboard, _Desk, _Recorder
 from talkspurt.session import Services
 from talkspurt.store import Store
+from talkspurt.store.clock import Clock, DatabaseTime, utc_now
 from talkspurt.store.database import Database
 from talkspurt.testing.providers import LevelVoiceActivity
 from talkspurt.testing.virtual_time import VirtualTimeLoop
@@ -63,6 +64,8 @@ REDIAL: Final = 0.8
 RULES: Final = Policy.parse(POLICY, name="bench")
 LOCALE: Final = "en-US"
 NUMBER: Final = "+15550100"
+OTHERS: Final = 1
+"""The number of a worker that is not the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Place:
     shop: str
     """URL of the shop's database, in which the parcel desk has its table too."""
     outside: Outside
+    time: Clock | None = clock.wall_clock
+    """What stands for the database's clock; None for its own. The workers' clocks go by it, too, more or less."""
 
 
 @dataclass
@@ -135,33 +140,41 @@ class World:
     """The caller of this process."""
     asleep: bool = False
     """Whether another process took the call over meanwhile."""
+    meet: Meet = alone
+    """Has the caller wait for another one."""
 
     async def hold(self) -> None:
-        """Hold the call to its end; returns when every worker has let go of it."""
-        synthesizer = WordSynthesizer(self._chance("synthesizer"), trouble=self.plan.troubles.synthesizer)
-        shop = Shop(self.place.shop)
-        desk = ParcelDesk(
-            self.place.shop,
-            self.place.outside,
-            changing=frozenset(wish.subject for wish in self.plan.wishes if wish.mishap == "changes"),
-            reach=self.reach,
-        )
-        mishaps = {wish.subject: wish.mishap for wish in self.plan.wishes if wish.mishap}
-        agent = create_agent(shop, desk, RULES, Watch(self.log, mishaps, self.reach))
-        async with shop.opened(seeded=False), desk.opened():
-            await self._hold(agent, synthesizer)
+        """Hold the call to its end, and settle it; returns when every worker has let go of it."""
+        async with self._agent(self.reach) as agent:
+            await self._hold(agent)
             if not self.asleep:
                 await self._settle(agent)
 
+    async def converse(self) -> None:
+        """Hold the call to its end, for one that shares its place with another, and settle nothing yet."""
+        async with self._agent(self.reach) as agent:
+            await self._hold(agent)
+
     async def settle(self) -> None:
         """Only what comes after a call, for one whose worker was asleep when the sweeper came by."""
-        shop, desk = Shop(self.place.shop), ParcelDesk(self.place.shop, self.place.outside, reach=nowhere)
-        async with shop.opened(seeded=False), desk.opened():
-            await self._settle(create_agent(shop, desk, RULES, Watch(self.log, {}, nowhere)))
+        async with self._agent(nowhere) as agent:
+            await self._settle(agent)
 
-    async def _hold(self, agent: Agent, synthesizer: WordSynthesizer) -> None:
+    @asynccontextmanager
+    async def _agent(self, reach: Reach) -> AsyncIterator[Agent]:
+        shop = StoppableShop(self.place.shop, reach)
+        mishaps = {wish.subject: wish.mishap for wish in self.plan.wishes if wish.mishap}
+        changing = frozenset(subject for subject, mishap in mishaps.items() if mishap == "changes")
+        desk = ParcelDesk(self.place.shop, self.place.outside, changing=changing, reach=reach)
+        async with shop.opened(seeded=False), desk.opened():
+            yield create_agent(shop, desk, RULES, Watch(self.log, mishaps, reach))
+
+    async def _hold(self, agent: Agent) -> None:
+        synthesizer = WordSynthesizer(self._chance("synthesizer"), trouble=self.plan.troubles.synthesizer)
         async with AsyncExitStack() as stack:
-            workers = [await stack.enter_async_context(self._worker(agent, synthesizer))]
+            workers = [await stack.enter_async_context(self._worker(agent, synthesizer, self.life))]
+            if self.plan.skews is not None:
+                await stack.enter_async_context(self._neighbour(agent))
             await workers[0].store.calls.admit(
                 carrier_call_id=self.plan.name, caller=NUMBER, dialled="+15550199", agent="bench", locale=LOCALE
             )
@@ -218,7 +231,7 @@ class World:
     async def _call(self) -> None:
         try:
             async with asyncio.timeout(LONGEST_CALL):
-                await VirtualCaller(self.plan, self.log, self, self.said, self._chance("caller")).hold()
+                await VirtualCaller(self.plan, self.log, self, self.said, self._chance("caller"), meet=self.meet).hold()
         except (HungUpError, TimeoutError):
             pass
 
@@ -265,7 +278,8 @@ class World:
     ) -> None:
         """Have the next line go to another worker, while this one hears nothing of it."""
         await asyncio.sleep(at)
-        workers.append(await stack.enter_async_context(self._worker(agent, synthesizer)))
+        number = self.life + len(workers)
+        workers.append(await stack.enter_async_context(self._worker(agent, synthesizer, number)))
         if self.line is not None:
             self.line.listener = None
             self.line.lose(hung_up=False)
@@ -295,12 +309,8 @@ class World:
         await asyncio.sleep(SETTLING)
         database = Database(self.place.store)
         try:
-            effects = Store(database, clock.wall_clock).effects
-
-            async def agent_of(_call_id: str) -> Agent:
-                return agent
-
-            await Sweeper(effects, [agent], agent_of).sweep()
+            effects = self._store(database, OTHERS).effects
+            await self._sweeper(effects, agent).sweep()
             async with database.read() as connection:
                 told = set((await connection.execute(text(TOLD))).scalars())
             happened = {(deed.kind, deed.subject) for deed in self.place.outside.deeds()}
@@ -315,13 +325,40 @@ class World:
 
     # ── a worker ──────────────────────────────────────────────────────────────────
 
-    @asynccontextmanager
-    async def _worker(self, agent: Agent, synthesizer: WordSynthesizer) -> AsyncIterator[Worker]:
+    def _wall_clock(self, worker: int) -> Clock:
+        """The worker's own clock, which need not be right."""
+        right, skew = self.place.time or utc_now, timedelta(seconds=self.plan.skew(worker))
+        return lambda: right() + skew
+
+    def _store(self, database: Database, worker: int) -> Store:
         # As `Store.open` does, without migrations: the databases are copies of one that is up to date.
-        store = Store(Database(self.place.store), clock.wall_clock)
+        return Store(database, self._wall_clock(worker), database_time=DatabaseTime(database, self.place.time))
+
+    def _sweeper(self, effects: Any, agent: Agent) -> Sweeper:
+        async def agent_of(_call_id: str) -> Agent:
+            return agent
+
+        return Sweeper(effects, [agent], agent_of)
+
+    @asynccontextmanager
+    async def _neighbour(self, agent: Agent) -> AsyncIterator[None]:
+        """Another server on the same database, which has no part in the call but sweeps."""
+        database = Database(self.place.store)
+        effects = WatchedLedger(self._store(database, OTHERS).effects, self.log, nowhere, self._chance("sweeper"), 0.0)
+        sweeping = asyncio.create_task(self._sweeper(effects, agent).run())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            await database.aclose()
+
+    @asynccontextmanager
+    async def _worker(self, agent: Agent, synthesizer: WordSynthesizer, number: int) -> AsyncIterator[Worker]:
+        store = self._store(Database(self.place.store), number)
         troubles = self.plan.troubles
         chance = self._chance("ledger")
-        watched: Any = WatchedLedger(store.effects, self.reach, chance, troubles.ledger)
+        watched: Any = WatchedLedger(store.effects, self.log, self.reach, chance, troubles.ledger)
         store.effects = watched  # type: ignore[misc]
         detector = LevelVoiceActivity(loud=0)
         media = MediaClock(detector)
@@ -340,7 +377,7 @@ class World:
             desks={("bench", LOCALE): desk},
             staff=staff,
             recorder=recorder,
-            handover_desk=HandoverDesk(Targets(()), store, clock.wall_clock),
+            handover_desk=HandoverDesk(Targets(()), store, self._wall_clock(number)),
         )
         sweeper = staff.sweeper(store)
         helpers = [asyncio.create_task(helper.run()) for helper in (media, recorder, sweeper)]

@@ -18,6 +18,9 @@ from talkspurt.core.agent_side import AgentSide
 from talkspurt.core.turn import PendingEffect
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.proposals import Proposals
+from talkspurt.store import Store
+from talkspurt.store.clock import Clock
+from talkspurt.store.database import Database
 from talkspurt.store.effects import SqlEffectLedger
 
 PARCEL = "K000001Q1"
@@ -36,8 +39,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hold(template: Path, tmp_path: Path) -> Holds:
-    def hold(*wishes: Wish, verifies: bool = True) -> Verdict:
-        plan = CallPlan(1, "maya_collins", "maya.collins@example.com", verifies, wishes)
+    def hold(*wishes: Wish, verifies: bool = True, skews: tuple[float, float] | None = None) -> Verdict:
+        plan = CallPlan(1, "maya_collins", "maya.collins@example.com", verifies, wishes, skews=skews)
         return trial.run_virtual_call(plan, template, tmp_path / "call")
 
     return hold
@@ -46,6 +49,21 @@ def hold(template: Path, tmp_path: Path) -> Holds:
 def test_the_same_seed_is_the_same_call(template: Path) -> None:
     shop = customers(template / trial.SHOP_FILE)
     assert [draw(seed, shop) for seed in range(50)] == [draw(seed, shop) for seed in range(50)]
+
+
+@pytest.mark.parametrize("skews", [(0.0, 30.0), (-30.0, 0.0)])
+def test_a_store_that_decides_who_is_gone_by_its_workers_clock_is_caught(
+    hold: Holds, monkeypatch: pytest.MonkeyPatch, skews: tuple[float, float]
+) -> None:
+    wish = replace(SENDING, mishap="hangs_after")
+    assert hold(wish, skews=skews) == Verdict(effects=1)
+    really = Store.__init__
+
+    def by_its_own(store: Store, database: Database, clock: Clock, **_options: object) -> None:
+        really(store, database, clock)
+
+    monkeypatch.setattr(Store, "__init__", by_its_own)
+    assert any("taken for gone" in what for what in hold(wish, skews=skews).lost)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_what_must_not_be_done_is_forbidden_whoever_agreed() -> None:
 SHOP: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "orders": {"W1": {"id": "W1", "status": "delivered"}},
     "payments": {"W1/0": {"order_id": "W1", "kind": "payment", "method_id": "gift", "amount_cents": 50}},
-    "payment_methods": {"gift": {"id": "gift", "balance_cents": 100}},
+    "payment_methods": {"gift": {"id": "gift", "kind": "gift_card", "last_four": None, "balance_cents": 100}},
 }
 
 
@@ -171,8 +171,34 @@ REFUND = {"order_id": "W1", "kind": "refund", "method_id": "gift", "amount_cents
 )
 def test_money_that_went_back_twice_is_twice(refunds: int, balance: int, twice: bool) -> None:
     payments = {**SHOP["payments"], **{f"W1/{number}": REFUND for number in range(1, refunds + 1)}}
-    after = {**SHOP, "payments": payments, "payment_methods": {"gift": {"id": "gift", "balance_cents": balance}}}
+    gift = {**SHOP["payment_methods"]["gift"], "balance_cents": balance}
+    after = {**SHOP, "payments": payments, "payment_methods": {"gift": gift}}
     assert bool(judge(PLAN, truth((), (), ledger=(), shop_before=SHOP, shop_after=after)).twice) is twice
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("I'll refund 50 cents for order W 1 to your gift card. Shall I go ahead?", True),
+        ("I'll refund 51 cents for order W 1 to your gift card. Shall I go ahead?", False),
+        ("I'll refund 50 cents for order W 1 to your Visa card. Shall I go ahead?", False),
+        ("I'll charge 50 cents for order W 1 to your gift card, and refund your Visa. Shall I go ahead?", False),
+    ],
+)
+def test_money_that_goes_elsewhere_than_was_read_back_is_unconfirmed(words: str, told: bool) -> None:
+    about = {"tool": "offer_refund", "arguments": {"order_id": "W1"}}
+    log = [{"kind": "worded", "at": 1.0, "words": words, **about}, {"kind": "ran", "at": 5.0, **about}]
+    after = {**SHOP, "payments": {**SHOP["payments"], "W1/1": REFUND}}
+    found = judge(PLAN, truth(log, (), ledger=(), shop_before=SHOP, shop_after=after)).unconfirmed
+    assert any(what.startswith("refund of 50 cents") for what in found) is not told
+
+
+CLAIM = {"kind": "claimed", "tool": "send_parcel", "subject": PARCEL, "key": ""}
+
+
+@pytest.mark.parametrize(("at", "gone"), [(5.0, False), (6.0, True), (15.0, True), (15.8, False)])
+def test_what_a_sweeper_takes_within_its_time_is_lost(at: float, gone: bool) -> None:
+    assert bool(judge(PLAN, truth((*GOOD, {**CLAIM, "at": at}))).lost) is gone
 
 
 def test_another_amount_than_was_agreed_to_is_unconfirmed() -> None:

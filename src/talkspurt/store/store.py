@@ -20,10 +20,12 @@ from talkspurt.store.usage import UsageRecords
 class Store:
     """All records of one database. Made by `open`, closed by `aclose`."""
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
-        """`clock` stands for the time of this machine and of the database."""
+    def __init__(
+        self, database: Database, clock: Clock | None = None, *, database_time: DatabaseTime | None = None
+    ) -> None:
+        """`clock` stands for the time of this machine, and for that of the database too unless it has its own."""
         self._database = database
-        time = DatabaseTime(database, clock)
+        time = database_time or DatabaseTime(database, clock)
         clock = clock or utc_now
         self.calls: Final = CallRecords(database, clock)
         self.tokens: Final = StreamTokens(database, clock)

@@ -10,6 +10,9 @@ import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import Context
+from heapq import heappush
+from itertools import count
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 TRIFLE: Final = 1e-9
@@ -39,6 +42,20 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
+class _Timer(asyncio.TimerHandle):
+    """Of several that are due at one moment, that which was set first comes first.
+
+    asyncio leaves their order to its heap, and so to whatever else was set meanwhile: the same call, beside work in
+    threads, would not go the same way twice.
+    """
+
+    number: int
+
+    def __lt__(self, other: object) -> bool:
+        assert isinstance(other, _Timer)
+        return (self.when(), self.number) < (other.when(), other.number)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A selector event loop on virtual time, beginning at 0."""
 
@@ -46,6 +63,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         self._virtual = 0.0
         self._at_work = 0
+        self._numbers = count()
+        self._scheduled: list[asyncio.TimerHandle]
         super().__init__(selector)
         selector.loop = self
         # asyncio runs timers early by as much as its clock cannot tell; here that would be for ever, as no time passes.
@@ -63,6 +82,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Let time pass, by a trifle more than `seconds`: whoever adds and subtracts must not find a timer early."""
         self._virtual += seconds + TRIFLE
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio does it, with timers that know their order."""
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = next(self._numbers)
+        heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     @contextmanager
     def holding(self) -> Iterator[None]:
