@@ -10,7 +10,7 @@ import pytest
 from ladder.rungs import FIRST, REQUEST, Step, StepModel, error, ladder, rung, say
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
-from talkspurt.ladder.breaker import FAILURES, PAUSE
+from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS
 from talkspurt.ladder.streams import LAST_WORD
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
@@ -296,6 +296,57 @@ def test_a_loser_that_is_slow_to_let_go_holds_nobody_up() -> None:
         assert await texts(ladder(Clinging(), good(after=0.1))) == "Second."
         assert now() == pytest.approx(FIRST + 0.1, abs=0.02)
         await asyncio.sleep(1)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("hedge", [[60.0], [0.1, error()]], ids=["hangs too", "fails"])
+def test_a_hedge_neither_puts_off_the_next_model_nor_is_held_against_the_slow_one(hedge: list[Step]) -> None:
+    async def scenario() -> None:
+        slow: list[Step] = [FIRST - 0.3, HELLO]
+        first, second = StepModel(*[slow] * FEWEST_OUTPUTS, [60.0], hedge, [60.0]), good(after=0.0)
+        rungs = [rung("cloud", first), rung("next", second)]
+        model = LadderModel(rungs)
+        for _ in range(FEWEST_OUTPUTS):
+            assert await texts(model) == "Hello."
+        began = now()
+        assert await texts(model) == "Second."
+        assert len(first.asked) == FEWEST_OUTPUTS + 2
+        assert second.asked == [pytest.approx(began + FIRST, abs=0.01)]
+        await asyncio.sleep(0.01)
+        assert rungs[0].breaker.state == Closed(failures=1)
+
+    run_virtual(scenario())
+
+
+def test_a_hedge_that_fails_after_the_slow_request_is_no_reason_for_a_third() -> None:
+    async def scenario() -> None:
+        slow: list[Step] = [FIRST - 0.3, HELLO]
+        first = StepModel(*[slow] * FEWEST_OUTPUTS, [FIRST - 0.2, error()], [0.2, error()], [60.0])
+        second = good(after=0.0)
+        rungs = [rung("cloud", first), rung("next", second)]
+        model = LadderModel(rungs)
+        for _ in range(FEWEST_OUTPUTS):
+            assert await texts(model) == "Hello."
+        began = now()
+        assert await texts(model) == "Second."
+        assert second.asked == [pytest.approx(began + FIRST - 0.1, abs=0.01)]
+        assert rungs[0].breaker.state == Closed(failures=1)
+
+    run_virtual(scenario())
+
+
+def test_a_hedge_that_wins_and_then_hangs_has_failed() -> None:
+    async def scenario() -> None:
+        first = StepModel(*[USUAL] * FEWEST_OUTPUTS, [60.0], [HELLO, 60.0])
+        rungs = [rung("cloud", first), rung("next", good())]
+        model = LadderModel(rungs)
+        for _ in range(FEWEST_OUTPUTS):
+            assert await texts(model) == "Hello."
+        with pytest.raises(ProviderError, match="stalled"):
+            await texts(model)
+        await asyncio.sleep(0.01)
+        assert rungs[0].breaker.state == Closed(failures=1)
 
     run_virtual(scenario())
 

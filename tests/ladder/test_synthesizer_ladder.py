@@ -10,6 +10,7 @@ from ladder.rungs import FIRST, rung
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderSynthesizer
 from talkspurt.ladder.breaker import FAILURES
+from talkspurt.ladder.rung import FEWEST_OUTPUTS, SOONEST_HEDGE
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.testing.virtual_time import run_virtual
@@ -210,5 +211,60 @@ def test_a_voice_that_hangs_is_replaced_when_its_patience_is_over() -> None:
     async def scenario() -> None:
         await speak(ladder(Voice(breaks_after=0, stalls=True), Voice()))
         assert asyncio.get_running_loop().time() < FIRST + 0.5
+
+    run_virtual(scenario())
+
+
+def hedged(first: Voice, second: Voice) -> LadderSynthesizer:
+    return LadderSynthesizer(
+        [rung(f"v{place}", PhraseCache(voice), port="synthesizer") for place, voice in enumerate((first, second))]
+    )
+
+
+async def learn_what_is_usual(synthesizer: LadderSynthesizer) -> None:
+    for number in range(FEWEST_OUTPUTS):
+        await speak(synthesizer, f"Sentence {number}.")
+
+
+def test_a_hedge_is_a_request_of_its_own_although_the_cache_shares_identical_ones() -> None:
+    class HangsOnce(Voice):
+        """It hangs when it is first asked for the text."""
+
+        async def synthesize(
+            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+        ) -> AsyncGenerator[SpeechChunk, None]:
+            if text == TEXT and TEXT not in self.texts:
+                self.texts.append(text)
+                await asyncio.sleep(60)
+            speech = super().synthesize(text, voice=voice, locale=locale, pace=pace)
+            async with aclosing(speech):
+                async for chunk in speech:
+                    yield chunk
+
+    async def scenario() -> None:
+        first, second = HangsOnce(), Voice()
+        synthesizer = hedged(first, second)
+        await learn_what_is_usual(synthesizer)
+        began = asyncio.get_running_loop().time()
+        assert_each_word_once(await speak(synthesizer))
+        assert asyncio.get_running_loop().time() - began < SOONEST_HEDGE + 0.2
+        assert first.texts.count(TEXT) == 2
+        assert not second.texts
+        await synthesizer.aclose()
+
+    run_virtual(scenario())
+
+
+def test_a_hedge_does_not_put_off_the_next_voice() -> None:
+    async def scenario() -> None:
+        first, second = Voice(), Voice()
+        synthesizer = hedged(first, second)
+        await learn_what_is_usual(synthesizer)
+        first.breaks_after, first.stalls = 0, True
+        began = asyncio.get_running_loop().time()
+        assert_each_word_once(await speak(synthesizer))
+        assert asyncio.get_running_loop().time() - began == pytest.approx(FIRST, abs=0.1)
+        assert first.texts.count(TEXT) == 2
+        await synthesizer.aclose()
 
     run_virtual(scenario())

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from contextvars import Context, copy_context
 
 import pytest
 
 from talkspurt.errors import ProviderError
 from talkspurt.ports import SpeechChunk
 from talkspurt.speech.inference import Purpose, context_for, current_purpose, made_ahead
-from talkspurt.synthesizers.cache import PHRASE_BYTES, PhraseCache
+from talkspurt.synthesizers.cache import ALONE, PHRASE_BYTES, PhraseCache
 
 
 class Slow:
@@ -176,6 +177,50 @@ async def test_closing_ends_what_is_being_made(slow: Slow, cache: PhraseCache) -
         await listener
     assert slow.closed == 1
     assert slow.shut == 2
+
+
+def alone() -> Context:
+    context = copy_context()
+    context.run(ALONE.set, True)
+    return context
+
+
+async def test_who_asks_alone_has_a_synthesis_of_its_own_which_later_ones_join(slow: Slow, cache: PhraseCache) -> None:
+    hanging = asyncio.create_task(speak(cache))
+    await asyncio.sleep(0.01)
+    hedge = asyncio.create_task(speak(cache), context=alone())
+    await asyncio.sleep(0.01)
+    assert len(slow.asked) == 2
+    later = asyncio.create_task(speak(cache))
+    await asyncio.sleep(0.01)
+    assert len(slow.asked) == 2
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    slow.release(2)
+    assert await hedge == await later
+    assert slow.closed == 2
+
+
+async def test_what_was_made_twice_is_kept_once() -> None:
+    slow = Slow(chunks=1)
+    cache = PhraseCache(slow, capacity_bytes=250)
+    twice = [asyncio.create_task(speak(cache), context=alone()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    slow.release(2)
+    await asyncio.gather(*twice)
+    slow.release(9)
+    for text in ("b", "Hello.", "b"):
+        await speak(cache, text)
+    assert [text for text, *_ in slow.asked] == ["Hello.", "Hello.", "b"]
+
+
+async def test_closing_ends_each_of_two_that_are_made_beside_each_other(slow: Slow, cache: PhraseCache) -> None:
+    listeners = [asyncio.create_task(speak(cache), context=alone()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    await cache.aclose()
+    outcomes = await asyncio.gather(*listeners, return_exceptions=True)
+    assert all(isinstance(outcome, ProviderError) for outcome in outcomes)
+    assert slow.closed == 2
 
 
 async def test_what_is_made_ahead_is_wanted_as_soon_as_somebody_asks_for_it() -> None:

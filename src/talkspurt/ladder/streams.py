@@ -5,8 +5,9 @@
 * it fails: at once, after one more try at the same rung if that can help (nothing has been heard yet);
 * its time for the first useful output is over: it counts as failed, but if it answers after all it may still win;
 
-A rung that is slower than it usually is (its own p90) is asked a second time beside the first: a *hedge*, which is held
-against nobody, and changes neither voice nor model.
+A rung that is slower than it usually is (its own p90) is asked a second time beside the first: a *hedge*, which changes
+neither voice nor model. It is the rung's second try, its time is over with that of the first, and unless it wins it is
+held against nobody.
 
 Whoever first gives something useful is streamed from; all others are cancelled. What comes then is
 the winner's alone: if it breaks off or stalls, the stream ends with its `ProviderError`, and the caller of
@@ -20,12 +21,14 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Provider, Rung
+from talkspurt.synthesizers.cache import ALONE
 from talkspurt.telemetry import metrics
 
 Part = TypeVar("Part")
@@ -51,22 +54,32 @@ class Attempt(Generic[Provider, Part]):
         start: Callable[[Provider], AsyncGenerator[Part, None]],
         useful: Callable[[Part], bool],
         news: asyncio.Event,
+        *,
+        beside: "Attempt[Provider, Part] | None" = None,
     ) -> None:
-        """`news` is set when it has become useful or has failed. The rung was entered for it."""
+        """`news` is set when it has become useful or has failed. The rung was entered for it.
+
+        It is a hedge if there is a slow one `beside` which it is made.
+        """
         loop = asyncio.get_running_loop()
         self.rung = rung
         self.began = loop.time()
-        self.late = self.began + rung.patience.first
+        # A hedge does not put off the next rung.
+        self.late: float = self.began + rung.patience.first if beside is None else beside.late
         usual = rung.usual_first
-        self.unusual = math.inf if usual is None else self.began + usual
+        self.unusual = math.inf if usual is None or beside is not None else self.began + usual
         self.useful = False
+        self._is_hedge = beside is not None
         self.error: ProviderError | None = None
         self._start = start
         self._is_useful = useful
         self._news = news
         self.reported = False
         self._parts: asyncio.Queue[Part | ProviderError | _Ended] = asyncio.Queue(QUEUE)
-        self._task = loop.create_task(self._pump(), name=f"{rung.port} {rung.name}")
+        context = copy_context()
+        if self._is_hedge:
+            context.run(ALONE.set, True)
+        self._task = loop.create_task(self._pump(), name=f"{rung.port} {rung.name}", context=context)
         # Not in the task itself: one that is cancelled before it began runs none of its own code.
         self._task.add_done_callback(self._leave)
 
@@ -75,7 +88,7 @@ class Attempt(Generic[Provider, Part]):
             # Ended as it should, or somebody lost interest: in the middle of useful output that is no failure.
             if self.useful:
                 self.rung.succeeded()
-            else:
+            elif not self._is_hedge:
                 self.rung.given_up()
         self.rung.leave()
 
@@ -104,7 +117,9 @@ class Attempt(Generic[Provider, Part]):
         """Let the rung's breaker know of a failure, once an attempt, be it at the beginning or in the middle."""
         if not self.reported:
             self.reported = True
-            self.rung.failed(error)
+            if self.useful or not self._is_hedge:
+                # Of a request and its hedge that both come to nothing the first one's failure is told: it was one turn.
+                self.rung.failed(error)
 
     def lose(self) -> None:
         """Another was quicker. Nobody waits until this one has let go."""
@@ -244,8 +259,8 @@ class Climb(Generic[Provider, Part]):
         slow.unusual = math.inf
         if slow.rung.enter():
             metrics.RUNG_SWITCHES.labels(slow.rung.port, slow.rung.name, "hedged").inc()
-            self._ask(slow.rung)
-            self._running[-1].unusual = math.inf
+            self._twice.add(slow.rung)
+            self._ask(slow.rung, beside=slow)
 
     def _step_down(self, reason: str) -> bool:
         """Ask the next rung that bears; False when there is none."""
@@ -266,8 +281,8 @@ class Climb(Generic[Provider, Part]):
             rung.enter_anyway()
             self._ask(rung)
 
-    def _ask(self, rung: Rung[Provider]) -> None:
-        self._running.append(Attempt(rung, self._start, self._useful, self._news))
+    def _ask(self, rung: Rung[Provider], *, beside: Attempt[Provider, Part] | None = None) -> None:
+        self._running.append(Attempt(rung, self._start, self._useful, self._news, beside=beside))
 
 
 async def stream_from(

@@ -3,8 +3,8 @@
 It wraps any Synthesizer and is one. What calls say is kept in memory only, the least recently used is forgotten first.
 What was `learnt`, the stock phrases, stays for good, and is on disk for the next start (see `stock`).
 
-Invariants: identical requests at the same time share one synthesis; a phrase is kept only when it
-was completed; when the last listener of an unfinished phrase leaves, its synthesis is cancelled;
+Invariants: identical requests at the same time share one synthesis, but for those that ask `ALONE`; a phrase is kept
+only when it was completed; when the last listener of an unfinished phrase leaves, its synthesis is cancelled;
 what is kept never exceeds `capacity_bytes`; what is being made ahead becomes urgent when somebody wants it.
 """
 
@@ -12,6 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Final
 
 from talkspurt.errors import ProviderError
@@ -25,6 +26,9 @@ CAPACITY_BYTES: Final = 16_000_000
 
 PHRASE_BYTES: Final = 480_000
 """Thirty seconds. Longer texts are no stock phrases; they would push many of those out."""
+
+ALONE: Final[ContextVar[bool]] = ContextVar("alone", default=False)
+"""Whether the task wants a synthesis of its own: it asks because the one that is being made is slow."""
 
 _Key = tuple[str, str, str, float]
 
@@ -86,6 +90,8 @@ class PhraseCache:
         self._capacity = capacity_bytes
         self._kept: OrderedDict[_Key, _Phrase] = OrderedDict()
         self._running: dict[_Key, _Phrase] = {}
+        """What is being made: whoever asks for it now joins."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._size = 0
 
     @property
@@ -135,7 +141,7 @@ class PhraseCache:
             for chunk in phrase.chunks:
                 yield chunk
             return
-        phrase = self._running.get(key) or self._start(key)
+        phrase = (None if ALONE.get() else self._running.get(key)) or self._start(key)
         phrase.listeners += 1
         if not current_purpose().ahead:
             phrase.purpose.is_wanted()
@@ -159,10 +165,9 @@ class PhraseCache:
 
     async def aclose(self) -> None:
         """Cancel what is being made, forget all, close the synthesizer behind. Idempotent."""
-        tasks = [phrase.task for phrase in self._running.values() if phrase.task is not None]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._kept.clear()
         self._learnt.clear()
         self._size = 0
@@ -172,6 +177,8 @@ class PhraseCache:
         asker = current_purpose()
         phrase = self._running[key] = _Phrase(Purpose(asker.call, ahead=asker.ahead))
         phrase.task = asyncio.create_task(self._make(key, phrase), name="phrase", context=context_for(phrase.purpose))
+        self._tasks.add(phrase.task)
+        phrase.task.add_done_callback(self._tasks.discard)
         return phrase
 
     async def _make(self, key: _Key, phrase: _Phrase) -> None:
@@ -196,7 +203,7 @@ class PhraseCache:
             del self._running[key]
 
     def _keep(self, key: _Key, phrase: _Phrase) -> None:
-        if phrase.size > min(PHRASE_BYTES, self._capacity):
+        if phrase.size > min(PHRASE_BYTES, self._capacity) or key in self._kept:
             return
         self._kept[key] = phrase
         self._size += phrase.size
