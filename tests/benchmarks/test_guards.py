@@ -6,11 +6,15 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-from benchmarks.guards import GUARDS, ROOT, Guard
+from benchmarks.guards import GUARDS
+from benchmarks.guards.guard import Guard
+
+ROOT = Path(__file__).parent.parent.parent
 
 _read = cache(lambda file: (ROOT / file).read_text(encoding="utf-8"))
 _parsed = cache(lambda text: ast.dump(ast.parse(text)))

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from effects.till import Desk, a_desk, dispatching, opened
 from talkspurt.agent import Agent, Caller, Effect, Policy, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
-from talkspurt.effects import proposals
+from talkspurt.effects import execution, outcomes
 from talkspurt.effects.refusals import (
     CALLER_CHANGED,
     CHECKING,
@@ -420,7 +420,7 @@ async def in_doubt(desk: Desk) -> str:
 async def test_a_session_learns_what_the_sweeper_found_out(
     desk: Desk, happened: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.01)
     learning = asyncio.create_task(desk.dispatcher.outcome("x", await in_doubt(desk)))
     if happened:
         desk.till.streets.append(("7", "Oak"))
@@ -435,7 +435,7 @@ async def test_a_session_learns_what_the_sweeper_found_out(
 
 
 async def test_what_came_of_it_is_not_told_to_somebody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.01)
     proposal = await in_doubt(desk)
     desk.clock.advance(60)
     await sweeper(desk).sweep()
@@ -446,8 +446,8 @@ async def test_what_came_of_it_is_not_told_to_somebody_else(desk: Desk, monkeypa
 async def test_a_doubt_that_nobody_resolves_in_time_is_handed_to_a_colleague(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "LOOK_EVERY", 10.0)
-    monkeypatch.setattr("talkspurt.effects.proposals.asyncio.sleep", nothing)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 10.0)
+    monkeypatch.setattr("talkspurt.effects.outcomes.asyncio.sleep", nothing)
     assert IN_DOUBT in (await desk.dispatcher.outcome("x", await in_doubt(desk))).content
 
 
@@ -544,9 +544,9 @@ async def test_while_a_tool_still_runs_nobody_is_certain_that_it_did_nothing(
     desk: Desk, wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
-    monkeypatch.setattr(proposals, "HOLD_EVERY", 0.02)
-    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
+    monkeypatch.setattr(execution, "HOLD_EVERY", 0.02)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(outcomes, "LOOKED_UP_WITHIN", 0.1)
     call = await wires.desk(desk)
     proposed = await call.run("stubborn", payee="Ann")
     assert message(await call.execute(proposed)) == CHECKING
@@ -569,8 +569,8 @@ async def test_a_tool_that_still_runs_is_not_begun_again_by_the_process_that_has
 ) -> None:
     """Even when the ledger could not be told that it is still at it."""
     monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
-    monkeypatch.setattr(proposals, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(proposals, "LOOKED_UP_WITHIN", 0.1)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(outcomes, "LOOKED_UP_WITHIN", 0.1)
     call = await wires.desk(desk)
     proposed = await call.run("stubborn", payee="Ann")
     await call.execute(proposed)

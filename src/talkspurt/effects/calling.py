@@ -17,6 +17,8 @@ from talkspurt.telemetry.metrics import ANOMALIES
 
 ARGUMENT_BYTES: Final = 16 * 1024
 """Longest arguments that are looked at."""
+GRACE: Final = 5.0
+"""Seconds beyond a tool's own time after which whoever executes it counts as gone."""
 LEDGER_TIMEOUT: Final = 5.0
 """Seconds until a transition of the ledger counts as not committed."""
 STOPPING: Final = 2.0
@@ -39,6 +41,11 @@ async def call(tool: Tool, function: Callable[..., Awaitable[Any]], keywords: di
     except Exception as error:
         _log.error("tool_failed", tool=tool.name, **where(error))
         raise NotDoneError("failed", FAILED) from None
+
+
+def patience(tool: Tool) -> float:
+    """Seconds after its beginning from which "not done" counts: nobody is at it any more, here or outside."""
+    return tool.timeout + GRACE + tool.settles_within
 
 
 class TooSlowError(Exception):

@@ -6,7 +6,8 @@ add to it. What is checked where:
 
 * `authority`: level, scope, policy, rate, and what untrusted text leaves;
 * `verification`: who may be raised to which level, and how often it may be tried;
-* `proposals`: the ledger's way of an effect, from its words to its outcome.
+* `proposals`: the ledger's way of an effect, from its words (`wording`) to its deed (`execution`);
+* `outcomes`: what came of an effect that nobody here knows the end of.
 
 A tool with a secret is checked by `run`, which asks for the secret, and called by `run_with_secret`. The digits exist
 here only while the function runs: they are no argument that is stored, and what the tool says is searched for them
@@ -35,6 +36,7 @@ from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.authority import Authority, Clock, utc_now
 from talkspurt.effects.calling import call, checked_arguments, told
 from talkspurt.effects.content import error_content, result_content
+from talkspurt.effects.outcomes import Outcomes
 from talkspurt.effects.proposals import Proposals
 from talkspurt.effects.rates import RunCounter
 from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, NotDoneError
@@ -94,7 +96,8 @@ class ToolDispatcher:
         self._caller = caller
         self._authority = Authority(agent, caller, counter or RunCounter(), clock)
         self._verification = Verification(caller, agent.policies, attempts or ProcessAttempts())
-        self._proposals = Proposals(caller, self._authority, ledger)
+        self._outcomes = Outcomes(caller, self._authority, ledger)
+        self._proposals = Proposals(caller, self._authority, ledger, self._outcomes)
         self._wanting: dict[str, tuple[Tool, BaseModel]] = {}
         """Checked tool calls that wait for the caller's secret."""
         self._started: dict[str, tuple[Tool, BaseModel, str | None]] = {}
@@ -188,14 +191,14 @@ class ToolDispatcher:
 
     async def recover(self, tool_call: str, proposal: str) -> ToolReturned | ToolStarted:
         """Find out what came of an effect that another process was executing when it lost the call; as `execute`."""
-        return self._effect_told(tool_call, proposal, await self._proposals.recover(proposal))
+        return self._effect_told(tool_call, proposal, await self._outcomes.recover(proposal))
 
     async def outcome(self, tool_call: str, proposal: str) -> ToolReturned:
         """Wait until it is known what came of an effect that was in doubt, for a minute or so."""
-        return ToolReturned(tool_call, await self._proposals.outcome(proposal))
+        return ToolReturned(tool_call, await self._outcomes.outcome(proposal))
 
     def _effect_told(self, tool_call: str, proposal: str, content: str) -> ToolReturned | ToolStarted:
-        in_doubt = self._proposals.is_checked(proposal)
+        in_doubt = self._outcomes.is_checked(proposal)
         return ToolStarted(tool_call, content) if in_doubt else ToolReturned(tool_call, content)
 
     async def withdraw(self, proposal: str) -> None:

@@ -14,7 +14,7 @@ import structlog
 from talkspurt.agent import Agent, Caller, Tool
 from talkspurt.effects.calling import answer, bounded
 from talkspurt.effects.content import error_content
-from talkspurt.effects.proposals import told
+from talkspurt.effects.outcomes import told
 from talkspurt.effects.refusals import IN_DOUBT, where
 from talkspurt.ports import EffectRecord, UnfinishedEffects
 from talkspurt.telemetry.metrics import EFFECTS_FOR_A_PERSON, EFFECTS_RESOLVED

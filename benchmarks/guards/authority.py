@@ -1,0 +1,258 @@
+"""Who may do what: levels, scope, policy, rates, attempts, codes, secrets, and what text of strangers leaves."""
+
+from typing import Final
+
+from benchmarks.guards.guard import Guard
+
+AUTHORITY: Final = "tests/effects/test_authority.py"
+VERIFICATION: Final = "tests/effects/test_verification.py"
+DISPATCHER: Final = "tests/effects/test_dispatcher.py"
+CODES: Final = "tests/effects/test_codes.py"
+SECRETS: Final = "tests/effects/test_secrets.py"
+TOOLS: Final = "tests/agent/test_tools.py"
+POLICY: Final = "tests/agent/test_policy.py"
+
+GUARDS: Final = (
+    Guard(
+        "nobody unverified uses a tool with a level",
+        "effects/authority.py",
+        "if self._caller.level < tool.level or (tool.level and self._caller.account is None):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "another account than the verified one is refused",
+        "effects/authority.py",
+        'if any(getattr(arguments, name) not in (None, "", self._caller.account) for name in marked):',
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "the account comes from the caller, not from the model",
+        "effects/authority.py",
+        "return arguments.model_copy(update=dict.fromkeys(marked, self._caller.account))",
+        "return arguments",
+        AUTHORITY,
+    ),
+    Guard("the policy is kept", "effects/authority.py", "if refusal is not None:", "if False:", AUTHORITY),
+    Guard(
+        "a reading tool runs as often as it may",
+        "effects/authority.py",
+        "if runs >= in_call or not self._counter.take(tool.name, self.subject, rates, self._clock()):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "after text of strangers only what the caller named is done",
+        "effects/authority.py",
+        "if missing is not None:",
+        "if False:",
+        AUTHORITY,
+    ),
+    Guard(
+        "a tool gets a stand-in of the caller",
+        "effects/verification.py",
+        "stand_in = replace(self._caller)",
+        "stand_in = self._caller",
+        VERIFICATION,
+    ),
+    Guard(
+        "nobody is raised further than a tool declares",
+        "effects/verification.py",
+        "min(stand_in.level, tool.verifies)",
+        "stand_in.level",
+        VERIFICATION,
+    ),
+    Guard(
+        "an account that was guessed at is locked",
+        "effects/verification.py",
+        "        if not left:",
+        "        if False:",
+        VERIFICATION,
+    ),
+    Guard(
+        "whoever handed the phone on is not verified behind the next one's back",
+        "effects/verification.py",
+        "if changes == self._changes:",
+        "if True:",
+        VERIFICATION,
+    ),
+    Guard(
+        "somebody else on the line is nobody",
+        "effects/verification.py",
+        "        self._changes += 1\n        self._caller.unverify()",
+        "        self._changes += 1",
+        AUTHORITY,
+    ),
+    Guard("a code may be mistaken three times", "agent/codes.py", "        issued.tries -= 1", "        pass", CODES),
+    Guard("a code lives five minutes", "agent/codes.py", "or issued.until <= self._clock() ", "", CODES),
+    Guard("a code is of one account", "agent/codes.py", "or issued.account != account ", "", CODES),
+    Guard(
+        "a code is used once",
+        "agent/codes.py",
+        "if self._issued.pop(caller.call_id, None) is not issued:",
+        "if False:",
+        CODES,
+    ),
+    Guard(
+        "what one account was told is not told to the next",
+        "effects/dispatcher.py",
+        "if tool.level and changed else content",
+        "if False else content",
+        f"{DISPATCHER} -k looked_up",
+    ),
+    Guard(
+        "the level is checked again when a secret is there",
+        "effects/dispatcher.py",
+        "            self._authority.admit(tool)\n            content",
+        "            content",
+        "tests/effects/test_secrets.py -k checked_again",
+    ),
+    Guard(
+        "money limits whichever way it moves",
+        "agent/policy.py",
+        "abs(read_back.amount_cents)",
+        "read_back.amount_cents",
+        "tests/agent/test_policy.py",
+    ),
+    Guard(
+        "a failed try at a locked account says what a right one would",
+        "effects/verification.py",
+        "if any([await self._locked(account) for account in accounts]):",
+        "if False:",
+        VERIFICATION,
+    ),
+    Guard(
+        "a second proof is counted before it is checked",
+        "effects/verification.py",
+        "        if claimed is not None:\n",
+        "        if False:\n",
+        f"{VERIFICATION} -k second_proof",
+    ),
+    Guard(
+        "what the caller said is whole words",
+        "effects/words.py",
+        "if any(said == wanted + ending for ending in _PLURAL):",
+        "if wanted in said or wanted in word:",
+        "tests/effects/test_words.py",
+    ),
+    Guard(
+        "what the caller said is whole numbers",
+        "effects/words.py",
+        'rf"(?<!\\d){wanted}(?!\\d)"',
+        "wanted",
+        "tests/effects/test_words.py",
+    ),
+    Guard(
+        "a tool without a level tells no account to an unverified caller",
+        "effects/authority.py",
+        "if self._caller.level < 1 or self._caller.account is None:",
+        "if False:",
+        f"{AUTHORITY} -k without_a_level",
+    ),
+    Guard(
+        "only a code makes up for text of strangers",
+        "effects/authority.py",
+        "TRUSTED_LEVEL = 2",
+        "TRUSTED_LEVEL = 1",
+        f"{AUTHORITY} -k after_untrusted",
+    ),
+    Guard(
+        "a policy's level is kept",
+        "agent/policy.py",
+        "if level < self.level:",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy's hours are kept",
+        "agent/policy.py",
+        "if self.hours and not any(span.contain(now) for span in self.hours):",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy's states are kept",
+        "agent/policy.py",
+        "if self.statuses is not None and read_back.status not in self.statuses:",
+        "if False:",
+        POLICY,
+    ),
+    Guard(
+        "a policy refuses a fact that it is not told",
+        "agent/policy.py",
+        "name in facts and facts[name] in allowed for name",
+        "facts.get(name, allowed[0]) in allowed for name",
+        POLICY,
+    ),
+    Guard(
+        "a policy refuses what is no number where it limits one",
+        "agent/policy.py",
+        "return isinstance(value, int) and value <= most",
+        "return not isinstance(value, int) or value <= most",
+        POLICY,
+    ),
+    Guard(
+        "a wrong fact costs a try",
+        "effects/verification.py",
+        "if not (isinstance(refusal, ToolError) and refusal.attempted):",
+        "if True:",
+        f"{VERIFICATION} -k three_tries",
+    ),
+    Guard(
+        "whom a tool has unverified is nobody",
+        "effects/verification.py",
+        "if stand_in.account is None and caller.account is not None:",
+        "if False:",
+        f"{AUTHORITY} -k has_passed_on",
+    ),
+    Guard(
+        "nobody is verified whose try was not counted",
+        "effects/verification.py",
+        '_log.error("attempt_not_counted", **where(error))\n            raise NotDoneError("failed", FAILED) from None',
+        'return "none"',
+        f"{VERIFICATION} -k without_the_store",
+    ),
+    Guard(
+        "an effect has a read-back",
+        "agent/declarations.py",
+        "    if read_back is None:\n",
+        "    if False:\n",
+        TOOLS,
+    ),
+    Guard(
+        "a confirmed effect is not cancelled",
+        "agent/declarations.py",
+        "    if effect and cancellable:\n",
+        "    if False:\n",
+        TOOLS,
+    ),
+    Guard(
+        "without a try left nothing is checked",
+        "effects/verification.py",
+        "        if attempt is None:\n",
+        "        if False:\n",
+        f"{VERIFICATION} {DISPATCHER} -k 'three_tries or parallel_guesses'",
+    ),
+    Guard(
+        "another account begins without the level of the one before",
+        "agent/caller.py",
+        "        if self.account is not None and self.account != account:\n            self.level = 0\n",
+        "",
+        f"{VERIFICATION} -k starts_again",
+    ),
+    Guard(
+        "a secret is used once",
+        "effects/dispatcher.py",
+        "self._wanting.pop(tool_call, (None, None))",
+        "self._wanting.get(tool_call, (None, None))",
+        f"{SECRETS} -k runs_its_tool_once",
+    ),
+    Guard(
+        "a tool does not tell its secret",
+        "effects/dispatcher.py",
+        "safe = masked(content, secret)",
+        "safe = content",
+        f"{SECRETS} -k canary",
+    ),
+)

@@ -1,0 +1,137 @@
+"""What counts as heard, and as a yes to it."""
+
+from typing import Final
+
+from benchmarks.guards.guard import Guard
+
+CORE: Final = "tests/core/test_conversation_scenarios.py"
+
+GUARDS: Final = (
+    Guard(
+        "a yes begins after the read-back was heard",
+        "core/agent_side.py",
+        "hasty = began < heard_at or (",
+        "hasty = (",
+        CORE,
+    ),
+    Guard(
+        "a yes began when its voice did, whosever it was taken for",
+        "core/conversation.py",
+        "self._utterance_at = self._talkspurt_at",
+        "self._utterance_at = at",
+        CORE,
+    ),
+    Guard(
+        "an effect is waited for as long as its tool may take",
+        "core/agent_side.py",
+        "self._settings.tool_times.get(tool.name, 0.0)",
+        "0.0",
+        "tests/core/test_late_answers.py",
+    ),
+    Guard(
+        "only a read-back that was heard can be confirmed",
+        "core/agent_side.py",
+        "if heard_at is not None and last and",
+        "heard_at = heard_at or 0.0\n        if last and",
+        CORE,
+    ),
+    Guard(
+        "heard is what the carrier has proven",
+        "core/agent_side.py",
+        "not self.playback.was_proven(pending.proposal)",
+        "False",
+        CORE,
+    ),
+    Guard(
+        "nothing was said after the read-back",
+        "core/agent_side.py",
+        "self.playback.last_tag in (pending.proposal, pending.question_tag)",
+        "True",
+        CORE,
+    ),
+    Guard(
+        "only a clear yes confirms",
+        "core/agent_side.py",
+        "self._settings.language.yes_or_no(text) is True",
+        "self._settings.language.yes_or_no(text) is not False",
+        CORE,
+    ),
+    Guard("a key is no yes", "core/agent_side.py", 'last and source == "voice" and', "last and", CORE),
+    Guard(
+        "a model is shown its mistake once",
+        "core/agent_side.py",
+        "if repairs <= MAX_REPAIRS and turn.rounds",
+        "if turn.rounds",
+        CORE,
+    ),
+    Guard(
+        "a hum into the question is no answer to it",
+        "core/agent_side.py",
+        "or (hums and not self._heard_question(pending))",
+        "",
+        f"{CORE} -k hum",
+    ),
+    Guard(
+        "a question that may hold details has to be heard",
+        "core/agent_side.py",
+        "self._settings.language.asks_only(str(lines[-1].text))",
+        'str(lines[-1].text).endswith("?")',
+        f"{CORE} -k hold_details",
+    ),
+    Guard(
+        "one effect waits for a yes at a time",
+        "core/agent_side.py",
+        "busy = self.pending is not None or self.secret is not None",
+        "busy = self.secret is not None",
+        CORE,
+    ),
+    Guard(
+        "a word in another script is not passed over",
+        "agent/yes_no.py",
+        """r"[^\\W_]+(?:'[^\\W_]+)*|""",
+        """r"[a-z0-9]+(?:'[a-z]+)?|""",
+        "tests/agent/test_yes_no.py -k written_otherwise",
+    ),
+    Guard(
+        "a reply that nobody waits for asks for nothing",
+        "core/agent_side.py",
+        "if self.turn is not None and self.turn.reply == reply:",
+        "if self.turn is not None:",
+        f"{CORE} -k has_taken_back",
+    ),
+    Guard(
+        "a tool call that comes twice runs once",
+        "core/agent_side.py",
+        "if event.tool_call in self.running or any(",
+        "if False and any(",
+        f"{CORE} -k same_tool_call",
+    ),
+    Guard(
+        "a proposal that comes twice is one",
+        "core/agent_side.py",
+        "        if known or self.playback.knows(event.proposal):\n",
+        "        if known:\n",
+        f"{CORE} -k same_proposal_twice",
+    ),
+    Guard(
+        "an effect that nobody waits for is withdrawn",
+        "core/agent_side.py",
+        "event.tool_call not in turn.tools or busy:",
+        "busy:",
+        f"{CORE} -k turn_is_gone",
+    ),
+    Guard(
+        "anything but a clear yes withdraws an effect for good",
+        "core/agent_side.py",
+        "        self._commands.append(WithdrawEffect(pending.proposal))\n        return None, None",
+        "        return None, None",
+        f"{CORE} -k clear_yes",
+    ),
+    Guard(
+        "what waits for a yes when the call ends is withdrawn",
+        "core/agent_side.py",
+        "            self._commands.append(WithdrawEffect(self.pending.proposal))\n",
+        "",
+        f"{CORE} -k open_proposal",
+    ),
+)

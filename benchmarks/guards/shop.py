@@ -1,0 +1,213 @@
+"""The shop's own rules."""
+
+from typing import Final
+
+from benchmarks.guards.guard import Guard
+
+AS_AGREED: Final = "tests/retail/test_as_agreed.py"
+READ_BACKS: Final = "tests/retail/test_read_backs.py"
+SHOP_TOOLS: Final = "tests/retail/test_retail_tools.py"
+RETAIL: Final = (
+    "tests/retail/test_retail_tools.py tests/retail/test_operations.py tests/retail/test_variants.py "
+    "tests/retail/test_bookings.py"
+)
+
+GUARDS: Final = (
+    Guard(
+        "a name points at accounts, too",
+        "retail/shop.py",
+        "        if name is not None:\n            pointers",
+        "        if False:\n            pointers",
+        RETAIL,
+    ),
+    Guard(
+        "only pending orders are cancelled", "retail/claims.py", 'require_pending(order, "cancelled")', "pass", RETAIL
+    ),
+    Guard(
+        "only delivered orders come back", "retail/claims.py", 'require_delivered(order, "returned")', "pass", RETAIL
+    ),
+    Guard(
+        "only pending orders are changed, and only delivered ones exchanged",
+        "retail/changes.py",
+        '(require_pending if kind == "change" else require_delivered)(order, _DONE[kind])',
+        "pass",
+        RETAIL,
+    ),
+    Guard(
+        "only pending orders are paid otherwise",
+        "retail/changes.py",
+        'require_pending(order, "changed")',
+        "pass",
+        RETAIL,
+    ),
+    Guard(
+        "money goes back to where it came from, or to a gift card",
+        "retail/claims.py",
+        "if method.id != original.id and method.kind != GIFT_CARD:",
+        "if False:",
+        RETAIL,
+    ),
+    Guard(
+        "a return is refunded once",
+        "retail/claims.py",
+        "order.returned is not None and order.returned.refunded_at is not None:",
+        "False:",
+        RETAIL,
+    ),
+    Guard(
+        "a return is refunded when it has arrived",
+        "retail/claims.py",
+        "order.returned is not None and order.returned.received_at is not None:",
+        "order.returned is not None:",
+        RETAIL,
+    ),
+    Guard(
+        "a gift card pays no more than it has",
+        "retail/changes.py",
+        "if method.kind == GIFT_CARD and cents > (method.balance_cents or 0):",
+        "if False:",
+        RETAIL,
+    ),
+    Guard("what is out of stock is not sent", "retail/variants.py", "if not variant.available:", "if False:", RETAIL),
+    Guard(
+        "an item becomes another of its kind only",
+        "retail/variants.py",
+        "found = [variant for variant in product.variants if variant.id in numbers]",
+        "found = [Variant(id=next(iter(numbers)), options={}, price_cents=1, available=True)]",
+        RETAIL,
+    ),
+    Guard(
+        "a call is of one customer",
+        "retail/tools/identity.py",
+        "if caller.level >= 1 and caller.account != user.id:",
+        "if False:",
+        RETAIL,
+    ),
+    Guard(
+        "a ZIP code has to be right",
+        "retail/shop.py",
+        "        if zip_code is not None:\n            query",
+        "        if False:\n            query",
+        RETAIL,
+    ),
+    Guard(
+        "of two customers with the same facts neither is verified",
+        "retail/shop.py",
+        "return found[0] if len(found) == 1 else None",
+        "return found[0] if found else None",
+        RETAIL,
+    ),
+    Guard(
+        "of two items of a kind it is said which becomes another",
+        "retail/read_backs.py",
+        "told = _apart(swap.item, same, items)",
+        "told = item_name(swap.item)",
+        READ_BACKS,
+    ),
+    Guard(
+        "of two calls at one customer the second waits for the first",
+        "retail/customers.py",
+        "    if to_change:\n",
+        "    if False:\n",
+        f"{AS_AGREED} -k 'waits_for_the_customers_row and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "nobody acts on another customer's order",
+        "retail/customers.py",
+        "select(Order).where(Order.user_id == account)",
+        "select(Order)",
+        f"{SHOP_TOOLS} -k orders_of_others",
+    ),
+    Guard(
+        "an order number proves nobody but its own customer",
+        "retail/shop.py",
+        "Order.id == order_id, Order.user_id == User.id",
+        "Order.id == order_id",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "a name has to be right",
+        "retail/shop.py",
+        "        if name is not None:\n            query",
+        "        if False:\n            query",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "an e-mail has to be right",
+        "retail/shop.py",
+        "        if email is not None:\n            query",
+        "        if False:\n            query",
+        f"{SHOP_TOOLS} -k one_wrong_fact",
+    ),
+    Guard(
+        "one fact alone proves nobody",
+        "retail/shop.py",
+        "if email is None and (zip_code is None or (order_id is None and name is None)):",
+        "if False:",
+        f"{SHOP_TOOLS} -k one_fact_alone",
+    ),
+    Guard(
+        "only pending orders are sent elsewhere",
+        "retail/deeds.py",
+        'require_pending(order, "sent elsewhere")',
+        "pass",
+        "tests/retail/test_operations.py -k changed_item_is_another",
+    ),
+    Guard(
+        "a returned order is refunded where it was agreed",
+        "retail/claims.py",
+        "refunds = (MoneyBack(order.returned.method, cents),)",
+        "refunds = (MoneyBack(paying_method(order), cents),)",
+        f"{SHOP_TOOLS} -k where_it_was_agreed",
+    ),
+    Guard(
+        "what was paid back is not paid back again",
+        "retail/claims.py",
+        "sign = 1 if payment.kind is PaymentKind.PAYMENT else -1",
+        "sign = 1",
+        f"{SHOP_TOOLS} -k refunded_once",
+    ),
+    Guard(
+        "no money goes to what is on nobody's account",
+        "retail/methods.py",
+        "if _ELSEWHERE.search(text) or _DENIED.match(text):",
+        "if False:",
+        "tests/retail/test_methods_and_reasons.py",
+    ),
+    Guard(
+        "a gift card has less once it has paid",
+        "retail/bookings.py",
+        "method.balance_cents += cents if kind is PaymentKind.REFUND else -cents",
+        "pass",
+        "tests/retail/test_operations.py -k gift_card_twice",
+    ),
+    Guard(
+        "an order's items are changed once",
+        "retail/bookings.py",
+        "plan.order.status = Status.ITEMS_CHANGED",
+        "pass",
+        "tests/retail/test_operations.py -k changed_item_is_another",
+    ),
+    Guard(
+        "an order is exchanged once",
+        "retail/bookings.py",
+        "plan.order.status = Status.EXCHANGE_REQUESTED",
+        "pass",
+        "tests/retail/test_operations.py -k exchange_is_noted",
+    ),
+    Guard(
+        "an order is returned once",
+        "retail/bookings.py",
+        "plan.order.status = Status.RETURN_REQUESTED",
+        "pass",
+        f"{SHOP_TOOLS} -k returned_once",
+    ),
+    Guard(
+        "a dearer item is paid by what can pay it",
+        "retail/changes.py",
+        "    require_balance(method, plan.cents)\n",
+        "",
+        "tests/retail/test_operations.py -k method_that_can_pay",
+    ),
+)

@@ -1,0 +1,52 @@
+"""Tools of MCP servers, under the same rules."""
+
+from typing import Final
+
+from benchmarks.guards.guard import Guard
+
+MCP: Final = "tests/tool_servers/test_mcp_tools.py"
+
+GUARDS: Final = (
+    Guard(
+        "a server that finds fault with parameters may have acted",
+        "mcp/connection.py",
+        "if error.code == METHOD_NOT_FOUND:",
+        "if error.code in (METHOD_NOT_FOUND, INVALID_PARAMS):",
+        "tests/tool_servers/test_mcp_tools.py -k dies_or_fails",
+    ),
+    Guard(
+        "what a tool server would do is short enough to be heard",
+        "mcp/wording.py",
+        'if len(words) > MESSAGE_CHARACTERS or message(words) != " ".join(words.split()):',
+        "if False:",
+        "tests/tool_servers/test_mcp_read_back.py",
+    ),
+    Guard(
+        "a tool of a server that takes an account needs a verified caller",
+        "config_mcp.py",
+        "if self.account_argument and not self.level:",
+        "if False:",
+        "tests/test_config.py",
+    ),
+    Guard(
+        "a limit on amounts of a tool server is under no other kind of number",
+        "mcp/tools.py",
+        "            raise ToolError(NO_AMOUNT)",
+        "            amount = 0",
+        f"{MCP} -k is_limited",
+    ),
+    Guard(
+        "what a tool server would be sent and nobody would hear is refused",
+        "mcp/wording.py",
+        "if heard.keys() - self.names:",
+        "if False:",
+        f"{MCP} -k not_read_back",
+    ),
+    Guard(
+        "a tool server that does not say has not denied it",
+        "mcp/tools.py",
+        "if result.is_error or not isinstance(happened, bool):",
+        "if False:",
+        f"{MCP} -k does_not_say",
+    ),
+)
