@@ -146,6 +146,7 @@ async def place(case: Case, clips: Sequence[Clip | None], folder: Path) -> Outco
         )
         environment = {
             "TALKSPURT_CONFIG": str(folder / "talkspurt.toml"),
+            "TALKSPURT_JOURNALS": str(folder),
             "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}",
             POST: str(post),
             **{f"{name}_API_KEY": "test-key" for name in ("DEEPGRAM", "ELEVENLABS", "OPENAI", "ANTHROPIC")},

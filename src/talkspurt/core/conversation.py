@@ -758,7 +758,7 @@ class Conversation:
         if late is not None:
             due = max(due, late.since + rules.least_preparing)
         elif turn is not None and turn.reply is not None and not turn.attempts:
-            due = max(due, turn.asked_at + rules.least_thinking)
+            due = max(due, turn.asked_at + rules.least_preparing)
         return min(due, max(floor.since, silent_since + rules.longest_silence))
 
     def _expire(self, now: float) -> None:

@@ -54,14 +54,14 @@ class Settings:
     """Silence until it offers help."""
     silence_hangup: float = 30.0
     max_call: float = 1800.0
-    filler_after: float = 1.5
-    """Dead air after the caller's last voice until the agent says that it is busy: they ask "hello?" after 2 s."""
-    least_thinking: float = 0.7
-    """Seconds that a model gets from when it was asked, before the waiting is bridged: a good one has begun by then."""
+    filler_after: float = 1.4
+    """Dead air after the caller's last voice until the agent says that it is busy: it is heard a tenth of a second
+    later, and callers ask "hello?" after 2 s."""
     least_preparing: float = 0.4
-    """The same for a tool, a synthesizer, and all that follows when the caller's turn is over."""
-    longest_silence: float = 2.7
-    """Dead air that is bridged whatever is usual: with the time until the filler is heard, at most three seconds."""
+    """Seconds that a model, a tool, a synthesizer, and all that follows when the caller's turn is over, get before
+    the waiting is bridged: a filler right before the answer only delays it."""
+    longest_silence: float = 1.9
+    """Dead air that is bridged whatever is usual."""
     tool_filler_after: float = 1.0
     """Seconds of a tool that are bridged in any case."""
     progress_after: float = 2.5
