@@ -1,10 +1,12 @@
 """A token attaches one socket to one call, once, within a minute."""
 
 import asyncio
+from datetime import timedelta
 
 from sqlalchemy import text
 
 from talkspurt.store import Call, Store
+from talkspurt.store.clock import DatabaseTime
 from talkspurt.store.database import Database
 
 from .conftest import HandClock
@@ -42,6 +44,27 @@ async def test_a_token_expires_after_a_minute(store: Store, call: Call, clock: H
     assert await store.tokens.redeem(early, "CA1") is not None
     clock.advance(0.1)
     assert await store.tokens.redeem(late, "CA1") is None
+
+
+async def test_a_minute_is_the_databases_whatever_the_clocks_of_the_workers_say(
+    url: str, store: Store, call: Call, clock: HandClock
+) -> None:
+    """The webhook was answered by a worker whose clock is behind, and the socket has come to one that is ahead."""
+    databases = [Database(url), Database(url)]
+    clocks = [lambda: clock.now - timedelta(seconds=45), lambda: clock.now + timedelta(seconds=45)]
+    behind, ahead = (
+        Store(database, own, database_time=DatabaseTime(database, clock))
+        for database, own in zip(databases, clocks, strict=True)
+    )
+    try:
+        token, late = await behind.tokens.issue(call), await ahead.tokens.issue(call)
+        clock.advance(59.9)
+        assert await ahead.tokens.redeem(token, "CA1") is not None
+        clock.advance(0.1)
+        assert await behind.tokens.redeem(late, "CA1") is None
+    finally:
+        for database in databases:
+            await database.aclose()
 
 
 async def test_of_fifty_sockets_with_one_token_exactly_one_wins(store: Store, call: Call) -> None:

@@ -28,7 +28,7 @@ class Store:
         time = database_time or DatabaseTime(database, clock)
         clock = clock or utc_now
         self.calls: Final = CallRecords(database, clock)
-        self.tokens: Final = StreamTokens(database, clock)
+        self.tokens: Final = StreamTokens(database, clock, time)
         self.turns: Final = TurnLog(database, clock)
         self.handovers: Final = HandoverRecords(database, clock)
         self.callbacks: Final = CallbackRecords(database, clock)
