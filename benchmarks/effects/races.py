@@ -142,10 +142,12 @@ def _hold_both(first: Assignment, second: Assignment, gap: float) -> None:
     try:
         for process in (one, other):
             process.expect(MEETING)
-        for process, way in ((one, first), (other, second)):
-            for point in way.points[1:]:
-                process.go_on()
-                process.expect(point)
+        # Both at once: what has begun has ten real seconds until a sweeper asks for it.
+        further = [(process, way.points[1]) for process, way in ((one, first), (other, second)) if way.points[1:]]
+        for process, _ in further:
+            process.go_on()
+        for process, point in further:
+            process.expect(point)
         if first.points[-1] == "uncommitted":
             other.go_on()
             other.says_something(HELD)
