@@ -221,6 +221,27 @@ GUARDS: Final = (
         TOOLS,
     ),
     Guard(
+        "a tool takes no argument that it does not declare",
+        "agent/declarations.py",
+        'ConfigDict(extra="forbid")',
+        "ConfigDict()",
+        f"{DISPATCHER} -k wrong_arguments",
+    ),
+    Guard(
+        "a model that says that somebody else is on the line is believed",
+        "effects/dispatcher.py",
+        "            self._verification.change_caller()\n",
+        "",
+        f"{AUTHORITY} -k somebody_else",
+    ),
+    Guard(
+        "nobody is restored to a level that there is not",
+        "agent/caller.py",
+        'case {"account": str(account), "level": int(level)} if 1 <= level <= 2:',
+        'case {"account": str(account), "level": int(level)}:',
+        TOOLS,
+    ),
+    Guard(
         "a confirmed effect is not cancelled",
         "agent/declarations.py",
         "    if effect and cancellable:\n",

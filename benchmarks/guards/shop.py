@@ -204,6 +204,27 @@ GUARDS: Final = (
         f"{SHOP_TOOLS} -k returned_once",
     ),
     Guard(
+        "an order is paid by what can pay it",
+        "retail/changes.py",
+        "    require_balance(method, paid[0].cents)\n",
+        "",
+        "tests/retail/test_operations.py -k too_little",
+    ),
+    Guard(
+        "what two methods have paid is not paid by a third",
+        "retail/changes.py",
+        "    if len(paid) != 1:\n",
+        "    if False:\n",
+        "tests/retail/test_operations.py -k two_methods",
+    ),
+    Guard(
+        "an item becomes one other",
+        "retail/changes.py",
+        "            if item.id in swaps:\n",
+        "            if False:\n",
+        "tests/retail/test_operations.py -k cannot_be_changed",
+    ),
+    Guard(
         "a dearer item is paid by what can pay it",
         "retail/changes.py",
         "    require_balance(method, plan.cents)\n",

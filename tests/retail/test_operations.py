@@ -1,6 +1,7 @@
 """What every operation of the retail agent changes in the rows, and what it refuses to."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import text, update
 from retail.shop_line import Line, dump, method_of, order_of
 from talkspurt.agent import Effect, ReadBack
 from talkspurt.errors import StoreError
-from talkspurt.retail.schema import Order, PaymentKind, PaymentMethod, Status, User, Variant
+from talkspurt.retail.schema import Order, Payment, PaymentKind, PaymentMethod, Status, User, Variant
 from talkspurt.retail.shop import Shop
 
 DELIVERED, SHIPPED, CANCELLED, PENDING = "W2378156", "W5540917", "W9013362", "W7704128"
@@ -203,6 +204,26 @@ async def test_a_gift_card_with_too_little_does_not_pay(line: Line, shop: Shop) 
     assert "doesn't cover" in refusal
     already = await line.refusal("change_order_payment", order_id=PENDING, payment_method="Visa")
     assert "already" in already
+
+
+async def test_what_two_methods_have_paid_is_not_paid_by_a_third(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        session.add(PaymentMethod(id="paypal/maya", user_id="maya_collins", kind="paypal"))
+        session.add(
+            Payment(
+                id=f"{PENDING}/1",
+                order_id=PENDING,
+                position=1,
+                kind=PaymentKind.PAYMENT,
+                method_id=GIFT,
+                amount_cents=5_00,
+                made_at=datetime.now(UTC),
+            )
+        )
+    before = await dump(shop)
+    refusal = await line.refusal("change_order_payment", order_id=PENDING, payment_method="PayPal")
+    assert "wasn't paid by one method alone" in refusal
+    assert await dump(shop) == before
 
 
 async def test_an_orders_address_changes_and_nobody_elses(line: Line, shop: Shop) -> None:
