@@ -546,8 +546,9 @@ class EffectLedger(Protocol):
 class UnfinishedEffects(Protocol):
     """What effects of all calls have been left behind, for the sweeper. Raises `StoreError`."""
 
-    async def claim(self, tools: Collection[str], /) -> tuple[EffectRecord, ...]:
-        """Take effects that nobody executes any more, or that are in doubt, to oneself for a while.
+    async def claim(self, tools: Collection[str], /, *, most: int) -> tuple[EffectRecord, ...]:
+        """Take effects that nobody executes any more, or that are in doubt, to oneself for a while: at most `most`,
+        first those whose turn was the longest ago.
 
         `tools` can be looked up; what is in doubt of others is claimed until a person was told. Of several sweepers
         one gets each.

@@ -15,6 +15,7 @@ from effects.till import Desk, a_desk, dispatching, opened
 from talkspurt.agent import Agent, Caller, Effect, Policy, ReadBack, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
 from talkspurt.effects import execution, outcomes
+from talkspurt.effects import sweeper as sweeping
 from talkspurt.effects.refusals import (
     CALLER_CHANGED,
     CHECKING,
@@ -368,6 +369,65 @@ async def test_a_lookup_that_fails_leaves_it_in_doubt_and_is_asked_again(desk: D
     desk.clock.advance(61)
     await sweeper(desk).sweep()
     assert await desk.states() == ["resolved_done"]
+
+
+async def test_a_lookup_that_hangs_keeps_no_other_effect_waiting(desk: Desk) -> None:
+    hangs, settled = asyncio.Event(), asyncio.Event()
+
+    async def hanging(key: str, box: str, street: str) -> None:
+        hangs.set()
+        await settled.wait()
+
+    boxes = await in_doubt(desk)
+    desk.clock.advance(1)
+    await executing(desk, await desk.propose(), happened=True)
+    desk.clock.advance(60)
+    stuck = replace(desk.till.send_to, lookup=hanging)
+    agent = Agent(name="till", prompt="p", greeting="g", tools=[stuck, desk.till.pay])
+    sweep = asyncio.create_task(sweeper(desk, agent).sweep())
+    await hangs.wait()
+    async with asyncio.timeout(2):
+        while await desk.states() != ["in_doubt", "resolved_done"]:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    settled.set()
+    await sweep
+    assert await desk.store.effects.transitions(boxes) == (*DONE[:4], "in_doubt", "resolved_not_done")
+
+
+async def test_an_effect_that_cannot_be_settled_keeps_no_other_from_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = await in_doubt(desk)
+    desk.clock.advance(1)
+    await executing(desk, await desk.propose(), happened=True)
+    desk.clock.advance(60)
+    resolve = desk.store.effects.resolve
+
+    async def failing(proposal: str, *, result: str | None) -> bool:
+        if proposal == boxes:
+            raise StoreError("gone")
+        return await resolve(proposal, result=result)
+
+    monkeypatch.setattr(desk.store.effects, "resolve", failing)
+    with capture_logs() as logs:
+        await sweeper(desk).sweep()
+    assert await desk.states() == ["in_doubt", "resolved_done"]
+    assert [log["proposal"] for log in logs if log["event"] == "effect_not_swept"] == [boxes]
+
+
+async def test_a_round_that_took_all_it_may_is_followed_by_another_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "AT_ONCE", 1)
+    await in_doubt(desk)
+    desk.clock.advance(1)
+    await executing(desk, await desk.propose(), happened=True)
+    desk.clock.advance(60)
+    running = asyncio.create_task(sweeper(desk).run())
+    async with asyncio.timeout(sweeping.EVERY / 2):
+        while await desk.states() != ["resolved_not_done", "resolved_done"]:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    running.cancel()
 
 
 async def test_a_sweep_without_a_store_raises_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

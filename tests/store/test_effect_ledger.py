@@ -254,6 +254,27 @@ async def test_a_doubt_is_told_once_and_looked_up_again_only_where_it_can_be(
     assert [record.proposal for record in await store.effects.claim(["offer_refund"])] == ["p1"]
 
 
+async def test_doubts_that_nobody_can_settle_keep_none_from_its_turn(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    async def claimed() -> set[str]:
+        return {record.proposal for record in await store.effects.claim(["offer_refund"], most=2)}
+
+    for amount in (1, 2, 3):
+        await begun(ledger, refund(call, f"old{amount}", amount=amount))
+        clock.advance(1)
+    clock.advance(11)
+    assert await claimed() == {"old1", "old2"}, "the oldest first"
+    for proposal in ("old1", "old2"):
+        await store.effects.doubt(proposal, result="{}")
+    clock.advance(1)
+    await begun(ledger, refund(call, "new", amount=4))
+    clock.advance(61)
+    assert await claimed() == {"old3", "new"}, "whose outcome nobody has asked for yet"
+    clock.advance(1)
+    assert await claimed() == {"old1", "old2"}
+
+
 @pytest.mark.skipif(POSTGRESQL is None, reason="a file of SQLite has the time of its machine: needs PostgreSQL")
 async def test_a_worker_whose_clock_is_ahead_takes_nobody_for_gone(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     if url.startswith("sqlite"):

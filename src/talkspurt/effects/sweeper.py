@@ -20,7 +20,9 @@ from talkspurt.ports import EffectRecord, UnfinishedEffects
 from talkspurt.telemetry.metrics import EFFECTS_FOR_A_PERSON, EFFECTS_RESOLVED
 
 EVERY: Final = 5.0
-"""Seconds between two rounds."""
+"""Seconds between two rounds, unless one has left something over."""
+AT_ONCE: Final = 10
+"""Effects that one round looks up, all at once: an outside system that hangs holds the others up for one time-out."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,18 +41,26 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep at once and then every few seconds, until cancelled."""
         while True:
-            await self.sweep()
-            await asyncio.sleep(EVERY)
+            if not await self.sweep():
+                await asyncio.sleep(EVERY)
 
-    async def sweep(self) -> None:
-        """One round; never raises."""
+    async def sweep(self) -> bool:
+        """One round; True when more may wait for the next one. Never raises."""
         try:
             await bounded(self._effects.expire())
-            for record in await bounded(self._effects.claim(self._can_look_up)):
-                await self._settle(record)
+            records = await bounded(self._effects.claim(self._can_look_up, most=AT_ONCE))
         except Exception as error:
-            # The next round, or the claim's end, brings it back.
             _log.error("effects_not_swept", **where(error))
+            return False
+        await asyncio.gather(*(self._try(record) for record in records))
+        return len(records) == AT_ONCE
+
+    async def _try(self, record: EffectRecord) -> None:
+        try:
+            await self._settle(record)
+        except Exception as error:
+            # The end of its claim brings it back.
+            _log.error("effect_not_swept", proposal=record.proposal, **where(error))
 
     async def _settle(self, record: EffectRecord) -> None:
         agent = await self._agent_of(record.call_id)

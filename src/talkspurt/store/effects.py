@@ -224,7 +224,8 @@ class EffectRecords:
         return tuple(state for state in get_args(EffectState) if state in entered)
 
     async def claim(self, tools: Collection[str], /, *, most: int = 50) -> tuple[EffectRecord, ...]:
-        """Take effects that nobody executes any more, or that are in doubt, to oneself for `LEASE`.
+        """Take effects that nobody executes any more, or that are in doubt, to oneself for `LEASE`: at most `most`,
+        first those that were never claimed, then those whose last claim is the longest ago.
 
         `tools` are those that can be looked up. What is in doubt and cannot be is claimed until a person was told.
         """
@@ -265,7 +266,9 @@ async def _claim(
     gone = effects.c.state == "executing"
     doubtful = and_(effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(list(tools))))
     free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
-    some = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(effects.c.changed_at).limit(most)
+    # Whose turn was the longest ago: an outside system that answers nothing must not keep the others from theirs.
+    turn = (effects.c.claimed_until.asc().nulls_first(), effects.c.changed_at)
+    some = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(*turn).limit(most)
     statement = (
         update(effects)
         .where(effects.c.proposal.in_(some.with_for_update(skip_locked=True)), or_(gone, doubtful), over, free)
