@@ -64,13 +64,18 @@ def test_of_the_calls_of_a_fault_the_worst_counts() -> None:
     [
         (outcome("model", lost=True), "calls lost: model 500"),
         (outcome("synthesizer", sent=2), "effects repeated: synthesizer 500"),
-        (outcome("recognizer", silence=3.1), "longer silence than 3 s: recognizer 500"),
+        (outcome("recognizer", silence=1.52), "nothing heard by 1.5 s: recognizer 500"),
         (outcome("model", switch=1.1), "slower switch than 1 s: model 500"),
     ],
 )
 def test_a_goal_that_is_missed_is_named(worse: Outcome, complaint: str) -> None:
     assert missed(rows([outcome("model")])) == []
-    assert missed(rows([outcome("recognizer", silence=2.9), worse])) == [complaint]
+    assert missed(rows([outcome("recognizer", silence=1.5), worse])) == [complaint]
+
+
+def test_a_silence_of_more_than_three_seconds_misses_both_its_goals() -> None:
+    complaints = missed(rows([outcome("recognizer", silence=3.1)]))
+    assert complaints == ["longer silence than 3 s: recognizer 500", "nothing heard by 1.5 s: recognizer 500"]
 
 
 def test_every_fault_befalls_every_stage_before_and_during_a_call() -> None:
