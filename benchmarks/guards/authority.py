@@ -276,4 +276,32 @@ GUARDS: Final = (
         "safe = content",
         f"{SECRETS} -k canary",
     ),
+    Guard(
+        "an empty list of rules is no policy",
+        "agent/policy.py",
+        "    if rules == []:\n",
+        "    if False:\n",
+        f"{POLICY} -k mistake_says",
+    ),
+    Guard(
+        "hours are written without a zone",
+        "agent/policy.py",
+        "    if not _CLOCK.fullmatch(text):\n",
+        "    if False:\n",
+        f"{POLICY} -k mistake_says",
+    ),
+    Guard(
+        "empty hours are not all hours",
+        "agent/policy.py",
+        'for part in text.split(","))\n',
+        'for part in text.split(",")) if text else ()\n',
+        f"{POLICY} -k mistake_says",
+    ),
+    Guard(
+        "an empty rate is not no rate",
+        "agent/policy.py",
+        "if not isinstance(text, str) or not text.strip():",
+        "if not isinstance(text, str):",
+        f"{POLICY} -k mistake_says",
+    ),
 )

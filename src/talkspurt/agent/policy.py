@@ -20,6 +20,7 @@
 A rule judges the facts of a `ReadBack`, not a model's arguments, and what it needs and is not told it refuses.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ REASONS: Final[Mapping[Ground, str]] = {
     "facts": "Our rules don't allow this.",
 }
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class Refusal:
 
 
 def _listed(rules: Any) -> Any:
+    # No rule at all would allow everything, and whoever wrote the tool's name down wanted to limit it.
+    if rules == []:
+        raise ValueError("states no rule, and so no limit: write one, or leave the tool out")
     return (rules,) if isinstance(rules, dict) else rules
 
 
@@ -79,14 +84,14 @@ def _at_most(value: str | int | None, most: int) -> bool:
 
 
 def _rates(text: Any) -> tuple[Rate, ...]:
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not text.strip():
         raise ValueError('must be a text such as "3/call, 20/hour"')
     return parse_rates(text)
 
 
 def _hours(text: Any) -> tuple[Hours, ...]:
     try:
-        return tuple(_span(part.split()) for part in text.split(",")) if text else ()
+        return tuple(_span(part.split()) for part in text.split(","))
     except (ValueError, AttributeError):
         raise ValueError(f'{text!r} must be like "08:00-20:00" or "Mon-Fri 08:00-20:00, Sat 10:00-14:00"') from None
 
@@ -106,6 +111,9 @@ def _span(words: list[str]) -> Hours:
 def _minutes(text: str) -> int:
     if text == "24:00":
         return 24 * 60
+    # A zone would be dropped in silence: the policy's own is the one that counts.
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(text)
     moment = time.fromisoformat(text)
     return moment.hour * 60 + moment.minute
 
