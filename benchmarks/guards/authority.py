@@ -304,4 +304,11 @@ GUARDS: Final = (
         "if not isinstance(text, str):",
         f"{POLICY} -k mistake_says",
     ),
+    Guard(
+        "text of strangers counts where its tool is gone, too",
+        "effects/authority.py",
+        "return answer.name not in BUILT_IN and answer.content != self.unknown_tool().content",
+        "return False",
+        f"{AUTHORITY} -k where_its_tool_is_not",
+    ),
 )

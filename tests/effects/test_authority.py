@@ -1,6 +1,7 @@
 """Who may do what: whatever a model sends, judged by what the till's database shows."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,3 +202,18 @@ async def test_untrusted_text_is_still_there_after_another_process_took_the_call
     heir = await desk.taken_over()
     heir.dispatcher.follow(tuple(desk.history))
     assert refusal(await heir.run("pay", account="maya", cents=90, payee="mallory")).startswith("refused: I may only")
+
+
+async def test_untrusted_text_is_still_there_where_its_tool_is_not(desk: Desk) -> None:
+    """A tool server may offer less to the process that takes a call over than it did to the one before."""
+    await desk.run("notes")
+    desk.agent = replace(desk.agent, tools=[known for known in desk.agent.tools if known.name != "notes"])
+    heir = await desk.taken_over()
+    heir.dispatcher.follow(tuple(desk.history))
+    assert refusal(await heir.run("pay", account="maya", cents=90, payee="mallory")).startswith("refused: I may only")
+
+
+async def test_what_the_runtime_itself_answers_is_nobodys_text(desk: Desk) -> None:
+    await desk.run("end_call")
+    assert refusal(await desk.run("no_such_tool")).startswith("unknown_tool: ")
+    assert isinstance(await desk.run("pay", account="maya", payee="mallory", cents=90), EffectProposed)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from talkspurt.agent import Agent, Caller, ReadBack, Tool
 from talkspurt.agent.rates import SECONDS
+from talkspurt.agent.tools import BUILT_IN
 from talkspurt.core.history import CallerSaid, Entry, ToolAnswered
 from talkspurt.effects.content import ErrorKind
 from talkspurt.effects.rates import RunCounter
@@ -53,6 +54,11 @@ class Authority:
     def tool(self, name: str) -> Tool | None:
         """The agent's tool of that name."""
         return self._agent.tool(name)
+
+    def unknown_tool(self) -> NotDoneError:
+        """Why a tool that the agent does not have is not run."""
+        known = ", ".join((*(tool.name for tool in self._agent.tools), *BUILT_IN))
+        return NotDoneError("unknown_tool", f"There is no such tool. There are: {known}.")
 
     def follow(self, history: Sequence[Entry]) -> None:
         """What the model that asks for the next tools has been shown."""
@@ -108,8 +114,14 @@ class Authority:
     @property
     def _influenced(self) -> bool:
         """Whether the model has been shown what a tool brought of strangers' text."""
-        untrusted = {tool.name for tool in self._agent.tools if tool.untrusted}
-        return any(isinstance(entry, ToolAnswered) and entry.name in untrusted for entry in self._history)
+        return any(isinstance(entry, ToolAnswered) and self._may_be_strangers(entry) for entry in self._history)
+
+    def _may_be_strangers(self, answer: ToolAnswered) -> bool:
+        # A process that had the call before may have had more tools: of those that are not here nobody can say.
+        tool = self._agent.tool(answer.name)
+        if tool is not None:
+            return tool.untrusted
+        return answer.name not in BUILT_IN and answer.content != self.unknown_tool().content
 
     def _keep_policy(self, tool: Tool, read_back: ReadBack | None) -> None:
         refusal = self._agent.policy.refusal(

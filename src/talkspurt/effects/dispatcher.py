@@ -134,8 +134,7 @@ class ToolDispatcher:
         tool = self._agent.tool(name)
         try:
             if tool is None:
-                known = ", ".join(spec.name for spec in self.specs())
-                raise NotDoneError("unknown_tool", f"There is no such tool. There are: {known}.")
+                raise self._authority.unknown_tool()
             return await self._run(tool_call, tool, arguments)
         except NotDoneError as reason:
             if tool is None or tool.effect:
