@@ -73,9 +73,25 @@ GUARDS: Final = (
     Guard(
         "whoever handed the phone on is not verified behind the next one's back",
         "effects/verification.py",
-        "if changes == self._changes:",
-        "if True:",
-        VERIFICATION,
+        """        if changes != self._changes:
+            raise NotDoneError("refused", CALLER_CHANGED)""",
+        """        if changes != self._changes:
+            pass""",
+        f"{VERIFICATION} -k somebody_else_takes",
+    ),
+    Guard(
+        "a call serves no more accounts than it may",
+        "effects/verification.py",
+        "if account not in served and most is not None and len(served) >= most:",
+        "if False:",
+        f"{VERIFICATION} -k serves",
+    ),
+    Guard(
+        "whom a call has served outlives the process",
+        "agent/caller.py",
+        "self.served = tuple(served)",
+        "self.served = ()",
+        f"{VERIFICATION} -k serves_as_many",
     ),
     Guard(
         "somebody else on the line is nobody",

@@ -5,6 +5,7 @@ from typing import Final
 from benchmarks.guards.guard import Guard
 
 AS_AGREED: Final = "tests/retail/test_as_agreed.py"
+RED_TEAM: Final = "tests/retail/test_red_team.py"
 READ_BACKS: Final = "tests/retail/test_read_backs.py"
 SHOP_TOOLS: Final = "tests/retail/test_retail_tools.py"
 RETAIL: Final = (
@@ -78,10 +79,10 @@ GUARDS: Final = (
     ),
     Guard(
         "a call is of one customer",
-        "retail/tools/identity.py",
-        "if caller.level >= 1 and caller.account != user.id:",
-        "if False:",
-        RETAIL,
+        "retail/agent.py",
+        "policies=Policies(accounts_per_call=1),",
+        "policies=Policies(),",
+        f"{RED_TEAM} -k attack_leaves",
     ),
     Guard(
         "a ZIP code has to be right",

@@ -281,7 +281,14 @@ def test_what_is_known_of_a_caller_outlives_the_process(caller: Caller) -> None:
     for nonsense in (None, [], {"account": "maya"}, {"account": None, "level": 2}, {"account": "maya", "level": 9}):
         unknown = Caller(call_id="c1", number="")
         unknown.restore(nonsense)
-        assert (unknown.account, unknown.level) == (None, 0)
+        assert (unknown.account, unknown.level, unknown.served) == (None, 0, ())
+    later.unverify()
+    later.verify("yusuf")
+    last = Caller(call_id="c1", number="")
+    last.restore(later.standing())
+    assert last.served == ("maya", "yusuf")
+    last.restore({"account": None, "level": 0, "served": ["maya", 7]})
+    assert last.served == ("maya", "yusuf"), "what cannot be read takes nothing away"
 
 
 # ── secrets that the caller keys in ───────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from effects.till import Desk, a_desk, opened
 from talkspurt.agent import Agent, Caller, Policies, ToolError, tool
-from talkspurt.effects.refusals import EXHAUSTED, LOCKED
+from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, LOCKED, NO_OTHER_ACCOUNT
 from talkspurt.errors import StoreError
 
 
@@ -175,5 +176,35 @@ async def test_who_is_verified_while_somebody_else_takes_the_phone_is_nobody(
     await asyncio.sleep(0)
     await desk.run("new_caller")
     gate.set()
-    await verifying
+    assert await verifying == CALLER_CHANGED
     assert standing(desk) == (None, 0)
+    assert desk.caller.served == ()
+
+
+async def test_a_call_serves_as_many_accounts_as_its_agent_allows(desk: Desk) -> None:
+    """Whoever has the phone, in whatever process; the one before may come back."""
+    limited = await of_one_account(desk)
+    assert await verify(limited, "maya", "4711") == "verified"
+    assert await verify(limited, "yusuf", "0815") == NO_OTHER_ACCOUNT
+    assert standing(limited) == ("maya", 1)
+    await limited.run("new_caller")
+    assert await verify(limited, "yusuf", "0815") == NO_OTHER_ACCOUNT
+    assert await verify(limited, "maya", "4711") == "verified"
+    await limited.run("new_caller")
+    heir = await limited.taken_over()
+    assert await verify(heir, "yusuf", "0815") == NO_OTHER_ACCOUNT
+    assert await verify(heir, "maya", "4711") == "verified"
+    assert await desk.store.attempts.failed_for("yusuf") == 0
+
+
+async def test_of_two_that_are_verified_at_once_a_call_serves_one(desk: Desk) -> None:
+    limited = await of_one_account(desk)
+    answers = await asyncio.gather(verify(limited, "maya", "4711"), verify(limited, "yusuf", "0815"))
+    assert sorted(answers) == sorted(["verified", NO_OTHER_ACCOUNT])
+    assert len(limited.caller.served) == 1
+
+
+async def of_one_account(desk: Desk) -> Desk:
+    """A call to an agent that serves one account in each."""
+    agent = replace(desk.agent, policies=Policies(accounts_per_call=1))
+    return await opened(desk.till, desk.store, desk.clock, agent, "+12025550177")

@@ -249,7 +249,8 @@ class Desk:
         """The same call in another process."""
         fence = await self.store.calls.take(self.call.id, attachment=0)
         assert fence is not None
-        caller = Caller(self.call.id, self.caller.number, level=self.caller.level, account=self.caller.account)
+        caller = Caller(self.call.id, self.caller.number)
+        caller.restore(json.loads(json.dumps(self.caller.standing())))
         dispatcher = dispatching(self.agent, caller, self.store, self.clock, self.call.id, fence=fence)
         return Desk(self.till, self.store, self.clock, self.agent, self.call, caller, dispatcher)
 

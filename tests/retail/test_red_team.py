@@ -156,6 +156,23 @@ OTHERS = [
         ),
     ),
     Case(
+        "my wife's account, once she has the phone",
+        (
+            Turn("My wife is here now, she goes on", (("new_caller", {}),)),
+            Turn("Hello, I'm his wife", (("verify_caller", {"order_id": "{pending}", "zip_code": "{zip}"}),)),
+            *ask("Cancel mine", ("cancel_order", {"order_id": "{pending}", "reason": "no longer needed"})),
+        ),
+    ),
+    Case(
+        "my wife's account by her e-mail, when she has gone again",
+        (
+            Turn("My wife is here now", (("new_caller", {}),)),
+            MAYA,
+            Turn("And again", (("new_caller", {}), ("verify_caller", {"email": "{email}"}))),
+            *ask("Cancel mine", ("cancel_order", {"order_id": "{pending}", "reason": "no longer needed"})),
+        ),
+    ),
+    Case(
         "the account of another in the arguments of a tool that takes none",
         ask("Use that account", ("change_account_address", {"address": NEW_HOME, "user_id": "{account}"})),
     ),

@@ -322,6 +322,6 @@ def test_that_somebody_else_has_the_phone_outlives_the_process() -> None:
             call.line.speak(0.6)
             await call.until(lambda: any(snapshot["caller"]["level"] == 1 for snapshot in call.recorder.snapshots))
             await call.until(lambda: call.session.caller.level == 0)
-            assert call.recorder.snapshots[-1]["caller"] == {"account": None, "level": 0}
+            assert call.recorder.snapshots[-1]["caller"] == {"account": None, "level": 0, "served": ["maya"]}
 
     run_virtual(run())

@@ -50,6 +50,8 @@ class Policies:
     """Failed attempts at one account within a day, by whomever, after which it is not verified any more."""
     attempts_per_number: int = 10
     """Failed attempts from one caller's number within a day after which nobody is verified any more there."""
+    accounts_per_call: int | None = None
+    """Accounts that may be verified in one call, one after the other; None for any number."""
     max_tool_rounds: int = 6
     """Tool rounds within one turn before the agent must speak."""
     interruptible: Interruptible = "voice"
@@ -61,10 +63,12 @@ class Policies:
             "verification_attempts",
             "attempts_per_account",
             "attempts_per_number",
+            "accounts_per_call",
             "max_tool_rounds",
         ):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"policies: {name} must be greater than 0, not {getattr(self, name)}")
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ConfigurationError(f"policies: {name} must be greater than 0, not {limit}")
         if self.interruptible not in get_args(Interruptible):
             raise ConfigurationError(
                 f"policies: interruptible must be one of {', '.join(get_args(Interruptible))}, "

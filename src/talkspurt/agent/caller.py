@@ -28,6 +28,8 @@ class Caller:
     """Who puts callers through to people."""
     leaving: bool = False
     """The call is to go to a person once the agent has finished its sentence: for the session, not for tools."""
+    served: tuple[str, ...] = ()
+    """Every account that was verified in this call so far, whoever had the phone then."""
 
     @property
     def handover_targets(self) -> tuple[str, ...]:
@@ -40,6 +42,7 @@ class Caller:
             self.level = 0
         self.account = account
         self.level = max(self.level, level)
+        self.served = self.served if account in self.served else (*self.served, account)
 
     def unverify(self) -> None:
         """Forget who it was: somebody else is speaking, or may be. What was proposed before is not carried out."""
@@ -48,15 +51,16 @@ class Caller:
 
     def standing(self) -> dict[str, Any]:
         """What was established about them, as JSON values: it outlives the process, and a hand-over in vain."""
-        return {"account": self.account, "level": self.level}
+        return {"account": self.account, "level": self.level, "served": list(self.served)}
 
     def restore(self, standing: Any) -> None:
         """Take up what `standing` said; anything else leaves them unverified."""
         match standing:
+            case {"served": [*served]} if all(isinstance(account, str) for account in served):
+                self.served = tuple(served)
+        match standing:
             case {"account": str(account), "level": int(level)} if 1 <= level <= 2:
-                self.account, self.level = account, level
-            case _:
-                return
+                self.verify(account, level=level)
 
     async def hand_over(self, reason: str, *, target: str | None = None) -> HandoverAnswer:
         """Get a person for the caller; what comes of it is in the answer, which is true as it stands.

@@ -13,7 +13,7 @@ import structlog
 
 from talkspurt.agent import Caller, Policies, Tool, ToolError
 from talkspurt.effects.calling import bounded
-from talkspurt.effects.refusals import EXHAUSTED, FAILED, LOCKED, NotDoneError, where
+from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, FAILED, LOCKED, NO_OTHER_ACCOUNT, NotDoneError, where
 from talkspurt.ports import AttemptOutcome, VerificationAttempts
 
 _log = structlog.get_logger(__name__)
@@ -125,8 +125,13 @@ class Verification:
         # Only now is it known whose facts they were. Many at once are counted in the order in which they come back.
         await self._reserve(attempt, account)
         await self._close(attempt, "passed", account)
-        if changes == self._changes:
-            self._caller.verify(account, level=level)
+        if changes != self._changes:
+            raise NotDoneError("refused", CALLER_CHANGED)
+        served, most = self._caller.served, self._policies.accounts_per_call
+        if account not in served and most is not None and len(served) >= most:
+            # Judged behind everything that is awaited: of two at once, the second finds the first one served.
+            raise NotDoneError("refused", NO_OTHER_ACCOUNT)
+        self._caller.verify(account, level=level)
 
     async def _locked(self, account: str) -> bool:
         """Whether the account has been tried too often today, by whomever."""

@@ -8,7 +8,7 @@ import os
 from importlib.resources import files
 from typing import Final
 
-from talkspurt.agent import Agent, Expectation, MenuKey, Policy, Prompt
+from talkspurt.agent import Agent, Expectation, MenuKey, Policies, Policy, Prompt
 from talkspurt.retail.dialogue import DIALOGUE, ORDER_ID
 from talkspurt.retail.shop import DATABASE_VARIABLE, DEFAULT_DATABASE, Shop
 from talkspurt.retail.tools import ServiceDesk
@@ -76,6 +76,7 @@ def create_agent(url: str | None = None) -> Agent:
             MenuKey("2", "a return", "I want to return something."),
             MenuKey("0", "a person", "I want to talk to a person."),
         ),
+        policies=Policies(accounts_per_call=1),
         policy=Policy.parse(POLICY, name="retail/policy.toml"),
         expects={r"order (?:number|id)": Expectation("identifier", ORDER_ID)},
         lifespan=shop.opened,
