@@ -206,8 +206,8 @@ class Models:
         return model
 
 
-def two_agents(folder: Path, more: str = "") -> tuple[Choices, list[LanguageModel]]:
-    toml = f'model.name = "openai:a"\n[fallbacks]\nmodels = ["anthropic:b"]\nhedged = false\n{more}'
+def two_agents(folder: Path, more: str = "", first: str = "openai:a") -> tuple[Choices, list[LanguageModel]]:
+    toml = f'model.name = "{first}"\n[fallbacks]\nmodels = ["anthropic:b"]\nhedged = false\n{more}'
     choices = Choices(read(folder, toml))
     models = [choices.model(name, "en-US", Agent(name, "Be brief.", "Hello.")) for name in ("retail", "concierge")]
     return choices, [model for model in models if model is not None]
@@ -235,4 +235,16 @@ async def test_what_a_model_bears_is_counted_over_all_agents(monkeypatch: pytest
     Models(monkeypatch, first=0.2)
     choices, models = two_agents(tmp_path, 'capacity = {"openai:a" = 1}')
     assert await asyncio.gather(*map(said_by, models)) == ["openai:a for retail", "anthropic:b for concierge"]
+    await choices.aclose()
+
+
+async def test_what_the_only_model_below_one_that_speaks_itself_bears_is_counted_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Models(monkeypatch, first=0.2)
+    choices, models = two_agents(tmp_path, 'capacity = {"anthropic:b" = 1}', "openai-realtime:gpt-realtime-2.1")
+    said, refused = await asyncio.gather(*map(said_by, models), return_exceptions=True)
+    assert said == "anthropic:b for retail"
+    assert isinstance(refused, ProviderError)
+    assert "busy" in str(refused)
     await choices.aclose()

@@ -9,7 +9,15 @@ from ladder.rungs import rung
 from talkspurt.config import load_config
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ladder import LadderRecognizer, LadderSpeechToSpeech, Rungs, create_model, create_speech_to_speech
+from talkspurt.ladder import (
+    LadderRecognizer,
+    LadderSpeechToSpeech,
+    Patience,
+    Rungs,
+    create_model,
+    create_speech_to_speech,
+)
+from talkspurt.ladder.recognizer import PAUSE
 from talkspurt.ports import Recognizer, RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
 from talkspurt.testing.fakes import FakeOpenAIRealtime, Fault, ModelReply, Outage
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
@@ -29,7 +37,11 @@ async def fake() -> AsyncIterator[FakeOpenAIRealtime]:
 
 
 def ladder(
-    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch, known: Rungs | None = None, **fallbacks: object
+    fake: FakeOpenAIRealtime,
+    monkeypatch: pytest.MonkeyPatch,
+    known: Rungs | None = None,
+    recognizer: Recognizer | None = None,
+    **fallbacks: object,
 ) -> LadderSpeechToSpeech:
     monkeypatch.setenv("OPENAI_API_KEY", fake.key)
     monkeypatch.setattr("talkspurt.ladder.recognizer.SHUNNED", 0.3)
@@ -37,7 +49,7 @@ def ladder(
     model = config.model.model_copy(update={"base_url": {"openai-realtime": fake.base_url}})
     rules = config.fallbacks.model_copy(update={"models": ("scripted",), **fallbacks})
     config = config.model_copy(update={"model": model, "fallbacks": rules})
-    made = create_speech_to_speech(config, ScriptedRecognizer(["heard by another"] * 9), known)
+    made = create_speech_to_speech(config, recognizer or ScriptedRecognizer(["heard by another"] * 9), known)
     assert made is not None
     return made
 
@@ -252,6 +264,59 @@ async def test_what_the_vendor_bears_is_counted_over_all_agents_and_languages(
     await other.aclose()
     await english.aclose()
     await spanish.aclose()
+
+
+async def test_what_a_single_recognizer_below_bears_is_counted_over_all_calls_that_fall_on_it(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: Rungs = {}
+    english, spanish = (ladder(fake, monkeypatch, known, capacity={"whisper": 1}) for _ in range(2))
+    await fake.suffer(Outage.REFUSED)
+    first = await english.for_call(below()).recognizer.open(locale="en-US", call_id="a")
+    assert (await utter(first, 1)).text == "heard by another"
+    second = await spanish.for_call(below()).recognizer.open(locale="es-ES", call_id="b")
+    assert (await utter(second, 1)).error
+    await first.aclose()
+    await asyncio.sleep(PAUSE + 0.2)
+    assert (await utter(second, 2)).text == "heard by another"
+    await second.aclose()
+    await english.aclose()
+    await spanish.aclose()
+
+
+async def test_a_single_recognizer_below_has_its_own_patience(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.ladder.LOCAL_PATIENCE", Patience(0.2, 0.2))
+    both = ladder(fake, monkeypatch, recognizer=Hears(None))
+    await fake.suffer(Outage.REFUSED)
+    stream = await both.for_call(below()).recognizer.open(locale="en-US", call_id="a")
+    async with asyncio.timeout(3):
+        assert (await utter(stream, 1)).error
+    await stream.aclose()
+    await both.aclose()
+
+
+def test_what_a_recognizer_bears_holds_for_a_model_that_does_not_transcribe_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "none")
+    config = load_config(environment={"TALKSPURT_MODEL__NAME": "gemini-live:some-model"})
+    rules = config.fallbacks.model_copy(update={"capacity": {"whisper": 1}})
+
+    async def scenario() -> None:
+        both = create_speech_to_speech(config.model_copy(update={"fallbacks": rules}), Hears("heard below"))
+        assert both is not None
+        first, second = [
+            await both.for_call(below()).recognizer.open(locale="en-US", call_id=call) for call in ("a", "b")
+        ]
+        await asyncio.sleep(0.1)
+        assert (await utter(first, 1)).text == "heard below"
+        assert (await utter(second, 1)).error
+        await first.aclose()
+        await second.aclose()
+
+    run_virtual(scenario())
 
 
 def test_only_the_first_model_can_speak_itself() -> None:

@@ -2,7 +2,8 @@
 
 A ladder is a port made of ports: it is a `Recognizer`, a `LanguageModel` or a `Synthesizer` itself, so the session
 knows nothing of it. It says when a rung has failed (no useful output in time), who is asked next, and when a rung that
-failed is tried again; what a call does when no rung is left, the conversation decides. Each rung is metered.
+failed is tried again; what a call does when no rung is left, the conversation decides. Each rung is metered: a
+synthesizer behind its cache, the others here.
 
 | file | its one question |
 |---|---|
@@ -16,7 +17,7 @@ failed is tried again; what a call does when no rung is left, the conversation d
 | `speech_to_speech.py` | what is below a model that hears and speaks itself? |
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
@@ -53,7 +54,7 @@ def create_recognizer(config: Config, known: Rungs | None = None) -> Recognizer:
     """The configured recognizer, with its fallbacks below it; of `known` rungs if any. Raises `ConfigurationError`."""
     rules = config.fallbacks
     rungs = [
-        _shared(known, "recognizer", name, config, create_single_recognizer)
+        _shared(known, "recognizer", name, config, _create_metered_recognizer)
         for name in (config.speech.recognizer, *rules.recognizers)
     ]
     return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs, hedged=rules.hedged)
@@ -81,14 +82,15 @@ def create_model(config: Config, agent: Agent, known: Rungs | None = None) -> La
             raise ConfigurationError(
                 f"fallbacks.models: '{name}' hears and speaks itself; only model.name can be one, with others below it"
             )
-    rungs = [
-        _known(known, _rung("model", name, create_single_model(_choose(config, "model", name=name), agent), config))
-        for name in names
-    ]
-    if not rungs:
-        return None
+    rungs = []
+    for name in names:
+        single = create_single_model(_choose(config, "model", name=name), agent)
+        rungs.append(_known(known, _rung("model", name, MeteredModel(single, name), config)))
+    if speaks_itself(config.model.name):
+        # Of one rung as well: all calls may fall on it at once.
+        return LadderModel(rungs, hedged=rules.hedged) if rungs else None
     model = rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
-    if not config.model.known_answers or config.model.name in LOCAL or speaks_itself(config.model.name):
+    if not config.model.known_answers or config.model.name in LOCAL:
         return model
     # Before the ladder: what is known is told when nobody answers, and no vendor looks quicker for it than it is.
     return KnownAnswers(model, config.model.name, capacity=config.model.known_answers)
@@ -117,11 +119,23 @@ def create_speech_to_speech(
         vendor,
         hears=_known(known, Rung("recognizer", name, nobodys.recognizer, hearing, capacity)),
         thinks=_known(known, Rung("model", name, nobodys.model, thinking, capacity)),
-        below=Rung("recognizer", config.speech.recognizer, recognizer, BELOW),
+        below=_ladder_of(recognizer, config, known),
         alone=not rules.models,
         hedged=rules.hedged,
         opinions="taken" if vendor.transcribes else "unasked",
     )
+
+
+def _create_metered_recognizer(config: Config) -> Recognizer:
+    return MeteredRecognizer(create_single_recognizer(config), config.speech.recognizer)
+
+
+def _ladder_of(recognizer: Recognizer, config: Config, known: Rungs | None) -> LadderRecognizer:
+    """`recognizer`, of one rung if it has no fallbacks: what it bears holds for the calls that fall on it, too."""
+    if isinstance(recognizer, LadderRecognizer):
+        return recognizer
+    rung = _known(known, _rung("recognizer", config.speech.recognizer, recognizer, config))
+    return LadderRecognizer([rung], hedged=config.fallbacks.hedged)
 
 
 def _choose(config: Config, section: str, **choice: str) -> Config:
@@ -150,12 +164,7 @@ def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
         "model": Patience(rules.first_token, rules.stall),
     }
     patience = LOCAL_PATIENCE if name in LOCAL else cloud[port]
-    metered = _METERED[port](provider, name) if port in _METERED else provider
-    return Rung(port, name, metered, patience, rules.capacity.get(name))
-
-
-_METERED: Final[Mapping[str, Any]] = {"recognizer": MeteredRecognizer, "model": MeteredModel}
-"""What counts usage. A synthesizer counts its own, behind its cache."""
+    return Rung(port, name, provider, patience, rules.capacity.get(name))
 
 
 __all__ = [

@@ -39,8 +39,8 @@ SLOW: Final = 2 / 3
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
 Opinions = Literal["followed", "taken", "unasked"]
-"""What becomes of second opinions: who has heard words takes the call over; its words are taken, and the call stays
-where it is; or nobody is asked."""
+"""What becomes of second opinions on the first rung: who has heard words takes the call over; its words are taken, and
+the call stays where it is; or nobody is asked. Those on the others are followed."""
 
 _BYTES_PER_S: Final = 2 * LINE_RATE_HZ
 _ANSWERS: Final = 256
@@ -345,7 +345,7 @@ class LadderStream:
         question, began = self._questions[key], self._open.get(key[0])
         if question.opinion is not None:
             return not question.opinion.done()
-        if began is None or self._opinions == "unasked":
+        if began is None or self._opinions_on(rung) == "unasked":
             return False
         audio = self._between(max(began, self._fed - len(self._audio)), self._fed)
         if not self._second.may_be_asked(rung, audio):
@@ -355,6 +355,9 @@ class LadderStream:
         )
         return True
 
+    def _opinions_on(self, rung: Rung[Recognizer]) -> Opinions:
+        return self._opinions if rung is self._rungs[0] else "followed"
+
     async def _ask_another(self, rung: Rung[Recognizer], key: tuple[int, int], audio: bytes, reason: str) -> None:
         words = await self._second.hear(rung, audio, reason=reason, goodbyes=self._goodbyes)
         question = self._questions.get(key)
@@ -363,7 +366,7 @@ class LadderStream:
             return
         question.opinion = None
         self._answer(Transcript(*key, words))
-        if self._rung is not rung or (words and self._opinions == "taken"):
+        if self._rung is not rung or (words and self._opinions_on(rung) == "taken"):
             return
         if words:
             why = (

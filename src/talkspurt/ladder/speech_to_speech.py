@@ -23,7 +23,7 @@ BETWEEN_WORDS: Final = 8.0
 """Seconds between two words of a reply: its text runs far ahead of its sound, and ends only with it. Sound that stalls
 is found by whoever waits for it."""
 BELOW: Final = Patience(10.0, 10.0)
-"""For what is below: it has, or its own ladder has, patience of its own, and nobody else is left to ask."""
+"""For a ladder that is a rung: it has patience of its own."""
 
 
 class LadderSpeechToSpeech:
@@ -35,12 +35,12 @@ class LadderSpeechToSpeech:
         *,
         hears: Rung[Recognizer],
         thinks: Rung[LanguageModel],
-        below: Rung[Recognizer],
+        below: LadderRecognizer,
         alone: bool,
         hedged: bool = True,
         opinions: Opinions = "taken",
     ) -> None:
-        """`hears` and `thinks` are the vendor's rungs in all calls; `alone`: no model is below it.
+        """`hears` and `thinks` are the vendor's rungs in all calls, `below` hears beneath; `alone`: no model does.
 
         `hedged` and `opinions` are for what it hears; replies are not hedged.
         """
@@ -63,14 +63,14 @@ class LadderSpeechToSpeech:
 
     def for_call(self, model: LanguageModel | None) -> Stages:
         """The stages of one call; `model` thinks when the vendor does not, None for nobody."""
-        own = self._vendor.for_call(self._below.provider)
+        own = self._vendor.for_call(self._below)
         rungs = [self._thinks.of_call(own.model)]
         if model is not None:
             rungs.append(Rung("model", "fallbacks", model, BELOW))
         # Not hedged: a session gives one reply at a time.
         thinks = LadderModel(rungs, hedged=False)
         hears = LadderRecognizer(
-            [self._hears.of_call(own.recognizer), self._below], hedged=self._hedged, opinions=self._opinions
+            [self._hears.of_call(own.recognizer), *self._below.rungs], hedged=self._hedged, opinions=self._opinions
         )
         return Stages(hears, thinks, own.own_voice)
 
