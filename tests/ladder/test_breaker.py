@@ -74,6 +74,15 @@ def test_the_providers_own_retry_after_is_kept() -> None:
     assert breaker.enter(17.0)
 
 
+def test_a_retry_after_of_nothing_is_one_failure_like_any_other() -> None:
+    breaker = Breaker()
+    breaker.failed(0.0, pause=0.0)
+    assert breaker.state == Closed(failures=1)
+    for _ in range(FAILURES - 1):
+        breaker.failed(0.0, pause=0.0)
+    assert breaker.opens_at(0.0) == PAUSE
+
+
 def test_a_rejected_key_opens_it_at_once_and_for_long() -> None:
     breaker = Breaker()
     breaker.failed(0.0, at_once=True)

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pytest
 
-from ladder.rungs import BETWEEN, FIRST, rung
+from ladder.rungs import BETWEEN, FIRST, error, rung
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
-from talkspurt.ladder.breaker import FAILURES, PAUSE
+from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
 from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
 from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream, Opinions
 from talkspurt.ports import LINE_RATE_HZ, Transcript
@@ -525,3 +525,98 @@ def test_a_stream_that_opens_too_late_is_closed() -> None:
         assert (await line.utter(1, 2.0)).text == "b 2.00"
 
     on_a_call(Late("a"), Ear("b"), run=run)
+
+
+# ── a second try ──────────────────────────────────────────────────────────────────
+
+
+class Refusing(Ear):
+    """It refuses with one error after the other, after a while each; then it opens."""
+
+    def __init__(self, name: str, *errors: Exception, after: float = 0.0) -> None:
+        super().__init__(name)
+        self.errors = list(errors)
+        self.after = after
+        self.asked = 0
+
+    async def open(self, *, locale: str, call_id: str) -> _EarStream:
+        self.asked += 1
+        await asyncio.sleep(self.after)
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().open(locale=locale, call_id=call_id)
+
+
+def test_a_connection_that_is_refused_once_is_tried_once_more() -> None:
+    first, second = Refusing("a", error()), Ear("b")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "a 1.00"
+        assert not second.streams
+
+    on_a_call(first, second, run=run)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "asked"),
+    [
+        ([error(), error()], 2),
+        ([error(retryable=False)], 1),
+        ([error(retry_after=7.0)], 1),
+        ([error(retryable=False, rejected=True)], 1),
+    ],
+    ids=["twice", "for good", "for some seconds", "key"],
+)
+def test_where_a_second_try_cannot_help_or_has_not_the_next_hears_at_once(
+    refusals: list[Exception], asked: int
+) -> None:
+    first, second = Refusing("a", *refusals), Ear("b")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "b 1.00"
+        assert first.asked == asked
+
+    on_a_call(first, second, run=run)
+
+
+def test_a_second_try_does_not_put_the_next_recognizer_off() -> None:
+    first, second = Refusing("a", *[error()] * 9, after=0.7 * FIRST), Ear("b")
+
+    async def run(line: Line) -> None:
+        await line.speak(FIRST)
+        assert second.streams
+        assert first.asked == 2
+
+    on_a_call(first, second, run=run)
+
+
+def test_a_hung_connection_is_not_tried_again() -> None:
+    first, second = Refusing("a", after=60.0), Ear("b")
+
+    async def run(line: Line) -> None:
+        await line.speak(2 * FIRST)
+        assert second.streams
+        assert first.asked == 1
+
+    on_a_call(first, second, run=run)
+
+
+def test_both_tries_are_one_failure_and_who_is_only_probed_is_asked_once() -> None:
+    first, second = Refusing("a", *[error()] * 9), Ear("b")
+    rungs = [rung("a", first, port="recognizer"), rung("b", second, port="recognizer")]
+
+    async def call() -> None:
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c"))
+        await line.speak(0.2)
+        await line.hang_up()
+
+    async def scenario() -> None:
+        for number in range(FAILURES):
+            assert rungs[0].breaker.state == Closed(failures=number)
+            await call()
+        assert first.asked == 2 * FAILURES
+        await asyncio.sleep(PAUSE + 0.1)
+        await call()
+        assert first.asked == 2 * FAILURES + 1
+
+    run_virtual(scenario())

@@ -80,9 +80,12 @@ class Breaker:
         self.state = Closed()
 
     def failed(self, now: float, *, pause: float | None = None, at_once: bool = False) -> None:
-        """It did not. `pause` is what it asked for (Retry-After); `at_once`: more failures would tell nothing new."""
+        """It did not. `at_once`: more failures would tell nothing new.
+
+        `pause` is what it asked for (Retry-After): it is left alone so long, at once. Zero asks for nothing.
+        """
         match self.state:
-            case Closed(failures) if failures + 1 < self._failures and not at_once and pause is None:
+            case Closed(failures) if failures + 1 < self._failures and not at_once and not pause:
                 self.state = Closed(failures + 1)
             case Closed():
                 self.state = self._open(now, self._longest if at_once else pause or self._pause)

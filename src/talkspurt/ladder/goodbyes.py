@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from talkspurt.ladder.rung import Rung
+from talkspurt.ladder.streams import provider_error
 from talkspurt.ports import Recognizer, RecognizerStream
 
 CLOSING: Final = 2.0
@@ -20,6 +21,21 @@ class Goodbyes:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open_in_time(self, rung: Rung[Recognizer], *, locale: str, call_id: str) -> RecognizerStream:
+        """A stream of `rung`, by a second try if that can help; both within its patience. Raises `ProviderError`."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() + rung.patience.first
+        # Who is asked to see whether it is well again is asked once.
+        tries_left = 2 if rung.breaker.closed else 1
+        while True:
+            tries_left -= 1
+            try:
+                return await self.open(rung, locale=locale, call_id=call_id, seconds=late - loop.time())
+            except Exception as raised:  # whatever a provider raises is its failure
+                error = provider_error(rung, raised)
+                if not tries_left or not error.retryable or error.retry_after or loop.time() >= late:
+                    raise error from None
 
     async def open(self, rung: Rung[Recognizer], *, locale: str, call_id: str, seconds: float) -> RecognizerStream:
         """A stream of `rung`. Raises what it raises, and `TimeoutError` after `seconds`, however slow it is to stop."""

@@ -234,14 +234,12 @@ class LadderStream:
         """Hear through `rung` until it fails, which is returned, or until a better one may bear."""
         loop = asyncio.get_running_loop()
         try:
-            stream = await self._goodbyes.open(
-                rung, locale=self._locale, call_id=self._call_id, seconds=rung.patience.first
-            )
+            stream = await self._goodbyes.open_in_time(rung, locale=self._locale, call_id=self._call_id)
         except asyncio.CancelledError:
             rung.given_up()
             raise
-        except Exception as error:  # whatever a provider raises is its failure
-            return provider_error(rung, error)
+        except ProviderError as error:
+            return error
         self._proven = False
         self._over = loop.create_future()
         self._rung, self._stream = rung, stream
