@@ -122,6 +122,9 @@ def server(pipe: Connection, folder: str) -> None:
     configure_logging(level="error")
 
     class Silent:
+        def ring(self, agent: str, locale: str, /) -> None:
+            pass
+
         async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
             listener = Counting()
             listeners.append(listener)

@@ -11,7 +11,7 @@ streaming cloud vendor), and each has one contract suite under `tests/contracts/
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from talkspurt.core.history import Entry
 from talkspurt.errors import TransportError
@@ -273,6 +273,17 @@ class Synthesizer(Protocol):
 
     async def aclose(self) -> None:
         """Release everything. Idempotent."""
+
+
+# ── before it is needed ───────────────────────────────────────────────────────────
+
+
+@runtime_checkable
+class StaysConnected(Protocol):
+    """A model or synthesizer, or what is made of several, whose connections can be opened before a call needs them."""
+
+    async def keep_connected(self) -> None:
+        """Have a connection open for the request that is about to come; asks nothing that costs. Raises nothing."""
 
 
 # ── all three at once ─────────────────────────────────────────────────────────────

@@ -92,6 +92,10 @@ class EchoSwitchboard:
         self.arrived: asyncio.Queue[EchoSession] = asyncio.Queue()
         self.ended: list[str] = []
         self.stubborn = False
+        self.rung: list[tuple[str, str]] = []
+
+    def ring(self, agent: str, locale: str, /) -> None:
+        self.rung.append((agent, locale))
 
     async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
         session = self.session(call, transport, attachment, snapshot)

@@ -141,6 +141,14 @@ async def test_a_call_is_connected_to_a_socket_and_then_sent_to_resume(server: R
     )
 
 
+async def test_whoever_will_speak_hears_it_ring_before_the_socket_comes(server: Running) -> None:
+    await server.voice()
+    assert server.switchboard.rung == [("retail", "en-US")]
+    assert not server.switchboard.sessions
+    await server.voice()
+    assert len(server.switchboard.rung) == 1, "a repeated webhook is no new call"
+
+
 async def test_a_repeated_webhook_makes_one_call_and_a_new_token(server: Running) -> None:
     before = total("talkspurt_calls_total", agent="retail")
     tokens = {(await server.voice()).token for _ in range(3)}

@@ -19,7 +19,7 @@ from talkspurt.ladder import (
     create_synthesizer,
 )
 from talkspurt.ladder.synthesizer import Remembers
-from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, Synthesizer
+from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, StaysConnected, Synthesizer
 
 
 class Choices:
@@ -103,6 +103,11 @@ class InVoice:
     async def warm_up(self) -> None:
         """Warm the synthesizer behind."""
         await self._synthesizer.warm_up()
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the synthesizer behind open, if it has any. Raises nothing."""
+        if isinstance(self._synthesizer, StaysConnected):
+            await self._synthesizer.keep_connected()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import stream_from
-from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart
 
 
@@ -19,6 +19,10 @@ class LadderModel:
     async def warm_up(self) -> None:
         """Warm all rungs at once; fails only when not one of them can be used."""
         await warm_up(self._rungs)
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the rung open that is asked first. Raises nothing."""
+        await keep_connected(self._rungs)
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply from the first rung that begins one in time."""

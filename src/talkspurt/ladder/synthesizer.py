@@ -15,7 +15,7 @@ from typing import Final, Protocol, runtime_checkable
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import provider_error, stream_from
-from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.telemetry import metrics
 
@@ -48,6 +48,10 @@ class LadderSynthesizer:
     async def warm_up(self) -> None:
         """Warm all rungs at once; fails only when not one of them can be used."""
         await warm_up(self._rungs)
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the rung open that is asked first. Raises nothing."""
+        await keep_connected(self._rungs)
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

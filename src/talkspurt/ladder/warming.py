@@ -1,4 +1,4 @@
-"""Warming and closing all rungs of a ladder."""
+"""Warming all rungs of a ladder, keeping the first connected, closing all."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import structlog
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
+from talkspurt.ports import StaysConnected
 
 _log = structlog.get_logger(__name__)
 
@@ -26,6 +27,13 @@ async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
             raise outcome
     if len(failures) == len(rungs):
         raise failures[0]
+
+
+async def keep_connected(rungs: Sequence[Rung[Any]]) -> None:
+    """Have a connection open of the first that is not left alone, if it has any. Raises nothing."""
+    first = next((rung for rung in rungs if rung.breaker.closed), rungs[0]).provider
+    if isinstance(first, StaysConnected):
+        await first.keep_connected()
 
 
 async def close_all(rungs: Sequence[Rung[Any]]) -> None:

@@ -6,10 +6,12 @@ Credentials, the first that is there: a Bedrock API key (`AWS_BEARER_TOKEN_BEDRO
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio.to_thread
 import boto3
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
@@ -63,6 +65,14 @@ def bedrock_client(
         return session.client("bedrock-runtime", config=settings, endpoint_url=base_url)
     except BotoCoreError as error:
         raise ConfigurationError(f"model.name names bedrock, whose credentials cannot be used: {error}") from None
+
+
+async def keep_bedrock_connected(client: Any) -> None:
+    """Have a connection open in the client's pool, as `standby` does for the others. Raises nothing."""
+    with suppress(Exception):
+        # As little as opens one: unsigned, so that nothing is asked for that costs.
+        request = AWSRequest(method="HEAD", url=client.meta.endpoint_url).prepare()
+        await anyio.to_thread.run_sync(client._endpoint.http_session.send, request)
 
 
 async def close_bedrock(client: Any) -> None:

@@ -26,6 +26,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from talkspurt.errors import ConfigurationError
 from talkspurt.models.vendors import ModelVendor, read_address, read_key, split_name
+from talkspurt.standby import Standby
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 200
 """Requests at once to one vendor; further ones wait for a connection as long as for connecting."""
 KEEP_ALIVE: Final = 300.0
-"""Seconds an idle connection stays open on our side; a vendor that closes it sooner is noticed before it is used."""
+"""Seconds an idle connection stays open on our side. One that the vendor has closed sooner is not used, and a call that
+rings has another opened (`standby`)."""
 NO_KEY: Final = "none"
 """What an SDK that insists on a key sends to a server that wants none."""
 
@@ -57,6 +59,8 @@ class Connection:
     settings: ModelSettings
     """Its vendor's own settings, for every request."""
     close: Callable[[], Awaitable[None]]
+    keep_connected: Callable[[], Awaitable[None]]
+    """As in `ports.StaysConnected`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,18 @@ def _http_client(patience: Patience) -> httpx2.AsyncClient:
     return client
 
 
+def _over(
+    http: httpx.AsyncClient | httpx2.AsyncClient,
+    order: _Order,
+    model: Model[Any],
+    settings: ModelSettings | None = None,
+) -> Connection:
+    """A connection whose requests all go over `http`."""
+    assert model.base_url is not None
+    keep_connected = Standby(http, model.base_url).keep_connected
+    return Connection(order.vendor, model, settings or ModelSettings(), http.aclose, keep_connected)
+
+
 # ── vendors that are asked in their own language ──────────────────────────────────
 
 
@@ -172,12 +188,7 @@ def _anthropic(order: _Order) -> Connection:
     http = _http_client(order.patience)
     client = AsyncAnthropic(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
     provider = AnthropicProvider(anthropic_client=client)
-    return Connection(
-        order.vendor,
-        AnthropicModel(order.model, provider=provider),
-        ModelSettings(),
-        http.aclose,
-    )
+    return _over(http, order, AnthropicModel(order.model, provider=provider))
 
 
 def _google(order: _Order) -> Connection:
@@ -186,7 +197,7 @@ def _google(order: _Order) -> Connection:
 
     http = _http_client(order.patience)
     provider = GoogleProvider(api_key=order.key, base_url=order.base_url, http_client=http)
-    return Connection(order.vendor, GoogleModel(order.model, provider=provider), ModelSettings(), http.aclose)
+    return _over(http, order, GoogleModel(order.model, provider=provider))
 
 
 def _groq(order: _Order) -> Connection:
@@ -203,7 +214,7 @@ def _groq(order: _Order) -> Connection:
     client = AsyncGroq(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
     _send_as_it_is(client.chat.completions, "messages")
     provider = GroqProvider(groq_client=client)
-    return Connection(order.vendor, GroqModel(order.model, provider=provider), ModelSettings(), http.aclose)
+    return _over(http, order, GroqModel(order.model, provider=provider))
 
 
 def _mistral(order: _Order) -> Connection:
@@ -212,14 +223,14 @@ def _mistral(order: _Order) -> Connection:
 
     http = _http_client(order.patience)
     provider = MistralProvider(api_key=order.key, base_url=order.base_url, http_client=http)
-    return Connection(order.vendor, MistralModel(order.model, provider=provider), ModelSettings(), http.aclose)
+    return _over(http, order, MistralModel(order.model, provider=provider))
 
 
 def _bedrock(order: _Order) -> Connection:
     from pydantic_ai.models.bedrock import BedrockConverseModel
     from pydantic_ai.providers.bedrock import BedrockProvider
 
-    from talkspurt.models.bedrock import bedrock_client, close_bedrock
+    from talkspurt.models.bedrock import bedrock_client, close_bedrock, keep_bedrock_connected
 
     client = bedrock_client(
         key=order.key,
@@ -234,6 +245,7 @@ def _bedrock(order: _Order) -> Connection:
         BedrockConverseModel(order.model, provider=provider),
         ModelSettings(),
         lambda: close_bedrock(client),
+        lambda: keep_bedrock_connected(client),
     )
 
 
@@ -299,8 +311,7 @@ def _read_as_it_is(client: "AsyncOpenAI") -> None:
 def _chat(order: _Order, provider: "Provider[AsyncOpenAI]", http: httpx2.AsyncClient) -> Connection:
     from pydantic_ai.models.openai import OpenAIChatModel
 
-    model = OpenAIChatModel(order.model, provider=provider)
-    return Connection(order.vendor, model, ModelSettings(), http.aclose)
+    return _over(http, order, OpenAIChatModel(order.model, provider=provider))
 
 
 def _openai(order: _Order) -> Connection:
@@ -317,7 +328,7 @@ def _openai_responses(order: _Order) -> Connection:
     http = _http_client(order.patience)
     model = OpenAIResponsesModel(order.model, provider=OpenAIProvider(openai_client=_openai_client(order, http)))
     # Unlike Chat Completions, this interface keeps what it is sent for a month unless told not to.
-    return Connection(order.vendor, model, OpenAIResponsesModelSettings(openai_store=False), http.aclose)
+    return _over(http, order, model, OpenAIResponsesModelSettings(openai_store=False))
 
 
 def _azure(order: _Order) -> Connection:
@@ -347,8 +358,7 @@ def _ollama(order: _Order) -> Connection:
 
     http = _http_client(order.patience)
     provider = OllamaProvider(openai_client=_openai_client(order, http))
-    model = OllamaModel(order.model, provider=provider)
-    return Connection(order.vendor, model, ModelSettings(), http.aclose)
+    return _over(http, order, OllamaModel(order.model, provider=provider))
 
 
 def _vllm(order: _Order) -> Connection:

@@ -25,7 +25,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from talkspurt.core.history import AgentSaid, CallerSaid
-from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.ports import (
+    LanguageModel,
+    ReplyPart,
+    ReplyRequest,
+    StaysConnected,
+    TextDelta,
+    ToolCallPart,
+    ToolSpec,
+    Usage,
+)
 from talkspurt.speech.inference import current_purpose
 from talkspurt.telemetry.metrics import KNOWN_ANSWERS
 from talkspurt.telemetry.usage import METER
@@ -97,6 +106,11 @@ class KnownAnswers:
     async def warm_up(self) -> None:
         """Warm the model behind."""
         await self.model.warm_up()
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the model behind open, if it has any. Raises nothing."""
+        if isinstance(self.model, StaysConnected):
+            await self.model.keep_connected()
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream the answer that is known, or else what the model behind says."""

@@ -118,6 +118,10 @@ class PydanticAIModel:
             async for _ in reply:
                 pass
 
+    async def keep_connected(self) -> None:
+        """Have a connection open before a call needs it. Raises nothing."""
+        await self._connection.keep_connected()
+
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart]:
         """Stream one reply: text as it comes, then complete tool calls, then usage.
 

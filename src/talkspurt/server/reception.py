@@ -23,6 +23,7 @@ from talkspurt.server.fleet import Fleet, Refusal
 from talkspurt.server.load_table import State
 from talkspurt.server.media_socket import START_DEADLINE, MediaSocket
 from talkspurt.store import Attachment, Store
+from talkspurt.store import Call as StoredCall
 from talkspurt.telemetry import metrics
 from talkspurt.transports.twilio import TwilioTransport
 from talkspurt.wire.twilio import StartBody
@@ -45,6 +46,9 @@ class Outcome(Protocol):
 
 class Switchboard(Protocol):
     """Who speaks with the callers."""
+
+    def ring(self, agent: str, locale: str, /) -> None:
+        """A call for `agent` is about to come."""
 
     async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
         """Hold the call over this attachment until the call has ended."""
@@ -127,6 +131,12 @@ class Reception:
     def admit(self, carrier_call_id: str) -> Refusal | None:
         """Give a new call a place, here or at another worker, and keep it for a while; or say why it gets none."""
         return None if carrier_call_id in self._calls else self._fleet.admit(carrier_call_id)
+
+    def ring(self, call: StoredCall) -> None:
+        """An admitted call is about to come: if here, what takes time may begin. Others learn from its socket."""
+        here = self.worker_for(call.carrier_call_id, None) in (None, self._fleet.index)
+        if self._switchboard is not None and here:
+            self._switchboard.ring(call.agent, call.locale)
 
     def dismiss(self, carrier_call_id: str) -> None:
         """Give the place of a call that will not come to another."""

@@ -33,7 +33,7 @@ from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
 from talkspurt.ladder import LadderSpeechToSpeech, Remembers
 from talkspurt.ladder.choices import Choices
-from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport
+from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, StaysConnected, Synthesizer, Transport
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
@@ -111,6 +111,8 @@ class Switchboard:
         self._recorder = recorder
         self._handover_desk = handover_desk
         self._sessions: dict[str, Session] = {}
+        self.connecting: set[asyncio.Task[None]] = set()
+        """What opens connections for calls that ring."""
         self._runs = RunCounter()
 
     @classmethod
@@ -183,13 +185,22 @@ class Switchboard:
                     yield switchboard
                 finally:
                     await recorder.flush()
-                    for task in tasks:
+                    for task in (*tasks, *switchboard.connecting):
                         task.cancel()
 
     @property
     def live(self) -> int:
         """How many calls are live in this process."""
         return len(self._sessions)
+
+    def ring(self, agent: str, locale: str) -> None:
+        """A call is about to come: have connections open to whom its first turn will ask. Returns at once."""
+        desk = self._desk(agent, locale)
+        for provider in (desk.model, desk.synthesizer):
+            if isinstance(provider, StaysConnected):
+                task = asyncio.create_task(provider.keep_connected(), name="connecting")
+                self.connecting.add(task)
+                task.add_done_callback(self.connecting.discard)
 
     async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None) -> Outcome:
         """Hold the call over this attachment until the call has ended."""
@@ -203,6 +214,8 @@ class Switchboard:
             # A later attachment has the call, or it has ended, while this one was on its way.
             return Outcome("superseded")
         returned = await self._returned(call.id) if snapshot is not None else None
+        # Another worker may have heard it ring.
+        self.ring(call.agent, call.locale)
         session = self._begin(call, snapshot, returned, fence)
         self._sessions[call.id] = session
         began = asyncio.get_running_loop().time()
@@ -250,7 +263,7 @@ class Switchboard:
         )
 
     def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
-        desk = self._desk(call)
+        desk = self._desk(call.agent, call.locale)
         agent = self._staff.equipped(call.agent)
         locale = find_locale(call.locale)
         rules = self._config.conversation
@@ -307,10 +320,10 @@ class Switchboard:
             _log.warning("snapshot_not_readable", call_id=call.id, error=str(error))
             return begin(snapshot=None)
 
-    def _desk(self, call: Call) -> _Desk:
-        desk = self._desks.get((call.agent, call.locale))
+    def _desk(self, agent: str, locale: str) -> _Desk:
+        desk = self._desks.get((agent, locale))
         # A call of before a change of configuration may speak what no number speaks any more.
-        return desk or next(desk for (agent, _), desk in self._desks.items() if agent == call.agent)
+        return desk or next(desk for (name, _), desk in self._desks.items() if name == agent)
 
 
 def _spoken(config: Config, staff: Staff) -> tuple[tuple[str, str], ...]:

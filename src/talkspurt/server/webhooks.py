@@ -95,6 +95,7 @@ class TwilioWebhooks:
             call = await self._store.calls.admit(
                 carrier_call_id=sid, caller=caller, dialled=dialled, agent=number.agent, locale=number.locale
             )
+            self._reception.ring(call)
             response = await self._connect(call)
         except BaseException:
             self._reception.dismiss(sid)

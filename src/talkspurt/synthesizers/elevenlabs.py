@@ -24,12 +24,14 @@ import httpx
 import msgspec
 from elevenlabs.client import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
+from elevenlabs.environment import ElevenLabsEnvironment
 from elevenlabs.types import VoiceSettings
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
+from talkspurt.standby import Standby
 from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Deadline, Patience, WholeSamples
 from talkspurt.synthesizers.word_times import WordTimes
 from talkspurt.vendors import chosen_model
@@ -76,6 +78,7 @@ class ElevenLabsSynthesizer:
             event_hooks={"response": [_note_opened]},
         )
         self._client = AsyncElevenLabs(api_key=key, base_url=base_url, httpx_client=self._http)
+        self._standby = Standby(self._http, base_url or ElevenLabsEnvironment.PRODUCTION.value)
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
@@ -88,6 +91,10 @@ class ElevenLabsSynthesizer:
         async with aclosing(self.synthesize("Hello.", voice="", locale="en-US")) as speech:
             async for _ in speech:
                 pass
+
+    async def keep_connected(self) -> None:
+        """Have a connection open before a call needs it. Raises nothing."""
+        await self._standby.keep_connected()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

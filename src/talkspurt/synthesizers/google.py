@@ -10,9 +10,10 @@ and between two pieces; no error carries the vendor's words.
 Source: cloud.google.com/text-to-speech/docs, "Chirp 3: HD voices", "Streaming", `StreamingAudioConfig`.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, Self
 
 import grpc.aio
@@ -76,6 +77,12 @@ class GoogleSynthesizer:
         async with aclosing(self.synthesize("Hello.", voice="", locale="en-US")) as speech:
             async for _ in speech:
                 pass
+
+    async def keep_connected(self) -> None:
+        """Have the channel connected, and a token, before a call needs them. Raises nothing."""
+        with suppress(Exception):  # the call's own request will tell
+            async with asyncio.timeout(self._patience.connect):
+                await self._cloud.ready()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

@@ -25,6 +25,7 @@ from talkspurt.config import Config
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
+from talkspurt.standby import Standby
 from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Patience, check_whole, frames
 from talkspurt.vendors import chosen_model
 
@@ -62,6 +63,7 @@ class OpenAISynthesizer:
         )
         http = DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
         self._client = AsyncOpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=0, http_client=http)
+        self._standby = Standby(http, str(self._client.base_url))
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
@@ -74,6 +76,10 @@ class OpenAISynthesizer:
         async with aclosing(self.synthesize("Hello.", voice="", locale="en-US")) as speech:
             async for _ in speech:
                 pass
+
+    async def keep_connected(self) -> None:
+        """Have a connection open before a call needs it. Raises nothing."""
+        await self._standby.keep_connected()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

@@ -22,6 +22,7 @@ from talkspurt.ports import (
     ReplyPart,
     ReplyRequest,
     SpeechChunk,
+    StaysConnected,
     Synthesizer,
     TextDelta,
     ToolCallPart,
@@ -96,6 +97,11 @@ class MeteredModel:
     async def warm_up(self) -> None:
         """Warm the model behind."""
         await self.model.warm_up()
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the model behind open, if it has any. Raises nothing."""
+        if isinstance(self.model, StaysConnected):
+            await self.model.keep_connected()
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream what the model behind does."""
@@ -214,6 +220,11 @@ class MeteredSynthesizer:
     async def warm_up(self) -> None:
         """Warm the synthesizer behind."""
         await self.synthesizer.warm_up()
+
+    async def keep_connected(self) -> None:
+        """Have a connection of the synthesizer behind open, if it has any. Raises nothing."""
+        if isinstance(self.synthesizer, StaysConnected):
+            await self.synthesizer.keep_connected()
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

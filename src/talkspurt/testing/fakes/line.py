@@ -33,6 +33,8 @@ class Line:
         self._flowing.set()
         self._deaf: list[socket.socket] = []
         self._port = 0
+        self.accepted = 0
+        """Connections that were taken so far."""
 
     @property
     def address(self) -> str:
@@ -94,6 +96,7 @@ class Line:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._relays.add(task)
         try:
             await self._flowing.wait()

@@ -62,6 +62,11 @@ class FakeVendor:
         return self._line.address
 
     @property
+    def connections(self) -> int:
+        """How many clients have opened so far."""
+        return self._line.accepted
+
+    @property
     def server_address(self) -> str:
         """The same where it is served, past the line."""
         raise NotImplementedError
