@@ -126,6 +126,15 @@ class RecognizerStream(Protocol):
         """Close the stream. Idempotent."""
 
 
+@runtime_checkable
+class CountsSent(Protocol):
+    """A `RecognizerStream` that knows what its vendor will bill."""
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that the vendor was sent so far, what was sent again included."""
+
+
 class Recognizer(Protocol):
     """Turns speech into text."""
 

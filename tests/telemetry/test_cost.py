@@ -81,6 +81,26 @@ def test_the_same_call_can_be_reckoned_with_another_provider(tmp_path: Path) -> 
     assert bill.lines[0].cost == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(
+    ("measured", "instead", "seconds"),
+    [
+        pytest.param("whisper", "deepgram", 60.0, id="who hears the line hears all of it"),
+        pytest.param("whisper", "openai", 20.0, id="who hears utterances is sent no silence"),
+        pytest.param("deepgram", "openai", 60.0, id="what utterances there were nobody knows: at most the line"),
+        pytest.param("deepgram", "deepgram", 75.0, id="what was sent again is paid for again"),
+    ],
+)
+def test_another_recognizer_is_charged_for_what_it_would_hear(
+    tmp_path: Path, measured: str, instead: str, seconds: float
+) -> None:
+    sent = {"whisper": 20.0, "deepgram": 75.0}[measured]
+    used: Used = {("recognition", measured, "seconds"): sent, ("recognition", measured, "line_seconds"): 60.0}
+    stretches = '[recognition.openai]\nminute = 0.01\nhears = "utterances"\ndate = "2026-01"\nsource = "a test"\n'
+    bill = reckon(used, prices(tmp_path, LIST + stretches), instead={"recognition": instead})
+    assert bill.lines[0].cost == pytest.approx(0.01 * seconds / 60)
+    assert bill.lines[0].amount == f"{seconds / 60:.2f} min"
+
+
 def test_the_bundled_list_says_of_each_price_when_and_where_it_was_found() -> None:
     bundled = Prices.load()
     entries = [price for part in bundled for price in part[1].values()]

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, Usage
+from talkspurt.recognizers.utterances import UtteranceStream
 from talkspurt.synthesizers.cache import PhraseCache
 from talkspurt.telemetry.usage import METER, Meter, MeteredModel, MeteredRecognizer, MeteredSynthesizer
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
@@ -80,15 +82,51 @@ def test_a_reply_that_is_broken_off_is_paid_for_and_discarded(meter: Meter) -> N
     assert meter.used["model", "openai:m", "discarded"] == pytest.approx(130, abs=2)
 
 
-def test_recognition_is_counted_from_opening_to_closing_once(meter: Meter) -> None:
+class Utterances(ScriptedRecognizer):
+    """A recognizer that is sent each utterance as a whole."""
+
+    async def open(self, *, locale: str, call_id: str) -> Any:
+        async def hear(pcm: bytes) -> str:
+            await asyncio.sleep(0.1)
+            return "x"
+
+        return UtteranceStream(hear, longest=30.0)
+
+
+def test_recognition_is_counted_from_opening_to_closing_once_by_a_stream_that_does_not_count(meter: Meter) -> None:
     async def scenario() -> None:
-        stream = await MeteredRecognizer(ScriptedRecognizer(["x"]), "deepgram").open(locale="en-US", call_id="c")
+        stream = await MeteredRecognizer(ScriptedRecognizer(["x"]), "other").open(locale="en-US", call_id="c")
         await asyncio.sleep(12.5)
         await stream.aclose()
         await stream.aclose()
 
     run_virtual(scenario())
-    assert meter.used == {("recognition", "deepgram", "seconds"): pytest.approx(12.5)}
+    assert meter.used == {
+        ("recognition", "other", "seconds"): pytest.approx(12.5),
+        ("recognition", "other", "line_seconds"): pytest.approx(12.5),
+    }
+
+
+def test_recognition_is_what_was_sent_whether_the_line_was_silent_or_it_came_all_at_once(meter: Meter) -> None:
+    async def scenario() -> None:
+        stream = await MeteredRecognizer(Utterances([]), "whole").open(locale="en-US", call_id="c")
+        stream.begin(1, 0.0)
+        stream.feed(bytes(16_000 * 10))
+        stream.finalize(1, 1)
+        await asyncio.sleep(0.5)
+        stream.feed(bytes(16_000))
+        stream.finalize(1, 2)
+        await asyncio.sleep(0.5)
+        stream.end(1)
+        await asyncio.sleep(1.0)
+        await stream.aclose()
+        await stream.aclose()
+
+    run_virtual(scenario())
+    assert meter.used == {
+        ("recognition", "whole", "seconds"): pytest.approx(10 + 11),
+        ("recognition", "whole", "line_seconds"): pytest.approx(2.0),
+    }
 
 
 def test_speech_from_the_cache_is_counted_apart(meter: Meter) -> None:

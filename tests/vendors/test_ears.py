@@ -9,7 +9,7 @@ import pytest
 
 from talkspurt.config import Config, SpeechConfig
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ports import RecognizerStream, Transcript
+from talkspurt.ports import CountsSent, RecognizerStream, Transcript
 from talkspurt.recognizers import create_recognizer
 from talkspurt.recognizers.answers import Patience
 from talkspurt.testing.fakes import Outage
@@ -54,6 +54,22 @@ async def listener(stream: RecognizerStream) -> AsyncIterator[Listener]:
     yield listener
     await stream.aclose()
     await asyncio.wait_for(listener.task, 5)
+
+
+async def test_a_stream_tells_how_much_audio_its_vendor_was_sent(
+    stream: RecognizerStream, listener: Listener, ears: Ears
+) -> None:
+    assert isinstance(stream, CountsSent)
+    feed(stream, silence(2.0))
+    stream.begin(1, 0.2)
+    feed(stream, voice(1.0))
+    stream.finalize(1, 1)
+    await listener.answer(1, 1)
+    stream.end(1)
+    feed(stream, silence(3.0))
+    await stream.aclose()
+    # Whoever hears the line is sent all of it, however fast it came; the others the utterance with its lead-in.
+    assert stream.sent_seconds == pytest.approx(6.0 if ears.vendor == "deepgram" else 1.2, abs=0.25)
 
 
 # ── utterances ────────────────────────────────────────────────────────────────────

@@ -136,6 +136,12 @@ async def test_a_finalize_ends_the_vendors_turn_and_is_answered_as_soon_as_the_w
     await recognizer.aclose()
 
 
+async def test_it_tells_how_much_audio_the_plugin_was_given(stream: LivekitStream) -> None:
+    feed(stream, silence(2.0))
+    await hear(stream, 1)
+    assert stream.sent_seconds == pytest.approx(3.5)
+
+
 async def test_words_are_told_while_they_are_said(stream: LivekitStream) -> None:
     stream.begin(1, 0.0)
     feed(stream, voice(0.8))

@@ -135,6 +135,9 @@ class DeepgramStream:
         self._outbox.batch = _IDLE_BATCH_S
         self._fed_bytes = 0
         self._sent_bytes = 0
+        """On the socket that is open."""
+        self._sent_before = 0
+        """On those before it."""
         self._questions: deque[_Question] = deque()
         self._answers = Answers()
         self._socket = LastingSocket[Any](self, patience, "deepgram stream")
@@ -145,6 +148,11 @@ class DeepgramStream:
     def dropped_bytes(self) -> int:
         """Audio that the vendor did not take in time."""
         return self._outbox.dropped_bytes
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that the vendor was sent."""
+        return (self._sent_before + self._sent_bytes) / BYTES_PER_S
 
     @property
     def reconnections(self) -> int:
@@ -226,6 +234,7 @@ class DeepgramStream:
 
     async def send(self, socket: Any, /) -> None:
         """Send audio and questions as they come, and a sign of life when none come."""
+        self._sent_before += self._sent_bytes
         self._sent_bytes = 0
         while True:
             if not await self._outbox.wait(_KEEP_ALIVE_S) and not self._outbox:

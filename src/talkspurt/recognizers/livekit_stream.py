@@ -114,6 +114,7 @@ class LivekitStream:
         self._rate_hz = LINE_RATE_HZ
         self._waiting = bytearray()
         self._fed_bytes = 0
+        self._sent_bytes = 0
         self._zero = 0.0
         """The line's time at which the plugin's stream began."""
         self._sounded = 0.0
@@ -204,6 +205,11 @@ class LivekitStream:
             self._life.cancel()
         await asyncio.wait({self._life}, timeout=2 * self._patience.close)
         self._to_tell.set()
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that the plugin was given."""
+        return self._sent_bytes / _BYTES_PER_S
 
     # ── the plugin's stream ───────────────────────────────────────────────────────
 
@@ -306,6 +312,7 @@ class LivekitStream:
         self._waiting.clear()
         if self._plugin is None or not pcm:
             return
+        given = len(pcm)
         if self._resampler is not None:
             pcm = self._resampler.resample_chunk(np.frombuffer(pcm, dtype="<i2")).tobytes()
         waiting = getattr(self._plugin, "_input_ch", None)
@@ -317,6 +324,7 @@ class LivekitStream:
             except RuntimeError:
                 # It has just ended; its reader will say why.
                 return
+            self._sent_bytes += given
 
     def _flush(self) -> None:
         self._push()

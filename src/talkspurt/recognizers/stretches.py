@@ -126,6 +126,7 @@ class StretchedStream:
         self._answers = Answers()
         self._heard = 0.0
         self._closed = False
+        self._sent_bytes = 0
         self.failure: ProviderError | None = None
         """What went wrong last."""
 
@@ -203,6 +204,11 @@ class StretchedStream:
         await self.ear.aclose()
         self._answers.close()
 
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that the vendor was sent: utterances, and none of what is between them."""
+        return self._sent_bytes / BYTES_PER_S
+
     # ── what the ear says ─────────────────────────────────────────────────────────
 
     @property
@@ -242,7 +248,7 @@ class StretchedStream:
             stretches.append(stretch)
             self.ear.begin(stretch)
         if not stretch.over:
-            self.ear.feed(stretch, pcm)
+            self._send(stretch, pcm)
         stretch.audio_bytes += len(pcm)
         if stretch.audio_bytes >= LONGEST_S * BYTES_PER_S:
             self._commit()
@@ -253,8 +259,12 @@ class StretchedStream:
         if stretch is None or stretch.over:
             return
         if stretch.audio_bytes < _LEAST_BYTES:
-            self.ear.feed(stretch, bytes(_LEAST_BYTES - stretch.audio_bytes))
+            self._send(stretch, bytes(_LEAST_BYTES - stretch.audio_bytes))
         self.ear.commit(stretch)
+
+    def _send(self, stretch: Stretch, pcm: bytes) -> None:
+        self._sent_bytes += len(pcm)
+        self.ear.feed(stretch, pcm)
 
     # ── questions ─────────────────────────────────────────────────────────────────
 

@@ -48,6 +48,7 @@ class UtteranceStream:
         """What is waited for, by utterance."""
         self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue()
         self._closed = False
+        self._sent_bytes = 0
 
     def feed(self, pcm: bytes, /) -> None:
         """Add the caller's next audio."""
@@ -120,11 +121,17 @@ class UtteranceStream:
         self._answers.put_nowait(None)
 
     @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that were given to `transcribe`: an utterance that is asked about again is given again."""
+        return self._sent_bytes / 2 / LINE_RATE_HZ
+
+    @property
     def _total(self) -> int:
         return self._dropped + len(self._audio) // 2
 
     async def _transcribe(self, utterance: int, revisions: list[int], pcm: bytes) -> None:
         text, error = "", None
+        self._sent_bytes += len(pcm)
         try:
             text = await self._hear(pcm)
         except Exception as failure:

@@ -6,6 +6,7 @@ never taken for nothing.
 
 import math
 import tomllib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,6 +35,11 @@ class _Minutes(_Price):
     minute: float = Field(ge=0)
 
 
+class _Hearing(_Minutes):
+    hears: Literal["line", "utterances"] = "line"
+    """What it is sent and bills: all of the line, or not the silence between utterances."""
+
+
 class _Characters(_Price):
     thousand_characters: float = Field(ge=0)
 
@@ -59,7 +65,7 @@ class Prices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recognition: dict[str, _Minutes] = {}
+    recognition: dict[str, _Hearing] = {}
     synthesis: dict[str, _Characters] = {}
     model: dict[str, _Tokens] = {}
     carrier: dict[str, _Minutes] = {}
@@ -118,10 +124,16 @@ def reckon(used: Used, prices: Prices, *, instead: Mapping[Leg, str] | None = No
 
     `instead` names another provider for a leg: what the same call would cost there.
     """
-    sums: dict[tuple[Leg, str], dict[Unit, float]] = {}
+    measured: defaultdict[tuple[Leg, str], dict[Unit, float]] = defaultdict(dict)
     for (leg, vendor, unit), amount in used.items():
-        place = sums.setdefault((leg, (instead or {}).get(leg, vendor)), {})
-        place[unit] = place.get(unit, 0.0) + amount
+        measured[leg, vendor][unit] = amount
+    sums: defaultdict[tuple[Leg, str], defaultdict[Unit, float]] = defaultdict(lambda: defaultdict(float))
+    for (leg, vendor), units in measured.items():
+        other = (instead or {}).get(leg, vendor)
+        swapped = leg == "recognition" and other != vendor
+        theirs = _sent_to_another(units, prices.recognition.get(other)) if swapped else units
+        for unit, amount in theirs.items():
+            sums[leg, other][unit] += amount
     minutes = sum(units.get("seconds", 0.0) for (leg, _), units in sums.items() if leg == "carrier") / 60
     lines = [_line(leg, vendor, units, prices) for (leg, vendor), units in sums.items()]
     lines += [
@@ -130,6 +142,13 @@ def reckon(used: Used, prices: Prices, *, instead: Mapping[Leg, str] | None = No
     ]
     order = get_args(Part)
     return Bill(tuple(sorted(lines, key=lambda line: (order.index(line.part), line.vendor))), minutes)
+
+
+def _sent_to_another(units: Mapping[Unit, float], other: _Hearing | None) -> Mapping[Unit, float]:
+    """What another recognizer would have been sent, at most: where only the line is known, all of it."""
+    sent = units.get("seconds", 0.0)
+    line = units.get("line_seconds", sent)
+    return {"seconds": min(sent, line) if other is not None and other.hears == "utterances" else line}
 
 
 def _line(leg: Leg, vendor: str, units: Mapping[Unit, float], prices: Prices) -> Line:

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from talkspurt.core.history import Entry
 from talkspurt.errors import ProviderError
 from talkspurt.ports import (
+    CountsSent,
     LanguageModel,
     Recognizer,
     RecognizerStream,
@@ -33,6 +34,7 @@ from talkspurt.ports import (
 Leg = Literal["recognition", "model", "synthesis", "carrier"]
 Unit = Literal[
     "seconds",
+    "line_seconds",
     "input",
     "cached",
     "output",
@@ -44,7 +46,10 @@ Unit = Literal[
     "characters",
     "cached_characters",
 ]
-"""Tokens are `input` (uncached), `cached` and `output`, each of text or of `audio_`, and `discarded`: input and output
+"""`seconds` are of the carrier's line, or of audio that a recognizer was sent. `line_seconds` are for how long it
+listened, by which another one can be reckoned with.
+
+Tokens are `input` (uncached), `cached` and `output`, each of text or of `audio_`, and `discarded`: input and output
 of replies that nobody got. `spared` are those that the answers would have taken which were known.
 """
 
@@ -164,7 +169,11 @@ def _letters(entry: Entry) -> int:
 
 
 class MeteredRecognizer:
-    """A `Recognizer` whose streams are timed: vendors bill the audio that they are sent, which is all of a call."""
+    """A `Recognizer` whose streams are counted: vendors bill the audio that they are sent.
+
+    That is the whole line or only its utterances, and some of it twice: a stream tells it (`CountsSent`). Of one that
+    does not, it is taken for as long as the stream was open.
+    """
 
     def __init__(self, recognizer: Recognizer, name: str) -> None:
         self.recognizer = recognizer
@@ -185,13 +194,15 @@ class MeteredRecognizer:
 
 
 class MeteredStream:
-    """A `RecognizerStream` that knows how long it was open. Per frame it costs nothing: `feed` is the stream's own."""
+    """A `RecognizerStream` that is counted when it is closed. A frame costs nothing: `feed` is the stream's own."""
 
     def __init__(self, stream: RecognizerStream, name: str) -> None:
         self._stream = stream
         self._name = name
         self._meter = METER.get()
-        self._since: float | None = asyncio.get_running_loop().time()
+        self._since = asyncio.get_running_loop().time()
+        self._counted: dict[Unit, float] = {"seconds": 0.0, "line_seconds": 0.0}
+        self._closing = False
         self.feed: Callable[[bytes], None] = stream.feed
         self.begin: Callable[[int, float], None] = stream.begin
         self.finalize: Callable[[int, int], None] = stream.finalize
@@ -203,10 +214,25 @@ class MeteredStream:
 
     async def aclose(self) -> None:
         """Close the stream behind. Idempotent."""
-        since, self._since = self._since, None
-        if since is not None and self._meter is not None:
-            self._meter.add("recognition", self._name, "seconds", asyncio.get_running_loop().time() - since)
-        await self._stream.aclose()
+        if self._closing:
+            await self._stream.aclose()
+            return
+        self._closing = True
+        listened = asyncio.get_running_loop().time() - self._since
+        # Before the goodbye, which nobody may wait for, and after it, with which the last of the audio goes out.
+        self._count(listened)
+        try:
+            await self._stream.aclose()
+        finally:
+            self._count(listened)
+
+    def _count(self, listened: float) -> None:
+        sent = self._stream.sent_seconds if isinstance(self._stream, CountsSent) else listened
+        now: dict[Unit, float] = {"seconds": sent, "line_seconds": listened}
+        if self._meter is not None:
+            for unit, amount in now.items():
+                self._meter.add("recognition", self._name, unit, amount - self._counted[unit])
+        self._counted = now
 
 
 class MeteredSynthesizer:
