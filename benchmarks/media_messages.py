@@ -123,7 +123,7 @@ def server(pipe: Connection, folder: str) -> None:
 
     class Silent:
         def ring(self, agent: str, locale: str, /) -> None:
-            pass
+            """Nothing."""
 
         async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
             listener = Counting()

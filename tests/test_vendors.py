@@ -39,6 +39,27 @@ def test_an_unknown_synthesizer_names_the_nearest() -> None:
         create_synthesizer(Config(speech=SpeechConfig(synthesizer="eleven-labs")))
 
 
+@pytest.mark.parametrize(
+    ("written", "meant", "extra"),
+    [
+        ("deepgramm", "deepgram", "deepgram"),
+        ("googel", "google", "google-speech"),
+        ("live-kit:x", "livekit", "livekit"),
+    ],
+)
+def test_an_unknown_name_says_what_the_nearest_needs(written: str, meant: str, extra: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"did you mean '{meant}'\? It needs: pip install 'talkspurt\[{extra}\]'"
+    ):
+        create_recognizer(Config(speech=SpeechConfig(recognizer=written)))
+
+
+def test_what_needs_no_extra_asks_for_none() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        create_synthesizer(Config(speech=SpeechConfig(synthesizer="pipper")))
+    assert "did you mean 'piper'? (known" in str(caught.value)
+
+
 def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = "vendor_with_a_missing_sdk"
     monkeypatch.syspath_prepend(str(tmp_path))

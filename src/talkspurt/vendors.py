@@ -41,14 +41,16 @@ class _Configurable(Protocol):
 def create_vendor(setting: str, name: str, vendors: Mapping[str, Vendor], config: Config) -> Any:
     """Make the implementation called `name`, which may go on after a colon; `setting` is the key to blame.
 
-    Raises `ConfigurationError` when the name is unknown or the vendor's extra is not installed.
+    Raises `ConfigurationError` when the name is unknown (with the nearest, and what that needs) or its extra is not
+    installed.
     """
     head, colon, _ = name.partition(":")
     vendor = vendors.get(head)
     if vendor is None:
         near = difflib.get_close_matches(head, vendors, n=1, cutoff=0.0)[0]
-        known = ", ".join(sorted(vendors))
-        raise ConfigurationError(f"{setting}: unknown name '{name}'; did you mean '{near}'? (known: {known})")
+        known, extra = ", ".join(sorted(vendors)), vendors[near].extra
+        needs = f" It needs: pip install 'talkspurt[{extra}]'" if extra is not None else ""
+        raise ConfigurationError(f"{setting}: unknown name '{name}'; did you mean '{near}'?{needs} (known: {known})")
     if colon and not vendor.rest:
         raise ConfigurationError(f"{setting} = '{name}': nothing can be chosen of '{head}'; write it alone")
     module_name, _, class_name = vendor.target.partition(":")

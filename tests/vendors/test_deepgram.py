@@ -347,6 +347,19 @@ async def test_a_refused_socket_is_a_provider_error(
     assert caught.value.retryable is retryable
 
 
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_model_that_the_vendor_does_not_know_is_named_with_its_setting(fake: FakeDeepgram, status: int) -> None:
+    fake.refuse_with = status
+    recognizer = DeepgramRecognizer(
+        base_url=fake.base_url, environment={"DEEPGRAM_API_KEY": KEY}, model="nova-2-finnance"
+    )
+    with pytest.raises(ProviderError) as caught:
+        await recognizer.open(locale="en-US", call_id="c1")
+    advice = "look at speech.recognizer (the model 'nova-2-finnance', did you mean 'nova-2-finance'?)"
+    assert f"HTTP {status}: {advice}" in str(caught.value)
+    await recognizer.aclose()
+
+
 async def test_nobody_at_the_address_is_a_provider_error() -> None:
     recognizer = DeepgramRecognizer(base_url="ws://127.0.0.1:9", environment={"DEEPGRAM_API_KEY": KEY})
     with pytest.raises(ProviderError) as caught:

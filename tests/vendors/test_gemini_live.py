@@ -268,3 +268,13 @@ async def test_what_the_fake_says_is_of_the_sdks_types(fake: FakeGeminiLive, cal
     await caller.reply(*asked, ToolAnswered(call.tool_call, call.name, "{}"))
     for message in fake.sockets[0].sent:
         LiveServerMessage.model_validate(message)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_model_that_the_vendor_does_not_know_is_named(fake: FakeGeminiLive, status: int) -> None:
+    fake.refuse_with = status
+    model = GeminiLive("gemini-live:no-such-model", base_url=fake.base_url, environment={"GOOGLE_API_KEY": KEY})
+    with pytest.raises(ProviderError) as failed:
+        await model.warm_up()
+    assert f"{status}: there may be no model 'no-such-model' there (or model.base_url is wrong)" in str(failed.value)
+    await model.aclose()

@@ -509,3 +509,16 @@ def unknown(read: Any) -> set[str]:
     assert isinstance(read, BaseModel)
     parts = [read, *(value for value in vars(read).values() if isinstance(value, BaseModel))]
     return {name for part in parts for name in (part.model_extra or {})}
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_model_that_the_vendor_does_not_know_is_named(fake: FakeOpenAIRealtime, status: int) -> None:
+    fake.refuse_with = status
+    environment = {"OPENAI_API_KEY": KEY}
+    model = OpenAIRealtime("openai-realtime:gpt-reltime-2.1", base_url=fake.base_url, environment=environment)
+    with pytest.raises(ProviderError) as failed:
+        await model.warm_up()
+    told = str(failed.value)
+    assert f"HTTP {status}: there may be no model 'gpt-reltime-2.1' there; did you mean" in told
+    assert "'openai-realtime:gpt-realtime-2.1'? (or model.base_url is wrong)" in told
+    await model.aclose()

@@ -110,6 +110,28 @@ async def test_a_refusal_is_a_provider_error(fake: Any, synthesizer: Any, status
     assert len(fake.requests) == 1, "the SDK must not repeat by itself"
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "advice"),
+    [
+        ("elevenlabs", "eleven_flush_v2_5", "the model 'eleven_flush_v2_5', did you mean 'eleven_flash_v2_5'?"),
+        ("openai", "gpt-4o-mini-ts", "the model 'gpt-4o-mini-ts', did you mean 'gpt-4o-mini-tts'?"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_model_that_the_vendor_does_not_know_is_named_with_its_setting(
+    name: str, model: str, advice: str, status: int
+) -> None:
+    voice = VOICES[name]
+    async with voice.open() as fake:
+        fake.script(Speech(status=status))
+        synthesizer = voice.synthesizer(base_url=fake.base_url, environment=voice.environment(fake), model=model)
+        with pytest.raises(ProviderError) as caught:
+            await speak(synthesizer, voice="anna")
+        await synthesizer.aclose()
+    assert f"HTTP {status}: look at speech.synthesizer ({advice}) and at the voice" in str(caught.value)
+    assert caught.value.fault == "rejected"
+
+
 async def test_a_rejected_key_is_in_no_error_and_its_variable_is(voice: Voice, fake: Any) -> None:
     synthesizer = voice.connect(fake, key="wrong-canary-9876543210")
     with pytest.raises(ProviderError, match=voice.variable) as caught:

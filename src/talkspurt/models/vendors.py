@@ -169,6 +169,13 @@ def read_address(name: str, vendor: ModelVendor, base_url: str | None, environme
     return address
 
 
+def perhaps_no_such_model(vendor: str, model: str, known: Iterable[str]) -> str:
+    """What to do about a request that was refused as a whole; `known` are models of the vendor."""
+    near = next(iter(difflib.get_close_matches(model, [*known], n=1)), model)
+    also = f"; did you mean '{vendor}:{near}'?" if near != model else ""
+    return f": there may be no model '{model}' there{also} (or model.base_url is wrong)"
+
+
 def nearest_model(vendor: str, model: str, known: Iterable[str]) -> str | None:
     """The model of that vendor whose name is nearest to an unknown one; `known` are names with their vendor."""
     prefix = f"{vendor.removesuffix('-responses')}:"

@@ -22,11 +22,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 import httpx
 from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
 from deepgram.core.api_error import ApiError
+from deepgram.types import ListenV1Model
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError
@@ -40,6 +41,8 @@ from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("recognizer", "deepgram", "DEEPGRAM_API_KEY")
 MODEL: Final = "nova-3"
+MODELS: Final[tuple[str, ...]] = get_args(get_args(ListenV1Model)[0])
+"""As the SDK lists them."""
 
 _BATCH_S: Final = 0.1
 """Audio per message while an utterance is open: partial words come up to 80 ms later, a `finalize` waits for nothing.
@@ -216,7 +219,7 @@ class DeepgramStream:
         try:
             await self._socket.connect()
         except Exception as error:  # what the SDK raises for a connection is not of a closed set
-            raise _judge(error) from None
+            raise _judge(VENDOR.of_model(self._model, *MODELS), error) from None
 
     def open_socket(self) -> AbstractAsyncContextManager[Any]:
         """A live transcription without the vendor's endpointing."""
@@ -345,10 +348,10 @@ def _endpoints(base_url: str | None) -> DeepgramClientEnvironment:
     return DeepgramClientEnvironment(base=origin, production=origin, agent=origin, agent_rest=origin)
 
 
-def _judge(error: Exception) -> ProviderError:
+def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError:
     """What a connection that could not be made means."""
     if isinstance(error, ApiError):
         # The SDK's `headers` are those of the request, key and all; the answer's are in what it caught.
         answer = getattr(error.__context__, "response", error.__context__)
-        return VENDOR.refused(error.status_code or 0, retry_after=seconds_to_wait(getattr(answer, "headers", {})))
-    return VENDOR.too_late() if isinstance(error, TimeoutError) else VENDOR.unreachable()
+        return vendor.refused(error.status_code or 0, retry_after=seconds_to_wait(getattr(answer, "headers", {})))
+    return vendor.too_late() if isinstance(error, TimeoutError) else vendor.unreachable()

@@ -67,7 +67,9 @@ class GoogleRecognizer:
         """
         self._patience = patience or Patience()
         self._model = model
-        self._cloud = GoogleCloud(VENDOR, _client, base_url=base_url or ENDPOINT, environment=environment)
+        self._cloud = GoogleCloud(
+            VENDOR.of_model(model), _client, base_url=base_url or ENDPOINT, environment=environment
+        )
         if not self._cloud.project:
             raise ConfigurationError(
                 f"speech.recognizer = '{VENDOR.name}' needs a project: set the environment variable {PROJECT}"

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -58,6 +59,7 @@ class OpenAIRecognizer:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         self._patience = patience or Patience()
         self._model = model
+        self._vendor = VENDOR.of_model(model, MODEL)
         self._client = AsyncOpenAI(api_key=VENDOR.key(environment), base_url=base_url, max_retries=0)
 
     @classmethod
@@ -73,7 +75,7 @@ class OpenAIRecognizer:
     async def open(self, *, locale: str, call_id: str) -> StretchedStream:
         """Connect a stream for one call. Raises `ProviderError`."""
         stream = StretchedStream(VENDOR, self._patience)
-        ear = stream.ear = OpenAIEar(self._client, _session(self._model, locale), stream, self._patience)
+        ear = stream.ear = OpenAIEar(self._vendor, self._client, _session(self._model, locale), stream, self._patience)
         try:
             await ear.connect()
         except BaseException:
@@ -105,11 +107,13 @@ class OpenAIEar:
 
     def __init__(
         self,
+        vendor: SpeechVendor,
         client: AsyncOpenAI,
         session: RealtimeTranscriptionSessionCreateRequestParam,
         stream: StretchedStream,
         patience: Patience,
     ) -> None:
+        self._vendor = vendor
         self._client = client
         self._session = session
         self._stream = stream
@@ -141,7 +145,7 @@ class OpenAIEar:
 
     async def connect(self) -> None:
         """Open the first socket; later ones are opened as they are needed. Raises `ProviderError`."""
-        with VENDOR.failures(_judge):
+        with self._vendor.failures(partial(_judge, self._vendor)):
             await self._socket.connect()
 
     def begin(self, stretch: Stretch, /) -> None:
@@ -178,7 +182,7 @@ class OpenAIEar:
         async with self._client.realtime.connect(extra_query={"intent": "transcription"}) as socket:
             try:
                 await socket.send({"type": "session.update", "event_id": _SETTING, "session": self._session})
-                await _await_session(socket)
+                await _await_session(self._vendor, socket)
                 yield socket
             finally:
                 self.abort_socket(socket)
@@ -305,7 +309,7 @@ def _session(model: str, locale: str) -> RealtimeTranscriptionSessionCreateReque
     }
 
 
-async def _await_session(socket: AsyncRealtimeConnection) -> None:
+async def _await_session(vendor: SpeechVendor, socket: AsyncRealtimeConnection) -> None:
     """Wait until the vendor has taken our settings. Raises `ProviderError` when it refuses them, or the key."""
     while True:
         event: Any = await socket.recv()
@@ -314,7 +318,7 @@ async def _await_session(socket: AsyncRealtimeConnection) -> None:
             return
         if kind == "error":
             code = getattr(getattr(event, "error", None), "code", None)
-            raise VENDOR.refused_as(
+            raise vendor.refused_as(
                 "key_rejected" if code == "invalid_api_key" else "rejected", "the session was refused"
             )
 
@@ -324,15 +328,15 @@ def _name(stretch: Stretch) -> str:
     return f"commit-{id(stretch):x}"
 
 
-def _judge(error: Exception) -> ProviderError | None:
+def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError | None:
     """What an exception of the SDK, or of its WebSocket library, means."""
     if isinstance(error, InvalidStatus):
         if error.response.status_code < 400:
             # A web page, of a proxy on the way.
-            return VENDOR.unreadable()
-        return VENDOR.refused(error.response.status_code, retry_after=seconds_to_wait(error.response.headers))
+            return vendor.unreadable()
+        return vendor.refused(error.response.status_code, retry_after=seconds_to_wait(error.response.headers))
     if isinstance(error, APIStatusError):
-        return VENDOR.refused(error.status_code)
+        return vendor.refused(error.status_code)
     if isinstance(error, WebSocketException | APIConnectionError | OSError | EOFError):
-        return VENDOR.unreachable()
+        return vendor.unreachable()
     return None

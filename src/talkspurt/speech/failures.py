@@ -3,11 +3,12 @@
 Invariant: no error carries the vendor's words. They can quote the key or what was to be said.
 """
 
+import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
 
 from talkspurt.errors import ConfigurationError, ProviderError, ProviderFault
 
@@ -23,6 +24,14 @@ class SpeechVendor:
     name: str
     variable: str
     """The environment variable of its key."""
+    model: str = ""
+    """What it is asked for; "" when there is nothing to choose."""
+    models: tuple[str, ...] = ()
+    """Models of it that are known, for whoever has mistyped one."""
+
+    def of_model(self, model: str, *known: str) -> Self:
+        """The same vendor, asked for `model`."""
+        return replace(self, model=model, models=known)
 
     def key(self, environment: Mapping[str, str] | None = None) -> str:
         """The key in `environment` (default: the process's). Raises `ConfigurationError` without one."""
@@ -55,8 +64,19 @@ class SpeechVendor:
         """The error of an answer that refuses; `answer` is its status, in words that hold no one's data."""
         if fault == "key_rejected":
             answer += f": the key is not accepted; look at {self.variable}"
+        elif fault == "rejected":
+            answer += self._advice()
         retryable = fault in ("rate_limited", "unavailable")
         return self.error(answer, fault, retryable=retryable, retry_after=retry_after)
+
+    def _advice(self) -> str:
+        """Where to look when a request is refused: vendors say the same to an unknown model and to an unknown voice."""
+        near = next(iter(difflib.get_close_matches(self.model, self.models, n=1)), self.model)
+        meant = f", did you mean '{near}'?" if near != self.model else ""
+        model = f"speech.{self.port} (the model '{self.model}'{meant})" if self.model else ""
+        voice = "the voice (speech.voice, or the agent's)" if self.port == "synthesizer" else ""
+        places = " and at ".join(filter(None, (model, voice)))
+        return f": look at {places}" if places else ""
 
     def too_late(self) -> ProviderError:
         """The error of one whose deadline has passed."""

@@ -35,7 +35,7 @@ from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.models.messages import CALL_BEGINS, CALLER_SILENT, CUT_OFF
-from talkspurt.models.vendors import read_address, read_key, split_name
+from talkspurt.models.vendors import perhaps_no_such_model, read_address, read_key, split_name
 from talkspurt.ports import (
     LINE_RATE_HZ,
     Recognizer,
@@ -77,6 +77,8 @@ _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
     1008: ("key_rejected", False),
     1011: ("unavailable", True),
 }
+_OF_THE_SETUP: Final = frozenset({400, 404, 1007})
+"""Those by which a session is refused whose model is not known."""
 
 
 class GeminiLive:
@@ -102,7 +104,7 @@ class GeminiLive:
         known = os.environ if environment is None else environment
         key, address = read_key(name, vendor, known), read_address(name, vendor, base_url, known)
         self.name = name
-        self._model = model
+        self.model = model
         self._voice = voice
         self.max_tokens = max_tokens
         options = types.HttpOptions(base_url=address) if address else None
@@ -134,10 +136,10 @@ class GeminiLive:
         stack = AsyncExitStack()
         try:
             async with asyncio.timeout(CONNECT_S):
-                connecting = self._client.aio.live.connect(model=self._model, config=self._setup(standing))
+                connecting = self._client.aio.live.connect(model=self.model, config=self._setup(standing))
                 return _Session(await stack.enter_async_context(connecting), stack, standing)
         except Exception as error:
-            raise _provider_error(error) from None
+            raise _provider_error(self.model, error) from None
 
     def _setup(self, standing: "_Standing") -> types.LiveConnectConfig:
         speech = types.SpeechConfig(
@@ -253,7 +255,7 @@ class _Call:
                     async for part in parts:
                         yield part
             except (APIError, WebSocketException, OSError, TimeoutError, ValueError) as error:
-                raise _provider_error(error) from None
+                raise _provider_error(self._vendor.model, error) from None
             if turn.waiting and not self._left:
                 self._turn, turn = turn, None
         finally:
@@ -442,14 +444,15 @@ def _of_sound(details: Sequence[types.ModalityTokenCount] | None) -> int:
     return sum(each.token_count or 0 for each in details or () if each.modality == types.MediaModality.AUDIO)
 
 
-def _provider_error(error: Exception) -> ProviderError:
+def _provider_error(model: str, error: Exception) -> ProviderError:
     """What a failure means. It carries none of the vendor's words, which may quote the key or the caller."""
     if isinstance(error, ProviderError):
         return error
     code = error.response.status_code if isinstance(error, InvalidStatus) else getattr(error, "code", None)
     if isinstance(code, int) and isinstance(error, InvalidStatus | APIError):
         fault, retryable = _FAULTS.get(code, ("unavailable", True))
-        return _error(f"status {code}", fault, retryable=retryable)
+        advice = perhaps_no_such_model(VENDOR, model, ()) if code in _OF_THE_SETUP else ""
+        return _error(f"status {code}{advice}", fault, retryable=retryable)
     if isinstance(error, TimeoutError):
         return _error("nothing came in time", "timeout", retryable=True)
     if isinstance(error, OSError | WebSocketException):

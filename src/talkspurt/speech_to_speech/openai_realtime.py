@@ -15,12 +15,14 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError, ProviderFault
-from talkspurt.models.vendors import read_address, read_key, split_name
+from talkspurt.models.vendors import perhaps_no_such_model, read_address, read_key, split_name
 from talkspurt.ports import Recognizer, Stages
 from talkspurt.speech_to_speech.call import LiveCall, Spoken
 from talkspurt.speech_to_speech.openai_session import OpenAISession, Ways
 
 VENDOR: Final = "openai-realtime"
+MODELS: Final = ("gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-2", "gpt-realtime-1.5")
+"""As the SDK lists them, without those that are to be switched off."""
 CONNECT_S: Final = 3.0
 
 _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
@@ -82,7 +84,7 @@ class OpenAIRealtime:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._client.realtime.connect(model=self._model).enter()
         except Exception as error:
-            raise _provider_error(error) from None
+            raise _provider_error(self._model, error) from None
         session = OpenAISession(connection, spoken, self._ways, locale)
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -96,13 +98,14 @@ class OpenAIRealtime:
         return session
 
 
-def _provider_error(error: Exception) -> ProviderError:
+def _provider_error(model: str, error: Exception) -> ProviderError:
     """What a failed connection means. It carries none of the vendor's words, which may quote the key."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         fault, retryable = _FAULTS.get(status, ("unavailable", True) if status >= 500 else ("rejected", False))
+        advice = perhaps_no_such_model(VENDOR, model, MODELS) if status in (400, 404) else ""
         return ProviderError(
-            "model", VENDOR, f"HTTP {status}", retryable=retryable, rejected=status in (401, 403), fault=fault
+            "model", VENDOR, f"HTTP {status}{advice}", retryable=retryable, rejected=status in (401, 403), fault=fault
         )
     if isinstance(error, TimeoutError):
         return ProviderError("model", VENDOR, "no connection in time", retryable=True, fault="timeout")

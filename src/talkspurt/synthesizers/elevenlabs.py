@@ -18,6 +18,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Final, Self
 
 import httpx
@@ -41,6 +42,8 @@ DEFAULT_VOICE: Final = "EXAVITQu4vr4xnSDxMaL"
 """Sarah, one of the voices that every account has."""
 MODEL: Final = "eleven_flash_v2_5"
 """The vendor's model of lowest latency."""
+MODELS: Final = ("eleven_v3", "eleven_multilingual_v2", "eleven_flash_v2_5", "eleven_flash_v2", "eleven_turbo_v2_5")
+"""Some of its models (elevenlabs.io/docs, "Models")."""
 SLOWEST: Final = 0.7
 FASTEST: Final = 1.2
 """The vendor's limits of `speed` (elevenlabs.io/docs, "Best practices", pace)."""
@@ -65,6 +68,7 @@ class ElevenLabsSynthesizer:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         key = VENDOR.key(environment)
         self._model = model
+        self._vendor = VENDOR.of_model(model, *MODELS)
         self.settings = f"{model} {DEFAULT_VOICE}"
         """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
@@ -116,7 +120,7 @@ class ElevenLabsSynthesizer:
             **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
         )
         samples, words, sent = WholeSamples(), WordTimes(text), 0
-        with VENDOR.failures(_judge):
+        with self._vendor.failures(partial(_judge, self._vendor)):
             deadline = Deadline(self._patience)
             async with aclosing(_answer(asking)) as lines:
                 while (line := await deadline.next(lines)) is not None:
@@ -207,12 +211,12 @@ def _timed_characters(alignment: _Alignment | None) -> Iterable[tuple[str, float
     return zip(alignment.characters, alignment.character_start_times_seconds, strict=False)
 
 
-def _judge(error: Exception) -> ProviderError | None:
+def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError | None:
     """What an exception of the SDK means."""
     if isinstance(error, httpx.TimeoutException):
-        return VENDOR.too_late()
+        return vendor.too_late()
     if isinstance(error, ApiError):
-        return VENDOR.refused(error.status_code or 0, retry_after=seconds_to_wait(error.headers or {}))
+        return vendor.refused(error.status_code or 0, retry_after=seconds_to_wait(error.headers or {}))
     if isinstance(error, httpx.HTTPError):
-        return VENDOR.unreachable()
+        return vendor.unreachable()
     return None

@@ -13,13 +13,15 @@ conversation, which need not say the text that it is given.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Final, Self, cast
+from functools import partial
+from typing import Final, Self, cast, get_args
 
 import httpx2
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient, omit
+from openai.types.audio.speech_model import SpeechModel
 
 from talkspurt.config import Config
 from talkspurt.errors import ProviderError
@@ -53,6 +55,7 @@ class OpenAISynthesizer:
     ) -> None:
         """The key is looked up in `environment` (default: the process's); raises `ConfigurationError` without it."""
         self._model = model
+        self._vendor = VENDOR.of_model(model, *get_args(SpeechModel))
         self.settings = f"{model} {DEFAULT_VOICE}"
         """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
@@ -101,7 +104,7 @@ class OpenAISynthesizer:
             speed=omit if pace == 1.0 else pace,
         )
         line, sent = _Line(), 0
-        with VENDOR.failures(_judge):
+        with self._vendor.failures(partial(_judge, self._vendor)):
             async with request as response:
                 if not response.headers.get("content-type", "").startswith(("audio/", "application/octet-stream")):
                     # Bytes of a web page would be played as noise.
@@ -143,12 +146,12 @@ class _Line:
         return pcm.tobytes()
 
 
-def _judge(error: Exception) -> ProviderError | None:
+def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError | None:
     """What an exception of the SDK means."""
     if isinstance(error, APITimeoutError | httpx2.TimeoutException):
-        return VENDOR.too_late()
+        return vendor.too_late()
     if isinstance(error, APIStatusError):
-        return VENDOR.refused(error.status_code, retry_after=seconds_to_wait(error.response.headers))
+        return vendor.refused(error.status_code, retry_after=seconds_to_wait(error.response.headers))
     if isinstance(error, APIConnectionError | httpx2.HTTPError):
-        return VENDOR.unreachable()
+        return vendor.unreachable()
     return None

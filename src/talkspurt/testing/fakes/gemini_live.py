@@ -96,6 +96,8 @@ class FakeGeminiLive:
         """How many times faster than it is spoken audio comes."""
         self.sockets: list[FakeGeminiSocket] = []
         self.refused = 0
+        self.refuse_with: int | None = None
+        """The HTTP status that refuses every session."""
         self._folder = tempfile.TemporaryDirectory()
         self.certificate = Path(self._folder.name) / "certificate.pem"
         self._server: asyncio.Server | None = None
@@ -136,7 +138,7 @@ class FakeGeminiLive:
         if request.path.decode().partition("?")[0] != _PATH:
             return None
         statuses = {Outage.RATE_LIMITED: 429, Outage.SERVER_ERROR: 500, Outage.EXPIRED_KEY: 403}
-        status = statuses.get(self.outage) if self.outage is not None else None
+        status = statuses.get(self.outage) if self.outage is not None else self.refuse_with
         if str(request.headers.get("x-goog-api-key", "")) != self.key:
             status = 403
         if status is not None:

@@ -135,6 +135,8 @@ class FakeOpenAIRealtime:
         self.sockets: list[FakeRealtimeSocket] = []
         """Every socket that was accepted, closed ones too."""
         self.refused = 0
+        self.refuse_with: int | None = None
+        """The HTTP status that refuses every session."""
         self.connected = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._line = Line(lambda: self._address)
@@ -198,7 +200,7 @@ class FakeOpenAIRealtime:
             return None
         query = dict(parse_qsl(url.query))
         statuses = {Outage.RATE_LIMITED: 429, Outage.SERVER_ERROR: 500, Outage.EXPIRED_KEY: 401}
-        status = statuses.get(self.outage) if self.outage is not None else None
+        status = statuses.get(self.outage) if self.outage is not None else self.refuse_with
         if str(request.headers.get("Authorization", "")) != f"Bearer {self.key}":
             status = 401
         elif not query.get("model"):
