@@ -74,6 +74,13 @@ def test_an_unknown_price_is_unknown_and_the_total_a_lower_bound(tmp_path: Path)
     assert bill.known == pytest.approx(0.454)
 
 
+def test_without_a_price_of_hosting_it_is_unknown_and_not_nothing(tmp_path: Path) -> None:
+    bill = reckon(USED, prices(tmp_path, LIST.partition("[hosting.server]")[0]))
+    [line] = [line for line in bill.lines if line.part == "hosting"]
+    assert (line.amount, line.cost, line.source) == ("3.00 min", None, "no price known")
+    assert not bill.complete
+
+
 def test_the_same_call_can_be_reckoned_with_another_provider(tmp_path: Path) -> None:
     used: Used = {("recognition", "whisper", "seconds"): 60.0, ("carrier", "twilio", "seconds"): 60.0}
     bill = reckon(used, prices(tmp_path), instead={"recognition": "deepgram"})

@@ -140,6 +140,8 @@ def reckon(used: Used, prices: Prices, *, instead: Mapping[Leg, str] | None = No
         Line("hosting", name, f"{minutes:.2f} min", server.hour / 60 / server.calls * minutes, _source(server))
         for name, server in prices.hosting.items()
     ]
+    if not prices.hosting:
+        lines.append(Line("hosting", "server", f"{minutes:.2f} min", None, _source(None)))
     order = get_args(Part)
     return Bill(tuple(sorted(lines, key=lambda line: (order.index(line.part), line.vendor))), minutes)
 
