@@ -297,4 +297,32 @@ GUARDS: Final = (
         ":",
         f"{ONCE} -k same_words",
     ),
+    Guard(
+        "a worker whose clock is ahead takes no caller for gone",
+        "store/store.py",
+        "HandoverRecords(database, time)",
+        "HandoverRecords(database, DatabaseTime(database, clock))",
+        "tests/store/test_handovers.py -k clock_is_ahead",
+    ),
+    Guard(
+        "a worker whose clock is ahead forgives no failed try early",
+        "store/store.py",
+        "SqlVerificationAttempts(database, time)",
+        "SqlVerificationAttempts(database, DatabaseTime(database, clock))",
+        "tests/store/test_attempts.py -k clock_is_ahead",
+    ),
+    Guard(
+        "a worker whose clock is ahead gives up no telephone that rings",
+        "server/handover/flow.py",
+        "if moment - handover.changed_at <=",
+        "if self._now() - handover.changed_at <=",
+        "tests/server/test_handover_flow.py -k gives_up_no_telephone",
+    ),
+    Guard(
+        "a worker whose clock is ahead takes nobody out of the queue",
+        "server/handover/flow.py",
+        "if moment - handover.requested_at >",
+        "if self._now() - handover.requested_at >",
+        "tests/server/test_handover_flow.py -k out_of_the_queue",
+    ),
 )

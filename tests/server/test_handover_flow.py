@@ -1,7 +1,7 @@
 """The flow of a hand-over with a hand-moved clock and a carrier that only takes orders: what is lost, late, refused."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,15 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+def flow_at(store: Store, now: Callable[[], datetime], orders: Orders, targets: dict[str, Any]) -> HandoverFlow:
+    known = Targets.from_config(HandoverConfig.model_validate({"targets": targets}), kinds=BOTH)
+    return HandoverFlow(store, known, orders, max_wait=600, detect_machine=True, now=now)
+
+
 async def desktop(
     store: Store, clock: Clock, orders: Orders, targets: dict[str, Any], caller: str = "+12025550101"
 ) -> Desktop:
-    config = HandoverConfig.model_validate({"targets": targets})
-    flow = HandoverFlow(
-        store, Targets.from_config(config, kinds=BOTH), orders, max_wait=600, detect_machine=True, now=clock
-    )
+    flow = flow_at(store, clock, orders, targets)
     call = await store.calls.admit(
         carrier_call_id="CA1", caller=caller, dialled="+12025550100", agent="retail", locale="en-US"
     )
@@ -137,6 +139,22 @@ async def test_a_telephone_that_nothing_is_heard_of_is_given_up(warm: Desktop) -
     assert isinstance(await warm.asks(), Back)
     assert warm.orders.taken[1:] == ["hang up leg-1"]
     assert (await warm.handover()).cause == "no_answer"
+
+
+async def test_a_worker_whose_clock_is_ahead_gives_up_no_telephone_early(warm: Desktop) -> None:
+    assert isinstance(await warm.asks(), Wait)
+    later = warm.clock.now + timedelta(minutes=30)
+    ahead = replace(warm, flow=flow_at(warm.store, lambda: later, warm.orders, WARM))
+    assert isinstance(await ahead.asks(), Wait)
+    assert warm.orders.taken == ["ring +12025550123 as +12025550100"]
+
+
+async def test_a_worker_whose_clock_is_ahead_takes_nobody_out_of_the_queue(store: Store, clock: Clock) -> None:
+    waiting = await desktop(store, clock, Orders(), WARM)
+    later = clock.now + timedelta(minutes=30)
+    ahead = replace(waiting, flow=flow_at(store, lambda: later, waiting.orders, WARM))
+    assert isinstance(await ahead.asks(), Wait)
+    assert (await waiting.handover()).state == "ringing"
 
 
 async def test_a_colleague_who_presses_nothing_for_too_long_is_given_up(warm: Desktop) -> None:

@@ -1,9 +1,12 @@
 """Attempts outlive their process, and are forgiven after a day."""
 
 import asyncio
+from datetime import timedelta
 
 from store.conftest import HandClock
 from talkspurt.store import Store
+from talkspurt.store.clock import DatabaseTime
+from talkspurt.store.database import Database
 
 
 async def test_attempts_outlive_the_process_and_are_forgiven_after_a_day(
@@ -23,6 +26,23 @@ async def test_attempts_outlive_the_process_and_are_forgiven_after_a_day(
         assert await other.attempts.take(call_id="c3", **limits) is not None  # type: ignore[arg-type]
     finally:
         await other.aclose()
+
+
+async def test_a_worker_whose_clock_is_ahead_forgives_nothing_early(url: str, store: Store, clock: HandClock) -> None:
+    database = Database(url)
+    ahead = Store(
+        database, lambda: clock.now + timedelta(days=2), database_time=DatabaseTime(database, lambda: clock.now)
+    )
+    try:
+        attempt = await store.attempts.take(call_id="c1", number="+12025550101", per_call=9, per_number=1)
+        assert attempt is not None
+        await store.attempts.close(attempt, outcome="failed", accounts=("maya", "yusuf"))
+        assert await ahead.attempts.failed_for("maya") == 1
+        assert await ahead.attempts.left(call_id="c2", number="+12025550101", per_call=9, per_number=1) == 0
+        clock.advance(24 * 3600 + 1)
+        assert await store.attempts.failed_for("yusuf") == 0
+    finally:
+        await database.aclose()
 
 
 async def test_an_attempt_that_nobody_closed_counts_as_failed(store: Store) -> None:

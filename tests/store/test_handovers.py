@@ -1,11 +1,14 @@
 """Hand-overs and call-backs in the store: one place at a time, one caller a line, each step once."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from store.conftest import HandClock
 from talkspurt.store import Call, Handover, Store
+from talkspurt.store.clock import DatabaseTime
+from talkspurt.store.database import Database
 from talkspurt.store.handovers import LONGEST_TALK, OPEN, VANISHED
 
 
@@ -99,6 +102,25 @@ async def test_whoever_is_not_heard_of_any_more_holds_no_line_and_no_place(store
     assert await store.handovers.claim(second, 1) is not None
     steps = await store.handovers.steps(first.id)
     assert (steps[-1].state, steps[-1].detail) == ("canceled", "vanished")
+
+
+async def test_a_worker_whose_clock_is_ahead_takes_no_caller_for_gone(url: str, store: Store, clock: HandClock) -> None:
+    """One worker rings for a caller, and another, three minutes ahead, is asked for the same line."""
+    database = Database(url)
+    ahead = Store(
+        database, lambda: clock.now + timedelta(minutes=3), database_time=DatabaseTime(database, lambda: clock.now)
+    )
+    try:
+        ringing = await store.handovers.claim(await asks(store, 1), 1)
+        assert ringing is not None
+        clock.advance(1)
+        assert await ahead.handovers.claim(await asks(ahead, 2), 1) is None
+        assert await ahead.handovers.load("billing") == (1, 1)
+        found = await store.handovers.find(ringing.id)
+        assert found is not None
+        assert (found.state, found.line) == ("ringing", 0)
+    finally:
+        await database.aclose()
 
 
 async def test_who_speaks_with_a_person_is_not_taken_for_gone(store: Store, clock: HandClock) -> None:

@@ -2,7 +2,8 @@
 
 A hand-over is a row that facts move, one committed transition at a time: each is a conditional UPDATE, so
 of two facts that contradict each other (the colleague presses 1, the caller presses 1) one wins, in whatever
-process they arrive. No process has to live for a hand-over to go on.
+process they arrive. No process has to live for a hand-over to go on. All its times are the database's (`store.clock`):
+a worker whose clock is ahead would take callers for gone who wait.
 
     requested → waiting → ringing → briefing → accepted → connected → completed
         the other ends: failed (the caller is with the agent again), canceled (the caller has gone)
@@ -19,7 +20,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from talkspurt.store.clock import Clock
+from talkspurt.store.clock import DatabaseTime
 from talkspurt.store.database import ConflictError, Database
 from talkspurt.store.tables import handover_steps, handovers
 
@@ -81,9 +82,9 @@ class Step:
 class HandoverRecords:
     """The handovers and handover_steps tables. All methods raise `StoreError`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, time: DatabaseTime) -> None:
         self._database = database
-        self._clock = clock
+        self._time = time
 
     async def request(
         self, call_id: str, *, target: str, reason: str, account: str | None = None, level: int = 0
@@ -92,7 +93,6 @@ class HandoverRecords:
         known = await self.open_of(call_id)
         if known is not None:
             return known
-        now = self._clock()
         row = insert(handovers).values(
             id=uuid.uuid4().hex,
             call_id=call_id,
@@ -103,15 +103,13 @@ class HandoverRecords:
             level=level,
             state="requested",
             attempt=0,
-            requested_at=now,
-            queued_at=now,
-            changed_at=now,
-            seen_at=now,
         )
         try:
             async with self._database.write() as connection:
+                now = await self._time.now(connection)
+                row = row.values(requested_at=now, queued_at=now, changed_at=now, seen_at=now)
                 made = _handover((await connection.execute(row.returning(*handovers.c))).one())
-                await self._note(connection, made, "")
+                await _note(connection, made, "")
                 return made
         except ConflictError:
             known = await self.open_of(call_id)
@@ -152,9 +150,10 @@ class HandoverRecords:
         counted = select(
             func.count().filter(handovers.c.state.in_(HOLDING)),
             func.count().filter(handovers.c.state.in_(("requested", "waiting"))),
-        ).where(handovers.c.target == target, ~self._gone())
+        ).where(handovers.c.target == target)
         async with self._database.read() as connection:
-            at, waiting = (await connection.execute(counted)).one()
+            gone = _gone(await self._time.now(connection))
+            at, waiting = (await connection.execute(counted.where(~gone))).one()
         return int(at), int(waiting)
 
     async def ahead(self, handover: Handover) -> int:
@@ -162,21 +161,21 @@ class HandoverRecords:
         statement = select(func.count()).where(
             handovers.c.target == handover.target,
             handovers.c.state.in_(("requested", "waiting")),
-            ~self._gone(),
             _before(handover),
         )
         async with self._database.read() as connection:
-            return int((await connection.execute(statement)).scalar_one())
+            gone = _gone(await self._time.now(connection))
+            return int((await connection.execute(statement.where(~gone))).scalar_one())
 
     async def claim(self, handover: Handover, lines: int) -> Handover | None:
         """Waiting → ringing, when the target has a line free and nobody has waited for longer; else None.
 
         Committed before anybody is called, so a request that the carrier repeats does not ring twice.
         """
-        now = self._clock()
         try:
             async with self._database.write() as connection:
-                await self._release_gone(connection, handover.target)
+                now = await self._time.now(connection)
+                await _release_gone(connection, handover.target, now)
                 first = select(func.count()).where(
                     handovers.c.target == handover.target, handovers.c.state == "waiting", _before(handover)
                 )
@@ -194,7 +193,7 @@ class HandoverRecords:
                 free = next((line for line in range(lines) if line not in taken), None)
                 if free is None:
                     return None
-                return await self._move(
+                return await _move(
                     connection,
                     (handovers.c.id == handover.id, handovers.c.state == "waiting"),
                     "ringing",
@@ -230,13 +229,15 @@ class HandoverRecords:
         if to not in HOLDING:
             values |= {"line": None, "leg": None}
         async with self._database.write() as connection:
-            return await self._move(connection, conditions, to, detail=detail, changed_at=self._clock(), **values)
+            now = await self._time.now(connection)
+            return await _move(connection, conditions, to, detail=detail, changed_at=now, **values)
 
-    async def seen(self, handover: Handover) -> None:
-        """The caller is still on the line."""
-        statement = update(handovers).where(handovers.c.id == handover.id).values(seen_at=self._clock())
+    async def seen(self, handover: Handover) -> datetime:
+        """The caller is still on the line; returns the time of it, to which the others of a hand-over compare."""
         async with self._database.write() as connection:
-            await connection.execute(statement)
+            now = await self._time.now(connection)
+            await connection.execute(update(handovers).where(handovers.c.id == handover.id).values(seen_at=now))
+        return now
 
     async def note_leg(self, handover: Handover, leg: str) -> bool:
         """Remember the carrier's id of this attempt's outgoing call; False when nobody waits for it any more."""
@@ -252,61 +253,62 @@ class HandoverRecords:
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
-    async def _move(
-        self,
-        connection: AsyncConnection,
-        conditions: Collection[ColumnElement[bool]],
-        to: State,
-        *,
-        detail: str,
-        **values: Any,
-    ) -> Handover | None:
-        statement = update(handovers).where(*conditions).values(state=to, **values).returning(*handovers.c)
-        row = (await connection.execute(statement)).one_or_none()
-        if row is None:
-            return None
-        moved = _handover(row)
-        await self._note(connection, moved, detail)
-        return moved
-
-    async def _note(self, connection: AsyncConnection, handover: Handover, detail: str) -> None:
-        await connection.execute(
-            insert(handover_steps).values(
-                handover_id=handover.id,
-                state=handover.state,
-                target=handover.target,
-                detail=detail[:64],
-                at=self._clock(),
-            )
-        )
-
-    def _gone(self) -> ColumnElement[bool]:
-        now, state = self._clock(), handovers.c.state
-        return or_(
-            and_(
-                handovers.c.state.in_(("requested", "waiting", "ringing", "briefing")),
-                handovers.c.seen_at < now - VANISHED,
-            ),
-            and_(state.in_(("accepted", "connected")), handovers.c.changed_at < now - LONGEST_TALK),
-        )
-
-    async def _release_gone(self, connection: AsyncConnection, target: str) -> None:
-        gone = select(handovers.c.id).where(handovers.c.target == target, handovers.c.state.in_(OPEN), self._gone())
-        for handover_id in (await connection.scalars(gone)).all():
-            await self._move(
-                connection,
-                (handovers.c.id == handover_id,),
-                "canceled",
-                detail="vanished",
-                cause="vanished",
-                line=None,
-                changed_at=self._clock(),
-            )
-
     async def _one(self, statement: Select[Any]) -> Handover | None:
         async with self._database.read() as connection:
             row = (await connection.execute(statement.limit(1))).one_or_none()
         return None if row is None else _handover(row)
+
+
+async def _move(
+    connection: AsyncConnection,
+    conditions: Collection[ColumnElement[bool]],
+    to: State,
+    *,
+    detail: str,
+    changed_at: datetime,
+    **values: Any,
+) -> Handover | None:
+    moved = update(handovers).where(*conditions).values(state=to, changed_at=changed_at, **values)
+    row = (await connection.execute(moved.returning(*handovers.c))).one_or_none()
+    if row is None:
+        return None
+    handover = _handover(row)
+    await _note(connection, handover, detail)
+    return handover
+
+
+async def _note(connection: AsyncConnection, handover: Handover, detail: str) -> None:
+    await connection.execute(
+        insert(handover_steps).values(
+            handover_id=handover.id,
+            state=handover.state,
+            target=handover.target,
+            detail=detail[:64],
+            at=handover.changed_at,
+        )
+    )
+
+
+def _gone(now: datetime) -> ColumnElement[bool]:
+    state = handovers.c.state
+    return or_(
+        and_(state.in_(("requested", "waiting", "ringing", "briefing")), handovers.c.seen_at < now - VANISHED),
+        and_(state.in_(("accepted", "connected")), handovers.c.changed_at < now - LONGEST_TALK),
+    )
+
+
+async def _release_gone(connection: AsyncConnection, target: str, now: datetime) -> None:
+    gone = select(handovers.c.id).where(handovers.c.target == target, handovers.c.state.in_(OPEN), _gone(now))
+    for handover_id in (await connection.scalars(gone)).all():
+        await _move(
+            connection,
+            (handovers.c.id == handover_id,),
+            "canceled",
+            detail="vanished",
+            changed_at=now,
+            cause="vanished",
+            line=None,
+        )
 
 
 def _before(handover: Handover) -> ColumnElement[bool]:

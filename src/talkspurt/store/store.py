@@ -30,10 +30,10 @@ class Store:
         self.calls: Final = CallRecords(database, clock)
         self.tokens: Final = StreamTokens(database, clock, time)
         self.turns: Final = TurnLog(database, clock)
-        self.handovers: Final = HandoverRecords(database, clock)
+        self.handovers: Final = HandoverRecords(database, time)
         self.callbacks: Final = CallbackRecords(database, clock)
         self.effects: Final = EffectRecords(database, time)
-        self.attempts: Final = SqlVerificationAttempts(database, clock)
+        self.attempts: Final = SqlVerificationAttempts(database, time)
         self.usage: Final = UsageRecords(database)
 
     @classmethod

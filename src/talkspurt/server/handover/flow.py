@@ -126,16 +126,16 @@ class HandoverFlow:
             handover = await self._records.open_of(call.id)
             if handover is None:
                 return await self._after(call)
-            await self._records.seen(handover)
-            following = await self._step(call, handover, key, dialled if attempt == handover.attempt else "")
+            moment = await self._records.seen(handover)
+            following = await self._step(call, handover, key, dialled if attempt == handover.attempt else "", moment)
             if following is not None:
                 return following
             key = ""
         _log.error("handover_goes_round", call_id=call.id)
         return Wait(words.hold_keys(call.caller))
 
-    async def _step(self, call: Call, handover: Handover, key: str, dialled: str) -> Next | None:
-        """One step; None when it changed where the hand-over stands, so that the question is asked anew."""
+    async def _step(self, call: Call, handover: Handover, key: str, dialled: str, moment: datetime) -> Next | None:
+        """One step, at a moment of the store's; None when it changed where things stand: then it is asked anew."""
         target = self._targets.find(handover.target)
         if target is None:
             # The configuration has changed meanwhile.
@@ -148,9 +148,9 @@ class HandoverFlow:
             case "waiting":
                 if await self._wished(call, handover, key):
                     return None
-                return await self._wait(call, handover, target)
+                return await self._wait(call, handover, target, moment)
             case "ringing" | "briefing" if target.kind == "warm":
-                if await self._wished(call, handover, key) or await self._overdue(handover, target):
+                if await self._wished(call, handover, key) or await self._overdue(handover, target, moment):
                     return None
                 return Wait(f"{words.hold(target.name, None)} {words.hold_keys(call.caller)}")
             case _ if dialled:
@@ -183,12 +183,11 @@ class HandoverFlow:
             return await self._give_up(handover, "came_back", leaving=waiting)
         return False
 
-    async def _wait(self, call: Call, handover: Handover, target: Target) -> Next | None:
-        now = self._now()
-        if now - handover.requested_at > self._max_wait:
+    async def _wait(self, call: Call, handover: Handover, target: Target, moment: datetime) -> Next | None:
+        if moment - handover.requested_at > self._max_wait:
             await self._give_up(handover, "waited_too_long", leaving=("waiting",))
             return None
-        if not target.hours.is_open(now):
+        if not target.hours.is_open(self._now()):
             await self._attempt_failed(handover, "closed", leaving=("waiting",))
             return None
         ringing = await self._records.claim(handover, target.lines)
@@ -214,10 +213,10 @@ class HandoverFlow:
             return None
         return Wait(words.hold_keys(call.caller))
 
-    async def _overdue(self, handover: Handover, target: Target) -> bool:
+    async def _overdue(self, handover: Handover, target: Target, moment: datetime) -> bool:
         """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it."""
         limit = target.ring + RING_SLACK if handover.state == "ringing" else LONGEST_BRIEFING
-        if self._now() - handover.changed_at <= timedelta(seconds=limit):
+        if moment - handover.changed_at <= timedelta(seconds=limit):
             return False
         return await self._attempt_failed(handover, "no_answer") is not None
 
