@@ -268,13 +268,11 @@ async def _claim(
     free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
     # Whose turn was the longest ago: an outside system that answers nothing must not keep the others from theirs.
     turn = (effects.c.claimed_until.asc().nulls_first(), effects.c.changed_at)
-    some = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(*turn).limit(most)
-    statement = (
-        update(effects)
-        .where(effects.c.proposal.in_(some.with_for_update(skip_locked=True)), or_(gone, doubtful), over, free)
-        .values(claimed_until=now + LEASE)
-        .returning(*_RECORD)
-    )
+    due = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(*turn).limit(most)
+    # Not within the UPDATE: PostgreSQL may ask the inner query once a row, and each time it finds `most` others.
+    locked = (await connection.execute(due.with_for_update(skip_locked=True))).scalars().all()
+    claimed = update(effects).where(effects.c.proposal.in_(locked)).values(claimed_until=now + LEASE)
+    statement = claimed.returning(*_RECORD)
     return tuple(_record(row) for row in await connection.execute(statement))
 
 
