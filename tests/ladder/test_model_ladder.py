@@ -10,10 +10,11 @@ import pytest
 from ladder.rungs import FIRST, REQUEST, Step, StepModel, error, ladder, rung, say
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
-from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
+from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS
 from talkspurt.ladder.streams import LAST_WORD
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
+from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
 
 HELLO = TextDelta("Hello.")
@@ -381,3 +382,21 @@ def test_when_no_provider_can_be_used_at_start_up_the_server_says_so() -> None:
             await ladder(StepModel([error()]), StepModel([error()])).warm_up()
 
     run_virtual(scenario())
+
+
+def test_who_is_not_usable_at_start_up_is_told_of_by_the_metrics_until_it_is_well() -> None:
+    async def scenario() -> None:
+        rejected = StepModel([error(rejected=True, retryable=False)], [HELLO])
+        model = LadderModel([rung("warmed in vain", rejected), rung("next", good())])
+        await model.warm_up()
+        assert breaker_open("warmed in vain") == 1
+        assert breaker_open("next") in (0, None)
+        await asyncio.sleep(LONGEST_PAUSE)
+        assert await texts(model) == "Hello."
+        assert breaker_open("warmed in vain") == 0
+
+    run_virtual(scenario())
+
+
+def breaker_open(name: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value("talkspurt_provider_breaker_open", {"port": "model", "vendor": name})

@@ -620,3 +620,38 @@ def test_both_tries_are_one_failure_and_who_is_only_probed_is_asked_once() -> No
         assert first.asked == 2 * FAILURES + 1
 
     run_virtual(scenario())
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["still open", "over"])
+def test_a_closed_stream_leaves_no_second_opinion_connected(ended: bool) -> None:
+    class SlowToStop(_EarStream):
+        async def transcripts(self) -> AsyncIterator[Transcript]:
+            try:
+                async for transcript in super().transcripts():
+                    yield transcript
+            finally:
+                await asyncio.sleep(0.2)
+
+    class Second(Ear):
+        async def open(self, *, locale: str, call_id: str) -> _EarStream:
+            self.streams.append(SlowToStop(self))
+            return self.streams[-1]
+
+    first, second = Ear("a", "deaf"), Second("b", "silent")
+    rungs = [rung(ear.name, ear, port="recognizer") for ear in (first, second)]
+
+    async def scenario() -> None:
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c"))
+        await line.speak(0.1)
+        line.stream.begin(1, 0.0)
+        await line.speak(0.2)
+        await line.speak(1.0, SPEECH)
+        line.stream.finalize(1, 1)
+        await line.speak(0.2)
+        if ended:
+            line.stream.end(1)
+        await line.hang_up()
+        assert [stream.closed for stream in second.streams] == [True]
+        assert not rungs[1].in_use
+
+    run_virtual(scenario())

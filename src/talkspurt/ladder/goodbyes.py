@@ -6,11 +6,13 @@ Some SDKs take seconds to give up a connection that was never made, or to say go
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import provider_error
 from talkspurt.ports import Recognizer, RecognizerStream
+
+Outcome = TypeVar("Outcome")
 
 CLOSING: Final = 2.0
 """Seconds for a stream that nobody listens to any more to say goodbye to its vendor."""
@@ -39,7 +41,7 @@ class Goodbyes:
 
     async def open(self, rung: Rung[Recognizer], *, locale: str, call_id: str, seconds: float) -> RecognizerStream:
         """A stream of `rung`. Raises what it raises, and `TimeoutError` after `seconds`, however slow it is to stop."""
-        opening = self._start(rung.provider.open(locale=locale, call_id=call_id), "ladder opening")
+        opening = self.start(rung.provider.open(locale=locale, call_id=call_id), "ladder opening")
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(opening)
@@ -48,20 +50,21 @@ class Goodbyes:
             opening.cancel()
             raise
 
+    def start(self, work: Coroutine[Any, Any, Outcome], name: str) -> "asyncio.Task[Outcome]":
+        """Do `work`, which opens a stream or lets go of one: only when it has ended nothing is left."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def let_go(self, stream: RecognizerStream) -> None:
         """Close `stream`."""
-        self._start(_say_goodbye(stream), "ladder goodbye")
+        self.start(_say_goodbye(stream), "ladder goodbye")
 
     async def all_said(self) -> None:
         """Return when nothing is left."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     def _came_too_late(self, opening: asyncio.Task[RecognizerStream]) -> None:
         if not opening.cancelled() and opening.exception() is None:

@@ -348,9 +348,7 @@ class LadderStream:
         audio = self._between(max(began, self._fed - len(self._audio)), self._fed)
         if not self._second.may_be_asked(rung, audio):
             return False
-        question.opinion = asyncio.get_running_loop().create_task(
-            self._ask_another(rung, key, audio, reason), name="ladder second opinion"
-        )
+        question.opinion = self._goodbyes.start(self._ask_another(rung, key, audio, reason), "ladder second opinion")
         return True
 
     def _opinions_on(self, rung: Rung[Recognizer]) -> Opinions:

@@ -104,8 +104,8 @@ class Rung(Generic[Provider]):
         self.breaker.succeeded()
         metrics.BREAKERS_OPEN.labels(self.port, self.name).set(0)
 
-    def failed(self, error: Exception) -> None:
-        """It did not, or not in time."""
+    def failed(self, error: Exception, *, at_once: bool = False) -> None:
+        """It did not, or not in time. `at_once`: it is left alone now, without more failures."""
         if isinstance(error, ProviderError) and error.fault == "no_session":
             # One call's trouble, of which its recognizer has told: the others go on.
             self.given_up()
@@ -114,7 +114,7 @@ class Rung(Generic[Provider]):
         pause = error.retry_after if isinstance(error, ProviderError) else None
         metrics.RUNG_FAILURES.labels(self.port, self.name).inc()
         was_closed = self.breaker.closed
-        self.breaker.failed(_now(), pause=pause, at_once=rejected)
+        self.breaker.failed(_now(), pause=pause, at_once=at_once or rejected)
         if was_closed and not self.breaker.closed:
             # Once, not with every call: this is the line that an operator has to see.
             _log.error("provider_left_alone", port=self.port, vendor=self.name, error=str(error))

@@ -7,7 +7,6 @@ goes on, which hears the caller whatever is written down. Words that are not the
 does not finish, are the synthesizer's in any case (`talkspurt.speech_to_speech.speaking`).
 """
 
-import asyncio
 from typing import Final
 
 from talkspurt.errors import ProviderError
@@ -56,10 +55,10 @@ class LadderSpeechToSpeech:
         """Prove that sessions can be had. With a model below, calls begin without them if not, and try again later."""
         try:
             await warm_up([Rung("model", self._thinks.name, self._vendor, BELOW, breaker=self._thinks.breaker)])
-        except ProviderError:
+        except ProviderError as error:
             if self._alone:
                 raise
-            self._hears.breaker.failed(asyncio.get_running_loop().time(), at_once=True)
+            self._hears.failed(error, at_once=True)
 
     def for_call(self, model: LanguageModel | None) -> Stages:
         """The stages of one call; `model` thinks when the vendor does not, None for nobody."""

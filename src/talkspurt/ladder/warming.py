@@ -4,23 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
 from talkspurt.ports import StaysConnected
 
-_log = structlog.get_logger(__name__)
-
 
 async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
-    """Warm all at once. One that fails is told of and left alone; raises its error when none is left."""
+    """Warm all at once. One that fails is left alone, of which its rung tells; raises its error when none is left."""
     outcomes = await asyncio.gather(*(rung.provider.warm_up() for rung in rungs), return_exceptions=True)
     failures = []
     for rung, outcome in zip(rungs, outcomes, strict=True):
         if isinstance(outcome, ProviderError):
-            _log.error("provider_not_usable", port=rung.port, vendor=rung.name, error=str(outcome))
-            rung.breaker.failed(asyncio.get_running_loop().time(), at_once=True)
+            rung.failed(outcome, at_once=True)
             failures.append(outcome)
         elif isinstance(outcome, BaseException):
             # Missing weights, a wrong setting: an operator's mistake, which no other rung should hide.
