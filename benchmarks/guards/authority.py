@@ -327,4 +327,18 @@ GUARDS: Final = (
         "return False",
         f"{AUTHORITY} -k where_its_tool_is_not",
     ),
+    Guard(
+        "whatever picks up hears nothing that says whose call it is",
+        "server/handover/flow.py",
+        "return announce(handover, await self._store.effects.of_call(call.id))",
+        "return brief(call, handover, await self._store.effects.of_call(call.id))",
+        "tests/server/test_handover_flow.py -k nothing_that_says_whose",
+    ),
+    Guard(
+        "what was done for another account is said to be",
+        "server/handover/briefing.py",
+        "return effect.account is not None and (not handover.level or effect.account != handover.account)",
+        "return False",
+        "tests/server/test_handover_words.py -k somebody_else",
+    ),
 )

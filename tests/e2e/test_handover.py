@@ -44,10 +44,8 @@ async def with_people(tmp_path_factory: pytest.TempPathFactory, exchange: Exchan
         yield server
 
 
-async def test_a_colleague_takes_the_call_with_one_key_after_a_briefing(
-    with_people: Server, exchange: ExchangeDouble
-) -> None:
-    exchange.hire(BILLING, Colleague())
+async def test_a_colleague_takes_the_call_after_a_briefing(with_people: Server, exchange: ExchangeDouble) -> None:
+    exchange.hire(BILLING, Colleague(keys=("2", "1")))
     report = await run_script(
         with_people.url,
         [Say("Let me talk to a real person, please."), Wait(30)],

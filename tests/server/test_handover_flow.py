@@ -157,6 +157,21 @@ async def test_a_worker_whose_clock_is_ahead_takes_nobody_out_of_the_queue(store
     assert (await waiting.handover()).state == "ringing"
 
 
+async def test_whatever_picks_up_hears_nothing_that_says_whose_call_it_is(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    announced = await warm.flow.answered(handover.id, 1, "leg-1")
+    briefed = await warm.flow.briefed(handover.id, 1)
+    assert announced is not None
+    assert briefed is not None
+    for private in ("1 2 0 2 5 5 5 0 1 0 1", "A bill"):
+        assert private in briefed.text
+        assert private not in announced.text
+    assert await warm.flow.briefed(handover.id, 2) is None, "of another attempt"
+    await warm.flow.call_ended(warm.call.id)
+    assert await warm.flow.briefed(handover.id, 1) is None, "whoever wanted it has gone"
+
+
 async def test_a_colleague_who_presses_nothing_for_too_long_is_given_up(warm: Desktop) -> None:
     await warm.asks()
     handover = await warm.handover()

@@ -1,5 +1,6 @@
 """When somebody is there, how that is said, and what a colleague is told."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ from talkspurt.config import HandoverConfig
 from talkspurt.errors import ConfigurationError
 from talkspurt.ports import EffectRecord
 from talkspurt.server.handover import words
-from talkspurt.server.handover.briefing import LONGEST, brief
+from talkspurt.server.handover.briefing import LONGEST, announce, brief
 from talkspurt.server.handover.hours import OpeningHours, time_zone
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Call, Handover
@@ -156,6 +157,33 @@ def test_an_unverified_caller_is_said_to_be_one() -> None:
     assert "from a withheld number" in text
     assert "The caller is not verified." in text
     assert "maya" not in text
+
+
+def test_whatever_picks_up_hears_nothing_that_says_whose_call_it_is() -> None:
+    """It may be a machine that records: who it is comes after a key."""
+    effects = [
+        effect("change_address", "done", '{"street":"12 Elm Street"}'),
+        effect("offer_refund", "in_doubt", '{"method":"visa_4821"}'),
+    ]
+    known = handover(reason="The refund to Visa 4821")
+    assert announce(known, effects).text == (
+        "Call for billing. The caller is verified by facts that match our records. Done in this call: change address. "
+        "Pending: offer refund may or may not have happened: please check."
+    )
+    whole = brief(call(), known, effects).text
+    for private in ("1 2 0 2 5 5 5 0 1 0 1", "maya", "12 Elm Street", "visa 4821", "The refund to Visa 4821"):
+        assert private in whole
+
+
+@pytest.mark.parametrize("level", [1, 0])
+def test_what_was_done_for_somebody_else_is_said_to_be(level: int) -> None:
+    others = replace(effect("process_return", "done", '{"order_id":"W1"}'), account="daniel_ortega")
+    mine = replace(effect("cancel_order", "done", '{"order_id":"W2"}'), account="maya")
+    now = handover(level=level)
+    whole, announced = brief(call(), now, [others, mine]).text, announce(now, [others, mine]).text
+    whose, anothers = ("", "") if level else (", for account maya", ", for another account")
+    assert f"process return, order id W1, for account daniel ortega; cancel order, order id W2{whose}." in whole
+    assert f"Done in this call: process return, for another account; cancel order{anothers}." in announced
 
 
 def test_what_is_in_doubt_is_pending_and_what_was_withdrawn_is_neither() -> None:

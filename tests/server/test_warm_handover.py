@@ -135,7 +135,7 @@ async def scene(tmp_path: Path, exchange: ExchangeDouble) -> AsyncIterator[Scene
 
 
 async def test_a_colleague_hears_the_briefing_takes_the_call_and_speaks_with_the_caller(scene: Scene) -> None:
-    scene.exchange.hire(BILLING, Colleague())
+    scene.exchange.hire(BILLING, Colleague(keys=("2", "1")))
     await scene.ask_for()
     end = await asyncio.wait_for(scene.line.ended(), 30)
     assert (end.by, end.failed) == ("agent", False)
@@ -149,8 +149,12 @@ async def test_a_colleague_hears_the_briefing_takes_the_call_and_speaks_with_the
         "connected",
         "completed",
     ]
-    (briefing,) = scene.exchange.of(BILLING, "hears Call")
-    assert briefing == (
+    announced, briefed = scene.exchange.of(BILLING, "hears Call")
+    assert announced == (
+        "hears Call for billing. The caller is verified by facts that match our records. Nothing was changed in this "
+        "call. Press 2 to hear who is calling and why, 1 to take the call, or 3 to decline."
+    )
+    assert briefed == (
         "hears Call for billing, from 1 2 0 2 5 5 5 0 1 0 1. The caller is verified by facts that match our records "
         "for account maya collins. They want: An invoice that is wrong. Nothing was changed in this call. "
         "Press 1 to take the call, 2 to hear this again, or 3 to decline."
@@ -164,10 +168,10 @@ async def test_a_colleague_hears_the_briefing_takes_the_call_and_speaks_with_the
 
 
 async def test_a_briefing_can_be_heard_again(scene: Scene) -> None:
-    scene.exchange.hire(BILLING, Colleague(keys=("2", "1")))
+    scene.exchange.hire(BILLING, Colleague(keys=("2", "2", "1")))
     await scene.ask_for()
     await asyncio.wait_for(scene.line.ended(), 30)
-    assert len(scene.exchange.of(BILLING, "hears Call")) == 2
+    assert len(scene.exchange.of(BILLING, "hears Call for billing, from")) == 2
     assert (await scene.steps())[-1] == "completed"
 
 
@@ -277,10 +281,11 @@ async def test_what_was_done_and_is_pending_is_told_to_the_colleague(scene: Scen
     assert await ledger.confirm("p1", turn=2, key="k1")
     assert await ledger.begin("p1", patience=5.0)
     await ledger.finish("p1", state="done", result="{}")
-    scene.exchange.hire(BILLING, Colleague())
+    scene.exchange.hire(BILLING, Colleague(keys=("2", "1")))
     await scene.ask_for()
-    await scene.exchange.until(lambda: bool(scene.exchange.of(BILLING, "hears Call")))
-    (briefing,) = scene.exchange.of(BILLING, "hears Call")
+    await scene.exchange.until(lambda: bool(scene.exchange.of(BILLING, "hears Call for billing, from")))
+    announced, briefing = scene.exchange.of(BILLING, "hears Call")
+    assert "W2378156" not in announced
     assert "Done in this call: process return, order id W2378156." in briefing
     assert "Pending: offer refund, order id W1 was offered, and the caller has not said yes." in briefing
 

@@ -1,11 +1,14 @@
 """What a colleague hears before they take a call: who, how verified, what was done, what is pending.
 
+It comes in two parts. Whatever picks up, and that may be a machine that records, is announced the call without a word
+that says whose it is. Who it is, what they want and the particulars come once a key was pressed, which a person does.
+
 Made by code from the call's records and its effect ledger; no model words it, so nothing in it is guessed. Only
 what the caller wants is in the agent's words, and is introduced as such.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,30 +49,45 @@ class Briefing:
         return " ".join(self.sentences)[:LONGEST]
 
 
+def announce(handover: Handover, effects: Iterable[EffectRecord]) -> Briefing:
+    """What anything that picks up may hear of a call that is being handed over."""
+
+    def word(effect: EffectRecord) -> str:
+        return f"{_name(effect)}, for another account" if _is_for_another(effect, handover) else _name(effect)
+
+    return Briefing((f"Call for {words.place(handover.target)}.", _known(handover, ""), *_deeds(effects, word)))
+
+
 def brief(call: Call, handover: Handover, effects: Iterable[EffectRecord]) -> Briefing:
-    """The briefing of a call that is being handed over."""
+    """The whole briefing of a call that is being handed over, for a person."""
+
+    def word(effect: EffectRecord) -> str:
+        whose = f"for account {_spoken(effect.account or '')}" if _is_for_another(effect, handover) else ""
+        return ", ".join(part for part in (_name(effect), _arguments(effect.arguments), whose) if part)
+
     number = spell_number(call.caller) if call.caller else "a withheld number"
-    who = f"Call for {words.place(handover.target)}, from {number}."
     account = f" for account {_spoken(handover.account)}" if handover.account and handover.level else ""
-    known = f"The caller is {VERIFIED.get(handover.level, VERIFIED[0])}{account}."
-    wish = f"They want: {_spoken(handover.reason).rstrip('.')}." if handover.reason.strip() else ""
+    wish = (f"They want: {_spoken(handover.reason).rstrip('.')}.",) if handover.reason.strip() else ()
+    who = f"Call for {words.place(handover.target)}, from {number}."
+    return Briefing((who, _known(handover, account), *wish, *_deeds(effects, word)))
+
+
+def _known(handover: Handover, account: str) -> str:
+    return f"The caller is {VERIFIED.get(handover.level, VERIFIED[0])}{account}."
+
+
+def _is_for_another(effect: EffectRecord, handover: Handover) -> bool:
+    """Whether an effect was not for whoever has the phone now."""
+    return effect.account is not None and (not handover.level or effect.account != handover.account)
+
+
+def _deeds(effects: Iterable[EffectRecord], word: Callable[[EffectRecord], str]) -> tuple[str, ...]:
     effects = tuple(effects)
-    done = [_effect(effect) for effect in effects if effect.state in _DONE]
-    pending = [f"{_effect(effect)} {_PENDING[effect.state]}" for effect in effects if effect.state in _PENDING]
+    done = [word(effect) for effect in effects if effect.state in _DONE]
+    pending = [f"{word(effect)} {_PENDING[effect.state]}" for effect in effects if effect.state in _PENDING]
     uncertain = any(effect.state in ("executing", "in_doubt") for effect in effects)
-    return Briefing(
-        tuple(
-            sentence
-            for sentence in (
-                who,
-                known,
-                wish,
-                f"Done in this call: {_listed(done)}." if done else _UNCERTAIN if uncertain else _NOTHING,
-                f"Pending: {_listed(pending)}." if pending else "",
-            )
-            if sentence
-        )
-    )
+    deeds = f"Done in this call: {_listed(done)}." if done else _UNCERTAIN if uncertain else _NOTHING
+    return (deeds, f"Pending: {_listed(pending)}.") if pending else (deeds,)
 
 
 def spell_number(number: str) -> str:
@@ -77,10 +95,8 @@ def spell_number(number: str) -> str:
     return " ".join(number.removeprefix("+"))
 
 
-def _effect(effect: EffectRecord) -> str:
-    name = effect.tool.replace("_", " ")
-    arguments = _arguments(effect.arguments)
-    return f"{name}, {arguments}" if arguments else name
+def _name(effect: EffectRecord) -> str:
+    return effect.tool.replace("_", " ")
 
 
 def _arguments(text: str) -> str:

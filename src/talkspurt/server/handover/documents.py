@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from talkspurt.server.handover import words
-from talkspurt.server.handover.flow import ACCEPT_KEY, AGAIN_KEY, Join, Put, Wait
-from talkspurt.server.origin import CONFERENCE, LEG, LEG_KEY, LEG_STATUS, RESUME, Origin
+from talkspurt.server.handover.flow import ACCEPT_KEY, BRIEF_KEY, Join, Put, Wait
+from talkspurt.server.origin import CONFERENCE, LEG_KEY, LEG_STATUS, RESUME, Origin
 
 LANGUAGE: Final = "en-US"
 HOLD_SECONDS: Final = 10
@@ -21,7 +21,8 @@ KEY_SECONDS: Final = 8
 """Seconds that a colleague has for a key once the briefing is over."""
 LONGEST_TALK: Final = 4 * 60 * 60
 
-ACCEPT: Final = f"Press {ACCEPT_KEY} to take the call, {AGAIN_KEY} to hear this again, or 3 to decline."
+ANNOUNCED: Final = f"Press {BRIEF_KEY} to hear who is calling and why, {ACCEPT_KEY} to take the call, or 3 to decline."
+BRIEFED: Final = f"Press {ACCEPT_KEY} to take the call, {BRIEF_KEY} to hear this again, or 3 to decline."
 
 
 def about(path: str, handover: str, attempt: int) -> str:
@@ -82,22 +83,15 @@ def join(following: Join, origin: Origin) -> str:
     return str(response)
 
 
-def briefing(text: str, handover: str, attempt: int, origin: Origin) -> str:
-    """Tell whoever picked up what the call is about, and wait for their key."""
+def briefing(text: str, keys: str, handover: str, attempt: int, origin: Origin) -> str:
+    """Tell whoever picked up of the call and what the `keys` are (`ANNOUNCED`, `BRIEFED`), and wait for one."""
     response = VoiceResponse()
     key_url = origin.url(about(LEG_KEY, handover, attempt))
-    for line in (f"{text} {ACCEPT}", ACCEPT):
+    for line in (f"{text} {keys}", keys):
         gather = Gather(num_digits=1, action=key_url, method="POST", timeout=KEY_SECONDS)
         gather.say(line, language=LANGUAGE)
         response.append(gather)
     response.redirect(key_url, method="POST")
-    return str(response)
-
-
-def brief_again(handover: str, attempt: int, origin: Origin) -> str:
-    """Begin the briefing anew."""
-    response = VoiceResponse()
-    response.redirect(origin.url(about(LEG, handover, attempt)), method="POST")
     return str(response)
 
 

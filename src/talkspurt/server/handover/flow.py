@@ -19,7 +19,7 @@ import structlog
 from talkspurt.errors import TransportError
 from talkspurt.ports import Exchange, Leg
 from talkspurt.server.handover import words
-from talkspurt.server.handover.briefing import Briefing, brief
+from talkspurt.server.handover.briefing import Briefing, announce, brief
 from talkspurt.server.handover.callback import note_callback
 from talkspurt.server.handover.targets import Target, Targets
 from talkspurt.store import Call, Handover, Store
@@ -36,7 +36,7 @@ MOST_STEPS: Final = 8
 CALL_BACK_KEY: Final = "1"
 RETURN_KEYS: Final = frozenset({"2", "*"})
 ACCEPT_KEY: Final = "1"
-AGAIN_KEY: Final = "2"
+BRIEF_KEY: Final = "2"
 
 DIAL_CAUSES: Final = {"busy": "busy", "no-answer": "no_answer", "canceled": "no_answer", "failed": "failed"}
 """What a carrier says of a call that nobody answered, and our cause."""
@@ -247,19 +247,32 @@ class HandoverFlow:
     # ── the colleague ─────────────────────────────────────────────────────────────
 
     async def answered(self, handover_id: str, attempt: int, leg: str) -> Briefing | None:
-        """A telephone was picked up: what to tell whoever did; None when the caller does not wait any more."""
+        """A telephone was picked up: what to tell whatever did; None when the caller does not wait any more."""
+        waiting = await self._picked_up(handover_id, attempt)
+        if waiting is None:
+            return None
+        call, handover = waiting
+        if handover.state == "ringing":
+            moved = await self._move(handover, "briefing", leaving=("ringing",), leg=leg)
+            if moved is None:
+                return None
+        return announce(handover, await self._store.effects.of_call(call.id))
+
+    async def briefed(self, handover_id: str, attempt: int) -> Briefing | None:
+        """Whoever picked up pressed the key for the whole of it; None when the caller does not wait any more."""
+        waiting = await self._picked_up(handover_id, attempt)
+        if waiting is None:
+            return None
+        call, handover = waiting
+        return brief(call, handover, await self._store.effects.of_call(call.id))
+
+    async def _picked_up(self, handover_id: str, attempt: int) -> tuple[Call, Handover] | None:
         handover = await self._current(handover_id, attempt)
         if handover is None or handover.state not in ("ringing", "briefing"):
             return None
         call = await self._store.calls.find(handover.call_id)
-        if call is None or call.state != "handover":
-            # It ended, and the word of it did not get as far as the hand-over.
-            return None
-        if handover.state == "ringing":
-            handover = await self._move(handover, "briefing", leaving=("ringing",), leg=leg)
-            if handover is None:
-                return None
-        return brief(call, handover, await self._store.effects.of_call(call.id))
+        # A call may have ended without the word of it getting as far as the hand-over.
+        return (call, handover) if call is not None and call.state == "handover" else None
 
     async def connected(self, handover_id: str, attempt: int) -> None:
         """The caller and the person hear each other."""

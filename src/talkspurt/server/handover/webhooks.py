@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 from talkspurt.server import twiml
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents, words
+from talkspurt.server.handover.briefing import Briefing
 from talkspurt.server.handover.documents import attempt_of
-from talkspurt.server.handover.flow import AGAIN_KEY, HandoverFlow
+from talkspurt.server.handover.flow import BRIEF_KEY, HandoverFlow
 from talkspurt.server.origin import CONFERENCE, LEG, LEG_KEY, LEG_MACHINE, LEG_STATUS, Origin
 
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -42,19 +43,22 @@ class HandoverWebhooks:
     async def answered(self, fields: Fields) -> Response:
         """Somebody, or something, has picked up."""
         handover, attempt = fields.get("handover", ""), attempt_of(fields)
-        briefing = await self._flow.answered(handover, attempt, fields["CallSid"])
-        if briefing is None:
-            return xml(twiml.say_and_hang_up(words.NOT_WAITING))
-        return xml(documents.briefing(briefing.text, handover, attempt, self._origin))
+        announcement = await self._flow.answered(handover, attempt, fields["CallSid"])
+        return self._told(announcement, documents.ANNOUNCED, handover, attempt)
 
     async def key(self, fields: Fields) -> Response:
         """They pressed a key, or let the time for it pass."""
         handover, attempt, key = fields.get("handover", ""), attempt_of(fields), fields.get("Digits", "")
-        if key == AGAIN_KEY:
-            return xml(documents.brief_again(handover, attempt, self._origin))
+        if key == BRIEF_KEY:
+            return self._told(await self._flow.briefed(handover, attempt), documents.BRIEFED, handover, attempt)
         if await self._flow.key_pressed(handover, attempt, key):
             return xml(documents.accepted(handover, attempt, self._origin))
         return xml(twiml.say_and_hang_up(words.DECLINED))
+
+    def _told(self, briefing: Briefing | None, keys: str, handover: str, attempt: int) -> Response:
+        if briefing is None:
+            return xml(twiml.say_and_hang_up(words.NOT_WAITING))
+        return xml(documents.briefing(briefing.text, keys, handover, attempt, self._origin))
 
     async def status(self, fields: Fields) -> Response:
         """The telephone was answered (of a cold hand-over), or the outgoing call is over."""
