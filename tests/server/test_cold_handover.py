@@ -247,6 +247,19 @@ async def test_nobody_is_promised_when_the_place_is_closed(server: Running) -> N
     assert len(await server.store.callbacks.outstanding()) == 1
 
 
+async def test_a_place_that_is_closed_is_said_to_open_when_it_does_itself(server: Running) -> None:
+    """Not when the place that would stand in for it does."""
+    _, session = await server.call()
+    billing = {"number": "+12025550123", "hours": ["mon-fri 09:00-17:00"], "otherwise": "front_desk"}
+    front_desk = {"number": "+12025550124", "hours": ["sun 08:00-12:00"]}
+    saturday = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
+    answer = await desk(server, saturday, billing=billing, front_desk=front_desk).hand_over(
+        caller_of(session), target="billing", reason="A bill"
+    )
+    assert answer.opens == "on Monday at 9 AM"
+    assert answer.message.startswith("Nobody is in billing right now; they are back on Monday at 9 AM.")
+
+
 async def test_another_place_that_is_open_takes_the_call(server: Running) -> None:
     _, session = await server.call()
     closed = {"number": "+12025550123", "hours": ["mon 09:00-10:00"], "otherwise": "night"}

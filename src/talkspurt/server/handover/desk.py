@@ -87,8 +87,9 @@ class Desk:
         return HandoverAnswer("unavailable", f"Nobody is free right now. {message}", callback=noted)
 
     async def _closed(self, caller: Caller, wanted: Target, reason: str, now: datetime) -> HandoverAnswer:
-        openings = [time for place in self._targets.chain(wanted.name) if (time := place.hours.opens_next(now))]
-        opens = words.moment(min(openings), now) if openings else None
+        # Not when another place on its way opens: it is this one that the caller is told of, and called back from.
+        opening = wanted.hours.opens_next(now)
+        opens = words.moment(opening, now) if opening is not None else None
         noted = await self._note_callback(caller, wanted.name, reason)
         return HandoverAnswer(
             "closed",
