@@ -338,7 +338,7 @@ class World:
         async def agent_of(_call_id: str) -> Agent:
             return agent
 
-        return Sweeper(effects, [agent], agent_of)
+        return Sweeper(effects, lambda: [agent], agent_of)
 
     @asynccontextmanager
     async def _neighbour(self, agent: Agent) -> AsyncIterator[None]:

@@ -325,4 +325,11 @@ GUARDS: Final = (
         "if self._now() - handover.requested_at >",
         "tests/server/test_handover_flow.py -k out_of_the_queue",
     ),
+    Guard(
+        "a tool that its server offers late is looked up",
+        "effects/sweeper.py",
+        "        self._agents = agents\n",
+        "        (*known,) = agents()\n        self._agents = lambda: known\n",
+        f"{WAY} -k offers_late",
+    ),
 )

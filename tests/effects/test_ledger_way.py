@@ -50,7 +50,7 @@ def sweeper(desk: Desk, *agents: Agent) -> Sweeper:
     async def agent_of(call_id: str) -> Agent | None:
         return agents[0] if agents else desk.agent
 
-    return Sweeper(desk.store.effects, agents or (desk.agent,), agent_of)
+    return Sweeper(desk.store.effects, lambda: agents or (desk.agent,), agent_of)
 
 
 # ── one step after the other ──────────────────────────────────────────────────────
@@ -368,6 +368,19 @@ async def test_a_lookup_that_fails_leaves_it_in_doubt_and_is_asked_again(desk: D
     desk.till._sessions = sessions
     desk.clock.advance(61)
     await sweeper(desk).sweep()
+    assert await desk.states() == ["resolved_done"]
+
+
+async def test_a_tool_that_its_server_offers_late_is_looked_up_all_the_same(desk: Desk) -> None:
+    await executing(desk, await desk.propose(), happened=True)
+    desk.clock.advance(8)
+    whole, desk.agent = desk.agent, replace(desk.agent, tools=[desk.till.notes], policy=Policy())
+    keeps_going = sweeper(desk)
+    await keeps_going.sweep()
+    assert await desk.states() == ["in_doubt"], "and a person was told"
+    desk.agent = whole
+    desk.clock.advance(61)
+    await keeps_going.sweep()
     assert await desk.states() == ["resolved_done"]
 
 

@@ -221,7 +221,7 @@ class Referee:
             return self.desk.agent
 
         self.desk.clock.advance(8)
-        await Sweeper(self.desk.store.effects, [self.desk.agent], agent_of).sweep()
+        await Sweeper(self.desk.store.effects, lambda: [self.desk.agent], agent_of).sweep()
 
     def _proposal(self, index: int) -> str:
         return self.proposals[index].proposal if index < len(self.proposals) else f"made up {index}"

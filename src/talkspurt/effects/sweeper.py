@@ -31,12 +31,18 @@ class Sweeper:
     """Looks after the effects of some agents' calls."""
 
     def __init__(
-        self, effects: UnfinishedEffects, agents: Iterable[Agent], agent_of: Callable[[str], Awaitable[Agent | None]]
+        self,
+        effects: UnfinishedEffects,
+        agents: Callable[[], Iterable[Agent]],
+        agent_of: Callable[[str], Awaitable[Agent | None]],
     ) -> None:
-        """`agent_of` finds the agent of a call by the call's id; it may raise `StoreError`."""
+        """`agents` says which there are, with the tools that they have now: those of tool servers come and go.
+
+        `agent_of` finds the agent of a call by the call's id; it may raise `StoreError`.
+        """
         self._effects = effects
+        self._agents = agents
         self._agent_of = agent_of
-        self._can_look_up = frozenset(tool.name for agent in agents for tool in agent.tools if tool.lookup is not None)
 
     async def run(self) -> None:
         """Sweep at once and then every few seconds, until cancelled."""
@@ -48,12 +54,15 @@ class Sweeper:
         """One round; True when more may wait for the next one. Never raises."""
         try:
             await bounded(self._effects.expire())
-            records = await bounded(self._effects.claim(self._can_look_up, most=AT_ONCE))
+            records = await bounded(self._effects.claim(self._can_be_looked_up(), most=AT_ONCE))
         except Exception as error:
             _log.error("effects_not_swept", **where(error))
             return False
         await asyncio.gather(*(self._try(record) for record in records))
         return len(records) == AT_ONCE
+
+    def _can_be_looked_up(self) -> frozenset[str]:
+        return frozenset(tool.name for agent in self._agents() for tool in agent.tools if tool.lookup is not None)
 
     async def _try(self, record: EffectRecord) -> None:
         try:

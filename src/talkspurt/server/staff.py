@@ -61,7 +61,7 @@ class Staff:
             call = await store.calls.find(call_id)
             return self.equipped(call.agent) if call is not None and call.agent in self else None
 
-        return Sweeper(store.effects, [self.equipped(name) for name in self.names], agent_of)
+        return Sweeper(store.effects, lambda: map(self.equipped, self.names), agent_of)
 
 
 @asynccontextmanager
