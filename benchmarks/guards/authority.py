@@ -80,6 +80,13 @@ GUARDS: Final = (
         f"{VERIFICATION} -k somebody_else_takes",
     ),
     Guard(
+        "why nothing was found for one caller is not told to the next",
+        "effects/dispatcher.py",
+        "if not (tool.verifies or self._authority.serves(tool, account)):",
+        "if False:",
+        f"{DISPATCHER} -k to_the_next",
+    ),
+    Guard(
         "a call serves no more accounts than it may",
         "effects/verification.py",
         "if account not in served and most is not None and len(served) >= most:",
@@ -113,9 +120,9 @@ GUARDS: Final = (
     Guard(
         "what one account was told is not told to the next",
         "effects/dispatcher.py",
-        "if tool.level and changed else content",
-        "if False else content",
-        f"{DISPATCHER} -k looked_up",
+        'return content if self._authority.serves(tool, account) else error_content("refused", CALLER_CHANGED)',
+        "return content",
+        f"{DISPATCHER} -k to_the_next",
     ),
     Guard(
         "the level is checked again when a secret is there",

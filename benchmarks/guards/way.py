@@ -20,16 +20,16 @@ GUARDS: Final = (
     ),
     Guard(
         "an effect is for the account that it was worded for",
-        "effects/proposals.py",
-        "if self._caller.level < tool.level or (self._caller.account != account and (tool.level or account)):",
-        "if self._caller.level < tool.level:",
+        "effects/authority.py",
+        "return self._caller.account == account or not (tool is None or tool.level or account)",
+        "return True",
         AUTHORITY,
     ),
     Guard(
         "a caller who lost the level confirms nothing",
-        "effects/proposals.py",
-        "if self._caller.level < tool.level or (self._caller.account != account and (tool.level or account)):",
-        "if self._caller.account != account and (tool.level or account):",
+        "effects/authority.py",
+        "        if tool is not None and self._caller.level < tool.level:\n            return False\n",
+        "",
         DISPATCHER,
     ),
     Guard(
@@ -49,16 +49,16 @@ GUARDS: Final = (
     Guard(
         "the policy is asked again after the yes",
         "effects/proposals.py",
-        "        self._same_caller(tool, account)\n        self._authority.judge(tool, read_back)",
-        "        self._same_caller(tool, account)",
+        "account)\n        self._authority.judge(tool, read_back)",
+        "account)",
         AUTHORITY,
     ),
     Guard(
         "whoever takes the phone while it is worded again gets nothing",
         "effects/proposals.py",
-        "        self._same_caller(tool, account)\n        self._authority.judge(tool, read_back)",
-        "        self._authority.judge(tool, read_back)",
-        WAY,
+        "            raise\n        self._same_caller(tool, account)\n        return read_back",
+        "            raise\n        return read_back",
+        f"{WAY} -k while_it_is_worded_again",
     ),
     Guard(
         "a tool acts for the caller who was judged",
@@ -84,9 +84,58 @@ GUARDS: Final = (
     Guard(
         "what came of a doubt is told to nobody else",
         "effects/outcomes.py",
-        "if record.account != self._caller.account and (tool is None or tool.level):",
-        "if False:",
+        'return content if serves else error_content("refused", NOT_YOURS)',
+        "return content",
         WAY,
+    ),
+    Guard(
+        "what was done is told to nobody else",
+        "effects/execution.py",
+        'return content if state == "in_doubt" else self._outcomes.for_caller(pending.record, content)',
+        "return content",
+        f"{WAY} -k whoever_takes_the_phone",
+    ),
+    Guard(
+        "what another process has done is told to nobody else",
+        "effects/outcomes.py",
+        """        if record.state in DONE:
+            return self.for_caller(record, result_of(record))
+        if record.state in ("executing", "in_doubt"):""",
+        """        if record.state in DONE:
+            return result_of(record)
+        if record.state in ("executing", "in_doubt"):""",
+        f"{WAY} -k whoever_takes_the_phone",
+    ),
+    Guard(
+        "what another process was at is told to nobody else",
+        "effects/outcomes.py",
+        "return self.for_caller(record, found)",
+        "return found",
+        f"{WAY} -k whoever_takes_the_phone",
+    ),
+    Guard(
+        "why something is not done is told to nobody else",
+        "effects/proposals.py",
+        """        except NotDoneError:
+            self._same_caller(tool, account)
+            raise""",
+        """        except NotDoneError:
+            raise""",
+        f"{WAY} -k whoever_takes_the_phone",
+    ),
+    Guard(
+        "what was proposed when somebody else took the phone is not read to them",
+        "effects/proposals.py",
+        "        if not self._authority.serves(tool, account):\n            await",
+        "        if False:\n            await",
+        f"{WAY} -k whoever_takes_the_phone",
+    ),
+    Guard(
+        "how far a tool is with one caller's wish is not told to the next",
+        "effects/dispatcher.py",
+        "if account not in (None, self._caller.account):",
+        "if False:",
+        f"{WAY} -k whoever_takes_the_phone",
     ),
     Guard(
         "what came of a doubt is told",
@@ -196,9 +245,9 @@ GUARDS: Final = (
     Guard(
         "what one caller's wish would do is not read to the next",
         "effects/proposals.py",
-        "        self._same_caller(tool, account)\n        arguments",
-        "        arguments",
-        f"{WAY} -k while_it_is_worded",
+        "            raise\n        self._same_caller(tool, account)\n        return read_back",
+        "            raise\n        return read_back",
+        f"{WAY} -k told_nothing",
     ),
     Guard(
         "what has no words is not proposed",

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from talkspurt.agent import Agent, Caller, Policies, ToolError, tool
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
-from talkspurt.effects.refusals import IN_DOUBT
+from talkspurt.effects.refusals import CALLER_CHANGED, IN_DOUBT
 from talkspurt.errors import StoreError
 from talkspurt.testing.ledger import MemoryEffectLedger
 
@@ -28,6 +28,8 @@ class Bank:
         self.worded = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.refusal = ""
+        """Why no balance is told, if not ""."""
         self.entered = asyncio.Event()
         self.failure: Exception | None = None
 
@@ -58,6 +60,8 @@ class Bank:
         """Tell the balance, in time."""
         self.entered.set()
         await self.gate.wait()
+        if self.refusal:
+            raise ToolError(self.refusal)
         return {"account": caller.account}
 
     async def _word_payment(self, caller: Caller, payee: str, cents: int = 100) -> str:
@@ -457,6 +461,17 @@ async def test_what_was_looked_up_for_one_account_is_not_told_to_the_next() -> N
     line.caller.verify("acct-2")
     line.bank.gate.set()
     assert kind(await looking) == "refused"
+
+
+async def test_why_nothing_was_found_for_one_account_is_not_told_to_the_next() -> None:
+    line = Line(level=1)
+    line.bank.gate.clear()
+    line.bank.refusal = "Ann's account is overdrawn."
+    looking = asyncio.create_task(line.run("slow_balance"))
+    await line.bank.entered.wait()
+    line.caller.verify("acct-2")
+    line.bank.gate.set()
+    assert (await looking)["error"]["message"] == CALLER_CHANGED
 
 
 async def test_an_effect_of_a_caller_who_lost_the_level_is_refused() -> None:

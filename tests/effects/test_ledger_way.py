@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from effects.till import Desk, a_desk, dispatching, opened
-from talkspurt.agent import Agent, Caller, Effect, Policy, ReadBack, tool
+from talkspurt.agent import Agent, Caller, Effect, Policy, Progress, ReadBack, ToolError, tool
 from talkspurt.core.events import EffectProposed, ToolStarted
 from talkspurt.effects import execution, outcomes
 from talkspurt.effects import sweeper as sweeping
@@ -741,3 +741,101 @@ async def test_whoever_takes_the_phone_while_it_is_worded_again_gets_nothing(des
     desk.dispatcher._proposals._open[proposed.proposal].tool = replace(desk.till.send_to, read_back=word)
     assert message(await desk.execute(proposed)) == CALLER_CHANGED
     assert desk.till.streets == []
+
+
+# ── somebody else on the line ─────────────────────────────────────────────────────
+
+
+async def test_whoever_takes_the_phone_is_not_told_what_was_just_done(desk: Desk) -> None:
+    desk.till.gate.clear()
+    proposed = await desk.propose()
+    paying = asyncio.create_task(desk.execute(proposed))
+    await desk.till.entered.wait()
+    await desk.run("new_caller")
+    desk.till.gate.set()
+    assert message(await paying) == NOT_YOURS
+    assert await desk.till.made() == [("maya", "Ann", 500)]
+    for account, told in (("yusuf", NOT_YOURS), ("maya", None)):
+        desk.caller.verify(account)
+        content = json.loads((await desk.dispatcher.recover("x", proposed.proposal)).content)
+        assert content == {"paid": 500, "to": "Ann"} if told is None else message(content) == told
+
+
+async def test_whoever_takes_the_phone_is_not_told_why_it_failed(desk: Desk) -> None:
+    desk.till.gate.clear()
+    desk.till.fails = ToolError("Maya's account is overdrawn.")
+    paying = asyncio.create_task(desk.execute(await desk.propose()))
+    await desk.till.entered.wait()
+    await desk.run("new_caller")
+    desk.till.gate.set()
+    assert message(await paying) == NOT_YOURS
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["done", "executing"])
+async def test_whoever_takes_the_phone_is_not_told_by_another_process(desk: Desk, written: bool) -> None:
+    if written:
+        proposed = await desk.propose()
+        await desk.execute(proposed)
+        heir = await desk.taken_over()
+    else:
+        desk.till.fails_after = RuntimeError("the process dies behind it")
+        proposed = await desk.propose()
+        heirs = []
+
+        async def dies(*_: Any, **__: Any) -> None:
+            heirs.append(await desk.taken_over())
+            raise StoreError("gone")
+
+        desk.dispatcher._proposals._ledger.finish = dies  # type: ignore[method-assign]
+        await desk.execute(proposed)
+        heir = heirs[0]
+    await heir.run("new_caller")
+    content = json.loads((await heir.dispatcher.recover("x", proposed.proposal)).content)
+    assert message(content) == NOT_YOURS
+    heir.caller.verify("maya")
+    content = json.loads((await heir.dispatcher.recover("x", proposed.proposal)).content)
+    assert content == {"paid": 500, "to": "Ann"}
+
+
+async def test_whoever_takes_the_phone_is_not_told_why_it_cannot_be_done(desk: Desk) -> None:
+    async def word(**_: Any) -> str:
+        desk.caller.unverify()
+        raise ToolError("Maya has no box 7.")
+
+    await desk.execute(await desk.run("send_to", box="7", street="Oak"))
+    send = replace(desk.till.send_to, read_back=word)
+    for box in ("7", "8"):
+        desk.caller.verify("maya")
+        with pytest.raises(NotDoneError, match="account has changed"):
+            await desk.dispatcher._proposals.propose("t1", send, send.arguments(box=box, street="Elm"))
+
+
+async def test_whoever_takes_the_phone_while_it_is_written_down_hears_no_read_back(desk: Desk) -> None:
+    ledger = desk.dispatcher._proposals._ledger
+    propose = ledger.propose
+
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        stored = await propose(*arguments, **options)
+        desk.caller.unverify()
+        return stored
+
+    ledger.propose = slow  # type: ignore[method-assign]
+    assert message(await desk.run("send_to", box="7", street="Oak")) == CALLER_CHANGED
+    assert (await desk.states())[0] == "withdrawn"
+
+
+async def test_whoever_takes_the_phone_is_not_told_how_far_it_is(desk: Desk) -> None:
+    told: list[str] = []
+
+    async def sending(progress: Progress, **_: Any) -> dict[str, str]:
+        await progress("Maya's box is packed.")
+        desk.caller.unverify()
+        await progress("Maya's box is on its way to Oak.")
+        return {}
+
+    desk.dispatcher.report_to(lambda _call, words: told.append(words))
+    proposed = await desk.run("send_to", box="7", street="Oak")
+    send = replace(desk.till.send_to, function=sending, progress_parameter="progress")
+    desk.dispatcher._proposals._open[proposed.proposal].tool = send
+    await desk.execute(proposed)
+    assert told == ["Maya's box is packed."]

@@ -83,6 +83,12 @@ class Authority:
             raise NotDoneError("refused", OTHER_ACCOUNT)
         return arguments.model_copy(update=dict.fromkeys(marked, self._caller.account))
 
+    def serves(self, tool: Tool | None, account: str | None) -> bool:
+        """Whether what a tool did or found for `account` is for whoever has the phone by now; None: it is not known."""
+        if tool is not None and self._caller.level < tool.level:
+            return False
+        return self._caller.account == account or not (tool is None or tool.level or account)
+
     def judge(self, tool: Tool, read_back: ReadBack) -> None:
         """Refuse an effect that the policy does not allow."""
         self._keep_policy(tool, read_back)

@@ -171,8 +171,7 @@ class ToolDispatcher:
 
     def _meant_for(self, account: str | None, tool: Tool, content: str) -> str:
         """An answer that was looked up for `account`; not for whoever has the phone by now, if it is somebody else."""
-        changed = self._caller.account != account or self._caller.level < tool.level
-        return error_content("refused", CALLER_CHANGED) if tool.level and changed else content
+        return content if self._authority.serves(tool, account) else error_content("refused", CALLER_CHANGED)
 
     async def heard(self, proposal: str, at: float) -> None:
         """The caller has heard the read-back of a proposal, `at` seconds into the call."""
@@ -224,7 +223,13 @@ class ToolDispatcher:
     async def _result(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
         self._authority.count(tool)
         account = self._caller.account
-        content = await self._told(tool_call, tool, arguments, secret)
+        try:
+            content = await self._told(tool_call, tool, arguments, secret)
+        except NotDoneError:
+            # Why not tells of an account, too; what verifies refuses everybody in the same words.
+            if not (tool.verifies or self._authority.serves(tool, account)):
+                raise NotDoneError("refused", CALLER_CHANGED) from None
+            raise
         return content if tool.verifies else self._meant_for(account, tool, content)
 
     async def _told(self, tool_call: str, tool: Tool, arguments: BaseModel, secret: str | None = None) -> str:
@@ -236,9 +241,12 @@ class ToolDispatcher:
         return told(tool, await self._verification.run(tool, function))
 
     def _progress(self, tool_call: str, secret: str | None = None) -> Progress:
-        """What a tool tells how far it is with: one clean line at a time, without its secret."""
+        """What a tool tells how far it is with: one clean line at a time, without its secret, and to nobody else."""
+        account = self._caller.account
 
         def tell(words: str) -> None:
+            if account not in (None, self._caller.account):
+                return
             line = message(words)
             if secret is not None:
                 line = json.loads(masked(result_content(line), secret))["result"]

@@ -55,7 +55,7 @@ class Execution:
         if state == "done":
             self._known.note_done(replace(pending.record, result=content))
         await self._finish(pending, state, content)
-        return content
+        return content if state == "in_doubt" else self._outcomes.for_caller(pending.record, content)
 
     async def _carry_out(self, pending: Proposal, effect: Effect, caller: Caller) -> tuple[Outcome, str]:
         tool = pending.tool

@@ -68,7 +68,7 @@ class Outcomes:
                 return error_content("in_doubt", IN_DOUBT)
             return await self._of_begun(record, tool, arguments)
         if record.state in DONE:
-            return result_of(record)
+            return self.for_caller(record, result_of(record))
         if record.state in ("executing", "in_doubt"):
             return error_content("in_doubt", IN_DOUBT)
         return error_content("refused", NOT_DONE)
@@ -76,7 +76,7 @@ class Outcomes:
     async def of_earlier(self, record: EffectRecord, tool: Tool, arguments: BaseModel) -> str:
         """What to answer to a wish that the ledger has a record of already. Raises `NotDoneError`."""
         if record.state in DONE:
-            return result_of(record)
+            return self.for_caller(record, result_of(record))
         if record.arguments != canonical_arguments(tool, arguments):
             # Another effect on the same thing, whose outcome is open, and with it how that thing stands.
             return self.doubt(record, tool)
@@ -108,11 +108,13 @@ class Outcomes:
         self._checked.discard(proposal)
         if record is None or self.known.is_open(record):
             return error_content("in_doubt", IN_DOUBT)
-        if record.account != self._caller.account and (tool is None or tool.level):
-            return error_content("refused", NOT_YOURS)
-        if record.state not in DONE:
-            return error_content("failed", NOT_DONE_AFTER_ALL)
-        return result_of(record)
+        done = record.state in DONE
+        return self.for_caller(record, result_of(record) if done else error_content("failed", NOT_DONE_AFTER_ALL))
+
+    def for_caller(self, record: EffectRecord, content: str) -> str:
+        """What came of an effect; without any of it when somebody else has the phone by now."""
+        serves = self._authority.serves(self._authority.tool(record.tool), record.account)
+        return content if serves else error_content("refused", NOT_YOURS)
 
     def doubt(self, record: EffectRecord, tool: Tool) -> str:
         """What is said of an effect whose outcome is open: who finds it out, and that it is not repeated."""
@@ -142,7 +144,7 @@ class Outcomes:
             await bounded(self._ledger.resolve(record.proposal, result=found))
         except Exception as error:
             _log.error("effect_not_resolved", tool=tool.name, **where(error))
-        return found
+        return self.for_caller(record, found)
 
 
 def told(tool: Tool, result: Any) -> str:

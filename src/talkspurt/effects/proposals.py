@@ -17,7 +17,7 @@ from uuid import uuid4
 import structlog
 from pydantic import BaseModel
 
-from talkspurt.agent import Caller, Effect, Progress, Tool
+from talkspurt.agent import Caller, Effect, Progress, ReadBack, Tool
 from talkspurt.core.events import EffectProposed
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.calling import bounded, patience
@@ -71,15 +71,13 @@ class Proposals:
             return known
         self._authority.trust(tool, arguments)
         try:
-            read_back = await worded(tool, arguments, self._caller)
+            read_back = await self._worded(tool, arguments, account)
         except NotDoneError as reason:
             # What has just been done is often refused a second time. That is no news to whoever asked for it.
             known = self._known.answer_to_words(said)
-            if known is None or reason.kind != "refused":
+            if known is None or reason.kind != "refused" or not self._authority.serves(tool, account):
                 raise
             return known
-        # What was worded may be of an account that is somebody else's by now.
-        self._same_caller(tool, account)
         arguments = self._authority.scope(tool, found_to_mean(tool, arguments, read_back))
         text = canonical_arguments(tool, arguments)
         meant = (tool.name, account, text)
@@ -107,6 +105,9 @@ class Proposals:
         if stored.state != "proposed":
             return await self._outcomes.of_earlier(stored, tool, arguments)
         self._open[stored.proposal] = Proposal(tool, arguments, stored, read_back)
+        if not self._authority.serves(tool, account):
+            await self.withdraw(stored.proposal)
+            raise NotDoneError("refused", CALLER_CHANGED)
         content = result_content({"status": "confirmation_required", "read_back": read_back.words})
         return EffectProposed(tool_call, stored.proposal, read_back.words, content)
 
@@ -177,7 +178,7 @@ class Proposals:
             if earlier is not None:
                 # The same effect was proposed twice and the other proposal went first.
                 await self.withdraw(proposal)
-                return result_of(earlier)
+                return self._outcomes.for_caller(earlier, result_of(earlier))
             try:
                 effect = await self._confirmed(pending, turn)
                 caller = await self._unchanged(pending)
@@ -219,16 +220,25 @@ class Proposals:
         """
         tool, account = pending.tool, pending.record.account
         self._same_caller(tool, account)
-        read_back = await worded(tool, pending.arguments, self._caller)
-        self._same_caller(tool, account)
+        read_back = await self._worded(tool, pending.arguments, account)
         self._authority.judge(tool, read_back)
         changed = pending.read_back.changed(read_back)
         if changed is not None:
             raise NotDoneError("refused", changed)
         return replace(self._caller)
 
+    async def _worded(self, tool: Tool, arguments: BaseModel, account: str | None) -> ReadBack:
+        """What would be done for `account`; neither that nor why not is for whoever has taken the phone meanwhile."""
+        try:
+            read_back = await worded(tool, arguments, self._caller)
+        except NotDoneError:
+            self._same_caller(tool, account)
+            raise
+        self._same_caller(tool, account)
+        return read_back
+
     def _same_caller(self, tool: Tool, account: str | None) -> None:
-        if self._caller.level < tool.level or (self._caller.account != account and (tool.level or account)):
+        if not self._authority.serves(tool, account):
             raise NotDoneError("refused", CALLER_CHANGED)
 
     async def _begin(self, pending: Proposal) -> None:
