@@ -355,4 +355,11 @@ GUARDS: Final = (
         "opening = min(o for place in self._targets.chain(wanted.name) if (o := place.hours.opens_next(now)))",
         "tests/server/test_cold_handover.py -k when_it_does_itself",
     ),
+    Guard(
+        "an earlier call-back is not said to be the one that is asked for now",
+        "server/handover/desk.py",
+        "if (kept.target, kept.account) != (target, account):",
+        "if False:",
+        "tests/server/test_cold_handover.py -k has_already",
+    ),
 )

@@ -285,6 +285,28 @@ async def test_nobody_is_promised_a_call_to_a_withheld_number(server: Running) -
     assert (answer.callback, await server.store.callbacks.outstanding()) == (False, ())
 
 
+async def test_a_call_back_that_the_call_has_already_is_not_said_to_be_another(server: Running) -> None:
+    _, session = await server.call()
+    billing = {"number": "+12025550123", "hours": ["mon-fri 09:00-17:00"]}
+    place = desk(server, billing=billing, returns="+12025550124")
+    caller = caller_of(session)
+    asked = "I've asked a colleague to call you back on this number."
+    assert (await place.call_back(caller, target="returns", reason="A parcel")).message == asked
+    assert (await place.call_back(caller, target="returns", reason="A parcel")).message == asked
+    kept = "A colleague from returns was asked earlier in this call to call back on this number."
+    for answer in (
+        await place.call_back(caller, target="billing", reason="A bill"),
+        await place.hand_over(caller, target="billing", reason="A bill"),
+    ):
+        assert answer.callback
+        assert asked not in answer.message
+        assert kept in answer.message
+    caller.verify("maya_collins")
+    assert kept in (await place.call_back(caller, target="returns", reason="A parcel")).message
+    (only,) = await server.store.callbacks.outstanding()
+    assert (only.target, only.account, only.reason) == ("returns", None, "A parcel")
+
+
 async def test_after_two_failures_a_call_back_is_noted_and_nobody_is_rung(server: Running) -> None:
     _, session = await server.call()
     records = server.store.handovers

@@ -2,7 +2,7 @@
 
 import structlog
 
-from talkspurt.store import Store
+from talkspurt.store import Callback, Store
 from talkspurt.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -10,11 +10,14 @@ _log = structlog.get_logger(__name__)
 
 async def note_callback(
     store: Store, call_id: str, *, number: str, target: str | None, account: str | None, reason: str
-) -> bool:
-    """Whether somebody will call back: once a call, and never a number that was withheld. Raises `StoreError`."""
+) -> Callback | None:
+    """The call-back that the call has now: this one, or the one that it had before, which stays as it is.
+
+    None for a number that was withheld. Raises `StoreError`.
+    """
     if not number:
-        return False
+        return None
     if await store.callbacks.note(call_id, number=number, target=target, account=account, reason=reason):
         metrics.CALLBACKS.inc()
         _log.info("callback_noted", call_id=call_id, target=target)
-    return True
+    return await store.callbacks.find(call_id)

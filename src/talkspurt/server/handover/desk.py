@@ -68,9 +68,8 @@ class Desk:
         """Note that somebody is to call back, once a call."""
         wanted = self._find(target)
         name = wanted.name if wanted is not None else None
-        if not await self._note_callback(caller, name, reason):
-            return HandoverAnswer("unavailable", words.no_number(), target=name)
-        return HandoverAnswer("unavailable", words.callback_noted(), target=name, callback=True)
+        noted, message = await self._note_callback(caller, name, reason)
+        return HandoverAnswer("unavailable", message, target=name, callback=noted)
 
     def _find(self, target: str | None) -> Target | None:
         if not target:
@@ -82,29 +81,35 @@ class Desk:
         return found
 
     async def _unreachable(self, caller: Caller, reason: str) -> HandoverAnswer:
-        noted = await self._note_callback(caller, None, reason)
-        message = words.callback_noted() if noted else words.no_number()
+        noted, message = await self._note_callback(caller, None, reason)
         return HandoverAnswer("unavailable", f"Nobody is free right now. {message}", callback=noted)
 
     async def _closed(self, caller: Caller, wanted: Target, reason: str, now: datetime) -> HandoverAnswer:
         # Not when another place on its way opens: it is this one that the caller is told of, and called back from.
         opening = wanted.hours.opens_next(now)
         opens = words.moment(opening, now) if opening is not None else None
-        noted = await self._note_callback(caller, wanted.name, reason)
+        noted, message = await self._note_callback(caller, wanted.name, reason)
         return HandoverAnswer(
             "closed",
-            words.closed(wanted.name, opens, callback=noted),
+            f"{words.closed(wanted.name, opens)} {message}" if noted else words.closed(wanted.name, opens),
             target=wanted.name,
             opens=opens,
             callback=noted,
         )
 
-    async def _note_callback(self, caller: Caller, target: str | None, reason: str) -> bool:
-        return await note_callback(
+    async def _note_callback(self, caller: Caller, target: str | None, reason: str) -> tuple[bool, str]:
+        """Whether somebody will call back, and what to say of it."""
+        account = caller.account if caller.level else None
+        kept = await note_callback(
             self._store,
             caller.call_id,
             number=caller.number,
             target=target,
-            account=caller.account if caller.level else None,
+            account=account,
             reason=reason[:REASON_CHARACTERS],
         )
+        if kept is None:
+            return False, words.no_number()
+        if (kept.target, kept.account) != (target, account):
+            return True, words.callback_kept(kept.target)
+        return True, words.callback_noted()

@@ -170,15 +170,16 @@ class HandoverFlow:
     async def _wished(self, call: Call, handover: Handover, key: str) -> bool:
         """Whether the caller pressed a key by which they leave the queue."""
         waiting: tuple[State, ...] = ("waiting", "ringing", "briefing")
-        if key == CALL_BACK_KEY and await note_callback(
-            self._store,
-            call.id,
-            number=call.caller,
-            target=handover.target,
-            account=handover.account,
-            reason=handover.reason,
-        ):
-            return await self._give_up(handover, "callback", leaving=waiting)
+        if key == CALL_BACK_KEY:
+            kept = await note_callback(
+                self._store,
+                call.id,
+                number=call.caller,
+                target=handover.target,
+                account=handover.account,
+                reason=handover.reason,
+            )
+            return kept is not None and await self._give_up(handover, "callback", leaving=waiting)
         if key in RETURN_KEYS:
             return await self._give_up(handover, "came_back", leaving=waiting)
         return False

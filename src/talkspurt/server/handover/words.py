@@ -25,7 +25,7 @@ CAUSES: Final = {
     "waited_too_long": "Nobody in {place} has become free.",
     "closed": "{place} has closed meanwhile.",
     "came_back": "You wanted to come back to me.",
-    "callback": "I've noted that a colleague is to call you back.",
+    "callback": "A colleague is to call you back.",
 }
 """Why a hand-over came to nothing, by cause."""
 
@@ -67,10 +67,9 @@ def queued(target: str, position: int) -> str:
     )
 
 
-def closed(target: str, opens: str | None, *, callback: bool) -> str:
+def closed(target: str, opens: str | None) -> str:
     """Said when nobody is there."""
-    when = f"Nobody is in {place(target)} right now; they are back {opens}." if opens else "Nobody is there right now."
-    return f"{when} I've asked a colleague to call you back on this number." if callback else when
+    return f"Nobody is in {place(target)} right now; they are back {opens}." if opens else "Nobody is there right now."
 
 
 def no_number() -> str:
@@ -81,6 +80,12 @@ def no_number() -> str:
 def callback_noted() -> str:
     """Said when a call-back was noted."""
     return "I've asked a colleague to call you back on this number."
+
+
+def callback_kept(target: str | None) -> str:
+    """Said when the call has a call-back already, from another place or for another account than is asked for now."""
+    colleague = f"A colleague from {place(target)}" if target else "A colleague"
+    return f"{colleague} was asked earlier in this call to call back on this number. I can't note another call-back."
 
 
 def returned(target: str, cause: str) -> HandoverAnswer:
