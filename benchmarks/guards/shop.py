@@ -5,6 +5,7 @@ from typing import Final
 from benchmarks.guards.guard import Guard
 
 AS_AGREED: Final = "tests/retail/test_as_agreed.py"
+OPERATIONS: Final = "tests/retail/test_operations.py"
 RED_TEAM: Final = "tests/retail/test_red_team.py"
 READ_BACKS: Final = "tests/retail/test_read_backs.py"
 SHOP_TOOLS: Final = "tests/retail/test_retail_tools.py"
@@ -161,6 +162,20 @@ GUARDS: Final = (
         "refunds = (MoneyBack(order.returned.method, cents),)",
         "refunds = (MoneyBack(paying_method(order), cents),)",
         f"{SHOP_TOOLS} -k where_it_was_agreed",
+    ),
+    Guard(
+        "what went back to one method is not paid back to another",
+        "retail/claims.py",
+        "        due = min(paid, kept)\n",
+        "        due = paid\n",
+        f"{OPERATIONS} -k another_method",
+    ),
+    Guard(
+        "a return brings back no more than was paid",
+        "retail/claims.py",
+        "return min(sum(item.price_cents for item in items), sum(money.cents for money in paid_with(order)))",
+        "return sum(item.price_cents for item in items)",
+        f"{OPERATIONS} -k as_far_as",
     ),
     Guard(
         "what was paid back is not paid back again",

@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 from retail.shop_line import Line, dump, method_of, order_of
 from talkspurt.agent import Effect, ReadBack
 from talkspurt.errors import StoreError
-from talkspurt.retail.schema import Order, Payment, PaymentKind, PaymentMethod, Status, User, Variant
+from talkspurt.retail.schema import Order, Payment, PaymentKind, PaymentMethod, Return, Status, User, Variant
 from talkspurt.retail.shop import Shop
 
 DELIVERED, SHIPPED, CANCELLED, PENDING = "W2378156", "W5540917", "W9013362", "W7704128"
@@ -324,6 +324,33 @@ async def test_two_orders_do_not_spend_one_gift_card_twice(shop: Shop) -> None:
     balance = (await method_of(shop, GIFT)).balance_cents
     assert balance is not None
     assert balance >= 0
+
+
+# ── never more than was paid ──────────────────────────────────────────────────────
+
+
+async def test_a_lost_order_is_refunded_without_what_went_back_to_another_method(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        order, gift = await session.get_one(Order, PENDING), await session.get_one(PaymentMethod, GIFT)
+        order.status = Status.LOST
+        # As after changed items, whose difference goes where the customer wants.
+        order.payments.append(
+            Payment(id="p", position=1, kind=PaymentKind.REFUND, method=gift, amount_cents=20_00, made_at=None)
+        )
+    assert (await line.confirmed("offer_refund", order_id=PENDING))["amount"] == "$66.20"
+    assert booked(await order_of(shop, PENDING))[1:] == [("refund", GIFT, 20_00), ("refund", VISA, 66_20)]
+    assert "already been refunded" in await Line(shop).verified().refusal("offer_refund", order_id=PENDING)
+
+
+async def test_returned_items_are_refunded_as_far_as_they_were_paid(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        await session.execute(update(Payment).where(Payment.order_id == DELIVERED).values(amount_cents=10_00))
+    proposed = await line.propose("process_return", order_id=DELIVERED, items=["lamp"])
+    assert "refund 10 dollars to" in proposed.read_back
+    await line.execute(proposed)
+    async with shop.writing() as session:
+        await session.execute(update(Return).where(Return.order_id == DELIVERED).values(received_at=datetime.now(UTC)))
+    assert (await line.confirmed("offer_refund", order_id=DELIVERED))["amount"] == "$10.00"
 
 
 # ── once ──────────────────────────────────────────────────────────────────────────

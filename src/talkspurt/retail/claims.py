@@ -4,7 +4,7 @@ Pure: an order in, a plan out, or a refusal the agent can say. The same rules ru
 is read back and again inside the transaction that carries it out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from talkspurt.agent import ToolError
@@ -82,7 +82,7 @@ def plan_return(
         raise ToolError(
             f"A refund goes to the {short_method(original)} that paid for the order, or to a gift card of yours."
         )
-    return ReturnPlan(order, items, sum(item.price_cents for item in items), method)
+    return ReturnPlan(order, items, _within_what_was_paid(order, items), method)
 
 
 def plan_refund(order: Order) -> RefundPlan:
@@ -96,7 +96,9 @@ def plan_refund(order: Order) -> RefundPlan:
         case Status.RETURN_REQUESTED if order.returned is not None and order.returned.refunded_at is not None:
             raise ToolError("That order has already been refunded.")
         case Status.RETURN_REQUESTED if order.returned is not None and order.returned.received_at is not None:
-            cents = sum(entry.item.price_cents for entry in order.returned.items)
+            cents = _within_what_was_paid(order, [entry.item for entry in order.returned.items])
+            if not cents:
+                raise ToolError("That order has already been refunded.")
             refunds = (MoneyBack(order.returned.method, cents),)
         case Status.RETURN_REQUESTED:
             raise ToolError("The return hasn't reached us yet. The refund follows once it has.")
@@ -144,14 +146,28 @@ def require_delivered(order: Order, done: str) -> None:
 
 
 def paid_with(order: Order) -> tuple[MoneyBack, ...]:
-    """What each method has paid for the order and not been paid back, in the order in which they paid."""
+    """What each method may get back for the order, in the order in which they paid; together never more than was paid.
+
+    Money may have gone back to a method that never paid: the difference of changed items goes where the customer wants.
+    """
     methods: dict[str, PaymentMethod] = {}
     cents: dict[str, int] = {}
     for payment in order.payments:
         sign = 1 if payment.kind is PaymentKind.PAYMENT else -1
         methods.setdefault(payment.method_id, payment.method)
         cents[payment.method_id] = cents.get(payment.method_id, 0) + sign * payment.amount_cents
-    return tuple(MoneyBack(methods[identity], left) for identity, left in cents.items() if left > 0)
+    kept, back = sum(cents.values()), []
+    for identity, paid in cents.items():
+        due = min(paid, kept)
+        if due > 0:
+            back.append(MoneyBack(methods[identity], due))
+            kept -= due
+    return tuple(back)
+
+
+def _within_what_was_paid(order: Order, items: Iterable[OrderItem]) -> int:
+    """The price of items in cents, as far as money for the order is left."""
+    return min(sum(item.price_cents for item in items), sum(money.cents for money in paid_with(order)))
 
 
 def paying_method(order: Order) -> PaymentMethod:
