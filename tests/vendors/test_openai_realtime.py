@@ -345,6 +345,44 @@ async def test_tokens_of_sound_are_counted_apart_and_of_replies_that_nobody_got_
     await model.aclose()
 
 
+async def test_a_reply_whose_session_is_lost_is_estimated_and_discarded(fake: FakeOpenAIRealtime) -> None:
+    meter = Meter()
+    METER.set(meter)
+    model = vendor(fake)
+    caller = Caller(model.for_call())
+    await caller.open()
+    fake.replies.append(ModelReply(("Your order left this morning. ", "It arrives."), fault=Fault.BREAK))
+    with pytest.raises(ProviderError):
+        await caller.reply(ASKED)
+    used = {unit: amount for (leg, _, unit), amount in meter.used.items() if leg == "model"}
+    spoken = 20 * len(voice("Your order left this morning. ")) / LINE_RATE_HZ
+    # Instructions, facts, a tool and what was asked, at four letters a token; 30 letters that came, and their sound.
+    assert used["input"] == pytest.approx(50, abs=25)
+    assert used["output"] == pytest.approx(30 / 4, abs=1)
+    assert used["audio_output"] == pytest.approx(spoken, abs=2)
+    assert used["discarded"] == pytest.approx(sum(used.values()) - used["discarded"])
+    await caller.stream.aclose()
+    await model.aclose()
+    assert meter.used["model", NAME, "output"] == used["output"], "once"
+
+
+async def test_a_session_that_is_lost_before_it_said_anything_costs_nothing(fake: FakeOpenAIRealtime) -> None:
+    meter = Meter()
+    METER.set(meter)
+    model = vendor(fake)
+    caller = Caller(model.for_call())
+    await caller.open()
+    fake.replies.append(ModelReply(("Well. ",), fault=Fault.HANG))
+    asking = asyncio.create_task(caller.reply(ASKED))
+    await asyncio.sleep(0.1)
+    fake.drop()
+    with pytest.raises(ProviderError):
+        await asking
+    assert not [unit for leg, _, unit in meter.used if leg == "model"]
+    await caller.stream.aclose()
+    await model.aclose()
+
+
 # ── what goes wrong ───────────────────────────────────────────────────────────────
 
 

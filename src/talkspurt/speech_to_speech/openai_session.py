@@ -50,7 +50,7 @@ from talkspurt.speech_to_speech.mirror import (
 )
 from talkspurt.speech_to_speech.utterances import Utterances
 from talkspurt.telemetry.metrics import ANOMALIES
-from talkspurt.telemetry.usage import METER
+from talkspurt.telemetry.usage import METER, estimated
 
 VENDOR: Final = "openai-realtime"
 TRANSCRIBER: Final = "gpt-transcribe"
@@ -71,6 +71,8 @@ OUTBOX: Final = 400
 """Messages that may wait for the vendor: half a minute of audio."""
 SOUND: Final = 8
 """Tokens of sound, and of its transcript, for one of text: some 20 a second for 2.5 words."""
+TOKENS_PER_S: Final = 20
+"""Of the model's sound ("Managing costs": one for 50 ms)."""
 MOST_TOKENS: Final = 4_096
 """More the vendor does not take as a limit."""
 SLOWEST: Final = 0.25
@@ -108,13 +110,18 @@ class Ways:
 class _Response:
     """A reply under way. Its parts end with None or an error."""
 
-    number: int
+    request: ReplyRequest
     parts: asyncio.Queue[ReplyPart | ProviderError | None] = field(default_factory=asyncio.Queue)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     id: str | None = None
     messages: dict[str, Message] = field(default_factory=dict)
     calls: list[ToolCallPart] = field(default_factory=list)
     abandoned: bool = False
+
+    @property
+    def number(self) -> int:
+        """The reply's number in its call."""
+        return self.request.reply
 
     @property
     def said(self) -> bool:
@@ -254,7 +261,7 @@ class OpenAISession:
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply; its sound goes to the call's `Spoken`. Raises `ProviderError`."""
         await self._make_room()
-        response = self._response = _Response(request.reply)
+        response = self._response = _Response(request)
         self._configure(request)
         self._bring_in_step(request)
         self._send(
@@ -505,6 +512,18 @@ class OpenAISession:
                 self._meter.discarded(used)
         return used
 
+    def _estimate(self, response: _Response) -> None:
+        """Count a reply of which the vendor will not tell any more what it took, as far as it has come."""
+        letters = sum(len(message.speech.text) for message in response.messages.values())
+        sound = sum(message.speech.length for message in response.messages.values()) / _BYTES_PER_S
+        if self._meter is None or not (letters or sound):
+            return
+        words = estimated(self._ways.name, response.request, letters, self._meter)
+        spoken = round(TOKENS_PER_S * sound)
+        used = replace(words, output_tokens=words.output_tokens + spoken, audio_output_tokens=spoken)
+        self._meter.thought(used)
+        self._meter.discarded(used)
+
     # ── the connection ────────────────────────────────────────────────────────────
 
     async def _run(self, work: Any) -> None:
@@ -552,6 +571,7 @@ class OpenAISession:
             # Who waits for it sees it; without anybody it is no fault either.
             self._ready.exception()
         if self._response is not None and not self._response.over.is_set():
+            self._estimate(self._response)
             self._end(self._response, error)
             self._response.over.set()
         self._utterances.fail_all("the session is lost")

@@ -129,7 +129,7 @@ class MeteredModel:
                             letters += len(part.name) + len(part.arguments)
                     yield part
             if not told:
-                estimate = self._estimate(request, letters, meter)
+                estimate = estimated(self._name, request, letters, meter)
                 told = True
                 if meter is not None:
                     meter.thought(estimate)
@@ -141,7 +141,7 @@ class MeteredModel:
         finally:
             if not told and meter is not None:
                 # Broken off: the vendor counts what it had sent, and tells nobody.
-                estimate = self._estimate(request, letters, meter)
+                estimate = estimated(self._name, request, letters, meter)
                 meter.thought(estimate)
                 meter.discarded(estimate)
 
@@ -149,18 +149,23 @@ class MeteredModel:
         """Close the model behind."""
         await self.model.aclose()
 
-    def _estimate(self, request: ReplyRequest, letters: int, meter: Meter | None) -> Usage:
-        lasting = len(request.instructions) + sum(
-            len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.tools
-        )
-        passing = sum(_letters(entry) for entry in request.history)
-        again = meter is not None and ("model", self._name, "output") in meter.used
-        return Usage(
-            input_tokens=(lasting + passing) // LETTERS_PER_TOKEN,
-            cached_tokens=lasting // LETTERS_PER_TOKEN if again else 0,
-            output_tokens=-(-letters // LETTERS_PER_TOKEN),
-            model=self._name,
-        )
+
+def estimated(name: str, request: ReplyRequest, letters: int, meter: Meter | None) -> Usage:
+    """What the model called `name` used for a reply of so many letters, of which nobody tells it.
+
+    Of later requests in a call the instructions and tools count as cached.
+    """
+    lasting = len(request.instructions) + sum(
+        len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.tools
+    )
+    passing = sum(_letters(entry) for entry in request.history)
+    again = meter is not None and ("model", name, "output") in meter.used
+    return Usage(
+        input_tokens=(lasting + passing) // LETTERS_PER_TOKEN,
+        cached_tokens=lasting // LETTERS_PER_TOKEN if again else 0,
+        output_tokens=-(-letters // LETTERS_PER_TOKEN),
+        model=name,
+    )
 
 
 def _letters(entry: Entry) -> int:
