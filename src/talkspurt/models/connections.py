@@ -27,6 +27,7 @@ from pydantic_ai.tools import ToolDefinition
 from talkspurt.errors import ConfigurationError
 from talkspurt.models.vendors import ModelVendor, read_address, read_key, split_name
 from talkspurt.standby import Standby
+from talkspurt.telemetry.usage import ASKING
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -152,6 +153,20 @@ async def _note_opened(response: httpx2.Response) -> None:
         opened.append(response)
 
 
+async def _note_when_sent(request: Any) -> None:
+    """Tell the meter whether a request has left: one that was given up while it had no connection costs nothing."""
+    asking = ASKING.get()
+    if asking is None:
+        return
+    asking.sent = False
+
+    async def trace(event: str, _information: object) -> None:
+        if event.endswith(".send_request_headers.started"):
+            asking.sent = True
+
+    request.extensions = {**request.extensions, "trace": trace}
+
+
 def _http_client(patience: Patience) -> httpx2.AsyncClient:
     client = create_async_httpx2_client(
         timeout=httpx2.Timeout(patience.first, connect=patience.connect, pool=patience.connect),
@@ -173,6 +188,8 @@ def _over(
 ) -> Connection:
     """A connection whose requests all go over `http`."""
     assert model.base_url is not None
+    hooks: Any = http.event_hooks
+    http.event_hooks = {**hooks, "request": [*hooks.get("request", ()), _note_when_sent]}
     keep_connected = Standby(http, model.base_url).keep_connected
     return Connection(order.vendor, model, settings or ModelSettings(), http.aclose, keep_connected)
 

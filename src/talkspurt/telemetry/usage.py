@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, Literal
 
 from talkspurt.core.history import Entry
@@ -87,6 +87,18 @@ class Meter:
 METER: Final[ContextVar[Meter | None]] = ContextVar("meter", default=None)
 
 
+@dataclass(slots=True)
+class Asking:
+    """A request to a model, as whoever sends it sees it."""
+
+    sent: bool = True
+    """Whether it has left. Who can tell says False first."""
+
+
+ASKING: Final[ContextVar[Asking | None]] = ContextVar("asking", default=None)
+"""The request under way, for whoever sends it."""
+
+
 class MeteredModel:
     """A `LanguageModel` whose tokens are counted. It says the model's name in each `Usage`.
 
@@ -112,6 +124,9 @@ class MeteredModel:
         """Stream what the model behind does."""
         meter = METER.get()
         letters, told = 0, False
+        asking = Asking()
+        # Never taken back: the generator may end in another context, and the next request has one of its own.
+        ASKING.set(asking)
         try:
             async with aclosing(self.model.reply(request)) as parts:
                 async for part in parts:
@@ -139,7 +154,7 @@ class MeteredModel:
             told = told or not letters
             raise
         finally:
-            if not told and meter is not None:
+            if not told and asking.sent and meter is not None:
                 # Broken off: the vendor counts what it had sent, and tells nobody.
                 estimate = estimated(self._name, request, letters, meter)
                 meter.thought(estimate)
