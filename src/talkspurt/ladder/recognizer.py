@@ -35,7 +35,7 @@ PAUSE: Final = 1.0
 """Seconds until rungs are tried again when none bears."""
 SHUNNED: Final = 10.0
 """Seconds in which a call does not go back to a rung that failed it, whatever the other calls find."""
-SLOW: Final = 2 / 3
+SLOW: Final = 0.6
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
 Opinions = Literal["followed", "taken", "unasked"]
