@@ -103,6 +103,12 @@ class Vendors:
                 self.relays[stage] = await stack.enter_async_context(Relay(address))
             yield self
 
+    def expect(self, lines: Sequence[str]) -> None:
+        """Let the recognizer hear these from now on, whatever a replay has made its sockets hear before."""
+        self.deepgram.phrases = tuple(lines)
+        for socket in self.deepgram.sockets:
+            socket.expect(lines)
+
     def configuration(self, stages: Sequence[Stage]) -> str:
         """TOML for a server that uses them, with local speech or a model of text below those of `stages`."""
         return CONFIGURATION.format(
@@ -129,9 +135,7 @@ class Vendors:
             else:
                 self.realtime.otherwise, self.realtime.answer = _SAID[case.fault], None
         elif case.fault in DEAF:
-            self.deepgram.phrases = ()
-            for socket in self.deepgram.sockets:
-                socket.forget()
+            self.expect(())
         else:
             await self.relays[case.stage].suffer(Trouble(case.fault))
 
@@ -182,7 +186,7 @@ async def _converse(url: str, case: Case, clips: Sequence[Clip | None], vendors:
     def observe(news: News) -> None:
         if isinstance(news, CallerActed):
             # A socket that is opened from now on has heard nothing of the lines before.
-            vendors.deepgram.phrases = LINES[news.number - 1 :] if case.fault not in DEAF else ()
+            vendors.expect(LINES[news.number - 1 :] if case.fault not in DEAF else ())
             vendors.realtime.heard = deque(LINES[news.number - 1 :])
             if case.moment == "during" and news.number == FAULTY_TURN:
                 injected.add(asyncio.create_task(vendors.suffer(case)))

@@ -128,9 +128,9 @@ class FakeDeepgramSocket(WSListener):
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 
-    def forget(self) -> None:
-        """Hear nothing any more in what sounds."""
-        self._ear.forget()
+    def expect(self, phrases: Sequence[str]) -> None:
+        """Hear these in what sounds from now on."""
+        self._ear.expect(phrases)
 
     def send_text(self, text: str) -> None:
         """Send `text` as it is, whatever it is."""

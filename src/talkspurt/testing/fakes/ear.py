@@ -63,9 +63,10 @@ class ScriptedEar:
         if self._quiet_windows:
             self._end_phrase()
 
-    def forget(self) -> None:
-        """Hear nothing any more in what sounds."""
+    def expect(self, phrases: Sequence[str]) -> None:
+        """Hear these in what sounds from now on, instead of what was left."""
         self.phrases.clear()
+        self.phrases.extend(phrases)
         self._phrase = None
 
     @property
