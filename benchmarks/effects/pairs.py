@@ -54,7 +54,7 @@ def draw_race(seed: int, shop: Sequence[Customer]) -> Race:
     customer, *wishes = chance.choice(list(chance.choice(kinds)(shop)))
     chance.shuffle(wishes)
     skews = draw_skews(seed, share=SKEWED)
-    trouble = chance.choice((0.0, 0.0, 0.2))
+    trouble, within = chance.choice((0.0, 0.0, 0.2)), chance.choice((CLOSE, CLOSEST))
     first, second = (
         CallPlan(
             number := 2_000_000 + 2 * seed + place,
@@ -63,8 +63,8 @@ def draw_race(seed: int, shop: Sequence[Customer]) -> Race:
             True,
             _wishes(chance, wish, number, dawdles=place == 1),
             Troubles(model=trouble),
-            skews=skews if skews is None or place == 0 else (skews[1], skews[0]),
-            reaction=chance.uniform(0.0, chance.choice((CLOSE, CLOSEST))),
+            skews=skews if skews is None or place == 0 else (skews[1], skews[0], skews[2]),
+            reaction=chance.uniform(0.0, within),
         )
         for place, wish in enumerate(wishes)
     )

@@ -45,8 +45,13 @@ SKEWED: Final = 0.2
 """Share of the calls whose workers' clocks differ."""
 MOVED_SKEWED: Final = 0.6
 """The same of calls that another worker takes over."""
-MOST_SKEWED: Final = (15.0, 45.0)
-"""Seconds by which such clocks are wrong: more than any effect may take."""
+WRONG: Final = (15.0, 30.0)
+"""Seconds by which such clocks are wrong: more than any effect may take. That of a server beside them is wrong by the
+least of it more, and mostly ahead: by such a clock every effect would be one that is long over."""
+
+Skews = tuple[float, float, float]
+"""Seconds by which the clocks of a call's first worker, of its other workers, and of a server that has no part in the
+call are ahead of the database's."""
 
 Ban = Literal["", "unverified", "of_others", "over_limit", "level", "status", "account"]
 """Why a wish must not come true, whoever confirms it."""
@@ -98,8 +103,7 @@ class CallPlan:
     """Seconds after which the line breaks; it comes back a moment later."""
     moves: tuple[float, ...] = ()
     """Seconds after which another process takes the call over while the first one still believes that it has it."""
-    skews: tuple[float, float] | None = None
-    """Seconds by which the clocks of the first worker and of all others are ahead of the database's."""
+    skews: Skews | None = None
     reaction: float = 0.0
     """Seconds that a caller who agrees together with another one takes for it."""
 
@@ -111,6 +115,11 @@ class CallPlan:
     def skew(self, worker: int) -> float:
         """Seconds by which the clock of the call's `worker` (0 for the first) is ahead of the database's."""
         return 0.0 if self.skews is None else self.skews[min(worker, 1)]
+
+    @property
+    def neighbours_skew(self) -> float:
+        """The same of a server that has no part in the call."""
+        return 0.0 if self.skews is None else self.skews[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +207,14 @@ def draw(seed: int, shop: Sequence[Customer]) -> CallPlan:
     return replace(plan, skews=draw_skews(seed, share=MOVED_SKEWED if plan.moves else SKEWED))
 
 
-def draw_skews(seed: int, *, share: float) -> tuple[float, float] | None:
+def draw_skews(seed: int, *, share: float) -> Skews | None:
     """How wrong the clocks of a call's workers are, for so many of all calls; None when they are right."""
     chance = Random(f"{seed} clocks")
     if chance.random() >= share:
         return None
-    ahead = chance.uniform(*MOST_SKEWED)
-    return chance.choice(((0.0, ahead), (0.0, -ahead), (ahead, 0.0), (-ahead, 0.0), (ahead, -ahead)))
+    wrong = chance.uniform(*WRONG)
+    first, others = chance.choice(((0.0, wrong), (0.0, -wrong), (wrong, 0.0), (-wrong, 0.0), (wrong, -wrong)))
+    return first, others, chance.choice((1, 1, -1)) * (wrong + WRONG[0])
 
 
 def _subjects(seed: int) -> Iterator[str]:

@@ -64,8 +64,6 @@ REDIAL: Final = 0.8
 RULES: Final = Policy.parse(POLICY, name="bench")
 LOCALE: Final = "en-US"
 NUMBER: Final = "+15550100"
-OTHERS: Final = 1
-"""The number of a worker that is not the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +307,7 @@ class World:
         await asyncio.sleep(SETTLING)
         database = Database(self.place.store)
         try:
-            effects = self._store(database, OTHERS).effects
+            effects = self._store(database, self.plan.neighbours_skew).effects
             await self._sweeper(effects, agent).sweep()
             async with database.read() as connection:
                 told = set((await connection.execute(text(TOLD))).scalars())
@@ -325,14 +323,14 @@ class World:
 
     # ── a worker ──────────────────────────────────────────────────────────────────
 
-    def _wall_clock(self, worker: int) -> Clock:
-        """The worker's own clock, which need not be right."""
-        right, skew = self.place.time or utc_now, timedelta(seconds=self.plan.skew(worker))
-        return lambda: right() + skew
+    def _wall_clock(self, skew: float) -> Clock:
+        """A clock of somebody's own, so many seconds ahead of the right one."""
+        right, ahead = self.place.time or utc_now, timedelta(seconds=skew)
+        return lambda: right() + ahead
 
-    def _store(self, database: Database, worker: int) -> Store:
+    def _store(self, database: Database, skew: float) -> Store:
         # As `Store.open` does, without migrations: the databases are copies of one that is up to date.
-        return Store(database, self._wall_clock(worker), database_time=DatabaseTime(database, self.place.time))
+        return Store(database, self._wall_clock(skew), database_time=DatabaseTime(database, self.place.time))
 
     def _sweeper(self, effects: Any, agent: Agent) -> Sweeper:
         async def agent_of(_call_id: str) -> Agent:
@@ -344,7 +342,9 @@ class World:
     async def _neighbour(self, agent: Agent) -> AsyncIterator[None]:
         """Another server on the same database, which has no part in the call but sweeps."""
         database = Database(self.place.store)
-        effects = WatchedLedger(self._store(database, OTHERS).effects, self.log, nowhere, self._chance("sweeper"), 0.0)
+        effects = WatchedLedger(
+            self._store(database, self.plan.neighbours_skew).effects, self.log, nowhere, self._chance("sweeper"), 0.0
+        )
         sweeping = asyncio.create_task(self._sweeper(effects, agent).run())
         try:
             yield
@@ -355,7 +355,8 @@ class World:
 
     @asynccontextmanager
     async def _worker(self, agent: Agent, synthesizer: WordSynthesizer, number: int) -> AsyncIterator[Worker]:
-        store = self._store(Database(self.place.store), number)
+        skew = self.plan.skew(number)
+        store = self._store(Database(self.place.store), skew)
         troubles = self.plan.troubles
         chance = self._chance("ledger")
         watched: Any = WatchedLedger(store.effects, self.log, self.reach, chance, troubles.ledger)
@@ -377,7 +378,7 @@ class World:
             desks={("bench", LOCALE): desk},
             staff=staff,
             recorder=recorder,
-            handover_desk=HandoverDesk(Targets(()), store, self._wall_clock(number)),
+            handover_desk=HandoverDesk(Targets(()), store, self._wall_clock(skew)),
         )
         sweeper = staff.sweeper(store)
         helpers = [asyncio.create_task(helper.run()) for helper in (media, recorder, sweeper)]

@@ -10,7 +10,7 @@ import pytest
 
 # Benchmarks are run from the repository and are not installed.
 from benchmarks.effects import trial
-from benchmarks.effects.plan import CallPlan, Wish, customers, draw
+from benchmarks.effects.plan import CallPlan, Skews, Wish, customers, draw
 from benchmarks.effects.referee import Verdict
 
 from talkspurt.agent import Caller, Effect, Tool
@@ -39,7 +39,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hold(template: Path, tmp_path: Path) -> Holds:
-    def hold(*wishes: Wish, verifies: bool = True, skews: tuple[float, float] | None = None) -> Verdict:
+    def hold(*wishes: Wish, verifies: bool = True, skews: Skews | None = None) -> Verdict:
         plan = CallPlan(1, "maya_collins", "maya.collins@example.com", verifies, wishes, skews=skews)
         return trial.run_virtual_call(plan, template, tmp_path / "call")
 
@@ -51,9 +51,9 @@ def test_the_same_seed_is_the_same_call(template: Path) -> None:
     assert [draw(seed, shop) for seed in range(50)] == [draw(seed, shop) for seed in range(50)]
 
 
-@pytest.mark.parametrize("skews", [(0.0, 30.0), (-30.0, 0.0)])
+@pytest.mark.parametrize("skews", [(0.0, 0.0, 30.0), (-30.0, 0.0, 0.0)])
 def test_a_store_that_decides_who_is_gone_by_its_workers_clock_is_caught(
-    hold: Holds, monkeypatch: pytest.MonkeyPatch, skews: tuple[float, float]
+    hold: Holds, monkeypatch: pytest.MonkeyPatch, skews: Skews
 ) -> None:
     wish = replace(SENDING, mishap="hangs_after")
     assert hold(wish, skews=skews) == Verdict(effects=1)
