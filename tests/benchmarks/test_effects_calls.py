@@ -144,7 +144,7 @@ def test_a_dispatcher_without_authority_is_caught(
     monkeypatch.setattr(Authority, guard, lambda self, tool, *rest: rest[0] if rest else None)
     if guard == "admit":
         # Asked for again when it has been worded, and right before it is done.
-        monkeypatch.setattr(Proposals, "_same_caller", lambda *_: None)
+        monkeypatch.setattr(Authority, "serves", lambda *_: True)
     assert hold(wish).forbidden_executed
 
 
