@@ -64,6 +64,15 @@ def test_a_second_try_may_succeed() -> None:
     run_virtual(scenario())
 
 
+def test_a_second_try_does_not_put_off_the_next_model() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([0.6 * FIRST, error()], [60.0]), good(after=0.0)
+        assert await texts(ladder(first, second)) == "Second."
+        assert second.asked == [pytest.approx(FIRST, abs=0.01)]
+
+    run_virtual(scenario())
+
+
 @pytest.mark.parametrize(
     "failure", [error(retryable=False), error(retry_after=20.0), error(retryable=False, rejected=True)]
 )

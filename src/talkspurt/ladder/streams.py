@@ -56,16 +56,17 @@ class Attempt(Generic[Provider, Part]):
         news: asyncio.Event,
         *,
         beside: "Attempt[Provider, Part] | None" = None,
+        late: float | None = None,
     ) -> None:
         """`news` is set when it has become useful or has failed. The rung was entered for it.
 
-        It is a hedge if there is a slow one `beside` which it is made.
+        It is a hedge if there is a slow one `beside` which it is made. `late` is when the next rung is asked; by
+        default the patience of this one decides.
         """
         loop = asyncio.get_running_loop()
         self.rung = rung
         self.began = loop.time()
-        # A hedge does not put off the next rung.
-        self.late: float = self.began + rung.patience.first if beside is None else beside.late
+        self.late = self.began + rung.patience.first if late is None else late
         usual = rung.usual_first
         self.unusual = math.inf if usual is None or beside is not None else self.began + usual
         self.useful = False
@@ -251,7 +252,7 @@ class Climb(Generic[Provider, Part]):
         if error.retryable and not error.retry_after and rung not in self._twice and not self._running:
             self._twice.add(rung)
             if rung.enter():
-                self._ask(rung)
+                self._ask(rung, late=attempt.late)
                 return
         self._step_down("failed")
 
@@ -260,7 +261,7 @@ class Climb(Generic[Provider, Part]):
         if slow.rung.enter():
             metrics.RUNG_SWITCHES.labels(slow.rung.port, slow.rung.name, "hedged").inc()
             self._twice.add(slow.rung)
-            self._ask(slow.rung, beside=slow)
+            self._ask(slow.rung, beside=slow, late=slow.late)
 
     def _step_down(self, reason: str) -> bool:
         """Ask the next rung that bears; False when there is none."""
@@ -281,8 +282,15 @@ class Climb(Generic[Provider, Part]):
             rung.enter_anyway()
             self._ask(rung)
 
-    def _ask(self, rung: Rung[Provider], *, beside: Attempt[Provider, Part] | None = None) -> None:
-        self._running.append(Attempt(rung, self._start, self._useful, self._news, beside=beside))
+    def _ask(
+        self,
+        rung: Rung[Provider],
+        *,
+        beside: Attempt[Provider, Part] | None = None,
+        late: float | None = None,
+    ) -> None:
+        """A second request to a rung, try or hedge, is `late` when the first is: the next rung is not put off."""
+        self._running.append(Attempt(rung, self._start, self._useful, self._news, beside=beside, late=late))
 
 
 async def stream_from(
