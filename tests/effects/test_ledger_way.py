@@ -441,6 +441,8 @@ async def test_a_round_that_took_all_it_may_is_followed_by_another_at_once(
         while await desk.states() != ["resolved_not_done", "resolved_done"]:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_a_sweep_without_a_store_raises_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -817,6 +819,7 @@ async def test_whoever_takes_the_phone_while_it_is_written_down_hears_no_read_ba
     async def slow(*arguments: Any, **options: Any) -> Any:
         stored = await propose(*arguments, **options)
         desk.caller.unverify()
+        desk.clock.advance(1)
         return stored
 
     ledger.propose = slow  # type: ignore[method-assign]
