@@ -164,6 +164,13 @@ GUARDS: Final = (
         f"{SHOP_TOOLS} -k where_it_was_agreed",
     ),
     Guard(
+        "what an exchange will cost is spent",
+        "retail/changes.py",
+        "    promised = purse.promised_cents(method)\n",
+        "    promised = 0\n",
+        f"{OPERATIONS} -k promised",
+    ),
+    Guard(
         "what went back to one method is not paid back to another",
         "retail/claims.py",
         "        due = min(paid, kept)\n",
@@ -222,7 +229,7 @@ GUARDS: Final = (
     Guard(
         "an order is paid by what can pay it",
         "retail/changes.py",
-        "    require_balance(method, paid[0].cents)\n",
+        "    require_balance(method, paid[0].cents, purse)\n",
         "",
         "tests/retail/test_operations.py -k too_little",
     ),
@@ -243,7 +250,7 @@ GUARDS: Final = (
     Guard(
         "a dearer item is paid by what can pay it",
         "retail/changes.py",
-        "    require_balance(method, plan.cents)\n",
+        "    require_balance(method, plan.cents, purse)\n",
         "",
         "tests/retail/test_operations.py -k method_that_can_pay",
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from retail.shop_line import Line, dump, method_of, order_of
 from talkspurt.agent import Effect, ReadBack
@@ -324,6 +324,49 @@ async def test_two_orders_do_not_spend_one_gift_card_twice(shop: Shop) -> None:
     balance = (await method_of(shop, GIFT)).balance_cents
     assert balance is not None
     assert balance >= 0
+
+
+async def dearer(shop: Shop, order_id: str, cents: int) -> str:
+    """Another variant of the order's last item, for so much more."""
+    async with shop.writing() as session:
+        item = (await session.get_one(Order, order_id)).items[-1]
+        others = select(Variant).where(Variant.product_id == item.product_id, Variant.id != item.variant_id)
+        variant = (await session.scalars(others.limit(1))).one()
+        variant.available, variant.price_cents = True, item.price_cents + cents
+    return variant.id
+
+
+async def test_what_a_gift_card_has_promised_it_does_not_pay_again(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        await session.execute(update(PaymentMethod).where(PaymentMethod.id == GIFT).values(balance_cents=20_00))
+        await session.execute(update(Order).where(Order.id == SHIPPED).values(status=Status.DELIVERED))
+        await session.execute(update(Payment).where(Payment.order_id == PENDING).values(amount_cents=15_00))
+    wishes = [(order, await dearer(shop, order, 15_00)) for order in (DELIVERED, SHIPPED)]
+    lines = [Line(shop).verified() for _ in wishes]
+    proposals = [
+        await line.propose(
+            "exchange_items",
+            order_id=order,
+            items=[(await order_of(shop, order)).items[-1].name],
+            new_items=[variant],
+            payment_method="gift card",
+        )
+        for line, (order, variant) in zip(lines, wishes, strict=True)
+    ]
+    answers = await asyncio.gather(*(line.execute(each) for line, each in zip(lines, proposals, strict=True)))
+    assert sorted("error" in answer for answer in answers) == [False, True]
+    refusal = await line.refusal("change_order_payment", order_id=PENDING, payment_method="gift card")
+    assert refusal.startswith("The gift card has 5 dollars left beside what your exchanges will cost")
+
+
+async def test_of_two_refunds_it_is_said_when_each_comes(line: Line, shop: Shop) -> None:
+    async with shop.writing() as session:
+        order, gift = await session.get_one(Order, CANCELLED), await session.get_one(PaymentMethod, GIFT)
+        order.payments.append(
+            Payment(id="p", position=1, kind=PaymentKind.PAYMENT, method=gift, amount_cents=20_00, made_at=None)
+        )
+    done = await line.confirmed("offer_refund", order_id=CANCELLED)
+    assert done["when"] == ("within 5 to 7 business days on your Visa ending 4 8 2 1 and right away on your gift card")
 
 
 # ── never more than was paid ──────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from talkspurt.agent import ToolError
 from talkspurt.retail.claims import paid_with, paying_method, require_delivered, require_pending
 from talkspurt.retail.items import choose_each
 from talkspurt.retail.methods import GIFT_CARD, choose_method
-from talkspurt.retail.schema import Order, OrderItem, PaymentMethod, Product, Variant
+from talkspurt.retail.schema import Order, OrderItem, PaymentMethod, Product, Status, Variant
 from talkspurt.retail.variants import choose_variant
 from talkspurt.retail.words import short_method, spoken_amount
 
@@ -62,6 +62,23 @@ class SwapPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Purse:
+    """How a customer can pay, and the orders that will still be paid from it."""
+
+    methods: Sequence[PaymentMethod]
+    orders: Sequence[Order] = ()
+
+    def promised_cents(self, method: PaymentMethod) -> int:
+        """What the method will pay once what is being exchanged has arrived."""
+        open_ones = (order.exchanged for order in self.orders if order.status is Status.EXCHANGE_REQUESTED)
+        return sum(
+            max(0, exchange.difference_cents)
+            for exchange in open_ones
+            if exchange is not None and exchange.method_id == method.id
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentPlan:
     """An order to be paid by another method."""
 
@@ -71,9 +88,7 @@ class PaymentPlan:
     cents: int
 
 
-def plan_swap(
-    kind: Kind, order: Order, products: Mapping[str, Product], wish: SwapWish, methods: Sequence[PaymentMethod]
-) -> SwapPlan:
+def plan_swap(kind: Kind, order: Order, products: Mapping[str, Product], wish: SwapWish, purse: Purse) -> SwapPlan:
     """Plan the change (of a pending order) or exchange (of a delivered one) of items.
 
     `products` are those of the order's items. Raises `ToolError`.
@@ -91,31 +106,36 @@ def plan_swap(
             if item.id in swaps:
                 raise ToolError("That names one item twice. Which items do you mean?")
             swaps[item.id] = Swap(item, _new_variant(phrase, item, products[item.product_id]))
-    method = choose_method(wish.payment_method, methods, paying_method(order))
+    method = choose_method(wish.payment_method, purse.methods, paying_method(order))
     plan = SwapPlan(kind, order, tuple(swaps.values()), method)
-    require_balance(method, plan.cents)
+    require_balance(method, plan.cents, purse)
     return plan
 
 
-def plan_payment(order: Order, spoken_method: str, methods: Sequence[PaymentMethod]) -> PaymentPlan:
+def plan_payment(order: Order, spoken_method: str, purse: Purse) -> PaymentPlan:
     """Plan to have a pending order paid by another method. Raises `ToolError`."""
     require_pending(order, "changed")
     paid = paid_with(order)
     if len(paid) != 1:
         raise ToolError("That order wasn't paid by one method alone. A colleague has to look at it.")
-    method = choose_method(spoken_method, methods, paid[0].method)
+    method = choose_method(spoken_method, purse.methods, paid[0].method)
     if method.id == paid[0].method.id:
         raise ToolError(f"That order is paid by your {short_method(method)} already.")
-    require_balance(method, paid[0].cents)
+    require_balance(method, paid[0].cents, purse)
     return PaymentPlan(order, paid[0].method, method, paid[0].cents)
 
 
-def require_balance(method: PaymentMethod, cents: int) -> None:
-    """Raises `ToolError` when `cents` are to be paid by a gift card that has less."""
-    if method.kind == GIFT_CARD and cents > (method.balance_cents or 0):
+def require_balance(method: PaymentMethod, cents: int, purse: Purse) -> None:
+    """Raises `ToolError` when `cents` are to be paid by a gift card that has less, or will have."""
+    if method.kind != GIFT_CARD:
+        return
+    promised = purse.promised_cents(method)
+    left = max(0, (method.balance_cents or 0) - promised)
+    if cents > left:
+        beside = " beside what your exchanges will cost" if promised else ""
         raise ToolError(
-            f"The gift card has {spoken_amount(method.balance_cents or 0)} left, which doesn't cover "
-            f"{spoken_amount(cents)}. Would you like another payment method?"
+            f"The gift card has {spoken_amount(left)} left{beside}, which doesn't cover {spoken_amount(cents)}. "
+            "Would you like another payment method?"
         )
 
 

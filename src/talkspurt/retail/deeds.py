@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from talkspurt.agent import ReadBack, ToolError
 from talkspurt.retail import bookings, read_backs
 from talkspurt.retail.addresses import Place, choose_address
-from talkspurt.retail.changes import Kind, PaymentPlan, SwapPlan, SwapWish, plan_payment, plan_swap
+from talkspurt.retail.changes import Kind, PaymentPlan, Purse, SwapPlan, SwapWish, plan_payment, plan_swap
 from talkspurt.retail.claims import (
     CancelPlan,
     RefundPlan,
@@ -27,7 +27,7 @@ from talkspurt.retail.claims import (
 from talkspurt.retail.customers import Customer, load_products, place_of
 from talkspurt.retail.options import spoken_options
 from talkspurt.retail.schema import Order, User
-from talkspurt.retail.words import full_method, item_name, listed, refund_time, written_amount
+from talkspurt.retail.words import full_method, item_name, listed, refund_time, refund_times, written_amount
 
 SAME_ADDRESS: Final = "That is the address already."
 
@@ -68,7 +68,7 @@ def cancelling(order_id: str, spoken_reason: str) -> Deed[CancelPlan]:
             "reason": plan.reason,
             "refund": written_amount(plan.cents),
             "method": listed([full_method(money.method) for money in plan.refunds]),
-            "when": refund_time(plan.refunds[0].method) if plan.refunds else None,
+            "when": refund_times([money.method for money in plan.refunds]),
         }
 
     return Deed(plan, read_backs.cancellation, meant, do)
@@ -99,7 +99,7 @@ def paying(order_id: str, spoken_method: str) -> Deed[PaymentPlan]:
     """Have a pending order paid by another method."""
 
     async def plan(_session: AsyncSession, customer: Customer) -> PaymentPlan:
-        return plan_payment(customer.order(order_id), spoken_method, customer.methods)
+        return plan_payment(customer.order(order_id), spoken_method, _purse(customer))
 
     def meant(plan: PaymentPlan) -> dict[str, Any]:
         return {"order_id": plan.order.id, "payment_method": plan.new.id}
@@ -215,10 +215,14 @@ def refunding(order_id: str) -> Deed[RefundPlan]:
             "order_id": plan.order.id,
             "amount": written_amount(plan.cents),
             "method": listed([full_method(money.method) for money in plan.refunds]),
-            "when": refund_time(plan.refunds[0].method),
+            "when": refund_times([money.method for money in plan.refunds]),
         }
 
     return Deed(plan, read_backs.refunding, meant, do)
+
+
+def _purse(customer: Customer) -> Purse:
+    return Purse(customer.methods, customer.orders)
 
 
 # ── items that become others ──────────────────────────────────────────────────────
@@ -228,7 +232,7 @@ def _swap_planned(kind: Kind, order_id: str, wish: SwapWish) -> Callable[[AsyncS
     async def plan(session: AsyncSession, customer: Customer) -> SwapPlan:
         order = customer.order(order_id)
         products = await load_products(session, (item.product_id for item in order.items))
-        return plan_swap(kind, order, products, wish, customer.methods)
+        return plan_swap(kind, order, products, wish, _purse(customer))
 
     return plan
 

@@ -65,6 +65,14 @@ def refund_time(method: PaymentMethod) -> str:
     return "right away" if method.kind == "gift_card" else "within 5 to 7 business days"
 
 
+def refund_times(methods: Sequence[PaymentMethod]) -> str | None:
+    """The same of several methods: "right away on your gift card and within 5 to 7 business days on your Visa card"."""
+    times = {refund_time(method) for method in methods}
+    if len(times) == 1:
+        return times.pop()
+    return listed([f"{refund_time(method)} on your {full_method(method)}" for method in methods]) or None
+
+
 def day(expected: date, today: date) -> str:
     """A day as one says it: "today", "tomorrow" or "on Tuesday, March 3"."""
     match (expected - today).days:
