@@ -164,6 +164,14 @@ GUARDS: Final = (
         f"{SHOP_TOOLS} -k where_it_was_agreed",
     ),
     Guard(
+        "a process that was stopped lets go of its customer",
+        "retail/shop.py",
+        """        idle = {"idle_in_transaction_session_timeout": f"{int(IDLE * 1000)}"}""",
+        "        idle: dict[str, str] = {}",
+        f"{AS_AGREED} -k 'stopped_in_a_transaction and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
         "what an exchange will cost is spent",
         "retail/changes.py",
         "    promised = purse.promised_cents(method)\n",

@@ -12,7 +12,7 @@ from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.retail.agent import POLICY
 from talkspurt.retail.schema import Order, PaymentMethod, Row
-from talkspurt.retail.shop import Shop, local_day
+from talkspurt.retail.shop import Shop, shop_day
 from talkspurt.retail.tools import ServiceDesk
 from talkspurt.testing.ledger import MemoryEffectLedger
 
@@ -25,7 +25,7 @@ class Line:
     def __init__(self, shop: Shop, *, number: str = "+15551230000", today: date | None = None) -> None:
         self.shop = shop
         self.caller = Caller(call_id=f"call-{next(_calls)}", number=number)
-        desk = ServiceDesk(shop, today=lambda: today or local_day())
+        desk = ServiceDesk(shop, today=lambda: today or shop_day())
         self.agent = Agent(
             name="Sarah", prompt="Help.", greeting="Hello.", tools=desk.tools(), policy=Policy.parse(POLICY)
         )

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Update, select, update
+from sqlalchemy.exc import DBAPIError
 
 from retail.shop_line import Line, dump, order_of
 from talkspurt.core.events import EffectProposed
@@ -186,6 +188,28 @@ async def test_who_waits_for_the_customers_row_does_not_act_on_what_became_of_it
             assert not waiting.done()
         assert told in (await waiting)["error"]["message"]
     assert (await dump(shop))["applied_effects"] == []
+
+
+async def test_a_process_that_stopped_in_a_transaction_holds_its_customer_for_seconds_only(
+    shop: Shop, shop_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody else at all."""
+    if shop_url.startswith("sqlite"):
+        pytest.skip("a file has no sessions, and its lock goes with the process")
+    monkeypatch.setattr("talkspurt.retail.shop.IDLE", 1.0)
+    line, other = Line(shop).verified(), Line(shop).verified("daniel_ortega")
+    proposed = await line.propose("change_account_address", address="60 Hill Street, Portland, OR 97214")
+    others = await other.propose("change_account_address", address="60 Hill Street, Portland, OR 97214")
+    answers = []
+    # What was stopped finds its connection closed once it wakes.
+    with suppress(DBAPIError):
+        async with Shop(shop_url).opened() as stopped, stopped.writing() as session:
+            await load_customer(session, MAYA, to_change=True)
+            waiting = asyncio.create_task(line.execute(proposed))
+            answers.append(await other.execute(others))
+            assert not waiting.done()
+            answers.append(await waiting)
+    assert [answer.get("status") for answer in answers] == ["address changed"] * 2
 
 
 async def test_of_two_calls_at_once_the_second_does_not_act_on_what_the_first_made_of_it(shop: Shop) -> None:

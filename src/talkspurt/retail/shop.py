@@ -5,17 +5,19 @@ Not a word about calls or models: accounts and order numbers come in, rows go ou
 the same thing at once get it once.
 
 SQLite (default) and PostgreSQL. On SQLite a write takes the lock when it begins (`BEGIN IMMEDIATE`)
-and survives a loss of power once committed (WAL, `synchronous=FULL`).
+and survives a loss of power once committed (WAL, `synchronous=FULL`). On PostgreSQL a process that was stopped in the
+middle of a transaction holds its customer for `IDLE` seconds at most; writes for others go on meanwhile.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import date, datetime
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, event, false, func, inspect, or_, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -28,6 +30,14 @@ from talkspurt.retail.seed import seed_shop
 DATABASE_VARIABLE: Final = "TALKSPURT_RETAIL_DATABASE"
 DEFAULT_DATABASE: Final = "sqlite+aiosqlite:///retail.db"
 
+TIMEOUT: Final = 5.0
+"""Seconds that one statement may take, with waiting for a lock (on PostgreSQL)."""
+IDLE: Final = 6.0
+"""Seconds after which PostgreSQL ends a transaction in which nothing happens: its process was stopped, or is gone."""
+
+ZONE: Final = ZoneInfo("America/New_York")
+"""Where the shop is, wherever the server stands."""
+
 _Plan = TypeVar("_Plan")
 
 
@@ -38,20 +48,21 @@ class Shop:
         """`url` names an SQLite file or a PostgreSQL database. Raises `ConfigurationError`."""
         try:
             parsed = make_url(url)
-            self._engine = create_async_engine(parsed, hide_parameters=True)
+            self._engine = create_async_engine(parsed, **_options(parsed))
         except (ArgumentError, ImportError, SQLAlchemyError) as error:
             raise ConfigurationError(
                 f"{DATABASE_VARIABLE} is no database URL that can be used ({error}); "
                 "write e.g. sqlite+aiosqlite:///retail.db"
             ) from None
         self._name = parsed.render_as_string(hide_password=True)
-        if parsed.get_backend_name() == "sqlite":
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        # SQLite has one writer at a time, and its own busy waiting polls: those of this process queue here in order.
+        self._turn = asyncio.Lock() if is_sqlite else nullcontext()
+        if is_sqlite:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(self._engine.execution_options(shop_writes=True), expire_on_commit=False)
-        # Writers of this process queue here in order; SQLite's own busy waiting polls.
-        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def opened(self, *, seeded: bool = True) -> AsyncIterator["Shop"]:
@@ -64,7 +75,7 @@ class Shop:
                 await connection.run_sync(_create_tables)
             async with self.writing() as session:
                 if seeded and await session.scalar(select(func.count()).select_from(User)) == 0:
-                    await seed_shop(session, today=local_day())
+                    await seed_shop(session, today=shop_day())
         except StoreError:
             await self._engine.dispose()
             raise
@@ -174,9 +185,18 @@ class Shop:
             return await settle(session, key)
 
 
-def local_day() -> date:
-    """Today, where the server stands."""
-    return datetime.now().astimezone().date()
+def shop_day(at: datetime | None = None) -> date:
+    """The day that it is in the shop, now or `at` a time: its policy's hours are told there, too."""
+    return (at or datetime.now(UTC)).astimezone(ZONE).date()
+
+
+def _options(url: URL) -> dict[str, Any]:
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.drivername == "postgresql+asyncpg":
+        idle = {"idle_in_transaction_session_timeout": f"{int(IDLE * 1000)}"}
+        connect = {"timeout": TIMEOUT, "command_timeout": TIMEOUT, "server_settings": idle}
+        options |= {"pool_timeout": TIMEOUT, "pool_pre_ping": True, "connect_args": connect}
+    return options
 
 
 def _create_tables(connection: Connection) -> None:

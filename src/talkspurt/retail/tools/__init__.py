@@ -10,7 +10,7 @@ from datetime import date
 
 from talkspurt.agent import Tool
 from talkspurt.retail.knowledge import Library
-from talkspurt.retail.shop import Shop, local_day
+from talkspurt.retail.shop import Shop, shop_day
 from talkspurt.retail.tools.catalogue import Catalogue
 from talkspurt.retail.tools.delivered import DeliveredOrders
 from talkspurt.retail.tools.enquiries import Enquiries
@@ -24,7 +24,7 @@ __all__ = ["ServiceDesk"]
 class ServiceDesk:
     """The retail agent's tools over one shop."""
 
-    def __init__(self, shop: Shop, *, today: Callable[[], date] = local_day) -> None:
+    def __init__(self, shop: Shop, *, today: Callable[[], date] = shop_day) -> None:
         self._groups = (
             Identity(shop),
             Enquiries(shop, Library.bundled(), today),
