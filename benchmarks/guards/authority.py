@@ -87,6 +87,13 @@ GUARDS: Final = (
         f"{DISPATCHER} -k to_the_next",
     ),
     Guard(
+        "callers who withhold their number have no tries without end",
+        "effects/verification.py",
+        "self._caller.number or WITHHELD",
+        "self._caller.number",
+        f"{VERIFICATION} -k withhold",
+    ),
+    Guard(
         "a call serves no more accounts than it may",
         "effects/verification.py",
         "if account not in served and most is not None and len(served) >= most:",

@@ -172,6 +172,13 @@ GUARDS: Final = (
         needs_postgresql=True,
     ),
     Guard(
+        "a stranger finds few order numbers out",
+        "retail/tools/identity.py",
+        "@tool(rate=FINDING)",
+        "@tool",
+        f"{RED_TEAM} -k few_order_numbers",
+    ),
+    Guard(
         "what an exchange will cost is spent",
         "retail/changes.py",
         "    promised = purse.promised_cents(method)\n",

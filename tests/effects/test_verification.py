@@ -73,6 +73,17 @@ async def test_three_tries_a_call_and_ten_calls_of_a_number_later_no_more(desk: 
     assert await verify(third, "maya", "4711") == "verified"
 
 
+async def test_callers_who_withhold_their_number_share_their_tries(desk: Desk) -> None:
+    agent = replace(desk.agent, policies=Policies(attempts_withheld=4))
+    calls = [await opened(desk.till, desk.store, desk.clock, agent, "") for _ in range(3)]
+    for call in calls[:2]:
+        for _ in range(2):
+            answer = await verify(call, "nobody", "1")
+    assert answer == EXHAUSTED
+    assert await verify(calls[2], "maya", "4711") == EXHAUSTED
+    assert await verify(desk, "maya", "4711") == "verified", "whoever shows a number is not concerned"
+
+
 async def test_an_account_that_was_guessed_at_from_many_numbers_is_locked_for_the_day(desk: Desk) -> None:
     for number in range(2):
         other = await desk.another(f"+1202555010{number}")

@@ -578,6 +578,14 @@ async def _victim(shop: Shop) -> dict[str, str]:
     return found
 
 
+async def test_a_stranger_learns_few_order_numbers_by_trying(tmp_path: Path) -> None:
+    async with hostile_call(tmp_path) as (_, call):
+        numbers = (f"W{number:07}" for number in range(2_378_100, 2_378_400))
+        answers = await call.hold([Turn("Is it this one?", (("find_order", {"heard": number}),)) for number in numbers])
+    assert sum("match" in answer for answer in answers) == 15
+    assert all("error" in answer for answer in answers[15:])
+
+
 def _filled(turn: Turn, names: dict[str, str]) -> Turn:
     def fill(value: Any) -> Any:
         match value:

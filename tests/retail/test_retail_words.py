@@ -1,11 +1,14 @@
 """Amounts, days and names, as they will be heard."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
+from talkspurt.agent import Policy
 from talkspurt.retail import words
+from talkspurt.retail.agent import POLICY
 from talkspurt.retail.schema import OrderItem, PaymentMethod
+from talkspurt.retail.shop import ZONE, shop_day
 
 
 def method(kind: str = "credit_card", brand: str | None = "visa", last_four: str | None = "1234") -> PaymentMethod:
@@ -30,6 +33,11 @@ def test_amounts_are_written_and_spoken() -> None:
     assert words.spoken_amount(500_00) == "500 dollars"
     assert words.spoken_amount(7) == "7 cents"
     assert words.spoken_amount(0) == "0 dollars"
+
+
+def test_the_day_is_the_shops_wherever_the_server_stands() -> None:
+    assert shop_day(datetime(2026, 3, 4, 2, 30, tzinfo=UTC)) == date(2026, 3, 3), "half past nine in the evening"
+    assert Policy.parse(POLICY).timezone == ZONE
 
 
 def test_days_are_spoken_from_where_the_caller_stands() -> None:

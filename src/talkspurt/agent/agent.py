@@ -50,6 +50,9 @@ class Policies:
     """Failed attempts at one account within a day, by whomever, after which it is not verified any more."""
     attempts_per_number: int = 10
     """Failed attempts from one caller's number within a day after which nobody is verified any more there."""
+    attempts_withheld: int = 50
+    """Failed attempts within a day of all callers who withhold their number, together, after which none of them is
+    verified any more: whoever guesses cannot be told from the others."""
     accounts_per_call: int | None = None
     """Accounts that may be verified in one call, one after the other; None for any number."""
     max_tool_rounds: int = 6
@@ -63,6 +66,7 @@ class Policies:
             "verification_attempts",
             "attempts_per_account",
             "attempts_per_number",
+            "attempts_withheld",
             "accounts_per_call",
             "max_tool_rounds",
         ):

@@ -6,7 +6,7 @@ that a tool that fails, is late, or was not declared to verify raises nobody.
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
@@ -15,6 +15,9 @@ from talkspurt.agent import Caller, Policies, Tool, ToolError
 from talkspurt.effects.calling import bounded
 from talkspurt.effects.refusals import CALLER_CHANGED, EXHAUSTED, FAILED, LOCKED, NO_OTHER_ACCOUNT, NotDoneError, where
 from talkspurt.ports import AttemptOutcome, VerificationAttempts
+
+WITHHELD: Final = "withheld"
+"""What attempts of callers without a number are counted under, all together."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,9 +36,11 @@ class Verification:
     def _limits(self) -> dict[str, Any]:
         return {
             "call_id": self._caller.call_id,
-            "number": self._caller.number,
+            "number": self._caller.number or WITHHELD,
             "per_call": self._policies.verification_attempts,
-            "per_number": self._policies.attempts_per_number,
+            "per_number": (
+                self._policies.attempts_per_number if self._caller.number else self._policies.attempts_withheld
+            ),
         }
 
     def change_caller(self) -> None:

@@ -11,6 +11,8 @@ from talkspurt.retail.tools.common import Spoken, ToolGroup, Words
 
 MISMATCH: Final = "That doesn't match what we have on file."
 """The same whatever was wrong: which fact it was would help only somebody who guesses."""
+FINDING: Final = "15/call"
+"""How often numbers are matched: strangers may ask, and a close match tells them one that exists."""
 MAX_EDITS: Final = 2
 """Wrong, missing or doubled digits up to which a number heard may stand for an order id."""
 HEARD_LENGTHS: Final = range(7 - MAX_EDITS, 7 + MAX_EDITS + 1)
@@ -26,7 +28,7 @@ class Identity(ToolGroup):
         """All of this group."""
         return (self.find_order, self.verify_caller)
 
-    @tool
+    @tool(rate=FINDING)
     async def find_order(self, caller: Caller, heard: Words) -> dict[str, str | None]:
         """Match an order number as it was heard against numbers that exist.
 
