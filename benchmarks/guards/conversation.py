@@ -134,4 +134,18 @@ GUARDS: Final = (
         "",
         f"{CORE} -k open_proposal",
     ),
+    Guard(
+        "whoever takes the phone gets a model that knows nothing of the one before",
+        "core/agent_side.py",
+        "if not self.log.hand_on(event.tool_call):",
+        "if event.tool_call not in self.running:",
+        f"{CORE} -k gets_a_model",
+    ),
+    Guard(
+        "a guess is made for whoever has the phone",
+        "core/agent_side.py",
+        'history = (*self.log.shown(self.playback), CallerSaid(text, "voice"))',
+        'history = (*self.log.history(self.playback), CallerSaid(text, "voice"))',
+        f"{CORE} -k gets_a_model",
+    ),
 )

@@ -52,7 +52,6 @@ from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
     CallerHungUp,
     DigitPressed,
-    EffectProposed,
     EndRequested,
     Event,
     HandoverReturned,
@@ -64,7 +63,6 @@ from talkspurt.core.events import (
     ReplyFailed,
     ReplyTextReceived,
     ReplyToolRequested,
-    SecretRequested,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -84,7 +82,7 @@ from talkspurt.core.events import (
 from talkspurt.core.settings import Settings
 from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Ended, Floor
-from talkspurt.effects.dispatcher import ToolDispatcher
+from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
@@ -673,7 +671,7 @@ class Session:
         self._tool_returned(await self._dispatcher.outcome(tool_call, proposal))
         self._tools.pop(tool_call, None)
 
-    def _tool_returned(self, fact: ToolReturned | ToolStarted | EffectProposed | SecretRequested) -> None:
+    def _tool_returned(self, fact: Answer) -> None:
         self._post(fact)
         if self.caller.leaving:
             self.caller.leaving = False

@@ -32,6 +32,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
+    CallerChanged,
     DigitPressed,
     EffectProposed,
     Event,
@@ -128,7 +129,9 @@ class Referee:
                 self.tools[tool_call], self.later[tool_call] = content, None
             case ToolReturned(tool_call, content) if self.later.get(tool_call, "") is None:
                 self.later[tool_call] = content
-            case ToolReturned(tool_call, content) if self.tools.get(tool_call, "") is None:
+            case ToolReturned(tool_call, content) | CallerChanged(tool_call, content) if (
+                self.tools.get(tool_call, "") is None
+            ):
                 self.tools[tool_call] = content
             case ReplyToolRequested(reply, tool_call) if (
                 guess := self.world.conversation._agent.guess

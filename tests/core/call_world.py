@@ -40,6 +40,7 @@ from talkspurt.core.conversation import Conversation
 from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import (
     UNKNOWN_VOICE,
+    CallerChanged,
     DigitPressed,
     EffectProposed,
     Event,
@@ -177,6 +178,14 @@ class Returns:
 
 
 @dataclass(frozen=True)
+class HandsOn:
+    """A tool says that somebody else has the phone."""
+
+    content: str = '{"status":"nobody"}'
+    after: float = 0.0
+
+
+@dataclass(frozen=True)
 class Proposes:
     """A tool proposes an effect."""
 
@@ -256,7 +265,7 @@ class World:
     replies: deque[list[Part]] = field(default_factory=deque)
     """Scripts for the model, one per request; then `default_reply`."""
     default_reply: Callable[[int], list[Part]] = lambda reply: [Says(f"{words(f'r{reply}.0', 5)}. ")]
-    tool: Callable[[RunTool], Returns | Starts | Proposes | Wants | None] = lambda _command: Returns()
+    tool: Callable[[RunTool], Returns | HandsOn | Starts | Proposes | Wants | None] = lambda _command: Returns()
     keyed: Callable[[str], Returns | None] = lambda _secret: Returns('{"verified":true}')
     """What a tool that wanted a secret does with it."""
     effect: Callable[[ExecuteEffect], Returns | None] = lambda _command: Returns('{"done":true}')
@@ -598,6 +607,8 @@ class World:
                 return
             case Returns(content):
                 event = ToolReturned(tool_call, content, wrong=answer.wrong)
+            case HandsOn(content):
+                event = CallerChanged(tool_call, content)
             case Starts(content=content):
                 event = ToolStarted(tool_call, content)
                 self._go_on(tool_call, answer)

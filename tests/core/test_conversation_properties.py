@@ -25,6 +25,7 @@ from talkspurt.core.commands import (
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.digits import EntryRules
 from talkspurt.core.events import (
+    CallerChanged,
     CallerHungUp,
     DigitPressed,
     EffectProposed,
@@ -256,6 +257,7 @@ anything: st.SearchStrategy[Event | None] = st.one_of(
     st.builds(PlaybackReached, ids, numbers),
     st.builds(ToolReturned, names, texts),
     st.builds(ToolStarted, names, texts),
+    st.builds(CallerChanged, names, texts),
     st.builds(ToolProgressed, names, texts),
     st.builds(EffectProposed, names, st.sampled_from(["p1", "p2"]), texts, texts),
     st.builds(SecretRequested, names, texts, st.sampled_from([EntryRules(), EntryRules(shortest=4, longest=4)])),

@@ -9,7 +9,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from core.call_world import Asks, Fails, Proposes, Returns, Says, Stalls, Voices, World, WorldLanguage, settings, words
+from core.call_world import Asks, Fails, HandsOn, Proposes, Returns, Says, Stalls, Voices, World, WorldLanguage, settings, words
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
@@ -632,6 +632,31 @@ def test_the_same_tool_call_runs_once() -> None:
     call.asks().listens()
     assert len(call.of(RunTool)) == 1
     assert "duplicate_tool_call" in call.counted
+
+
+def test_whoever_takes_the_phone_gets_a_model_that_knows_nothing_of_the_one_before() -> None:
+    call = world(
+        [Asks("look")],
+        [Says("It goes to Elm Street. ")],
+        [Asks("look"), Asks("hand")],
+        [Says("Hello. ")],
+        [Says("Who is speaking? ")],
+        tool=lambda asked: HandsOn(after=0.5) if asked.name == "hand" else Returns('{"address":"Elm Street"}'),
+    ).answered()
+    for said in ("where does it go", "here is my wife", "what was that address"):
+        call.asks(said).listens()
+    requests = [request.history for request in call.of(RequestReply)]
+    first = next(
+        index
+        for index, history in enumerate(requests)
+        if any(isinstance(entry, ToolAnswered) and entry.name == "hand" for entry in history)
+    )
+    assert "Elm Street" in repr(requests[first - 1])
+    assert len(requests[first:]) > 1
+    for history in requests[first:]:
+        assert history[0] == CallerSaid("here is my wife")
+        assert "Elm Street" not in repr(history)
+    assert "Elm Street" in repr(call.history), "what was said was said"
 
 
 def test_too_many_tools_at_once_are_refused() -> None:

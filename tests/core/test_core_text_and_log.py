@@ -102,7 +102,22 @@ def test_history_is_in_the_order_of_places_and_holds_what_was_heard() -> None:
     log.add(said(playback, 3, "Three.", heard=False))
     call = (ToolCalled("t1", "look", "{}"), ToolAnswered("t1", "look", RUNNING))
     assert log.history(playback) == (CallerSaid("hi"), AgentSaid("One."), *call, AgentSaid("Two."))
-    assert log.history(playback, expecting=True)[-1] == AgentSaid("Two. Three.")
+    assert log.shown(playback)[-1] == AgentSaid("Two. Three.")
+
+
+def test_a_model_is_shown_what_was_said_since_the_phone_was_handed_on() -> None:
+    playback, log = Playback(), Log()
+    log.add(said(playback, 1, "It goes to Elm Street.", heard=True))
+    log.add(CallerSaid("here is my wife"))
+    log.add(Called(ToolCalled("t1", "look", "{}"), "Elm Street"))
+    log.add(Called(ToolCalled("t2", "hand", "{}")))
+    assert not log.hand_on("t3")
+    assert log.hand_on("t2")
+    assert log.answer("t2", "x")
+    log.add(said(playback, 2, "Hello.", heard=True))
+    handed = (ToolCalled("t2", "hand", "{}"), ToolAnswered("t2", "hand", "x"))
+    assert log.shown(playback) == (CallerSaid("here is my wife"), *handed, AgentSaid("Hello."))
+    assert log.history(playback)[0] == AgentSaid("It goes to Elm Street."), "the store has all of it"
 
 
 def test_words_after_an_interruption_are_another_entry() -> None:

@@ -186,7 +186,8 @@ class Referee:
     async def _tool(self, name: str) -> None:
         content = await self.desk.ask(name, {})
         if name == "new_caller":
-            self.proven = (None, 0)
+            # The model is shown nothing of what was before, neither the notes nor what was said then.
+            self.proven, self.influenced, self.said = (None, 0), False, self.said[-1:]
         elif name == "notes":
             self.influenced = True
         elif name == "balance" and "error" not in content:

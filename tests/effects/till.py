@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from talkspurt.agent import AccountOf, Agent, Caller, Effect, Policies, Policy, ReadBack, ToolError, tool
 from talkspurt.agent.once import applied_effects, once, settle
-from talkspurt.core.events import EffectProposed, ToolReturned
+from talkspurt.core.events import CallerChanged, EffectProposed, ToolReturned
 from talkspurt.core.history import CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.effects import ToolDispatcher
 from talkspurt.store import Call, Store
@@ -219,7 +219,9 @@ class Desk:
         event = await self.dispatcher.run(f"t{self.calls}", name, text)
         if isinstance(event, EffectProposed):
             return event
-        assert isinstance(event, ToolReturned)
+        assert isinstance(event, ToolReturned | CallerChanged)
+        if isinstance(event, CallerChanged):
+            self.history = [entry for entry in self.history if isinstance(entry, CallerSaid)][-1:]
         self.history += [ToolCalled(event.tool_call, name, text), ToolAnswered(event.tool_call, name, event.content)]
         self.dispatcher.follow(tuple(self.history))
         return json.loads(event.content)

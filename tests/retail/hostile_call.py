@@ -15,7 +15,7 @@ from typing import Any
 
 from talkspurt.agent import Agent, Caller
 from talkspurt.agent.yes_no import yes_or_no
-from talkspurt.core.events import EffectProposed, SecretRequested
+from talkspurt.core.events import CallerChanged, EffectProposed, SecretRequested
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.effects import ToolDispatcher
 from talkspurt.retail import create_agent
@@ -79,6 +79,8 @@ class HostileCall:
         self._dispatcher.follow(tuple(self._history))
         event = await self._dispatcher.run(call, name, text)
         assert not isinstance(event, SecretRequested), "no tool of this agent asks for keys"
+        if isinstance(event, CallerChanged):
+            self._history = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
         self._history += [ToolCalled(call, name, text), ToolAnswered(call, name, event.content)]
         if isinstance(event, EffectProposed):
             self._history.append(AgentSaid(event.read_back))

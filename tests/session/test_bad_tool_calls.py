@@ -10,6 +10,7 @@ import pytest
 from session.stage import Stage, stage
 from talkspurt import ToolError, tool
 from talkspurt.agent.locales import ENGLISH
+from talkspurt.core.conversation import Conversation
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
 from talkspurt.effects.refusals import CHECKING, IN_DOUBT
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
@@ -305,6 +306,42 @@ def test_a_caller_hears_what_came_of_an_effect_in_doubt() -> None:
             (proposal,) = call.ledger.records
             await call.ledger.resolve(proposal, result='{"status":"cancelled"}')
             await call.until(lambda: call.synthesizer.spoken[-1] == "All is well.", 10)
+
+    run_virtual(run())
+
+
+def test_the_model_of_whoever_takes_the_phone_was_never_told_the_address_of_the_one_before() -> None:
+    shown: list[str] = []
+
+    @tool
+    async def look_up_address() -> str:
+        """Look the caller's address up."""
+        return "12 Elm Street"
+
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        last = request.history[-1]
+        match last:
+            case CallerSaid("my address"):
+                return [ToolCallPart("t1", "look_up_address", "{}")]
+            case CallerSaid("here is my wife"):
+                return [ToolCallPart("t2", "new_caller", "{}")]
+            case ToolAnswered(name="look_up_address"):
+                return [TextDelta("It is 12 Elm Street.")]
+            case CallerSaid():
+                shown.append(str(request.history))
+        return [TextDelta("Hello.")]
+
+    async def run() -> None:
+        heard = ["my address", "here is my wife", "what is that address"]
+        async with stage(ScriptedModel(script), heard, tools=(look_up_address,)) as call:
+            assert "Elm Street" in await heard_after(call)
+            await heard_after(call)
+            await heard_after(call)
+            assert shown
+            assert not any("Elm Street" in history for history in shown)
+            # Nor by the process that takes the call up: the snapshot says from where.
+            later = Conversation.restore(call.session._conversation._settings, call.recorder.snapshots[-1])
+            assert "Elm Street" not in str(later._agent.log.shown(later._agent.playback))
 
     run_virtual(run())
 

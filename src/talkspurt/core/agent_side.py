@@ -39,6 +39,7 @@ from talkspurt.core.commands import (
     WithdrawEffect,
 )
 from talkspurt.core.events import (
+    CallerChanged,
     EffectProposed,
     Interruptible,
     PlaybackReached,
@@ -206,7 +207,7 @@ class AgentSide:
             return
         self.replies += 1
         self.guess = Guess(self.replies, text, now)
-        history = (*self.log.history(self.playback, expecting=True), CallerSaid(text, "voice"))
+        history = (*self.log.shown(self.playback), CallerSaid(text, "voice"))
         self._commands.append(RequestReply(self.replies, history))
 
     def drop_guess(self) -> None:
@@ -594,6 +595,15 @@ class AgentSide:
         self._land(event.tool_call, event.content)
         self.later[event.tool_call] = tool
 
+    def caller_changed(self, event: CallerChanged) -> None:
+        """What a model is shown begins anew: with the turn that said so."""
+        if not self.log.hand_on(event.tool_call):
+            self._commands.append(Count("stale_tool"))
+            return
+        self.drop_guess()
+        if event.tool_call in self.running:
+            self._land(event.tool_call, event.content)
+
     def tool_progressed(self, event: ToolProgressed) -> None:
         """Keep what it says for the next moment in which the caller waits and nobody speaks."""
         for tools in (self.running, self.later):
@@ -821,7 +831,7 @@ class AgentSide:
         self.replies += 1
         fresh = replace(turn, reply=self.replies, fed_at=now, asked_at=now, text="", tools=frozenset())
         self.turn = replace(fresh, asked=False, spoke=False)
-        self._commands.append(RequestReply(self.replies, self.log.history(self.playback, expecting=True)))
+        self._commands.append(RequestReply(self.replies, self.log.shown(self.playback)))
         self.untold = False
 
     def _adopt(self, guess: Guess, now: float) -> None:

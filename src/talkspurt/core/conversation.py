@@ -34,6 +34,7 @@ from talkspurt.core.commands import (
 from talkspurt.core.digits import Digits, EntryRules
 from talkspurt.core.endpointing import Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
+    CallerChanged,
     CallerHungUp,
     DigitPressed,
     EffectProposed,
@@ -114,6 +115,7 @@ _DECODER = Decoder(
         history.ToolCalled,
         log.Spoken,
         log.Called,
+        log.HandedOn,
         playback.Segment,
         speculation.Guess,
         SpokenForm,
@@ -426,6 +428,8 @@ class Conversation:
                 self._agent.tool_returned(event)
             case ToolStarted():
                 self._agent.tool_started(event)
+            case CallerChanged():
+                self._agent.caller_changed(event)
             case ToolProgressed():
                 self._agent.tool_progressed(event)
             case EffectProposed():
@@ -455,6 +459,8 @@ class Conversation:
             self._commands.append(commands.DiscardSecret(event.tool_call))
         elif isinstance(event, ToolReturned) and event.tool_call in self._agent.running:
             self._agent.tool_returned(event)
+        elif isinstance(event, CallerChanged):
+            self._agent.caller_changed(event)
 
     def _line_opened(self, event: LineOpened, now: float) -> None:
         match self._floor:

@@ -225,6 +225,17 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerChanged:
+    """Somebody else has the phone, says the tool call that this answers; `content`, a JSON object, is for the model.
+
+    What was said and done before is not for them: no model is shown it any more.
+    """
+
+    tool_call: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolProgressed:
     """What a tool that is under way would have the caller know; the newest words replace those not said yet."""
 
@@ -317,6 +328,7 @@ Event = (
     | PlaybackReached
     | ToolReturned
     | ToolStarted
+    | CallerChanged
     | ToolProgressed
     | EffectProposed
     | SecretRequested

@@ -3,9 +3,12 @@
 A segment's place is taken when it is ordered, its words come from the playback ledger; a
 tool's answer takes the place behind its call, whenever it comes. So history is always in
 an order that a language model accepts, and always says only what was heard.
+
+What a model is shown (`shown`) begins anew with each caller: what was told to the one before is not for the next.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.playback import Playback
@@ -26,6 +29,11 @@ class Called:
 
     call: ToolCalled
     content: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn(Called):
+    """The place of the tool call by which somebody else took the phone."""
 
 
 Place = CallerSaid | Spoken | Called
@@ -74,21 +82,34 @@ class Log:
             if isinstance(place, Called) and place.call.tool_call == tool_call:
                 if place.content is not None:
                     return False
-                self.places[index] = Called(place.call, content)
+                self.places[index] = replace(place, content=content)
                 return True
         return False
 
-    def history(self, playback: Playback, *, expecting: bool = False) -> tuple[Entry, ...]:
-        """What has been said and heard. `expecting`: count speech on its way as heard, for the model's next words."""
-        entries: list[Entry] = []
-        for place in self.places:
-            for entry in _entries(place, playback, expecting):
-                last = entries[-1] if entries else None
-                if isinstance(entry, AgentSaid) and isinstance(last, AgentSaid) and not last.interrupted:
-                    entries[-1] = AgentSaid(f"{last.text} {entry.text}", entry.interrupted)
-                else:
-                    entries.append(entry)
-        return tuple(entries)
+    def hand_on(self, tool_call: str) -> bool:
+        """Somebody else took the phone by that call. False for an unknown one."""
+        for index in range(len(self.places) - 1, -1, -1):
+            place = self.places[index]
+            if isinstance(place, Called) and place.call.tool_call == tool_call:
+                self.places[index] = HandedOn(place.call, place.content)
+                return True
+        return False
+
+    def history(self, playback: Playback) -> tuple[Entry, ...]:
+        """What has been said and heard."""
+        return _told(self.places, playback, expecting=False)
+
+    def shown(self, playback: Playback) -> tuple[Entry, ...]:
+        """What a model is told for its next words: speech on its way counts as heard, and nothing of earlier callers.
+
+        It begins with the words by which the phone was handed on the last time.
+        """
+        handed = [index for index, place in enumerate(self.places) if isinstance(place, HandedOn)]
+        if not handed:
+            return _told(self.places, playback, expecting=True)
+        before = self.places[: handed[-1]]
+        words = next(([place] for place in reversed(before) if isinstance(place, CallerSaid)), [])
+        return _told([*words, *self.places[handed[-1] :]], playback, expecting=True)
 
     def last_said(self, playback: Playback) -> str:
         """The agent's last words that were heard, up to where the caller spoke before: "" when there are none.
@@ -117,6 +138,18 @@ class Log:
             entries.extend(_entries(place, playback, expecting=False))
             self.recorded += 1
         return tuple(entries)
+
+
+def _told(places: Iterable[Place], playback: Playback, *, expecting: bool) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    for place in places:
+        for entry in _entries(place, playback, expecting):
+            last = entries[-1] if entries else None
+            if isinstance(entry, AgentSaid) and isinstance(last, AgentSaid) and not last.interrupted:
+                entries[-1] = AgentSaid(f"{last.text} {entry.text}", entry.interrupted)
+            else:
+                entries.append(entry)
+    return tuple(entries)
 
 
 def _entries(place: Place, playback: Playback, expecting: bool) -> tuple[Entry, ...]:

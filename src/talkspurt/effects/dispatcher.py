@@ -30,7 +30,7 @@ from pydantic import BaseModel
 from talkspurt.agent import Agent, Caller, Progress, Tool
 from talkspurt.agent.plain_text import message
 from talkspurt.agent.tools import END_CALL, NEW_CALLER, SPEAK_SLOWER
-from talkspurt.core.events import EffectProposed, SecretRequested, ToolReturned, ToolStarted
+from talkspurt.core.events import CallerChanged, EffectProposed, SecretRequested, ToolReturned, ToolStarted
 from talkspurt.core.history import Entry
 from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.effects.authority import Authority, Clock, utc_now
@@ -74,7 +74,7 @@ def tool_specs(agent: Agent) -> tuple[ToolSpec, ...]:
 
 STARTED: Final = {"status": "started", "note": "The result comes by itself later. Do not ask for it again."}
 
-Answer = ToolReturned | ToolStarted | EffectProposed | SecretRequested
+Answer = ToolReturned | ToolStarted | CallerChanged | EffectProposed | SecretRequested
 _log = structlog.get_logger(__name__)
 
 
@@ -130,7 +130,7 @@ class ToolDispatcher:
             return ToolReturned(tool_call, result_content({"status": "ending"}))
         if name == NEW_CALLER:
             self._verification.change_caller()
-            return ToolReturned(tool_call, result_content({"status": "nobody is verified now"}))
+            return CallerChanged(tool_call, result_content({"status": "nobody is verified now"}))
         tool = self._agent.tool(name)
         try:
             if tool is None:

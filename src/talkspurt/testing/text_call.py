@@ -9,7 +9,7 @@ from typing import Final
 
 from talkspurt.agent import Agent, Caller
 from talkspurt.agent.yes_no import yes_or_no
-from talkspurt.core.events import EffectProposed, SecretRequested, ToolStarted
+from talkspurt.core.events import CallerChanged, EffectProposed, SecretRequested, ToolStarted
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.core.settings import Settings
 from talkspurt.effects import ToolDispatcher
@@ -90,6 +90,8 @@ class TextCall:
         if isinstance(event, ToolStarted):
             # Nothing takes time here: what finishes later has finished.
             event = await self._dispatcher.finish(call.tool_call)
+        if isinstance(event, CallerChanged):
+            self._history = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
         assert not isinstance(event, SecretRequested), "no tool of these agents asks for keys in text"
         self._answer(call, event.content)
         if isinstance(event, EffectProposed):
