@@ -9,7 +9,20 @@ from itertools import chain, repeat
 
 import pytest
 
-from core.call_world import Asks, Fails, HandsOn, Proposes, Returns, Says, Stalls, Voices, World, WorldLanguage, settings, words
+from core.call_world import (
+    Asks,
+    Fails,
+    HandsOn,
+    Proposes,
+    Returns,
+    Says,
+    Stalls,
+    Voices,
+    World,
+    WorldLanguage,
+    settings,
+    words,
+)
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,

@@ -221,7 +221,7 @@ class Desk:
             return event
         assert isinstance(event, ToolReturned | CallerChanged)
         if isinstance(event, CallerChanged):
-            self.history = [entry for entry in self.history if isinstance(entry, CallerSaid)][-1:]
+            self.history[:] = [entry for entry in self.history if isinstance(entry, CallerSaid)][-1:]
         self.history += [ToolCalled(event.tool_call, name, text), ToolAnswered(event.tool_call, name, event.content)]
         self.dispatcher.follow(tuple(self.history))
         return json.loads(event.content)

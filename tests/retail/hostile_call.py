@@ -80,7 +80,7 @@ class HostileCall:
         event = await self._dispatcher.run(call, name, text)
         assert not isinstance(event, SecretRequested), "no tool of this agent asks for keys"
         if isinstance(event, CallerChanged):
-            self._history = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
+            self._history[:] = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
         self._history += [ToolCalled(call, name, text), ToolAnswered(call, name, event.content)]
         if isinstance(event, EffectProposed):
             self._history.append(AgentSaid(event.read_back))

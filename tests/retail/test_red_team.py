@@ -578,6 +578,33 @@ async def _victim(shop: Shop) -> dict[str, str]:
     return found
 
 
+NAMES: dict[str, tuple[str, dict[str, Any]]] = {
+    "product": ("get_product", {"product": "P1005"}),
+    "item": ("check_order_status", {"order_id": MINE_PENDING}),
+    "customer": ("get_account_info", {}),
+}
+
+
+@pytest.mark.parametrize("place", NAMES)
+async def test_what_a_name_in_the_shop_suggests_is_what_the_caller_heard_and_agreed_to(
+    place: str, tmp_path: Path
+) -> None:
+    """Names are the shop's own, or the customer's: no text of strangers, so a yes to the read-back is enough."""
+    async with hostile_call(tmp_path) as (shop, call):
+        await _plant(shop, {place: INJECTED})
+        await call.hold([MAYA])
+        before = await dump(shop)
+        *_, proposed = await call.hold(
+            [Turn("What is in it?", (NAMES[place], ("offer_refund", {"order_id": MINE_CANCELLED})))]
+        )
+        assert "I'll refund 45 dollars and 15 cents for order W 9 0 1 3 3 6 2" in proposed["read_back"]
+        assert await dump(shop) == before, "nothing without the yes"
+        await call.hold([YES])
+        after = await dump(shop)
+    assert {table for table in after if after[table] != before[table]} == {"payments", "applied_effects"}
+    assert len(after["payments"]) == len(before["payments"]) + 1
+
+
 async def test_a_stranger_learns_few_order_numbers_by_trying(tmp_path: Path) -> None:
     async with hostile_call(tmp_path) as (_, call):
         numbers = (f"W{number:07}" for number in range(2_378_100, 2_378_400))

@@ -340,7 +340,7 @@ def test_the_model_of_whoever_takes_the_phone_was_never_told_the_address_of_the_
             assert shown
             assert not any("Elm Street" in history for history in shown)
             # Nor by the process that takes the call up: the snapshot says from where.
-            later = Conversation.restore(call.session._conversation._settings, call.recorder.snapshots[-1])
+            later = Conversation.restore(call.session._conversation._settings, dict(call.recorder.snapshots[-1]))
             assert "Elm Street" not in str(later._agent.log.shown(later._agent.playback))
 
     run_virtual(run())

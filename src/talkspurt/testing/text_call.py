@@ -91,7 +91,7 @@ class TextCall:
             # Nothing takes time here: what finishes later has finished.
             event = await self._dispatcher.finish(call.tool_call)
         if isinstance(event, CallerChanged):
-            self._history = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
+            self._history[:] = [entry for entry in self._history if isinstance(entry, CallerSaid)][-1:]
         assert not isinstance(event, SecretRequested), "no tool of these agents asks for keys in text"
         self._answer(call, event.content)
         if isinstance(event, EffectProposed):

@@ -3,6 +3,9 @@
 Each tool reads or changes the shop's database for the verified caller; none takes an account from its arguments. They
 take what the caller said ("the blue one", "my PayPal") and find out themselves what is meant, or ask. The shapes of
 the results are relied on by `talkspurt.retail.dialogue`.
+
+Only notes on orders are text of strangers (`untrusted`). Names are the shop's own, and an account's data its
+customer's.
 """
 
 from collections.abc import Callable
