@@ -22,7 +22,7 @@ DEADLINES: Final[dict[str, str]] = {
     "Typing": "`digit_patience` since the last key, longer while more must come: the entry is complete",
     "Collecting": "the secret's own patience since its prompt was heard or the last key, and 60 s in all: it is whole, "
     "asked for again, or given up",
-    "Thinking": "`filler_after` since the caller's last voice, unless what is waited for is in its usual time: says "
+    "Thinking": "`filler_after` since the caller's last voice, unless what is waited for has only begun: says "
     "so; then the turn's own watchdogs",
     "Speaking": "the turn's own watchdogs",
     "Closing": "`closing_timeout`: hangs up unheard",

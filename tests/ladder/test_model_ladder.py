@@ -11,9 +11,9 @@ from ladder.rungs import FIRST, REQUEST, Step, StepModel, error, ladder, rung, s
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
-from talkspurt.ladder.rung import FEWEST_OUTPUTS
+from talkspurt.ladder.rung import FEWEST_OUTPUTS, Rung
 from talkspurt.ladder.streams import LAST_WORD
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
+from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
 from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
 
@@ -310,15 +310,21 @@ def test_a_loser_that_is_slow_to_let_go_holds_nobody_up() -> None:
     run_virtual(scenario())
 
 
+async def accustomed(first: StepModel, second: StepModel) -> tuple[list[Rung[LanguageModel]], LadderModel]:
+    """Two rungs and their ladder, which has had so many replies of the first that it knows how long they take."""
+    rungs = [rung("cloud", first), rung("next", second)]
+    model = LadderModel(rungs)
+    for _ in range(FEWEST_OUTPUTS):
+        assert await texts(model) == "Hello."
+    return rungs, model
+
+
 @pytest.mark.parametrize("hedge", [[60.0], [0.1, error()]], ids=["hangs too", "fails"])
 def test_a_hedge_neither_puts_off_the_next_model_nor_is_held_against_the_slow_one(hedge: list[Step]) -> None:
     async def scenario() -> None:
         slow: list[Step] = [FIRST - 0.3, HELLO]
         first, second = StepModel(*[slow] * FEWEST_OUTPUTS, [60.0], hedge, [60.0]), good(after=0.0)
-        rungs = [rung("cloud", first), rung("next", second)]
-        model = LadderModel(rungs)
-        for _ in range(FEWEST_OUTPUTS):
-            assert await texts(model) == "Hello."
+        rungs, model = await accustomed(first, second)
         began = now()
         assert await texts(model) == "Second."
         assert len(first.asked) == FEWEST_OUTPUTS + 2
@@ -334,10 +340,7 @@ def test_a_hedge_that_fails_after_the_slow_request_is_no_reason_for_a_third() ->
         slow: list[Step] = [FIRST - 0.3, HELLO]
         first = StepModel(*[slow] * FEWEST_OUTPUTS, [FIRST - 0.2, error()], [0.2, error()], [60.0])
         second = good(after=0.0)
-        rungs = [rung("cloud", first), rung("next", second)]
-        model = LadderModel(rungs)
-        for _ in range(FEWEST_OUTPUTS):
-            assert await texts(model) == "Hello."
+        rungs, model = await accustomed(first, second)
         began = now()
         assert await texts(model) == "Second."
         assert second.asked == [pytest.approx(began + FIRST - 0.1, abs=0.01)]
@@ -349,10 +352,7 @@ def test_a_hedge_that_fails_after_the_slow_request_is_no_reason_for_a_third() ->
 def test_a_hedge_that_wins_and_then_hangs_has_failed() -> None:
     async def scenario() -> None:
         first = StepModel(*[USUAL] * FEWEST_OUTPUTS, [60.0], [HELLO, 60.0])
-        rungs = [rung("cloud", first), rung("next", good())]
-        model = LadderModel(rungs)
-        for _ in range(FEWEST_OUTPUTS):
-            assert await texts(model) == "Hello."
+        rungs, model = await accustomed(first, good())
         with pytest.raises(ProviderError, match="stalled"):
             await texts(model)
         await asyncio.sleep(0.01)

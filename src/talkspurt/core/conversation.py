@@ -749,7 +749,7 @@ class Conversation:
     def _filler_due(self, floor: Thinking) -> float:
         """When the agent says that it is busy, if nothing of its turn can be heard by then.
 
-        As long as what is waited for is in its usual time, the caller is left alone: a filler right before the answer
+        As long as what is waited for has only begun, the caller is left alone: a filler right before the answer
         only delays it. What is slow, hangs or has failed is bridged once the line has been silent for `filler_after`.
         """
         turn, rules, agent = self._agent.turn, self._settings, self._agent

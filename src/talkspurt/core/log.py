@@ -68,32 +68,34 @@ class Log:
 
     def postpone(self, tool_call: str) -> None:
         """Let a call that has no answer yet take the next place instead: what was said since led to its answer."""
-        for index in range(len(self.places) - 1, -1, -1):
-            place = self.places[index]
-            if isinstance(place, Called) and place.call.tool_call == tool_call and place.content is None:
-                # Nothing from here on has been recorded: an open place holds back all that follow.
-                self.places.append(self.places.pop(index))
-                return
+        index, place = self._called(tool_call)
+        if place is not None and place.content is None:
+            # Nothing from here on has been recorded: an open place holds back all that follow.
+            self.places.append(self.places.pop(index))
 
     def answer(self, tool_call: str, content: str) -> bool:
         """Fill in a tool's answer; only the first one lands. False for an unknown or answered call."""
-        for index in range(len(self.places) - 1, -1, -1):
-            place = self.places[index]
-            if isinstance(place, Called) and place.call.tool_call == tool_call:
-                if place.content is not None:
-                    return False
-                self.places[index] = replace(place, content=content)
-                return True
-        return False
+        index, place = self._called(tool_call)
+        if place is None or place.content is not None:
+            return False
+        self.places[index] = replace(place, content=content)
+        return True
 
     def hand_on(self, tool_call: str) -> bool:
         """Somebody else took the phone by that call. False for an unknown one."""
+        index, place = self._called(tool_call)
+        if place is None:
+            return False
+        self.places[index] = HandedOn(place.call, place.content)
+        return True
+
+    def _called(self, tool_call: str) -> tuple[int, Called | None]:
+        """The latest place of a tool call, and which one it is; None if there is none."""
         for index in range(len(self.places) - 1, -1, -1):
             place = self.places[index]
             if isinstance(place, Called) and place.call.tool_call == tool_call:
-                self.places[index] = HandedOn(place.call, place.content)
-                return True
-        return False
+                return index, place
+        return -1, None
 
     def history(self, playback: Playback) -> tuple[Entry, ...]:
         """What has been said and heard."""
