@@ -51,7 +51,7 @@ serve: setup
 	@$(BIN)/talkspurt serve $(ARGS)
 
 test: setup
-	$(BIN)/pytest $(ARGS)
+	@scripts/test $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check

@@ -295,6 +295,12 @@ class StaysConnected(Protocol):
         """Have a connection open for the request that is about to come; asks nothing that costs. Raises nothing."""
 
 
+async def keep_connected(provider: object) -> None:
+    """Have a connection of the provider open, if it is one that has any; whoever wraps a provider hands this on."""
+    if isinstance(provider, StaysConnected):
+        await provider.keep_connected()
+
+
 # ── all three at once ─────────────────────────────────────────────────────────────
 
 

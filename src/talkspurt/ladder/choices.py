@@ -19,7 +19,7 @@ from talkspurt.ladder import (
     create_synthesizer,
 )
 from talkspurt.ladder.synthesizer import Remembers
-from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, StaysConnected, Synthesizer
+from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, Synthesizer, keep_connected
 
 
 class Choices:
@@ -106,8 +106,7 @@ class InVoice:
 
     async def keep_connected(self) -> None:
         """Have a connection of the synthesizer behind open, if it has any. Raises nothing."""
-        if isinstance(self._synthesizer, StaysConnected):
-            await self._synthesizer.keep_connected()
+        await keep_connected(self._synthesizer)
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0

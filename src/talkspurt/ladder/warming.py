@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from talkspurt import ports
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
-from talkspurt.ports import StaysConnected
 
 
 async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
@@ -27,8 +27,7 @@ async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
 async def keep_connected(rungs: Sequence[Rung[Any]]) -> None:
     """Have a connection open of the first that is not left alone, if it has any. Raises nothing."""
     first = next((rung for rung in rungs if rung.breaker.closed), rungs[0]).provider
-    if isinstance(first, StaysConnected):
-        await first.keep_connected()
+    await ports.keep_connected(first)
 
 
 async def close_all(rungs: Sequence[Rung[Any]]) -> None:

@@ -2,9 +2,8 @@
 
 The same for all of them:
 * the SDK repeats nothing (the caller of the port knows whether a second try still makes sense);
-* its connections are kept open for minutes: turns of a quiet process are further apart than the seconds for which
-  HTTP clients usually keep one, and a new one costs two round trips before the question is even sent;
-* connecting has a deadline of its own, so that a dead address is found out before a slow model would be.
+* its requests go over our own HTTP client (`vendor_http`), which keeps connections open and gives up a dead address
+  before a slow model would be.
 
 Bedrock's SDK is not asynchronous: each of its requests waits in a thread of anyio's pool, which has 40 for a process.
 """
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import httpx2
 from pydantic import ValidationError
-from pydantic_ai.models import Model, ModelRequestParameters, create_async_httpx2_client
+from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
@@ -27,16 +26,11 @@ from pydantic_ai.tools import ToolDefinition
 from talkspurt.errors import ConfigurationError
 from talkspurt.models.vendors import ModelVendor, read_address, read_key, split_name
 from talkspurt.standby import Standby
-from talkspurt.telemetry.usage import ASKING
+from talkspurt.vendor_http import httpx2_client, httpx_client
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-MAX_CONNECTIONS: Final = 200
-"""Requests at once to one vendor; further ones wait for a connection as long as for connecting."""
-KEEP_ALIVE: Final = 300.0
-"""Seconds an idle connection stays open on our side. One that the vendor has closed sooner is not used, and a call that
-rings has another opened (`standby`)."""
 NO_KEY: Final = "none"
 """What an SDK that insists on a key sends to a server that wants none."""
 
@@ -153,30 +147,9 @@ async def _note_opened(response: httpx2.Response) -> None:
         opened.append(response)
 
 
-async def _note_when_sent(request: Any) -> None:
-    """Tell the meter whether a request has left: one that was given up while it had no connection costs nothing."""
-    asking = ASKING.get()
-    if asking is None:
-        return
-    asking.sent = False
-
-    async def trace(event: str, _information: object) -> None:
-        if event.endswith(".send_request_headers.started"):
-            asking.sent = True
-
-    request.extensions = {**request.extensions, "trace": trace}
-
-
 def _http_client(patience: Patience) -> httpx2.AsyncClient:
-    client = create_async_httpx2_client(
-        timeout=httpx2.Timeout(patience.first, connect=patience.connect, pool=patience.connect),
-        limits=httpx2.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE,
-        ),
-    )
-    client.event_hooks = {**client.event_hooks, "response": [_note_opened]}
+    client = httpx2_client(connect=patience.connect, first=patience.first)
+    client.event_hooks = {"response": [_note_opened]}
     return client
 
 
@@ -188,8 +161,6 @@ def _over(
 ) -> Connection:
     """A connection whose requests all go over `http`."""
     assert model.base_url is not None
-    hooks: Any = http.event_hooks
-    http.event_hooks = {**hooks, "request": [*hooks.get("request", ()), _note_when_sent]}
     keep_connected = Standby(http, model.base_url).keep_connected
     return Connection(order.vendor, model, settings or ModelSettings(), http.aclose, keep_connected)
 
@@ -222,12 +193,7 @@ def _groq(order: _Order) -> Connection:
     from pydantic_ai.models.groq import GroqModel
     from pydantic_ai.providers.groq import GroqProvider
 
-    http = httpx.AsyncClient(  # this SDK has not moved to its successor yet
-        timeout=httpx.Timeout(order.patience.first, connect=order.patience.connect, pool=order.patience.connect),
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
-        ),
-    )
+    http = httpx_client(connect=order.patience.connect, first=order.patience.first)
     client = AsyncGroq(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
     _send_as_it_is(client.chat.completions, "messages")
     provider = GroqProvider(groq_client=client)

@@ -29,11 +29,11 @@ from talkspurt.ports import (
     LanguageModel,
     ReplyPart,
     ReplyRequest,
-    StaysConnected,
     TextDelta,
     ToolCallPart,
     ToolSpec,
     Usage,
+    keep_connected,
 )
 from talkspurt.speech.inference import current_purpose
 from talkspurt.telemetry.metrics import KNOWN_ANSWERS
@@ -109,8 +109,7 @@ class KnownAnswers:
 
     async def keep_connected(self) -> None:
         """Have a connection of the model behind open, if it has any. Raises nothing."""
-        if isinstance(self.model, StaysConnected):
-            await self.model.keep_connected()
+        await keep_connected(self.model)
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream the answer that is known, or else what the model behind says."""

@@ -33,7 +33,7 @@ from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
 from talkspurt.ladder import LadderSpeechToSpeech, Remembers
 from talkspurt.ladder.choices import Choices
-from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, StaysConnected, Synthesizer, Transport
+from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport, keep_connected
 from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
@@ -197,10 +197,9 @@ class Switchboard:
         """A call is about to come: have connections open to whom its first turn will ask. Returns at once."""
         desk = self._desk(agent, locale)
         for provider in (desk.model, desk.synthesizer):
-            if isinstance(provider, StaysConnected):
-                task = asyncio.create_task(provider.keep_connected(), name="connecting")
-                self.connecting.add(task)
-                task.add_done_callback(self.connecting.discard)
+            task = asyncio.create_task(keep_connected(provider), name="connecting")
+            self.connecting.add(task)
+            task.add_done_callback(self.connecting.discard)
 
     async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None) -> Outcome:
         """Hold the call over this attachment until the call has ended."""

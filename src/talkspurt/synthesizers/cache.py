@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from talkspurt.errors import ProviderError
-from talkspurt.ports import SpeechChunk, StaysConnected, Synthesizer
+from talkspurt.ports import SpeechChunk, Synthesizer, keep_connected
 from talkspurt.speech.inference import Purpose, context_for, current_purpose
 from talkspurt.synthesizers.stock import StockPhrases
 from talkspurt.telemetry.usage import count_characters
@@ -105,8 +105,7 @@ class PhraseCache:
 
     async def keep_connected(self) -> None:
         """Have a connection of the synthesizer behind open, if it has any. Raises nothing."""
-        if isinstance(self._synthesizer, StaysConnected):
-            await self._synthesizer.keep_connected()
+        await keep_connected(self._synthesizer)
 
     def remembers(self, text: str, *, voice: str, locale: str, pace: float) -> bool:
         """Whether `synthesize` would answer from memory, without the synthesizer behind."""

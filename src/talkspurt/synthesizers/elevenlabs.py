@@ -33,8 +33,9 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
-from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Deadline, Patience, WholeSamples
+from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples
 from talkspurt.synthesizers.word_times import WordTimes
+from talkspurt.vendor_http import httpx_client
 from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
@@ -72,15 +73,8 @@ class ElevenLabsSynthesizer:
         self.settings = f"{model} {DEFAULT_VOICE}"
         """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._patience.first, connect=self._patience.connect),
-            limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
-                keepalive_expiry=KEEP_ALIVE_S,
-            ),
-            event_hooks={"response": [_note_opened]},
-        )
+        self._http = httpx_client(connect=self._patience.connect, first=self._patience.first)
+        self._http.event_hooks = {"response": [_note_opened]}
         self._client = AsyncElevenLabs(api_key=key, base_url=base_url, httpx_client=self._http)
         self._standby = Standby(self._http, base_url or ElevenLabsEnvironment.PRODUCTION.value)
 

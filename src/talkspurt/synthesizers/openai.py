@@ -20,7 +20,7 @@ import httpx2
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient, omit
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, omit
 from openai.types.audio.speech_model import SpeechModel
 
 from talkspurt.config import Config
@@ -28,7 +28,8 @@ from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
-from talkspurt.synthesizers.streamed import KEEP_ALIVE_S, MAX_CONNECTIONS, Patience, check_whole, frames
+from talkspurt.synthesizers.streamed import Patience, check_whole, frames
+from talkspurt.vendor_http import httpx2_client
 from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("synthesizer", "openai", "OPENAI_API_KEY")
@@ -60,12 +61,10 @@ class OpenAISynthesizer:
         """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
         key = VENDOR.key(environment)
-        timeout = httpx2.Timeout(self._patience.first, connect=self._patience.connect)
-        limits = httpx2.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
+        http = httpx2_client(connect=self._patience.connect, first=self._patience.first)
+        self._client = AsyncOpenAI(
+            api_key=key, base_url=base_url, timeout=http.timeout, max_retries=0, http_client=http
         )
-        http = DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
-        self._client = AsyncOpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=0, http_client=http)
         self._standby = Standby(http, str(self._client.base_url))
 
     @classmethod

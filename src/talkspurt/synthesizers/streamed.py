@@ -12,10 +12,6 @@ from typing import Final, TypeVar
 from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.speech.failures import SpeechVendor
 
-MAX_CONNECTIONS: Final = 200
-"""Sentences at once; further ones wait for a connection as long as for the first audio."""
-KEEP_ALIVE_S: Final = 300.0
-"""Seconds an idle connection stays open on our side, as for language models: a new one costs two round trips."""
 FRAME_S: Final = 0.02
 """The least speech that is given out, but at the end: less than a frame of the line cannot be played."""
 _FASTEST: Final = 40.0

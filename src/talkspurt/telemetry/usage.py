@@ -23,12 +23,12 @@ from talkspurt.ports import (
     ReplyPart,
     ReplyRequest,
     SpeechChunk,
-    StaysConnected,
     Synthesizer,
     TextDelta,
     ToolCallPart,
     Transcript,
     Usage,
+    keep_connected,
 )
 
 Leg = Literal["recognition", "model", "synthesis", "carrier"]
@@ -117,8 +117,7 @@ class MeteredModel:
 
     async def keep_connected(self) -> None:
         """Have a connection of the model behind open, if it has any. Raises nothing."""
-        if isinstance(self.model, StaysConnected):
-            await self.model.keep_connected()
+        await keep_connected(self.model)
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream what the model behind does."""
@@ -269,8 +268,7 @@ class MeteredSynthesizer:
 
     async def keep_connected(self) -> None:
         """Have a connection of the synthesizer behind open, if it has any. Raises nothing."""
-        if isinstance(self.synthesizer, StaysConnected):
-            await self.synthesizer.keep_connected()
+        await keep_connected(self.synthesizer)
 
     async def synthesize(
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
