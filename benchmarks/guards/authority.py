@@ -52,8 +52,8 @@ GUARDS: Final = (
     Guard(
         "a tool gets a stand-in of the caller",
         "effects/verification.py",
-        "stand_in = replace(self._caller)",
-        "stand_in = self._caller",
+        "before, stand_in = replace(self._caller), replace(self._caller)",
+        "before, stand_in = replace(self._caller), self._caller",
         VERIFICATION,
     ),
     Guard(
@@ -232,9 +232,16 @@ GUARDS: Final = (
     Guard(
         "whom a tool has unverified is nobody",
         "effects/verification.py",
-        "if stand_in.account is None and caller.account is not None:",
+        "if before.account is not None and stand_in.account is None:",
         "if False:",
         f"{AUTHORITY} -k has_passed_on",
+    ),
+    Guard(
+        "a tool that began before anybody was verified takes nobody's verification away",
+        "effects/verification.py",
+        "if before.account is not None and stand_in.account is None:",
+        "if self._caller.account is not None and stand_in.account is None:",
+        f"{VERIFICATION} -k while_a_tool_runs",
     ),
     Guard(
         "nobody is verified whose try was not counted",

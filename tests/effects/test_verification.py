@@ -192,6 +192,28 @@ async def test_who_is_verified_while_somebody_else_takes_the_phone_is_nobody(
     assert desk.caller.served == ()
 
 
+async def test_who_is_verified_while_a_tool_runs_stays_verified_when_it_returns(desk: Desk) -> None:
+    """It began when nobody was: that it does not know of anybody says nothing."""
+    gate = asyncio.Event()
+
+    @tool
+    async def find_parcel(caller: Caller) -> dict[str, bool]:
+        """Ask the depot, which takes its time."""
+        await gate.wait()
+        return {"found": True}
+
+    agent = replace(desk.agent, tools=[*desk.agent.tools, find_parcel])
+    call = await opened(desk.till, desk.store, desk.clock, agent, "+12025550188")
+    finding = asyncio.create_task(call.run("find_parcel"))
+    await asyncio.sleep(0)
+    assert await verify(call, "maya", "4711") == "verified"
+    proposed = await call.propose()
+    gate.set()
+    assert await finding == {"found": True}
+    assert standing(call) == ("maya", 1)
+    assert await call.execute(proposed) == {"paid": 500, "to": "Ann"}
+
+
 async def test_a_call_serves_as_many_accounts_as_its_agent_allows(desk: Desk) -> None:
     """Whoever has the phone, in whatever process; the one before may come back."""
     limited = await of_one_account(desk)

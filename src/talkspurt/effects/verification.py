@@ -58,10 +58,10 @@ class Verification:
 
     async def run(self, tool: Tool, function: Callable[[Caller], Awaitable[Any]]) -> Any:
         """Run a tool with a stand-in of the caller, and let what it did to it become true as far as it may."""
-        stand_in = replace(self._caller)
+        before, stand_in = replace(self._caller), replace(self._caller)
         if not tool.verifies:
             result = await function(stand_in)
-            self._take_over(tool, stand_in)
+            self._take_over(tool, before, stand_in)
             return result
         changes = self._changes
         # A second proof is of the account that was proven first: it is counted there before anything is checked.
@@ -74,16 +74,16 @@ class Verification:
         except NotDoneError as reason:
             await self._refused(attempt, reason, claimed)
             raise
-        self._take_over(tool, stand_in)
+        self._take_over(tool, before, stand_in)
         await self._passed(tool, attempt, stand_in, changes)
         return result
 
-    def _take_over(self, tool: Tool, stand_in: Caller) -> None:
-        caller = self._caller
-        caller.leaving = caller.leaving or stand_in.leaving
-        if stand_in.account is None and caller.account is not None:
+    def _take_over(self, tool: Tool, before: Caller, stand_in: Caller) -> None:
+        """What a tool did to its stand-in since `before`; who was verified meanwhile is none of its doing."""
+        self._caller.leaving = self._caller.leaving or stand_in.leaving
+        if before.account is not None and stand_in.account is None:
             self.change_caller()
-        elif not tool.verifies and stand_in.level > caller.level:
+        elif not tool.verifies and stand_in.level > before.level:
             _log.error("tool_verifies_undeclared", tool=tool.name)
 
     async def _take(self) -> str:
