@@ -1315,6 +1315,49 @@ def test_a_cough_is_nothing() -> None:
     assert call.phrases == []
 
 
+@pytest.mark.parametrize("answer", [(0.1, None), None])
+def test_a_yes_whose_recognition_failed_is_asked_for_again_however_short_it_was(
+    answer: tuple[float, str | None] | None,
+) -> None:
+    answers = chain([(0.1, "please")], repeat(answer))
+    call = world(
+        [Asks("refund")],
+        tool=lambda _command: Proposes("I refund it. Shall I?"),
+        transcribe=lambda _text: next(answers),
+    ).answered()
+    call.asks("please").listens()
+    call.says("yes", 0.3).run(4.0)
+    assert call.phrases == ["missed"]
+    assert call.of(ExecuteEffect) == []
+
+
+def test_a_short_noise_at_which_the_recognizer_failed_is_nothing_when_it_was_no_voice() -> None:
+    call = world(transcribe=lambda _text: (0.1, None)).answered()
+    call.says("", 0.3, Voice(is_voice=False)).run(3.0)
+    assert call.phrases == []
+    assert isinstance(call.floor, Listening)
+
+
+def test_a_short_answer_over_the_end_of_the_last_word_is_asked_for_again_when_its_recognition_failed() -> None:
+    call = world([Says("Shall it be blue? ")]).answered()
+    call.asks("go").run_until(lambda world: isinstance(world.floor, Speaking))
+    call.run_until(lambda world: world.conversation._agent.playback.unheard < 0.2)
+    assert isinstance(call.floor, Speaking)
+    call.transcribe = lambda _text: (0.1, None)
+    call.says("yes", 0.3).run(2.0)
+    assert call.said[-1].endswith("Shall it be blue?")
+    assert call.phrases == ["missed"]
+
+
+def test_a_sound_into_the_agents_turn_at_which_the_recognizer_failed_leaves_it_the_turn() -> None:
+    call = world([Says(f"{words('r1.0', 20)}. ")]).answered()
+    call.asks("go").run_until(lambda world: isinstance(world.floor, Speaking)).run(1.0)
+    call.transcribe = lambda _text: (0.1, None)
+    call.says("yes", 0.3).listens()
+    assert call.phrases == []
+    assert call.said[-1].endswith(f"{words('r1.0', 20)}.")
+
+
 def test_words_in_between_forgive_the_misses() -> None:
     answers = chain([(0.1, ""), (0.1, ""), (0.1, "one"), (0.1, ""), (0.1, ""), (0.1, "two")], repeat((0.1, "")))
     call = World(transcribe=lambda _text: next(answers)).answered()

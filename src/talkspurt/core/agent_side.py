@@ -432,6 +432,12 @@ class AgentSide:
         rest = [line.text for line in self.turn.held]
         return len(rest) > 1 or any(isinstance(text, Phrase) or not text.endswith("?") for text in rest)
 
+    @property
+    def has_said_all(self) -> bool:
+        """Whether nothing would follow if a suspended turn went on, and the caller have the floor."""
+        turn = self.turn
+        return turn is not None and not (turn.held or turn.ending or turn.followed_by or turn.asked or self._waiting)
+
     def step(self, now: float) -> Progress:
         """Ask for the next round when its tools have answered, and say how far the turn is."""
         if self.turn is None or self.suspended:

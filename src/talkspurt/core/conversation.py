@@ -417,7 +417,7 @@ class Conversation:
                 self._transcribed(event.utterance, event.revision, event.text.strip(), now)
             case TranscriptionFailed():
                 self._commands.append(Count("transcription_failed"))
-                self._transcribed(event.utterance, event.revision, "", now)
+                self._transcribed(event.utterance, event.revision, "", now, failed=True)
             case DigitPressed():
                 self._digit_pressed(event, now)
             case EndRequested():
@@ -614,10 +614,10 @@ class Conversation:
             case _:
                 return
 
-    def _transcribed(self, utterance: int, revision: int, text: str, now: float) -> None:
+    def _transcribed(self, utterance: int, revision: int, text: str, now: float, *, failed: bool = False) -> None:
         match self._floor:
             case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
-                language = self._settings.language
+                floor, language = replace(floor, unheard=failed), self._settings.language
                 if not text and self._agent.turn is not None and not self._spoke_up(floor):
                     self._no_words(floor, now)
                 elif text and self._agent.has_more_to_say and language.is_backchannel(text):
@@ -802,7 +802,7 @@ class Conversation:
                 self._ask_transcript(utterance, since, now - rules.endpointing.partial, now - since, voice)
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
-                self._no_words(floor, now)
+                self._no_words(replace(floor, unheard=True), now)
             case Endpointing(utterance=utterance, text="", pause=pause) if pause.words and self._agent.turn is not None:
                 self._agent.passed_over(now)
                 self._go_on("brief_words", utterance, now)
@@ -887,14 +887,16 @@ class Conversation:
         self._enter(Listening(now))
 
     def _no_words(self, floor: Endpointing, now: float) -> None:
-        """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear."""
-        if self._agent.turn is not None:
+        """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear, or has failed at."""
+        rules = self._settings
+        # As short as a "yes" is a cough: without a recognizer nobody can tell, and the caller may wait for an answer.
+        long_enough = floor.unheard or floor.voiced >= rules.min_miss_voiced
+        missed = long_enough and not rules.barge_in.is_foreign(floor.voice)
+        if self._agent.turn is not None and not (missed and floor.unheard and self._agent.has_said_all):
             self._go_on("utterance_without_words", floor.utterance, now)
             return
         self._commands.append(Count("utterance_without_words"))
-        missed = floor.voiced >= self._settings.min_miss_voiced and not self._settings.barge_in.is_foreign(floor.voice)
         self._misses += missed
-        rules = self._settings
         if self._misses >= rules.max_misses + (0 if rules.menu is None else MENUS):
             self._close("not_understood", now, Phrase("goodbye_trouble"))
             return

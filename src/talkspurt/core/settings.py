@@ -47,7 +47,7 @@ class Settings:
     max_utterance: float = 30.0
     """Whisper's window; longer monologues (music, a television) are answered in the middle."""
     min_miss_voiced: float = 0.5
-    """Voice without words that earns a "sorry?": shorter is a cough or a click."""
+    """Voice without words that earns a "sorry?": shorter is a cough or a click, unless the recognizer has failed."""
     silence_prompt: float = 10.0
     """Silence of both sides until the agent asks whether the caller is there."""
     silence_offer: float = 20.0

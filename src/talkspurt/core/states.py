@@ -63,6 +63,8 @@ class Endpointing:
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
     """None until the transcript is there; "" when there are no words, or too few to take the turn (`pause.words`)."""
+    unheard: bool = False
+    """The recognizer has failed, so that nobody knows whether there were words."""
     not_before: float = 0.0
     """Something stirs on the line: until then it is not known whether the caller goes on."""
 
