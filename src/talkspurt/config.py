@@ -305,7 +305,8 @@ class HandoverConfig(_Section):
     max_wait: float = Field(600.0, gt=0)
     """Seconds a caller waits in a queue until the agent takes them back."""
     hold_music: str | None = None
-    """URL of a recording that callers hear while they wait; without one there are words and silence."""
+    """URL of a recording of 20 to 30 s that callers hear while they wait; without one there are words and silence. Only
+between two plays are they told their position, and does the next of them get a line that has become free."""
     detect_voicemail: bool = True
     """Let the carrier tell an answering machine from a person. It never gets a caller either way: it presses no key."""
 

@@ -317,3 +317,14 @@ async def test_after_two_failures_a_call_back_is_noted_and_nobody_is_rung(server
         assert await records.move(handover, "failed", leaving=OPEN, cause="busy")
     answer = await desk(server).hand_over(caller_of(session), target=None, reason="A bill")
     assert (answer.handed_over, answer.callback) == (False, True)
+
+
+async def test_whoever_comes_back_by_a_key_has_not_failed(server: Running) -> None:
+    _, session = await server.call()
+    records = server.store.handovers
+    for cause in ("came_back", "callback", "came_back", "busy"):
+        assert (await desk(server).hand_over(caller_of(session, ""), target=None, reason="A bill")).handed_over
+        handover = await records.open_of(session.call.id)
+        assert handover is not None
+        assert await records.move(handover, "failed", leaving=OPEN, cause=cause)
+    assert (await desk(server).hand_over(caller_of(session, ""), target=None, reason="A bill")).handed_over

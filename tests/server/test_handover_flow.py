@@ -25,6 +25,7 @@ from talkspurt.server.handover.flow import (
 )
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Call, Handover, Store
+from talkspurt.store.handovers import VANISHED
 
 WARM = {
     "billing": {"number": "+12025550123", "kind": "warm", "ring": 20, "hours": ["mon-fri 09:00-17:00"]},
@@ -157,6 +158,60 @@ async def test_a_worker_whose_clock_is_ahead_takes_nobody_out_of_the_queue(store
     assert (await waiting.handover()).state == "ringing"
 
 
+async def hangs_up(desk: Desktop) -> None:
+    await desk.store.calls.end(desk.call.id, "caller_hung_up")
+    await desk.flow.call_ended(desk.call.id)
+
+
+async def another(desk: Desktop, sid: str = "CA2") -> Call:
+    """One more caller who waits for billing."""
+    call = await desk.store.calls.admit(carrier_call_id=sid, caller="", dialled="", agent="retail", locale="en-US")
+    await desk.store.handovers.request(call.id, target="billing", reason="")
+    assert await desk.flow.begin(call.id, attachment=0)
+    handed = await desk.store.calls.find(call.id)
+    assert handed is not None
+    return handed
+
+
+async def test_a_caller_who_was_taken_for_gone_waits_on_where_they_were(warm: Desktop) -> None:
+    """Hold music that lasts so long that their line did not ask meanwhile: they are rung for, the next one asks."""
+    await warm.asks()
+    other = await another(warm)
+    warm.clock.advance(VANISHED.total_seconds() + 1)
+    assert isinstance(await warm.flow.caller_asks(other), Wait)
+    assert (await warm.handover()).state == "canceled"
+    following = await warm.asks()
+    assert isinstance(following, Wait)
+    assert "number 1 in the queue" in following.text
+    assert "hang up leg-1" in warm.orders.taken, "the telephone that rang for them"
+    assert [step.detail for step in await warm.store.handovers.steps((await warm.handover()).id)][-2:] == [
+        "vanished",
+        "found_again",
+    ]
+    ringing = await warm.store.handovers.open_of(other.id)
+    assert ringing is not None
+    await warm.flow.leg_ended(ringing.id, 1, "busy")
+    await warm.asks()
+    assert (await warm.handover()).state == "ringing"
+
+
+async def test_a_caller_who_was_taken_for_gone_may_press_a_key(warm: Desktop) -> None:
+    await warm.asks()
+    other = await another(warm)
+    warm.clock.advance(VANISHED.total_seconds() + 1)
+    await warm.flow.caller_asks(other)
+    assert isinstance(await warm.asks(key="2"), Back)
+    assert (await warm.handover()).cause == "came_back"
+
+
+async def test_a_session_that_has_lost_its_call_ends_no_hand_over_of_it(warm: Desktop) -> None:
+    """Its worker stood still, and another one took the call and let its caller go: the call is not over."""
+    await warm.asks()
+    await warm.flow.call_ended(warm.call.id)
+    assert (await warm.handover()).state == "ringing"
+    assert "hang up leg-1" not in warm.orders.taken
+
+
 async def test_whatever_picks_up_hears_nothing_that_says_whose_call_it_is(warm: Desktop) -> None:
     await warm.asks()
     handover = await warm.handover()
@@ -168,7 +223,7 @@ async def test_whatever_picks_up_hears_nothing_that_says_whose_call_it_is(warm: 
         assert private in briefed.text
         assert private not in announced.text
     assert await warm.flow.briefed(handover.id, 2) is None, "of another attempt"
-    await warm.flow.call_ended(warm.call.id)
+    await hangs_up(warm)
     assert await warm.flow.briefed(handover.id, 1) is None, "whoever wanted it has gone"
 
 
@@ -196,7 +251,7 @@ async def test_a_leg_whose_id_was_never_learnt_is_known_when_it_is_answered(warm
 
 async def test_a_caller_who_goes_while_the_carrier_is_asked_to_ring_is_not_rung_for(warm: Desktop) -> None:
     async def gone() -> None:
-        await warm.flow.call_ended(warm.call.id)
+        await hangs_up(warm)
 
     warm.orders.while_ringing = gone
     await warm.asks()
@@ -211,6 +266,48 @@ async def test_whoever_presses_the_key_is_no_machine_whatever_they_sound_like(wa
     await warm.flow.machine_answered(handover.id, 1)
     assert isinstance(await warm.asks(), Join)
     assert "hang up leg-1" not in warm.orders.taken
+
+
+async def test_whoever_wants_to_be_briefed_is_no_machine_either(warm: Desktop) -> None:
+    """The carrier's verdict comes late, about a person who answers with a long sentence."""
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    assert await warm.flow.briefed(handover.id, 1) is not None
+    await warm.flow.machine_answered(handover.id, 1)
+    assert "hang up leg-1" not in warm.orders.taken
+    assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert isinstance(await warm.asks(), Join)
+
+
+async def test_a_machine_at_the_next_place_is_one_though_the_first_was_briefed(store: Store, clock: Clock) -> None:
+    targets = {
+        "billing": {"number": "+12025550123", "kind": "warm", "otherwise": "night"},
+        "night": {"number": "+12025550124", "kind": "warm"},
+    }
+    waiting = await desktop(store, clock, Orders(), targets)
+    await waiting.asks()
+    handover = await waiting.handover()
+    await waiting.flow.answered(handover.id, 1, "leg-1")
+    await waiting.flow.briefed(handover.id, 1)
+    await waiting.flow.leg_ended(handover.id, 1, "completed")
+    await waiting.asks()
+    await waiting.flow.answered(handover.id, 2, "leg-2")
+    await waiting.flow.machine_answered(handover.id, 2)
+    assert (await waiting.handover()).cause == "voicemail"
+
+
+async def test_a_colleague_who_listens_has_as_long_again_from_each_key(warm: Desktop) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    for _ in range(3):
+        warm.clock.advance(LONGEST_BRIEFING - 1)
+        assert isinstance(await warm.asks(), Wait)
+        assert await warm.flow.briefed(handover.id, 1) is not None
+    warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Back)
+    assert "hang up leg-1" in warm.orders.taken
 
 
 async def test_the_colleague_and_the_caller_press_at_the_same_moment(warm: Desktop) -> None:
@@ -267,6 +364,19 @@ async def test_a_talk_is_over_for_the_record_whoever_reports_it_first(warm: Desk
     await warm.flow.leg_ended(handover.id, 1, "completed")
     assert await warm.flow.talked(warm.call.id)
     assert isinstance(await warm.asks(dialled="completed", attempt=1), Over)
+
+
+@pytest.mark.parametrize(("dialled", "ends"), [("completed", Over), ("failed", Back), ("", Back)])
+async def test_a_talk_with_a_place_that_is_gone_from_the_configuration_ends_like_any(
+    warm: Desktop, dialled: str, ends: type[Next]
+) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    await warm.flow.key_pressed(handover.id, 1, "1")
+    await warm.flow.connected(handover.id, 1)
+    renamed = replace(warm, flow=flow_at(warm.store, warm.clock, warm.orders, {"invoices": WARM["billing"]}))
+    assert isinstance(await renamed.asks(dialled=dialled, attempt=1), ends)
 
 
 async def test_a_withheld_number_is_offered_no_call_back(store: Store, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """When somebody is there, how that is said, and what a colleague is told."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -12,8 +13,10 @@ from talkspurt.ports import EffectRecord
 from talkspurt.server.handover import words
 from talkspurt.server.handover.briefing import LONGEST, announce, brief
 from talkspurt.server.handover.hours import OpeningHours, time_zone
+from talkspurt.server.handover.returning import how_it_went
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Call, Handover
+from talkspurt.store.handovers import OPEN, State
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -116,6 +119,34 @@ def test_places_that_send_to_each_other_are_tried_once_each() -> None:
 def test_an_unknown_zone_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="tzdata"):
         time_zone("../etc/passwd")
+
+
+# ── coming back ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "phrase", "status"),
+    [
+        ("failed", "busy", "back_unanswered", "busy"),
+        ("failed", "came_back", "back", "came_back"),
+        ("failed", None, "back_unanswered", "failed"),
+        ("canceled", "vanished", "back_unanswered", "failed"),
+        ("canceled", None, "back_unanswered", "failed"),
+    ],
+)
+def test_a_caller_whom_nobody_has_is_taken_back_however_that_came(
+    state: State, cause: str | None, phrase: str, status: str
+) -> None:
+    """Also when it was canceled: restored as it ended, the conversation would let its caller go again at once."""
+    returned = how_it_went(replace(handover(), state=state, cause=cause))
+    assert returned is not None
+    assert (returned.phrase, json.loads(returned.content)["status"]) == (phrase, status)
+
+
+@pytest.mark.parametrize("state", [*OPEN, "completed"])
+def test_a_caller_who_is_put_through_is_not_taken_back(state: State) -> None:
+    assert how_it_went(replace(handover(), state=state)) is None
+    assert how_it_went(None) is None
 
 
 # ── the briefing ──────────────────────────────────────────────────────────────────

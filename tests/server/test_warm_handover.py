@@ -145,6 +145,7 @@ async def test_a_colleague_hears_the_briefing_takes_the_call_and_speaks_with_the
         "waiting",
         "ringing",
         "briefing",
+        "briefing listens",
         "accepted",
         "connected",
         "completed",

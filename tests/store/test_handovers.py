@@ -30,7 +30,8 @@ async def test_a_call_is_handed_over_to_one_place_at_a_time(store: Store, call: 
     assert first == second
     assert await store.handovers.move(first, "failed", leaving=OPEN, cause="busy", detail="busy")
     assert (await store.handovers.request(call.id, target="returns", reason="")).id != first.id
-    assert await store.handovers.failures_of(call.id) == 1
+    assert await store.handovers.failures_of(call.id, besides=("came_back",)) == 1
+    assert await store.handovers.failures_of(call.id, besides=("busy",)) == 0
     steps = await store.handovers.steps(first.id)
     assert [(step.state, step.detail) for step in steps] == [("requested", ""), ("failed", "busy")]
 
@@ -104,11 +105,30 @@ async def test_whoever_is_not_heard_of_any_more_holds_no_line_and_no_place(store
     assert (steps[-1].state, steps[-1].detail) == ("canceled", "vanished")
 
 
+async def test_whoever_listens_to_the_briefing_keeps_the_line_though_the_caller_is_not_heard_of(
+    store: Store, clock: HandClock
+) -> None:
+    """Their line plays them a long piece of music; the colleague's telephone is heard of."""
+    first = await asks(store, 1)
+    clock.advance(1)
+    waiting = await asks(store, 2)
+    ringing = await store.handovers.claim(first, 1)
+    assert ringing is not None
+    clock.advance(VANISHED.total_seconds() - 1)
+    assert await store.handovers.move(ringing, "briefing", leaving=("ringing",))
+    clock.advance(VANISHED.total_seconds() - 1)
+    await store.handovers.seen(waiting)
+    assert await store.handovers.load("billing") == (1, 1)
+    assert await store.handovers.claim(waiting, 1) is None
+    clock.advance(2)
+    assert await store.handovers.claim(waiting, 1) is not None
+
+
 async def test_a_worker_whose_clock_is_ahead_takes_no_caller_for_gone(url: str, store: Store, clock: HandClock) -> None:
-    """One worker rings for a caller, and another, three minutes ahead, is asked for the same line."""
+    """One worker rings for a caller, and another, five minutes ahead, is asked for the same line."""
     database = Database(url)
     ahead = Store(
-        database, lambda: clock.now + timedelta(minutes=3), database_time=DatabaseTime(database, lambda: clock.now)
+        database, lambda: clock.now + timedelta(minutes=5), database_time=DatabaseTime(database, lambda: clock.now)
     )
     try:
         ringing = await store.handovers.claim(await asks(store, 1), 1)

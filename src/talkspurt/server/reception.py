@@ -67,7 +67,7 @@ class Handovers(Protocol):
         """The agent has let the caller go; False when nobody was to have them."""
 
     async def call_ended(self, call_id: str, /) -> None:
-        """The call is over: nobody is rung for it any longer."""
+        """A session or the carrier says so: if the call is over, nobody is rung for it any longer."""
 
 
 class Reception:

@@ -34,9 +34,9 @@ from talkspurt.errors import ConfigurationError, ProviderError, StoreError, Talk
 from talkspurt.ladder import LadderSpeechToSpeech, Remembers
 from talkspurt.ladder.choices import Choices
 from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport, keep_connected
-from talkspurt.server.handover import words
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
+from talkspurt.server.handover.returning import how_it_went
 from talkspurt.server.handover.targets import Targets, carrier_kinds
 from talkspurt.server.staff import Staff, sweeping
 from talkspurt.session import Services, Session
@@ -212,7 +212,7 @@ class Switchboard:
         if fence is None:
             # A later attachment has the call, or it has ended, while this one was on its way.
             return Outcome("superseded")
-        returned = await self._returned(call.id) if snapshot is not None else None
+        returned = how_it_went(await self._store.handovers.latest_of(call.id)) if snapshot is not None else None
         # Another worker may have heard it ring.
         self.ring(call.agent, call.locale)
         session = self._begin(call, snapshot, returned, fence)
@@ -248,18 +248,6 @@ class Switchboard:
         """Ask all live calls to end politely."""
         for session in tuple(self._sessions.values()):
             session.request_end(reason)
-
-    async def _returned(self, call_id: str) -> HandoverReturned | None:
-        """How the call's last hand-over went, if it was in one that is over."""
-        handover = await self._store.handovers.latest_of(call_id)
-        if handover is None or handover.state != "failed":
-            return None
-        cause = handover.cause or "failed"
-        answer = words.returned(handover.target, cause)
-        return HandoverReturned(
-            phrase="back" if cause in words.WISHES else "back_unanswered",
-            content=json.dumps({**answer.facts(), "status": cause}, separators=(",", ":")),
-        )
 
     def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
         desk = self._desk(call.agent, call.locale)

@@ -8,7 +8,7 @@ a worker whose clock is ahead would take callers for gone who wait.
     requested → waiting → ringing → briefing → accepted → connected → completed
         the other ends: failed (the caller is with the agent again), canceled (the caller has gone)
 
-A cold hand-over goes from ringing to connected at once.
+A cold hand-over goes from ringing to connected at once. Whoever was taken for gone and asks all the same waits on.
 """
 
 import uuid
@@ -34,9 +34,10 @@ ATTEMPTING: Final[tuple[State, ...]] = ("ringing", "briefing", "accepted")
 HOLDING: Final[tuple[State, ...]] = ("ringing", "briefing", "accepted", "connected")
 """A line of the target is in use."""
 
-VANISHED: Final = timedelta(minutes=2)
-"""A caller who waits or is rung for asks how to go on several times a minute; one who has not for this long has gone,
-and the carrier's word of it was lost."""
+VANISHED: Final = timedelta(minutes=3)
+"""A caller who waits or is rung for asks how to go on when what they are played is over, with words several times a
+minute; when neither they nor the telephone that is rung were heard of for this long, the carrier's word was lost."""
+VANISHED_CAUSE: Final = "vanished"
 LONGEST_TALK: Final = timedelta(hours=4)
 """The carrier's own limit for a call. A line that is held for longer is free."""
 
@@ -56,7 +57,7 @@ class Handover:
     """The caller's verification level when it was asked for."""
     state: State
     cause: str | None
-    """Why it failed, or the last attempt did."""
+    """Why it ended before its time, or the last attempt did; of a briefing, that a person listens."""
     line: int | None
     attempt: int
     """Outgoing calls so far: news of an earlier one is stale."""
@@ -130,9 +131,11 @@ class HandoverRecords:
         statement = select(handovers).where(handovers.c.call_id == call_id)
         return await self._one(statement.order_by(handovers.c.requested_at.desc(), handovers.c.changed_at.desc()))
 
-    async def failures_of(self, call_id: str) -> int:
-        """How many hand-overs of a call came to nothing."""
-        statement = select(func.count()).where(handovers.c.call_id == call_id, handovers.c.state == "failed")
+    async def failures_of(self, call_id: str, *, besides: Collection[str]) -> int:
+        """How many hand-overs of a call came to nothing, for any cause `besides` these."""
+        statement = select(func.count()).where(
+            handovers.c.call_id == call_id, handovers.c.state == "failed", handovers.c.cause.not_in(besides)
+        )
         async with self._database.read() as connection:
             return int((await connection.execute(statement)).scalar_one())
 
@@ -290,9 +293,13 @@ async def _note(connection: AsyncConnection, handover: Handover, detail: str) ->
 
 
 def _gone(now: datetime) -> ColumnElement[bool]:
-    state = handovers.c.state
+    state, unheard = handovers.c.state, now - VANISHED
     return or_(
-        and_(state.in_(("requested", "waiting", "ringing", "briefing")), handovers.c.seen_at < now - VANISHED),
+        and_(
+            state.in_(("requested", "waiting", "ringing", "briefing")),
+            handovers.c.seen_at < unheard,
+            handovers.c.changed_at < unheard,
+        ),
         and_(state.in_(("accepted", "connected")), handovers.c.changed_at < now - LONGEST_TALK),
     )
 
@@ -304,9 +311,9 @@ async def _release_gone(connection: AsyncConnection, target: str, now: datetime)
             connection,
             (handovers.c.id == handover_id,),
             "canceled",
-            detail="vanished",
+            detail=VANISHED_CAUSE,
             changed_at=now,
-            cause="vanished",
+            cause=VANISHED_CAUSE,
             line=None,
         )
 

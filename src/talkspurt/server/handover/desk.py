@@ -46,7 +46,7 @@ class Desk:
         there = self._targets.next_open(wanted.name, (), now)
         if there is None:
             return await self._closed(caller, wanted, reason, now)
-        if await self._store.handovers.failures_of(caller.call_id) >= MOST_FAILURES:
+        if await self._store.handovers.failures_of(caller.call_id, besides=words.WISHES) >= MOST_FAILURES:
             return await self.call_back(caller, target=wanted.name, reason=reason)
         handover = await self._store.handovers.request(
             caller.call_id,

@@ -23,13 +23,16 @@ from talkspurt.server.handover.briefing import Briefing, announce, brief
 from talkspurt.server.handover.callback import note_callback
 from talkspurt.server.handover.targets import Target, Targets
 from talkspurt.store import Call, Handover, Store
-from talkspurt.store.handovers import ATTEMPTING, State
+from talkspurt.store.handovers import ATTEMPTING, OPEN, VANISHED_CAUSE, State
 from talkspurt.telemetry import metrics
 
 RING_SLACK: Final = 15
 """Seconds beyond its ringing time after which a telephone that nothing was heard of counts as unanswered."""
-LONGEST_BRIEFING: Final = 90
-"""Seconds that a colleague may take to press a key."""
+LONGEST_BRIEFING: Final = 180
+"""Seconds that a colleague may take to press a key, or the next one: the longest briefing, twice what the keys are, and
+the time for one. Whoever presses none is known sooner, unless the carrier's word of it is lost."""
+LISTENS: Final = "listens"
+"""Marks a briefing of somebody who has pressed a key, which no machine does."""
 MOST_STEPS: Final = 8
 """Steps that one question of the caller's line may set off: as many targets as one may hope to find."""
 
@@ -125,7 +128,10 @@ class HandoverFlow:
         for _ in range(MOST_STEPS):
             handover = await self._records.open_of(call.id)
             if handover is None:
-                return await self._after(call)
+                end = await self._after(call)
+                if end is not None:
+                    return end
+                continue
             moment = await self._records.seen(handover)
             following = await self._step(call, handover, key, dialled if attempt == handover.attempt else "", moment)
             if following is not None:
@@ -136,10 +142,13 @@ class HandoverFlow:
 
     async def _step(self, call: Call, handover: Handover, key: str, dialled: str, moment: datetime) -> Next | None:
         """One step, at a moment of the store's; None when it changed where things stand: then it is asked anew."""
+        if dialled and handover.state in ("ringing", "accepted", "connected"):
+            await self._dial_ended(handover, dialled)
+            return None
         target = self._targets.find(handover.target)
         if target is None:
             # The configuration has changed meanwhile.
-            await self._give_up(handover, "failed", leaving=("requested", "waiting", *ATTEMPTING))
+            await self._give_up(handover, "failed", leaving=OPEN)
             return None
         match handover.state:
             case "requested":
@@ -153,9 +162,6 @@ class HandoverFlow:
                 if await self._wished(call, handover, key) or await self._overdue(handover, target, moment):
                     return None
                 return Wait(f"{words.hold(target.name, None)} {words.hold_keys(call.caller)}")
-            case _ if dialled:
-                await self._dial_ended(handover, dialled)
-                return None
             case _ if target.kind == "warm":
                 return Join(handover.id, handover.attempt)
             case _:
@@ -221,10 +227,15 @@ class HandoverFlow:
             return False
         return await self._attempt_failed(handover, "no_answer") is not None
 
-    async def _after(self, call: Call) -> Next:
+    async def _after(self, call: Call) -> Next | None:
+        """What follows a hand-over that is over; None when it is not, because its caller was only taken for gone."""
         latest = await self._records.latest_of(call.id)
         if latest is not None and latest.state == "completed":
             return Over()
+        if latest is not None and latest.state == "canceled" and latest.cause == VANISHED_CAUSE:
+            if await self._move(latest, "waiting", leaving=("canceled",), detail="found_again"):
+                await self._hang_up(latest.leg)
+            return None
         await self._store.calls.take_back(call.id)
         return Back()
 
@@ -234,9 +245,13 @@ class HandoverFlow:
         return latest is not None and latest.state in ("accepted", "connected", "completed")
 
     async def call_ended(self, call_id: str) -> None:
-        """The call is over, wherever it was: nobody is rung for it any longer."""
+        """Nobody is rung any longer for a call that is over, wherever it was.
+
+        Nothing happens while it is not: a session may end that has lost it to another, whose caller waits for a person.
+        """
+        call = await self._store.calls.find(call_id)
         handover = await self._records.open_of(call_id)
-        if handover is None:
+        if call is None or call.state != "ended" or handover is None:
             return
         if handover.state == "connected":
             await self._move(handover, "completed", leaving=("connected",))
@@ -265,6 +280,8 @@ class HandoverFlow:
         if waiting is None:
             return None
         call, handover = waiting
+        if await self._move(handover, "briefing", leaving=("briefing",), detail=LISTENS, cause=LISTENS) is None:
+            return None
         return brief(call, handover, await self._store.effects.of_call(call.id))
 
     async def _picked_up(self, handover_id: str, attempt: int) -> tuple[Call, Handover] | None:
@@ -299,7 +316,7 @@ class HandoverFlow:
     async def machine_answered(self, handover_id: str, attempt: int) -> None:
         """An answering machine took the call. Whoever has pressed a key is none, whatever it sounds like."""
         handover = await self._current(handover_id, attempt)
-        if handover is not None:
+        if handover is not None and not (handover.state == "briefing" and handover.cause == LISTENS):
             await self._leg_failed(handover, "voicemail", leaving=("ringing", "briefing"))
 
     async def leg_ended(self, handover_id: str, attempt: int, status: str) -> None:
