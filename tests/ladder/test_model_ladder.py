@@ -371,6 +371,20 @@ def test_nothing_is_hedged_while_too_little_is_known() -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize(
+    "failure", [error(retryable=False, rejected=True), error(retryable=False, fault="quota_exceeded")]
+)
+def test_a_provider_that_nothing_but_an_operator_can_mend_is_asked_once(failure: ProviderError) -> None:
+    async def scenario() -> None:
+        first, second = StepModel([failure]), good()
+        model = ladder(first, second)
+        for _ in range(3):
+            assert await texts(model) == "Second."
+        assert len(first.asked) == 1
+
+    run_virtual(scenario())
+
+
 # ── warming ───────────────────────────────────────────────────────────────────────
 
 

@@ -279,6 +279,17 @@ async def test_a_refusal_is_a_provider_error(rig: Rig, status: int, retryable: b
     assert len(rig.fake.requests) == 1, "the SDK must not repeat by itself"
 
 
+async def test_credit_that_is_used_up_is_told_from_a_rate_limit() -> None:
+    wire = WIRES["openai"]
+    async with wire.open() as fake:
+        fake.script(ModelReply(status=429, reason="insufficient_quota"))
+        model = wire.connect(fake)
+        with pytest.raises(ProviderError, match="quota or credit is used up") as caught:
+            await anext(model.reply(REQUEST))
+        await model.aclose()
+    assert (caught.value.fault, caught.value.retryable) == ("quota_exceeded", False)
+
+
 @pytest.mark.parametrize("fault", [Fault.BREAK, Fault.CUT_SHORT, Fault.GARBAGE, Fault.REPORT])
 async def test_a_reply_that_goes_wrong_keeps_its_text_and_ends_in_a_provider_error(rig: Rig, fault: Fault) -> None:
     rig.fake.script(ModelReply(text=("Your order", " is here."), tool_uses=(ToolUse("look_up"),), fault=fault))

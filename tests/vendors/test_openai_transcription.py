@@ -37,6 +37,16 @@ async def listener(stream: StretchedStream) -> AsyncIterator[Listener]:
     await asyncio.wait_for(listener.task, 5)
 
 
+async def test_credit_that_is_used_up_is_told_from_a_wrong_request(fake: FakeOpenAITranscription) -> None:
+    fake.used_up = True
+    recognizer: OpenAIRecognizer = EARS["openai"].connect(fake)
+    with pytest.raises(ProviderError, match="quota or credit is used up") as caught:
+        await recognizer.warm_up()
+    await recognizer.aclose()
+    assert caught.value.fault == "quota_exceeded"
+    assert not caught.value.retryable
+
+
 def ear(stream: StretchedStream) -> OpenAIEar:
     assert isinstance(stream.ear, OpenAIEar)
     return stream.ear

@@ -111,6 +111,39 @@ async def test_a_refusal_is_a_provider_error(fake: Any, synthesizer: Any, status
 
 
 @pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [("elevenlabs", 401, "quota_exceeded"), ("openai", 429, "insufficient_quota"), ("elevenlabs", 402, "")],
+)
+async def test_credit_that_is_used_up_is_told_from_a_rejected_key_and_from_a_rate_limit(
+    name: str, status: int, reason: str
+) -> None:
+    voice = VOICES[name]
+    async with voice.open() as fake:
+        fake.script(Speech(status=status, reason=reason, retry_after=1.0))
+        synthesizer = voice.connect(fake)
+        with pytest.raises(ProviderError, match=f"HTTP {status}: the account's quota or credit is used up") as caught:
+            await speak(synthesizer)
+        await synthesizer.aclose()
+    assert caught.value.fault == "quota_exceeded"
+    assert not caught.value.retryable
+    assert not caught.value.rejected
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401])
+async def test_a_voice_that_elevenlabs_does_not_know_is_no_rejected_key(status: int) -> None:
+    voice = VOICES["elevenlabs"]
+    async with voice.open() as fake:
+        fake.script(Speech(status=status, reason="voice_not_found"))
+        synthesizer = voice.connect(fake)
+        with pytest.raises(ProviderError, match=r"look at speech\.synthesizer") as caught:
+            await speak(synthesizer, voice="nobody")
+        await synthesizer.aclose()
+    assert caught.value.fault == "rejected"
+    assert not caught.value.rejected
+
+
+@pytest.mark.parametrize(
     ("name", "model", "advice"),
     [
         ("elevenlabs", "eleven_flush_v2_5", "the model 'eleven_flush_v2_5', did you mean 'eleven_flash_v2_5'?"),

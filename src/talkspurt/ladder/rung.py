@@ -110,11 +110,12 @@ class Rung(Generic[Provider]):
             # One call's trouble, of which its recognizer has told: the others go on.
             self.given_up()
             return
-        rejected = isinstance(error, ProviderError) and error.rejected
+        # Until an operator acts, more failures would tell nothing new.
+        hopeless = isinstance(error, ProviderError) and (error.rejected or error.fault == "quota_exceeded")
         pause = error.retry_after if isinstance(error, ProviderError) else None
         metrics.RUNG_FAILURES.labels(self.port, self.name).inc()
         was_closed = self.breaker.closed
-        self.breaker.failed(_now(), pause=pause, at_once=at_once or rejected)
+        self.breaker.failed(_now(), pause=pause, at_once=at_once or hopeless)
         if was_closed and not self.breaker.closed:
             # Once, not with every call: this is the line that an operator has to see.
             _log.error("provider_left_alone", port=self.port, vendor=self.name, error=str(error))

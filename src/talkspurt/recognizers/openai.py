@@ -26,7 +26,7 @@ from openai.types.realtime import RealtimeTranscriptionSessionCreateRequestParam
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from talkspurt.config import Config
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.media.g711 import encode_mulaw
 from talkspurt.recognizers.answers import Patience
 from talkspurt.recognizers.outbox import Outbox
@@ -42,6 +42,10 @@ MODEL: Final = "gpt-live-transcribe"
 _FORGOTTEN_ITEMS: Final = 64
 _SETTING: Final = "talkspurt-session"
 """The id of our `session.update`, by which its refusal is known."""
+_REFUSALS: Final[Mapping[str | None, ProviderFault]] = {
+    "invalid_api_key": "key_rejected",
+    "insufficient_quota": "quota_exceeded",
+}
 _TOO_LITTLE: Final = "input_audio_buffer_commit_empty"
 
 
@@ -318,9 +322,7 @@ async def _await_session(vendor: SpeechVendor, socket: AsyncRealtimeConnection) 
             return
         if kind == "error":
             code = getattr(getattr(event, "error", None), "code", None)
-            raise vendor.refused_as(
-                "key_rejected" if code == "invalid_api_key" else "rejected", "the session was refused"
-            )
+            raise vendor.refused_as(_REFUSALS.get(code, "rejected"), "the session was refused")
 
 
 def _name(stretch: Stretch) -> str:

@@ -56,14 +56,18 @@ class SpeechVendor:
             fault=fault,
         )
 
-    def refused(self, status: int, *, retry_after: float | None = None) -> ProviderError:
-        """The error of an answer with HTTP status `status`."""
-        return self.refused_as(_fault(status), f"HTTP {status}", retry_after=retry_after)
+    def refused(
+        self, status: int, *, fault: ProviderFault | None = None, retry_after: float | None = None
+    ) -> ProviderError:
+        """The error of an answer with HTTP status `status`; `fault` where its body says more than the status does."""
+        return self.refused_as(fault or _fault(status), f"HTTP {status}", retry_after=retry_after)
 
     def refused_as(self, fault: ProviderFault, answer: str, *, retry_after: float | None = None) -> ProviderError:
         """The error of an answer that refuses; `answer` is its status, in words that hold no one's data."""
         if fault == "key_rejected":
             answer += f": the key is not accepted; look at {self.variable}"
+        elif fault == "quota_exceeded":
+            answer += ": the account's quota or credit is used up"
         elif fault == "rejected":
             answer += self._advice()
         retryable = fault in ("rate_limited", "unavailable")

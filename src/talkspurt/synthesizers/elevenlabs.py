@@ -29,7 +29,7 @@ from elevenlabs.environment import ElevenLabsEnvironment
 from elevenlabs.types import VoiceSettings
 
 from talkspurt.config import Config
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
@@ -52,6 +52,12 @@ FASTEST: Final = 1.2
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes of one line of the answer: three minutes of speech, where a second or two are usual."""
 
+_FAULTS: Final[Mapping[str, ProviderFault]] = {
+    "quota_exceeded": "quota_exceeded",
+    "voice_not_found": "rejected",
+    "max_character_limit_exceeded": "rejected",
+}
+"""What the vendor says with the status of a rejected key, too (its help page "API - Error Code 400 or 401")."""
 _VOICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -210,7 +216,15 @@ def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError | None:
     if isinstance(error, httpx.TimeoutException):
         return vendor.too_late()
     if isinstance(error, ApiError):
-        return vendor.refused(error.status_code or 0, retry_after=seconds_to_wait(error.headers or {}))
+        wait = seconds_to_wait(error.headers or {})
+        return vendor.refused(error.status_code or 0, fault=_FAULTS.get(_status(error.body)), retry_after=wait)
     if isinstance(error, httpx.HTTPError):
         return vendor.unreachable()
     return None
+
+
+def _status(body: object) -> str:
+    """The word for the error in a refusal's `body`, "" without one."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    status = detail.get("status") if isinstance(detail, dict) else None
+    return status if isinstance(status, str) else ""

@@ -24,7 +24,7 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from openai.types.audio.speech_model import SpeechModel
 
 from talkspurt.config import Config
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
@@ -150,7 +150,9 @@ def _judge(vendor: SpeechVendor, error: Exception) -> ProviderError | None:
     if isinstance(error, APITimeoutError | httpx2.TimeoutException):
         return vendor.too_late()
     if isinstance(error, APIStatusError):
-        return vendor.refused(error.status_code, retry_after=seconds_to_wait(error.response.headers))
+        # It comes with the status of a rate limit.
+        used_up: ProviderFault | None = "quota_exceeded" if error.code == "insufficient_quota" else None
+        return vendor.refused(error.status_code, fault=used_up, retry_after=seconds_to_wait(error.response.headers))
     if isinstance(error, APIConnectionError | httpx2.HTTPError):
         return vendor.unreachable()
     return None

@@ -8,7 +8,8 @@ What it assumes about the vendor (elevenlabs.io/docs, "Stream speech with timing
 * `voice_settings.speed` is between 0.7 and 1.2;
 * a line's audio may end in the middle of a sample, and its characters in the middle of a word;
 * `output_format=pcm_8000` is signed 16-bit little-endian at 8 kHz; the key is the header
-  `xi-api-key`; errors are `{"detail": {"status", "message"}}`.
+  `xi-api-key`; errors are `{"detail": {"status", "message"}}`, where
+  `quota_exceeded` (credits used up) comes with HTTP status 401 as `invalid_api_key` does.
 
 Other output formats are refused.
 """

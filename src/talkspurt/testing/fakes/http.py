@@ -104,7 +104,7 @@ class FakeHttp(FakeVendor, ABC, Generic[Answer]):
             return self._refuse(400, str(error))
         answer = self.suffering(self._script.popleft() if self._script else self.otherwise, body)
         if answer.status != 200:
-            return self._refuse(answer.status, "as scripted", answer.retry_after)
+            return self._refuse(answer.status, "as scripted", answer.retry_after, answer.reason)
         return ScriptedStream(
             record,
             self._server,
@@ -125,8 +125,8 @@ class FakeHttp(FakeVendor, ABC, Generic[Answer]):
             return replace(answer, fault=IN_THE_ANSWER[self.outage])
         return answer
 
-    def _refuse(self, status: int, message: str, retry_after: float | None = None) -> Response:
-        type_ = self.statuses.get(status, "api_error")
+    def _refuse(self, status: int, message: str, retry_after: float | None = None, reason: str = "") -> Response:
+        type_ = reason or self.statuses.get(status, "api_error")
         headers = dict(self.error_headers(type_))
         if retry_after is not None:
             headers["retry-after"] = f"{retry_after:g}"

@@ -23,6 +23,8 @@ from talkspurt.testing.fakes.script import ModelReply, fragments
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 _CODES: Final = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+INSUFFICIENT_QUOTA: Final = "insufficient_quota"
+"""Type and code of a refusal with status 429 that no waiting helps."""
 STATUSES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
     401: "invalid_request_error",
@@ -150,4 +152,5 @@ def given_key(headers: Mapping[str, str]) -> str:
 
 def error_body(type_: str, message: str, status: int) -> Any:
     """The body of an error response, as all of OpenAI's interfaces have it."""
-    return {"error": {"message": message, "type": type_, "param": None, "code": _CODES.get(status)}}
+    code = type_ if type_ == INSUFFICIENT_QUOTA else _CODES.get(status)
+    return {"error": {"message": message, "type": type_, "param": None, "code": code}}

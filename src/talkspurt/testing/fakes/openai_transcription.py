@@ -11,7 +11,8 @@ server events"):
   `conversation.item.input_audio_transcription.delta` comes while the buffer is filled, with the id of the item that it
   will become; `…completed` with the whole transcript comes after the commit, perhaps in another order than the commits,
   and is empty for silence;
-* the key is a bearer token; a refusal is an HTTP status at the handshake.
+* the key is a bearer token; a refusal is an HTTP status at the handshake, but that of an account whose credit is used
+  up: an `error` with code `insufficient_quota`.
 
 It does not recognise speech: what it hears is scripted (`ear`), on each socket anew. Only `audio/pcmu` is taken.
 """
@@ -37,7 +38,7 @@ from picows import (
 from talkspurt.media.g711 import decode_mulaw
 from talkspurt.testing.fakes.ear import ScriptedEar
 from talkspurt.testing.fakes.handshake import WEB_PAGE, SocketVendor, refuse
-from talkspurt.testing.fakes.openai import error_body
+from talkspurt.testing.fakes.openai import INSUFFICIENT_QUOTA, error_body
 from talkspurt.testing.fakes.script import Outage
 from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS
 
@@ -57,6 +58,8 @@ class FakeOpenAITranscription(SocketVendor["FakeTranscriptionSocket"]):
         self.phrases = tuple(phrases)
         """What the stretches of sound on each socket are, in order."""
         self.key = key
+        self.used_up = False
+        """True: sessions are refused, as those of an account without credit."""
         self.completes = True
         """False: commits are accepted and never transcribed."""
 
@@ -161,7 +164,9 @@ class FakeTranscriptionSocket(WSListener):
     def _set(self, message: dict[str, Any]) -> None:
         session = message["session"]
         audio = session.get("audio", {}).get("input", {})
-        if session.get("type") != "transcription" or audio.get("format") != {"type": "audio/pcmu"}:
+        if self.fake.used_up:
+            self._refuse(message, INSUFFICIENT_QUOTA, "You exceeded your current quota")
+        elif session.get("type") != "transcription" or audio.get("format") != {"type": "audio/pcmu"}:
             self._refuse(message, "invalid_value", "this fake only transcribes audio/pcmu")
         elif audio.get("turn_detection") is not None:
             self._refuse(message, "invalid_value", "Turn detection is not supported for this transcription model")

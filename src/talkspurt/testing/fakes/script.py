@@ -74,6 +74,8 @@ class ModelReply:
     text: tuple[str, ...] = ()
     tool_uses: tuple[ToolUse, ...] = ()
     status: int = 200
+    reason: str = ""
+    """The vendor's word for why it refuses with `status`; "" for the usual one."""
     retry_after: float | None = None
     """Seconds that the caller is asked to wait, beside a `status` that refuses."""
     fault: Fault | None = None
@@ -95,6 +97,8 @@ class Speech:
     """How one synthesis goes; the sound itself follows from the text."""
 
     status: int = 200
+    reason: str = ""
+    """The vendor's word for why it refuses with `status`; "" for the usual one."""
     retry_after: float | None = None
     """Seconds that the caller is asked to wait, beside a `status` that refuses."""
     fault: Fault | None = None
