@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -125,12 +125,20 @@ def server(pipe: Connection, folder: str) -> None:
         def ring(self, agent: str, locale: str, /) -> None:
             """Nothing."""
 
-        async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
+        async def answer(
+            self,
+            call: Call,
+            transport: Transport,
+            attachment: int,
+            snapshot: str | None,
+            conclude: Callable[[Outcome], Awaitable[None]],
+            /,
+        ) -> None:
             listener = Counting()
             listeners.append(listener)
             transport.listen(listener)
             await listener.closed.wait()
-            return Outcome()
+            await conclude(Outcome())
 
         def hang_up(self, call_id: str, /) -> None:
             """Nothing."""

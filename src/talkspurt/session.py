@@ -455,12 +455,15 @@ class Session:
         self._rearm()
 
     def _take(self, fact: Event | None) -> None:
-        before = self._conversation.floor
+        before, over = self._conversation.floor, self.ended.is_set()
         now = self._now
         commands = self._conversation.receive(fact, now)
         self._journal.took(now, fact, before, self._conversation.floor, commands)
         for command in commands:
             self._execute(command)
+        if over:
+            # The call may be another session's by now, with another snapshot.
+            return
         standing = self.caller.standing()
         # Whoever takes the call up must not take somebody else for the caller who was verified before.
         if standing != self._saved_standing or any(isinstance(command, Record | EndCall) for command in commands):

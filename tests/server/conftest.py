@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,9 @@ class EchoSession:
         self.heard = 0
         self.told: list[object] = []
         self.over: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.wound_up = asyncio.Event()
+        """Whether nothing of it runs any more: an effect may, when it is over."""
+        self.wound_up.set()
 
     def audio_received(self, pcm: bytes, /) -> None:
         self.heard += 1
@@ -97,13 +100,22 @@ class EchoSwitchboard:
     def ring(self, agent: str, locale: str, /) -> None:
         self.rung.append((agent, locale))
 
-    async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
+    async def answer(
+        self,
+        call: Call,
+        transport: Transport,
+        attachment: int,
+        snapshot: str | None,
+        conclude: Callable[[Outcome], Awaitable[None]],
+        /,
+    ) -> None:
         session = self.session(call, transport, attachment, snapshot)
         self.sessions.append(session)
         self.greet(call, transport)
         transport.listen(session)
         self.arrived.put_nowait(session)
-        return await session.over
+        await conclude(await session.over)
+        await session.wound_up.wait()
 
     def greet(self, call: Call, transport: Transport) -> None:
         """Say nothing."""

@@ -46,6 +46,17 @@ def dialled(twiml: Twiml) -> tuple[str, str]:
     return twiml.find("Dial/Number").text or "", action
 
 
+async def test_the_line_is_let_go_of_while_an_effect_of_the_call_still_runs(server: Running) -> None:
+    """The caller has heard "I'm trying to put you through to billing now", and waits."""
+    socket, session = await server.call()
+    session.wound_up.clear()
+    await server.store.handovers.request(session.call.id, target="billing", reason="A bill")
+    session.end("handover")
+    assert await socket.closed() == 1000
+    assert dialled(await server.resume())[0] == "+12025550123"
+    session.wound_up.set()
+
+
 async def test_a_handover_dials_the_configured_number_and_ends_with_it(server: Running) -> None:
     _, session = await leaves(server)
     twiml = await server.resume()

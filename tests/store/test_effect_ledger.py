@@ -332,6 +332,8 @@ async def test_what_nobody_can_confirm_any_more_expires(
     await begun(ledger, refund(call, "p2", amount=6))
     assert await store.effects.expire() == 0
     await store.calls.end(call.id, "caller_hung_up")
+    assert await store.effects.expire() == 0, "whoever has heard the yes may be about to begin it"
+    clock.advance(61)
     assert await store.effects.expire() == 1
     assert [record.state for record in await store.effects.of_call(call.id)] == ["expired", "executing"]
 

@@ -10,6 +10,8 @@ A session that breaks does not end the call: it stays live in the store, the car
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
 from weakref import WeakSet
@@ -50,8 +52,19 @@ class Switchboard(Protocol):
     def ring(self, agent: str, locale: str, /) -> None:
         """A call for `agent` is about to come."""
 
-    async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None, /) -> Outcome:
-        """Hold the call over this attachment until the call has ended."""
+    async def answer(
+        self,
+        call: Call,
+        transport: Transport,
+        attachment: int,
+        snapshot: str | None,
+        conclude: Callable[[Outcome], Awaitable[None]],
+        /,
+    ) -> None:
+        """Hold the call over this attachment until the call has ended; then await `conclude`, once.
+
+        What the call leaves to be done without its line may go on behind that, until this returns.
+        """
 
     def hang_up(self, call_id: str, /) -> None:
         """The carrier says that the call is over."""
@@ -214,7 +227,7 @@ class Reception:
         self._count_calls()
         log.info("attached", agent=call.agent)
         try:
-            await self._converse(attachment, transport)
+            await self._converse(attachment, socket, transport)
         finally:
             if self._sockets.get(sid) is socket:
                 del self._sockets[sid]
@@ -225,7 +238,7 @@ class Reception:
         metrics.ACTIVE_CALLS.set(len(self._calls))
         self._fleet.hold(len(self._calls))
 
-    async def _converse(self, attachment: Attachment, transport: TwilioTransport) -> None:
+    async def _converse(self, attachment: Attachment, socket: MediaSocket, transport: TwilioTransport) -> None:
         assert self._switchboard is not None
         stored = attachment.call
         call = Call(
@@ -238,15 +251,19 @@ class Reception:
         )
         try:
             async with asyncio.timeout(self._patience):
-                outcome = await self._switchboard.answer(call, transport, attachment.number, stored.snapshot)
+                conclude = partial(self._let_go_of, attachment, socket)
+                await self._switchboard.answer(call, transport, attachment.number, stored.snapshot, conclude)
         except Exception:
             log.exception("session_failed")
             await self._record_failure(stored.id)
+
+    async def _let_go_of(self, attachment: Attachment, socket: MediaSocket, outcome: Outcome) -> None:
+        """The conversation is over: write down how, and give the line back to the carrier."""
+        if outcome.reason == "internal_error":
+            await self._record_failure(attachment.call.id)
         else:
-            if outcome.reason == "internal_error":
-                await self._record_failure(stored.id)
-            else:
-                await self._conclude(attachment, outcome)
+            await self._conclude(attachment, outcome)
+        socket.finish()
 
     # ── writing down ──────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -89,6 +89,15 @@ class _Desk:
         return Stages(self.recognizer, self.model)
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A call that is held here."""
+
+    session: Session
+    outcome: asyncio.Future[Outcome]
+    """The same for all its attachments; cancelled when the session broke."""
+
+
 class Switchboard:
     """All live calls of this process."""
 
@@ -110,7 +119,7 @@ class Switchboard:
         self._desks = desks
         self._recorder = recorder
         self._handover_desk = handover_desk
-        self._sessions: dict[str, Session] = {}
+        self._live: dict[str, _Live] = {}
         self.connecting: set[asyncio.Task[None]] = set()
         """What opens connections for calls that ring."""
         self._runs = RunCounter()
@@ -191,7 +200,7 @@ class Switchboard:
     @property
     def live(self) -> int:
         """How many calls are live in this process."""
-        return len(self._sessions)
+        return len(self._live)
 
     def ring(self, agent: str, locale: str) -> None:
         """A call is about to come: have connections open to whom its first turn will ask. Returns at once."""
@@ -201,35 +210,55 @@ class Switchboard:
             self.connecting.add(task)
             task.add_done_callback(self.connecting.discard)
 
-    async def answer(self, call: Call, transport: Transport, attachment: int, snapshot: str | None) -> Outcome:
-        """Hold the call over this attachment until the call has ended."""
-        session = self._sessions.get(call.id)
-        if session is not None and not session.ended.is_set():
-            session.attach(transport, attachment)
-            await session.ended.wait()
-            return Outcome(session.reason)
+    async def answer(
+        self,
+        call: Call,
+        transport: Transport,
+        attachment: int,
+        snapshot: str | None,
+        conclude: Callable[[Outcome], Awaitable[None]],
+    ) -> None:
+        """Hold the call over this attachment until the call has ended; then `conclude` lets go of its line.
+
+        An effect that still runs is seen through behind that: it needs no line, and the caller is waiting.
+        """
+        live = self._live.get(call.id)
+        if live is not None and not live.session.ended.is_set():
+            live.session.attach(transport, attachment)
+            await conclude(await asyncio.shield(live.outcome))
+            return
         fence = await self._store.calls.take(call.id, attachment=attachment)
         if fence is None:
             # A later attachment has the call, or it has ended, while this one was on its way.
-            return Outcome("superseded")
+            await conclude(Outcome("superseded"))
+            return
         returned = how_it_went(await self._store.handovers.latest_of(call.id)) if snapshot is not None else None
         # Another worker may have heard it ring.
         self.ring(call.agent, call.locale)
-        session = self._begin(call, snapshot, returned, fence)
-        self._sessions[call.id] = session
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        live = _Live(self._begin(call, snapshot, returned, fence), loop.create_future())
+        self._live[call.id] = live
+        began, ended = loop.time(), 0.0
         meter = Meter()
         # What runs for the call inherits this: providers find the meter without knowing of calls.
         METER.set(meter)
         try:
             with structlog.contextvars.bound_contextvars(call_id=call.id):
-                await session.run(transport, attachment)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(live.session.run(transport, attachment))
+                    await live.session.ended.wait()
+                    ended = loop.time()
+                    live.outcome.set_result(await self._outcome(live.session))
+                    await conclude(live.outcome.result())
         finally:
+            live.outcome.cancel()
             # A later attachment may have begun another, while this one saw an effect through.
-            if self._sessions.get(call.id) is session:
-                del self._sessions[call.id]
-            meter.add("carrier", "twilio", "seconds", asyncio.get_running_loop().time() - began)
+            if self._live.get(call.id) is live:
+                del self._live[call.id]
+            meter.add("carrier", "twilio", "seconds", (ended or loop.time()) - began)
             self._recorder.usage(call.id, meter)
+
+    async def _outcome(self, session: Session) -> Outcome:
         reason = session.reason
         if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
             reason = "handover"
@@ -240,14 +269,14 @@ class Switchboard:
 
     def hang_up(self, call_id: str) -> None:
         """The carrier's webhook says that the call is over."""
-        session = self._sessions.get(call_id)
-        if session is not None:
-            session.hung_up()
+        live = self._live.get(call_id)
+        if live is not None:
+            live.session.hung_up()
 
     def request_end(self, reason: str) -> None:
         """Ask all live calls to end politely."""
-        for session in tuple(self._sessions.values()):
-            session.request_end(reason)
+        for live in tuple(self._live.values()):
+            live.session.request_end(reason)
 
     def _begin(self, call: Call, snapshot: str | None, returned: HandoverReturned | None, fence: int) -> Session:
         desk = self._desk(call.agent, call.locale)

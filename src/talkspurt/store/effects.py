@@ -31,6 +31,9 @@ BEGUN: Final = ("executing", "done", "in_doubt", "resolved_done")
 """States of an effect that happened, or may have."""
 LEASE: Final = timedelta(seconds=60)
 """How long a sweeper has an effect to itself."""
+SETTLING: Final = timedelta(minutes=1)
+"""How long after its last step an effect of a call that is over may still be on its way: its caller said yes, and has
+hung up since."""
 STALE: Final = timedelta(hours=2)
 """Age at which nobody can confirm a proposal any more, however its call ended."""
 
@@ -251,7 +254,8 @@ class EffectRecords:
         over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
         async with self._database.write() as connection:
             now = await self._time.now(connection)
-            return await expire(connection, or_(over, effects.c.proposed_at < now - STALE), now)
+            left = and_(over, effects.c.changed_at < now - SETTLING)
+            return await expire(connection, or_(left, effects.c.proposed_at < now - STALE), now)
 
     async def _all(self, which: ColumnElement[bool]) -> tuple[EffectRecord, ...]:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
