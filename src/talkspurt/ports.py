@@ -208,6 +208,16 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """So many letters more of a tool call that is being written: a sign that the model is at it, and no more than that.
+
+    What may be used of the call comes once it is whole, as a `ToolCallPart`.
+    """
+
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallPart:
     """A complete tool call. `arguments` is a JSON object as text; `tool_call` is unique within the call."""
 
@@ -232,7 +242,7 @@ class Usage:
     """Whose they are, by its name in the configuration; filled in where they are counted."""
 
 
-ReplyPart = TextDelta | ToolCallPart | Usage
+ReplyPart = TextDelta | ToolCallDelta | ToolCallPart | Usage
 
 
 class LanguageModel(Protocol):

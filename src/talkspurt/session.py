@@ -603,7 +603,7 @@ class Session:
                     self._post(ReplyTextReceived(reply, part.text))
                 elif isinstance(part, ToolCallPart):
                     self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
-                else:
+                elif isinstance(part, Usage):
                     self._thought = (reply, part)
         self._post(ReplyCompleted(reply))
 

@@ -12,8 +12,8 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, Rung
-from talkspurt.ladder.streams import LAST_WORD
-from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Usage
+from talkspurt.ladder.streams import COMING, LAST_WORD
+from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, Usage
 from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
 
@@ -119,6 +119,79 @@ def test_a_reply_of_nothing_is_a_failure_but_a_tool_call_is_something() -> None:
         second = StepModel([call])
         async with aclosing(ladder(StepModel([Usage(1, 0)]), second).reply(REQUEST)) as reply:
             assert [part async for part in reply] == [call]
+
+    run_virtual(scenario())
+
+
+WRITING = ToolCallDelta(4)
+CALL = ToolCallPart("t1", "look_up", "{}")
+
+
+async def parts_of(model: LadderModel) -> list[ReplyPart]:
+    async with aclosing(model.reply(REQUEST)) as reply:
+        return [part async for part in reply if not isinstance(part, ToolCallDelta)]
+
+
+def test_a_model_that_writes_a_tool_call_is_not_late() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([1.0, WRITING, 1.0, WRITING, 1.0, WRITING, 1.0, CALL, Usage(3, 4)]), good()
+        model = ladder(first, second, hedged=True)
+        for _ in range(FAILURES):
+            assert await parts_of(model) == [CALL, Usage(3, 4)]
+        assert len(first.asked) == FAILURES
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_model_that_writes_a_tool_call_behind_its_words_does_not_stall() -> None:
+    async def scenario() -> None:
+        first = StepModel([0.5, HELLO, 1.0, WRITING, COMING - 0.1, WRITING, 1.0, CALL])
+        assert await parts_of(ladder(first, good())) == [HELLO, CALL]
+
+    run_virtual(scenario())
+
+
+def test_one_that_stops_in_the_middle_of_a_tool_call_is_replaced_as_long_as_it_has_said_nothing() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([1.0, WRITING, 60.0]), good()
+        assert await texts(ladder(first, second)) == "Second."
+        assert second.asked == [pytest.approx(1.0 + COMING, abs=0.01)]
+
+    run_virtual(scenario())
+
+
+def test_one_that_breaks_off_in_the_middle_of_a_tool_call_is_tried_once_more_and_then_replaced() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([1.0, WRITING, error()]), good()
+        assert await texts(ladder(first, second)) == "Second."
+        assert len(first.asked) == 2
+
+    run_virtual(scenario())
+
+
+def test_the_first_letters_of_a_tool_call_are_what_is_usual_for_a_model() -> None:
+    async def scenario() -> None:
+        usual = rung("m0", StepModel([0.3, WRITING, 1.2, CALL]))
+        model = LadderModel([usual], hedged=True)
+        for _ in range(FEWEST_OUTPUTS):
+            await parts_of(model)
+        assert usual.usual_first == pytest.approx(0.3, abs=0.01)
+
+    run_virtual(scenario())
+
+
+def test_a_hedge_that_is_late_does_not_replace_a_model_that_writes_a_tool_call() -> None:
+    async def scenario() -> None:
+        quick: list[Step] = [0.1, HELLO]
+        slow: list[Step] = [FIRST - 0.1, WRITING, 1.0, CALL]
+        first, second = StepModel(*[quick] * FEWEST_OUTPUTS, slow, [60.0]), good(after=0.0)
+        model = ladder(first, second, hedged=True)
+        for _ in range(FEWEST_OUTPUTS):
+            await parts_of(model)
+        assert await parts_of(model) == [CALL]
+        assert len(first.asked) == FEWEST_OUTPUTS + 2
+        assert not second.asked
 
     run_virtual(scenario())
 

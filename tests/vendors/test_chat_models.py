@@ -19,7 +19,7 @@ from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.models import create_model
 from talkspurt.models.pydantic_ai import CHARACTERS_PER_TOKEN, LONGEST_ARGUMENTS, Patience, PydanticAIModel
 from talkspurt.models.vendors import VENDORS
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
 from talkspurt.testing.fakes import FakeOpenAI, Fault, ModelReply, ToolUse
 from talkspurt.testing.fakes.chat import FakeChat
 from vendors.wires import FORMATS, KEY, WIRES, Wire
@@ -41,6 +41,10 @@ class Rig:
     async def ask(self, request: ReplyRequest = REQUEST) -> list[ReplyPart]:
         async with asyncio.timeout(20):
             return [part async for part in self.model.reply(request)]
+
+    async def parts(self) -> list[ReplyPart]:
+        """What comes of the first request, without the signs that a tool call is on its way."""
+        return [part for part in await self.ask() if not isinstance(part, ToolCallDelta)]
 
     async def failure(self, request: ReplyRequest = REQUEST) -> ProviderError:
         with pytest.raises(ProviderError) as caught:
@@ -101,17 +105,55 @@ async def test_pieces_that_are_not_quite_openais_are_read_all_the_same() -> None
         async with aclosing(model.reply(REQUEST)) as reply:
             parts = [part async for part in reply]
         await model.aclose()
-    assert [type(part) for part in parts] == [TextDelta, TextDelta, ToolCallPart, Usage]
+    assert [type(part) for part in parts] == [TextDelta, TextDelta, ToolCallDelta, ToolCallDelta, ToolCallPart, Usage]
 
 
 async def test_parallel_tool_calls_come_complete_after_the_text_and_before_the_usage(rig: Rig) -> None:
     uses = (ToolUse("look_up", '{"id": "W2378156"}'), ToolUse("look_up", '{"id": "schön"}'), ToolUse("look_up"))
     rig.fake.script(ModelReply(text=("Let me", " look."), tool_uses=uses))
-    parts = await rig.ask()
+    parts = await rig.parts()
     assert [type(part) for part in parts] == [TextDelta, TextDelta, ToolCallPart, ToolCallPart, ToolCallPart, Usage]
     calls = [part for part in parts if isinstance(part, ToolCallPart)]
     assert [json.loads(call.arguments) for call in calls] == [{"id": "W2378156"}, {"id": "schön"}, {}]
     assert len({call.tool_call for call in calls}) == 3
+
+
+LONG = ToolUse("look_up", '{"id": "' + "7" * 120 + '"}')
+STREAMED = ("anthropic", "openai", "openai-responses", "bedrock", "groq")
+"""The others send a tool call when it is whole."""
+
+
+@pytest.mark.parametrize("vendor", STREAMED)
+async def test_a_tool_call_that_is_being_written_gives_signs_of_it(vendor: str) -> None:
+    async with rigged(vendor) as rig:
+        rig.fake.script(ModelReply(text=("Let me look.",), tool_uses=(LONG,), gap=0.02))
+        loop, times = asyncio.get_running_loop(), []
+        async with aclosing(rig.model.reply(REQUEST)) as reply:
+            parts = []
+            async for part in reply:
+                parts.append(part)
+                times.append(loop.time())
+    signs = [part.letters for part in parts if isinstance(part, ToolCallDelta)]
+    assert sum(signs) == pytest.approx(len(LONG.arguments), abs=2)
+    assert [type(part) for part in parts] == [TextDelta, *[ToolCallDelta] * len(signs), ToolCallPart, Usage]
+    assert len(signs) > 10
+    assert times[-1] - times[1] > 0.2, "they come while it is written"
+
+
+async def test_a_reply_that_was_cut_off_gives_no_tool_calls(rig: Rig) -> None:
+    if rig.vendor == "google":
+        pytest.skip("the vendor sends whole calls only")
+    rig.fake.script(ModelReply(("Let me look.",), (ToolUse("look_up"), ToolUse("look_up", '{"id": "W')), cut_off=True))
+    parts: list[ReplyPart] = []
+
+    async def ask() -> None:
+        async for part in rig.model.reply(REQUEST):
+            parts.append(part)  # noqa: PERF401  # what came before the failure counts
+
+    with pytest.raises(ProviderError, match=r"used up its \d+ tokens .*raise model.max_tokens") as caught:
+        await ask()
+    assert not [part for part in parts if isinstance(part, ToolCallPart)]
+    assert not caught.value.retryable
 
 
 async def test_a_tool_without_arguments_gets_an_empty_object(rig: Rig) -> None:

@@ -19,6 +19,7 @@ from talkspurt.ports import (
     ReplyRequest,
     Stages,
     TextDelta,
+    ToolCallDelta,
     ToolCallPart,
     ToolSpec,
     Transcript,
@@ -438,6 +439,22 @@ async def test_a_reply_that_breaks_off_is_an_error_behind_what_was_said(
 async def test_garbage_is_counted_and_the_reply_goes_on(fake: FakeOpenAIRealtime, caller: Caller) -> None:
     fake.replies.append(ModelReply(("Your order left. ", "It arrives."), fault=Fault.GARBAGE))
     assert text_of(await caller.reply(ASKED)) == "Your order left. It arrives."
+
+
+async def test_a_tool_call_that_is_being_written_gives_signs_of_it(fake: FakeOpenAIRealtime, caller: Caller) -> None:
+    arguments = '{"town": "' + "U" * 40 + '"}'
+    fake.replies.append(ModelReply(("Let me look.",), (ToolUse("get_weather", arguments),), gap=0.02))
+    parts = await caller.reply(ASKED)
+    signs = [part.letters for part in parts if isinstance(part, ToolCallDelta)]
+    assert sum(signs) == len(arguments)
+    assert [type(part) for part in parts] == [TextDelta, *[ToolCallDelta] * len(signs), ToolCallPart, Usage]
+
+
+async def test_a_reply_that_was_cut_off_gives_no_tool_calls(fake: FakeOpenAIRealtime, caller: Caller) -> None:
+    fake.replies.append(ModelReply((), (ToolUse("get_weather", '{"town": "U'),), cut_off=True))
+    with pytest.raises(ProviderError, match=r"raise model\.max_tokens"):
+        await caller.reply(ASKED)
+    assert text_of(await caller.reply(ASKED)) == "Certainly. Anything else?"
 
 
 @pytest.mark.parametrize(("bound", "least"), [("LETTERS_PER_TOKEN", 0.1), ("SECONDS_PER_TOKEN", 0.01)])

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import stream_from
+from talkspurt.ladder.streams import Worth, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
-from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart
 
 
 class LadderModel:
@@ -26,7 +26,7 @@ class LadderModel:
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply from the first rung that begins one in time."""
-        stream = stream_from(self._rungs, lambda model: model.reply(request), _is_useful, hedged=self._hedged)
+        stream = stream_from(self._rungs, lambda model: model.reply(request), _worth, hedged=self._hedged)
         async with aclosing(stream):
             async for _, part in stream:
                 yield part
@@ -36,5 +36,12 @@ class LadderModel:
         await close_all(self._rungs)
 
 
-def _is_useful(part: ReplyPart) -> bool:
-    return isinstance(part, ToolCallPart) or (isinstance(part, TextDelta) and bool(part.text.strip()))
+def _worth(part: ReplyPart) -> Worth:
+    match part:
+        case ToolCallDelta():
+            return Worth.COMING
+        case ToolCallPart():
+            return Worth.USEFUL
+        case TextDelta(text) if text.strip():
+            return Worth.USEFUL
+    return Worth.NOTHING

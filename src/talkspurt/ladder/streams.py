@@ -3,7 +3,8 @@
 `stream_from` asks the highest rung that bears. The next one is asked, beside it, when
 
 * it fails: at once, after one more try at the same rung if that can help (nothing has been heard yet);
-* its time for the first useful output is over: it counts as failed, but if it answers after all it may still win;
+* its time for the first useful output is over: it counts as failed, but if it answers after all it may still win.
+  What shows that useful output is on its way (a tool call that is being written) gives it time for more of it.
 
 A rung that is slower than it usually is (its own p90) is asked a second time beside the first: a *hedge*, which changes
 neither voice nor model. It is the rung's second try, its time is over with that of the first, and unless it wins it is
@@ -22,6 +23,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import copy_context
+from enum import Enum, auto
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
@@ -35,6 +37,8 @@ Part = TypeVar("Part")
 
 QUEUE: Final = 256
 """Parts that a provider may be ahead of us; then it waits."""
+COMING: Final = 3.0
+"""Seconds at least for more of what is on its way: some vendors begin a tool call, and send the rest as a whole."""
 LAST_WORD: Final = 10.0
 """Seconds that the last rung gets beyond its patience: there is nobody else to ask."""
 
@@ -45,6 +49,15 @@ class _Ended:
     """Stands in the queue for the end of a stream."""
 
 
+class Worth(Enum):
+    """What a part of a stream is worth to whoever waits for it."""
+
+    NOTHING = auto()
+    COMING = auto()
+    """Useful output is on its way."""
+    USEFUL = auto()
+
+
 class Attempt(Generic[Provider, Part]):
     """One request to one rung. It stands on the rung until its task has ended."""
 
@@ -52,7 +65,7 @@ class Attempt(Generic[Provider, Part]):
         self,
         rung: Rung[Provider],
         start: Callable[[Provider], AsyncGenerator[Part, None]],
-        useful: Callable[[Part], bool],
+        worth: Callable[[Part], Worth],
         news: asyncio.Event,
         *,
         beside: "Attempt[Provider, Part] | None" = None,
@@ -70,10 +83,14 @@ class Attempt(Generic[Provider, Part]):
         usual = rung.usual_first
         self.unusual = math.inf if usual is None or beside is not None else self.began + usual
         self.useful = False
+        self._first: float | None = None
+        """Seconds until the first sign of useful output."""
+        self._between = rung.patience.between
+        """Seconds that the next part may take."""
         self._is_hedge = beside is not None
         self.error: ProviderError | None = None
         self._start = start
-        self._is_useful = useful
+        self._worth = worth
         self._news = news
         self.reported = False
         self._parts: asyncio.Queue[Part | ProviderError | _Ended] = asyncio.Queue(QUEUE)
@@ -97,8 +114,8 @@ class Attempt(Generic[Provider, Part]):
         try:
             async with aclosing(self._start(self.rung.provider)) as stream:
                 async for part in stream:
-                    if not self.useful and self._is_useful(part):
-                        self._become_useful()
+                    if not self.useful:
+                        self._look_at(part)
                     await self._parts.put(part)
             if not self.useful:
                 raise ProviderError(_port(self.rung), self.rung.name, "said nothing", retryable=True)
@@ -109,10 +126,22 @@ class Attempt(Generic[Provider, Part]):
             self._news.set()
             await self._parts.put(self.error)
 
-    def _become_useful(self) -> None:
-        self.useful = True
-        self.rung.took(asyncio.get_running_loop().time() - self.began)
-        self._news.set()
+    def _look_at(self, part: Part) -> None:
+        worth, now = self._worth(part), asyncio.get_running_loop().time()
+        if worth is Worth.NOTHING:
+            return
+        if self._first is None:
+            self._first = now - self.began
+            self.rung.took(self._first)
+        if worth is Worth.USEFUL:
+            self.useful = True
+            self._news.set()
+        else:
+            self.unusual, self.late = math.inf, max(self.late, now + self._until_next(part))
+
+    def _until_next(self, part: Part) -> float:
+        between = self.rung.patience.between
+        return max(between, COMING) if self._worth(part) is Worth.COMING else between
 
     def report(self, error: ProviderError) -> None:
         """Let the rung's breaker know of a failure, once an attempt, be it at the beginning or in the middle."""
@@ -124,7 +153,7 @@ class Attempt(Generic[Provider, Part]):
 
     def lose(self) -> None:
         """Another was quicker. Nobody waits until this one has let go."""
-        if not self.useful and self.error is None:
+        if self._first is None and self.error is None:
             self.rung.took(asyncio.get_running_loop().time() - self.began)
         self._task.cancel()
         _LOSERS.add(self._task)
@@ -133,7 +162,7 @@ class Attempt(Generic[Provider, Part]):
     async def next_part(self) -> Part | None:
         """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time."""
         try:
-            async with asyncio.timeout(self.rung.patience.between):
+            async with asyncio.timeout(self._between):
                 part = await self._parts.get()
         except TimeoutError:
             error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
@@ -143,6 +172,7 @@ class Attempt(Generic[Provider, Part]):
             return None
         if isinstance(part, ProviderError):
             raise part
+        self._between = self._until_next(part)
         return part
 
     async def end(self) -> None:
@@ -162,14 +192,14 @@ class Climb(Generic[Provider, Part]):
         self,
         rungs: Sequence[Rung[Provider]],
         start: Callable[[Provider], AsyncGenerator[Part, None]],
-        useful: Callable[[Part], bool],
+        worth: Callable[[Part], Worth],
         *,
         hedged: bool,
     ) -> None:
         self._rungs = tuple(rungs)
         self._left = list(rungs)
         self._start = start
-        self._useful = useful
+        self._worth = worth
         self._hedged = hedged
         self._news = asyncio.Event()
         self._running: list[Attempt[Provider, Part]] = []
@@ -229,13 +259,13 @@ class Climb(Generic[Provider, Part]):
             return
         now = asyncio.get_running_loop().time()
         newest = self._running[-1]
-        for attempt in self._running:
-            if now >= attempt.late and not attempt.reported:
-                self._error = ProviderError(_port(attempt.rung), attempt.rung.name, "no output in time", retryable=True)
-                attempt.report(self._error)
-                self._trouble = self._trouble or now
-                if attempt is newest and self._step_down("late"):
-                    return
+        late = [attempt for attempt in self._running if now >= attempt.late and not attempt.reported]
+        for attempt in late:
+            self._error = ProviderError(_port(attempt.rung), attempt.rung.name, "no output in time", retryable=True)
+            attempt.report(self._error)
+            self._trouble = self._trouble or now
+        if late and all(attempt.reported for attempt in self._running) and self._step_down("late"):
+            return
         if now >= newest.late + LAST_WORD:
             await self.end()
         elif self._may_hedge and now >= newest.unusual:
@@ -290,13 +320,13 @@ class Climb(Generic[Provider, Part]):
         late: float | None = None,
     ) -> None:
         """A second request to a rung, try or hedge, is `late` when the first is: the next rung is not put off."""
-        self._running.append(Attempt(rung, self._start, self._useful, self._news, beside=beside, late=late))
+        self._running.append(Attempt(rung, self._start, self._worth, self._news, beside=beside, late=late))
 
 
 async def stream_from(
     rungs: Sequence[Rung[Provider]],
     start: Callable[[Provider], AsyncGenerator[Part, None]],
-    useful: Callable[[Part], bool],
+    worth: Callable[[Part], Worth],
     *,
     hedged: bool = True,
 ) -> AsyncGenerator[tuple[Rung[Provider], Part], None]:
@@ -304,7 +334,7 @@ async def stream_from(
 
     Raises `ProviderError`: the last one when no rung gives anything, the winner's when it breaks off or stalls.
     """
-    climb = Climb(rungs, start, useful, hedged=hedged)
+    climb = Climb(rungs, start, worth, hedged=hedged)
     try:
         attempt = await climb.winner()
     except BaseException:

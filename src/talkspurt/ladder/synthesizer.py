@@ -14,7 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import provider_error, stream_from
+from talkspurt.ladder.streams import Worth, provider_error, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.telemetry import metrics
@@ -78,7 +78,7 @@ class LadderSynthesizer:
                     text, voice=voice if provider is first.provider else "", locale=locale, pace=pace
                 )
 
-            stream = stream_from(rungs, start, _is_useful, hedged=self._hedged)
+            stream = stream_from(rungs, start, _worth, hedged=self._hedged)
             try:
                 async with aclosing(stream):
                     async for rung, chunk in stream:
@@ -180,5 +180,5 @@ class _Spoken:
         return self._text[self._words[self._first][0] :] if self._first < len(self._words) else ""
 
 
-def _is_useful(chunk: SpeechChunk) -> bool:
-    return bool(chunk.pcm)
+def _worth(chunk: SpeechChunk) -> Worth:
+    return Worth.USEFUL if chunk.pcm else Worth.NOTHING

@@ -8,7 +8,7 @@ from statistics import median
 
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ProviderError
-from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
 
 QUESTION = "Hello? Can you tell me what you can do for me?"
 
@@ -51,6 +51,6 @@ async def _ask(model: LanguageModel, request: ReplyRequest) -> tuple[float, Usag
         async for part in reply:
             if isinstance(part, Usage):
                 usage = part
-            elif isinstance(part, TextDelta | ToolCallPart) and first is None:
+            elif isinstance(part, TextDelta | ToolCallDelta | ToolCallPart) and first is None:
                 first = time.perf_counter() - began
     return first if first is not None else time.perf_counter() - began, usage

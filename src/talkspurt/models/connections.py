@@ -170,13 +170,15 @@ def _over(
 
 def _anthropic(order: _Order) -> Connection:
     from anthropic import AsyncAnthropic
-    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
     http = _http_client(order.patience)
     client = AsyncAnthropic(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
     provider = AnthropicProvider(anthropic_client=client)
-    return _over(http, order, AnthropicModel(order.model, provider=provider))
+    # Otherwise a tool call's arguments are held back until they are whole: seconds without a sign of life.
+    settings = AnthropicModelSettings(anthropic_eager_input_streaming=True)
+    return _over(http, order, AnthropicModel(order.model, provider=provider), settings)
 
 
 def _google(order: _Order) -> Connection:

@@ -2,7 +2,7 @@
 
 Invariants:
 * text is passed on as it comes, tool calls only once the vendor has said that the reply is
-  whole: the first half of a reply must never start an effect;
+  whole: the first half of a reply must never start an effect. Until then their letters are counted, as a sign of life;
 * useful output, which is text or a tool call, has a deadline of its own. Neither keep-alive pings nor thinking
   aloud extend it, and the whole reply has one too, so that no drip of words goes on for ever;
 * a reply is bounded: what a model says beyond several times its `max_tokens` is not read any more;
@@ -43,7 +43,7 @@ from talkspurt.models.failures import Failures
 from talkspurt.models.messages import to_messages, tool_name
 from talkspurt.models.vendors import split_name
 from talkspurt.models.window import shortened, tokens_of_history, tokens_of_text, tokens_of_tools
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
 
 THINKING_ROOM: Final = 1_024
 """Tokens beyond `max_tokens` for models that cannot be told not to think: they count both together."""
@@ -123,7 +123,7 @@ class PydanticAIModel:
         await self._connection.keep_connected()
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart]:
-        """Stream one reply: text as it comes, then complete tool calls, then usage.
+        """Stream one reply: text and signs of tool calls as they come, then complete tool calls, then usage.
 
         A tool call's arguments are passed on as the model wrote them, malformed or not: who
         runs the tool can tell the model what is wrong with them. Raises `ProviderError`.
@@ -177,6 +177,8 @@ class PydanticAIModel:
                     arguments += calling
                     if arguments > LONGEST_ARGUMENTS:
                         raise self._failures.error("asked for a tool with endless arguments", "unreadable")
+                    if calling:
+                        yield ToolCallDelta(calling)
                     if text:
                         yield TextDelta(text[:room])
                         room -= len(text)
@@ -210,6 +212,9 @@ class PydanticAIModel:
             raise self._failures.error("the reply broke off", "broken_off", retryable=True)
         if not any(isinstance(part, TextPart) and part.content for part in reply.parts) and not reply.tool_calls:
             raise self._nothing(reply.finish_reason)
+        if reply.finish_reason == "length" and reply.tool_calls:
+            # The last of them may be the half of one.
+            raise self._too_short("while it asked for a tool")
         ids = set(taken)
         for call in reply.tool_calls:
             id_ = call.tool_call_id
@@ -225,11 +230,12 @@ class PydanticAIModel:
         if finish_reason == "content_filter":
             return self._failures.error("refused to reply", "refused")
         if finish_reason == "length":
-            return self._failures.error(
-                f"used up its {self._settings['max_tokens']} tokens before it said anything; raise model.max_tokens",
-                "empty",
-            )
+            return self._too_short("before it said anything")
         return self._failures.error("the reply was empty", "empty", retryable=True)
+
+    def _too_short(self, when: str) -> ProviderError:
+        tokens = self._settings["max_tokens"]
+        return self._failures.error(f"used up its {tokens} tokens {when}; raise model.max_tokens", "empty")
 
     # ── the window ────────────────────────────────────────────────────────────────
 

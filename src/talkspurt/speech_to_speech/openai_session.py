@@ -7,7 +7,8 @@ The conversation stays ours. The vendor's turn detection is off, so nothing happ
 Invariants:
 * the port's synchronous methods only touch memory; what the vendor is told waits in one bounded outbox, in order;
 * one response at a time: a new request ends the one before, and waits until the vendor says that it is over;
-* text is passed on as it comes, tool calls only once the vendor has said that the reply is whole;
+* text is passed on as it comes, tool calls only once the vendor has said that the reply is whole: until then there
+  are signs of them;
 * every `finalize` is answered, within `ANSWER_S`, unless its utterance has ended;
 * a session that the vendor cannot follow any more is lost as a whole. Who asks for another begins with our history.
 
@@ -33,7 +34,16 @@ from openai.types.realtime.realtime_session_create_request_param import Realtime
 from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.models.messages import object_text, tool_name
-from talkspurt.ports import LINE_RATE_HZ, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, Transcript, Usage
+from talkspurt.ports import (
+    LINE_RATE_HZ,
+    ReplyPart,
+    ReplyRequest,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallPart,
+    Transcript,
+    Usage,
+)
 from talkspurt.speech_to_speech.call import Message, Spoken, too_long
 from talkspurt.speech_to_speech.mirror import (
     AgentAudio,
@@ -172,6 +182,7 @@ class OpenAISession:
             "response.output_audio_transcript.delta": self._text_came,
             "response.output_text.delta": self._text_came,
             "response.output_audio.delta": self._sound_came,
+            "response.function_call_arguments.delta": self._call_came,
             "response.done": self._response_done,
         }
         self._send({"type": "session.update", "session": self._beginning(locale)})
@@ -434,6 +445,11 @@ class OpenAISession:
         message.add_sound(decode_mulaw(pybase64.b64decode(event.delta, validate=True)))
         self._bound(response)
 
+    def _call_came(self, event: Any) -> None:
+        response = self._of(event)
+        if response is not None:
+            response.parts.put_nowait(ToolCallDelta(len(str(event.delta))))
+
     def _bound(self, response: _Response) -> None:
         if too_long(response.messages.values(), self._ways.max_tokens):
             # It was told to stop long before.
@@ -478,9 +494,11 @@ class OpenAISession:
             self._end(response, _error("content_filter", "refused"))
         elif not said:
             self._end(response, _error("the reply was empty", "empty", retryable=True))
+        elif status == "incomplete" and response.calls:
+            # The last of them may be the half of one.
+            self._end(response, _error("used up its tokens while it asked for a tool; raise model.max_tokens", "empty"))
         else:
-            # Of a reply that was cut off, a tool call may be the half of one.
-            for call in response.calls if status == "completed" else ():
+            for call in response.calls:
                 response.parts.put_nowait(call)
             response.parts.put_nowait(usage)
             self._end(response)

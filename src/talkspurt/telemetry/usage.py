@@ -25,6 +25,7 @@ from talkspurt.ports import (
     SpeechChunk,
     Synthesizer,
     TextDelta,
+    ToolCallDelta,
     ToolCallPart,
     Transcript,
     Usage,
@@ -122,7 +123,7 @@ class MeteredModel:
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream what the model behind does."""
         meter = METER.get()
-        letters, told = 0, False
+        letters, coming, told = 0, 0, False
         asking = Asking()
         # Never taken back: the generator may end in another context, and the next request has one of its own.
         ASKING.set(asking)
@@ -139,23 +140,26 @@ class MeteredModel:
                             continue
                         case TextDelta(text):
                             letters += len(text)
+                        case ToolCallDelta(more):
+                            coming += more
                         case ToolCallPart():
-                            letters += len(part.name) + len(part.arguments)
+                            # What was coming is whole now.
+                            letters, coming = letters + len(part.name) + len(part.arguments), 0
                     yield part
             if not told:
-                estimate = estimated(self._name, request, letters, meter)
+                estimate = estimated(self._name, request, letters + coming, meter)
                 told = True
                 if meter is not None:
                     meter.thought(estimate)
                 yield estimate
         except ProviderError:
             # Refused before it said anything: nothing was thought.
-            told = told or not letters
+            told = told or not (letters or coming)
             raise
         finally:
             if not told and asking.sent and meter is not None:
                 # Broken off: the vendor counts what it had sent, and tells nobody.
-                estimate = estimated(self._name, request, letters, meter)
+                estimate = estimated(self._name, request, letters + coming, meter)
                 meter.thought(estimate)
                 meter.discarded(estimate)
 

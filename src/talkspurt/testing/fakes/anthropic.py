@@ -4,7 +4,8 @@ What it assumes about the vendor (docs.anthropic.com, "Messages", "Streaming mes
 * the answer is server-sent events: `message_start` with the input usage; per content block
   `content_block_start`, `content_block_delta` (`text_delta`, `input_json_delta`) and
   `content_block_stop`; `message_delta` with `stop_reason` and the output usage; `message_stop`;
-  `ping` at any time; `error` when it fails midway;
+  `ping` at any time; `error` when it fails midway; the arguments of a tool are held back until they are whole, unless
+  it is declared with `eager_input_streaming`;
 * the first message is the user's, and so is the last: newer models refuse to go on from an
   assistant's words; texts are not blank; every `tool_use` is answered by a `tool_result` at the
   beginning of the very next message; ids match `^[a-zA-Z0-9_-]+$` and names `^[a-zA-Z0-9_-]{1,64}$`;
@@ -145,11 +146,15 @@ class FakeAnthropic(FakeChat):
                 "input": {},
             }
             yield opening + _event("content_block_start", index=index, content_block=block)
+            eager = {tool["name"] for tool in body.get("tools", ()) if tool.get("eager_input_streaming")}
             for fragment in ["", *fragments(use.arguments)]:
-                yield _delta(index, type="input_json_delta", partial_json=fragment)
+                yield _delta(index, type="input_json_delta", partial_json=fragment) if use.name in eager else _PING
+            if use.name not in eager:
+                yield _delta(index, type="input_json_delta", partial_json=use.arguments)
             opening = _event("content_block_stop", index=index)
             index += 1
-        stop = {"stop_reason": "tool_use" if reply.tool_uses else "end_turn", "stop_sequence": None}
+        reason = "max_tokens" if reply.cut_off else "tool_use" if reply.tool_uses else "end_turn"
+        stop = {"stop_reason": reason, "stop_sequence": None}
         yield opening + _event("message_delta", delta=stop, usage={"output_tokens": left}) + _event("message_stop")
 
     def offered(self, body: Any) -> list[str]:
@@ -171,3 +176,6 @@ def _event(type_: str, **fields: Any) -> bytes:
 
 def _delta(index: int, **delta: str) -> bytes:
     return _event("content_block_delta", index=index, delta=delta)
+
+
+_PING: Final = _event("ping")

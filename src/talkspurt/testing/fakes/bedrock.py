@@ -120,9 +120,10 @@ class FakeBedrock(FakeChat):
             "cacheReadInputTokens": cached,
             "cacheWriteInputTokens": 0,
         }
+        reason = "max_tokens" if reply.cut_off else "tool_use" if reply.tool_uses else "end_turn"
         yield (
             opening
-            + _event("messageStop", {"stopReason": "tool_use" if reply.tool_uses else "end_turn"})
+            + _event("messageStop", {"stopReason": reason})
             + _event("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})
         )
 

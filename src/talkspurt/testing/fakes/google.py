@@ -92,7 +92,7 @@ class FakeGoogle(FakeChat):
             return
         for call in calls:
             yield _chunk(reply, [call])
-        yield _chunk(reply, [{"text": ""}] if reply.text or calls else [], "STOP")
+        yield _chunk(reply, [{"text": ""}] if reply.text or calls else [], "MAX_TOKENS" if reply.cut_off else "STOP")
 
     def offered(self, body: Any) -> list[str]:
         """The names of all function declarations."""

@@ -65,7 +65,7 @@ class FakeMistral(FakeOpenAI):
             "completion_tokens": left,
             "total_tokens": entered + left,
         }
-        reason = "tool_calls" if reply.tool_uses else "stop"
+        reason = "length" if reply.cut_off else "tool_calls" if reply.tool_uses else "stop"
         closing = event(common | {"choices": [_choice({"content": ""}, reason)], "usage": usage})
         yield opening + closing + b"data: [DONE]\n\n"
 

@@ -57,7 +57,8 @@ class FakeOllama(FakeOpenAI):
             yield event(common | {"choices": [_choice({"role": "assistant", "content": "", "tool_calls": [call]})]})
         entered, left, _ = reply.usage
         usage = {"prompt_tokens": entered, "completion_tokens": left, "total_tokens": entered + left}
-        closing = event(common | {"choices": [_choice({"role": "assistant", "content": ""}, "tool_calls")]})
+        reason = "length" if reply.cut_off else "tool_calls"
+        closing = event(common | {"choices": [_choice({"role": "assistant", "content": ""}, reason)]})
         yield closing + event(common | {"choices": [], "usage": usage}) + _DONE
 
 

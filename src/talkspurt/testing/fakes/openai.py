@@ -120,7 +120,7 @@ class FakeOpenAI(FakeChat):
             opening = b""
             for fragment in fragments(use.arguments):
                 yield chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
-        closing = opening + chunk({}, "tool_calls" if reply.tool_uses else "stop")
+        closing = opening + chunk({}, "length" if reply.cut_off else "tool_calls" if reply.tool_uses else "stop")
         if (body.get("stream_options") or {}).get("include_usage"):
             entered, left, cached = reply.usage
             usage = {

@@ -51,7 +51,7 @@ from picows import (
 
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.testing.fakes.line import Line, LineState
-from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, fragments
+from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, ToolUse, fragments
 
 SECONDS_PER_LETTER: Final = 0.075
 PAUSE_S: Final = 0.2
@@ -431,7 +431,7 @@ class FakeRealtimeSocket(WSListener):
             if reply.text:
                 await self._speak(made, reply)
             for use in reply.tool_uses:
-                self._call(made, use.name, use.arguments, use.id)
+                await self._call(made, use, reply.gap)
         except asyncio.CancelledError:
             if not self.closed.is_set():
                 self._done(made, "completed" if self.fake.crossing else "cancelled", reply)
@@ -439,7 +439,7 @@ class FakeRealtimeSocket(WSListener):
             if cut.code is not None:
                 self._done(made, "failed", reply, code=cut.code)
         else:
-            self._done(made, "completed", reply)
+            self._done(made, "incomplete" if reply.cut_off else "completed", reply)
 
     async def _speak(self, made: "_Made", reply: ModelReply) -> None:
         item = HeldItem(_id("item"), "assistant", audio_s=0.0)
@@ -491,14 +491,15 @@ class FakeRealtimeSocket(WSListener):
                     self.send_text(garbage)
                 self._send("response.output_audio.delta", response_id=None, item_id=7, delta="!")
 
-    def _call(self, made: "_Made", name: str, arguments: str, call_id: str) -> None:
-        item = HeldItem(_id("item"), "function_call", arguments, call_id=call_id or _id("call"), name=name)
+    async def _call(self, made: "_Made", use: ToolUse, gap: float) -> None:
+        item = HeldItem(_id("item"), "function_call", use.arguments, call_id=use.id or _id("call"), name=use.name)
         self.items.append(item)
         made.items.append(item)
         head = {"response_id": made.id, "output_index": len(made.items) - 1}
         told = _told(item, "in_progress")
         self._send("response.output_item.added", **head, item={**told, "arguments": ""})
-        for piece in fragments(arguments):
+        for piece in fragments(use.arguments):
+            await asyncio.sleep(gap)
             self._send(
                 "response.function_call_arguments.delta", **head, item_id=item.id, call_id=item.call_id, delta=piece
             )
@@ -507,8 +508,8 @@ class FakeRealtimeSocket(WSListener):
             **head,
             item_id=item.id,
             call_id=item.call_id,
-            name=name,
-            arguments=arguments,
+            name=use.name,
+            arguments=use.arguments,
         )
         self._send("response.output_item.done", **head, item={**told, "status": "completed"})
 
@@ -516,6 +517,8 @@ class FakeRealtimeSocket(WSListener):
         details: dict[str, Any] = {"type": status}
         if status == "cancelled":
             details["reason"] = "client_cancelled"
+        if status == "incomplete":
+            details["reason"] = "max_output_tokens"
         if code is not None:
             details["error"] = {"type": "server_error", "code": code, "message": "as scripted"}
         given, got, cached = reply.usage

@@ -118,7 +118,8 @@ class _Answer:
             for piece in self._call(use):
                 yield opening + piece
                 opening = b""
-        yield opening + self.event("response.completed", response=self.response("completed"))
+        end = "incomplete" if self._reply.cut_off else "completed"
+        yield opening + self.event(f"response.{end}", response=self.response(end))
 
     def _message(self, texts: Sequence[str]) -> Iterator[bytes]:
         id_, index = f"msg_{uuid.uuid4().hex}", len(self._output)
@@ -188,7 +189,7 @@ class _Answer:
             "created_at": 1_700_000_000,
             "status": status,
             "error": None,
-            "incomplete_details": None,
+            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             "instructions": None,
             "metadata": {},
             "model": self._body["model"],
@@ -198,7 +199,7 @@ class _Answer:
             "tool_choice": "auto",
             "tools": [],
             "top_p": 1.0,
-            "usage": usage if status == "completed" else None,
+            "usage": usage if status in ("completed", "incomplete") else None,
         }
 
 

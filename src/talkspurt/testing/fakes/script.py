@@ -82,7 +82,9 @@ class ModelReply:
     delay: float = 0.0
     """Seconds before the first piece."""
     gap: float = 0.0
-    """Seconds between two pieces."""
+    """Seconds between two pieces, those of a tool call's arguments among them."""
+    cut_off: bool = False
+    """Whether the model used up its tokens with it: then the arguments of its last tool call are the half of them."""
     usage: tuple[int, int, int] = field(default=(11, 7, 3))
     """Tokens: input (cached ones included), output, cached."""
 
