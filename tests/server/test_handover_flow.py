@@ -13,16 +13,8 @@ from talkspurt.config import HandoverConfig
 from talkspurt.errors import ConfigurationError, TransportError
 from talkspurt.ports import Exchange, HandoverKind, Leg, NoExchange
 from talkspurt.server.handover.desk import Desk
-from talkspurt.server.handover.flow import (
-    LONGEST_BRIEFING,
-    RING_SLACK,
-    Back,
-    HandoverFlow,
-    Join,
-    Next,
-    Over,
-    Wait,
-)
+from talkspurt.server.handover.flow import LONGEST_BRIEFING, RING_SLACK, HandoverFlow
+from talkspurt.server.handover.next import Back, Join, Next, Over, Wait
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Call, Handover, Store
 from talkspurt.store.handovers import VANISHED

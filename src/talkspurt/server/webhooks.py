@@ -14,8 +14,9 @@ from talkspurt.server import twiml
 from talkspurt.server.fleet import Refusal
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents
-from talkspurt.server.handover.flow import Back, HandoverFlow, Join, Over, Put, Wait
+from talkspurt.server.handover.flow import HandoverFlow
 from talkspurt.server.handover.last_resort import CALL_AGAIN, CALLED_BACK, TROUBLE
+from talkspurt.server.handover.next import Back, Join, Over, Put, Wait
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.origin import RESUME, STATUS, VOICE, Origin, media_path, resume_path
 from talkspurt.server.reception import Reception

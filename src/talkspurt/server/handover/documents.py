@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from talkspurt.server.handover import words
-from talkspurt.server.handover.flow import ACCEPT_KEY, BRIEF_KEY, Join, Put, Wait
+from talkspurt.server.handover.flow import ACCEPT_KEY, BRIEF_KEY
+from talkspurt.server.handover.next import Join, Put, Wait
 from talkspurt.server.origin import CONFERENCE, LEG_KEY, LEG_STATUS, RESUME, Origin
 
 LANGUAGE: Final = "en-US"

@@ -10,7 +10,6 @@ It knows no carrier: orders go to an `Exchange`, and what the caller's line does
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +20,7 @@ from talkspurt.ports import Exchange, Leg
 from talkspurt.server.handover import words
 from talkspurt.server.handover.briefing import Briefing, announce, brief
 from talkspurt.server.handover.callback import note_callback
+from talkspurt.server.handover.next import Back, Join, Next, Over, Put, Wait
 from talkspurt.server.handover.targets import Target, Targets
 from talkspurt.store import Call, Handover, Store
 from talkspurt.store.handovers import ATTEMPTING, OPEN, VANISHED_CAUSE, State
@@ -46,44 +46,6 @@ DIAL_CAUSES: Final = {"busy": "busy", "no-answer": "no_answer", "canceled": "no_
 DIAL_DONE: Final = frozenset({"completed", "answered"})
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Ring `number` with the caller on the line; then ask again, with how it went and this `attempt`."""
-
-    handover: str
-    attempt: int
-    number: str
-    ring: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Let the caller wait, tell them `text`, then ask again, with the key that they pressed."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Put the caller together with the colleague who waits in this room; then ask again."""
-
-    handover: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Back:
-    """The call is the agent's again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """The caller has spoken with a person, and the call is over."""
-
-
-Next = Put | Wait | Join | Back | Over
 
 
 class HandoverFlow:
