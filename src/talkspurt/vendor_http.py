@@ -9,13 +9,15 @@ token through OpenAI's SDK costs a third less processor time, a sentence of Elev
   before a slow vendor would be.
 * A failure has the class that httpx would give it. The bridge takes a refused connection for a slow one, and lets
   answers that are no HTTP through as errors of aiohttp's own.
+* What came before a connection broke is given out before its failure is, as httpx does.
 * The meter is told when a request has left (`telemetry.usage.Asking`): one that was given up before costs nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import aiohttp
 import httpx
@@ -45,22 +47,44 @@ _FAILURES: Final[tuple[tuple[type[aiohttp.ClientError], str], ...]] = (
     (aiohttp.ClientError, "RemoteProtocolError"),
 )
 
+_OPENED: Final[ContextVar[list[Any] | None]] = ContextVar("opened", default=None)
+
 
 def httpx_client(*, connect: float, first: float) -> httpx.AsyncClient:
     """A client for SDKs that have not moved to httpx's successor yet; see `httpx2_client`."""
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(first, connect=connect, pool=connect), transport=_Transport(httpx.create_ssl_context())
+        timeout=httpx.Timeout(first, connect=connect, pool=connect),
+        transport=_Transport(httpx.create_ssl_context()),
+        event_hooks={"response": [_note_opened]},
     )
 
 
 def httpx2_client(*, connect: float, first: float) -> httpx2.AsyncClient:
     """A client that waits `connect` seconds for a connection and `first` for anything to be read.
 
-    Proxies and their exceptions are taken from the environment, as httpx takes them.
+    Proxies are taken from the environment (`HTTP_PROXY`, `HTTPS_PROXY`), and whom to ask without (`NO_PROXY`).
     """
     return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(first, connect=connect, pool=connect), transport=_Transport2(httpx2.create_ssl_context())
+        timeout=httpx2.Timeout(first, connect=connect, pool=connect),
+        transport=_Transport2(httpx2.create_ssl_context()),
+        event_hooks={"response": [_note_opened]},
     )
+
+
+@contextmanager
+def opened_responses() -> Iterator[list[Any]]:
+    """Collects the responses, httpx's or its successor's, that our clients open inside.
+
+    For whoever has to see that they are closed, or reads them past an SDK. Google's SDK leaves a stream that nobody
+    reads any more to Python's garbage collector: a caller who interrupts would have the model go on for minutes, on a
+    connection that nobody else can use.
+    """
+    opened: list[Any] = []
+    token = _OPENED.set(opened)
+    try:
+        yield opened
+    finally:
+        _OPENED.reset(token)
 
 
 class _Transport(AiohttpTransport):
@@ -69,7 +93,9 @@ class _Transport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _named_as_by(httpx):
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
+        response.stream = _Stream(response.stream)
+        return response
 
 
 class _Transport2(AiohttpTransport2):
@@ -78,7 +104,41 @@ class _Transport2(AiohttpTransport2):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         with _named_as_by(httpx2):
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
+        response.stream = _Stream2(response.stream)
+        return response
+
+
+class _Body:
+    """The pieces of an answer as they come, and all that came before a failure."""
+
+    library: ClassVar[Any]
+
+    def __init__(self, bridged: Any) -> None:
+        self._answer: aiohttp.ClientResponse = bridged._aiohttp_response
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        content = self._answer.content
+        while True:
+            with _named_as_by(self.library):
+                # aiohttp's own readers raise a failure at once, and forget what waits before it.
+                piece = content._read_nowait(-1) if content.exception() is not None else b""
+                piece = piece or await content.readany()
+            if not piece:
+                return
+            yield piece
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the answer is not over."""
+        self._answer.release()
+
+
+class _Stream(_Body, httpx.AsyncByteStream):
+    library: ClassVar[Any] = httpx
+
+
+class _Stream2(_Body, httpx2.AsyncByteStream):
+    library: ClassVar[Any] = httpx2
 
 
 def _sessions(context: SSLContext) -> Callable[[], aiohttp.ClientSession]:
@@ -96,6 +156,11 @@ def _sessions(context: SSLContext) -> Callable[[], aiohttp.ClientSession]:
         )
 
     return session
+
+
+async def _note_opened(response: object) -> None:
+    if (opened := _OPENED.get()) is not None:
+        opened.append(response)
 
 
 async def _note_begun(*_: object) -> None:

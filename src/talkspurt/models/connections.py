@@ -9,9 +9,7 @@ Bedrock's SDK is not asynchronous: each of its requests waits in a thread of any
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,34 +121,8 @@ def _fit_tools_once(model: Any) -> None:
     model.customize_request_parameters = fit_once
 
 
-_OPENED: Final[ContextVar[list[httpx2.Response] | None]] = ContextVar("opened", default=None)
-
-
-@contextmanager
-def opened_responses() -> Iterator[list[httpx2.Response]]:
-    """Collects the HTTP responses that are opened inside, for whoever has to see that they are closed.
-
-    Google's SDK leaves a stream that nobody reads any more to Python's garbage collector: a caller who interrupts would
-    have the model go on for minutes, on a connection that nobody else can use.
-    """
-    opened: list[httpx2.Response] = []
-    token = _OPENED.set(opened)
-    try:
-        yield opened
-    finally:
-        _OPENED.reset(token)
-
-
-async def _note_opened(response: httpx2.Response) -> None:
-    opened = _OPENED.get()
-    if opened is not None:
-        opened.append(response)
-
-
 def _http_client(patience: Patience) -> httpx2.AsyncClient:
-    client = httpx2_client(connect=patience.connect, first=patience.first)
-    client.event_hooks = {"response": [_note_opened]}
-    return client
+    return httpx2_client(connect=patience.connect, first=patience.first)
 
 
 def _over(
@@ -377,4 +349,4 @@ _MAKERS: Final[Mapping[str, Callable[[_Order], Connection]]] = {
 }
 
 
-__all__ = ["Connection", "Patience", "connect", "opened_responses"]
+__all__ = ["Connection", "Patience", "connect"]

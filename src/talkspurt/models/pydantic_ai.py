@@ -38,12 +38,13 @@ from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.core.history import CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.models.connections import Patience, connect, opened_responses
+from talkspurt.models.connections import Patience, connect
 from talkspurt.models.failures import Failures
 from talkspurt.models.messages import to_messages, tool_name
 from talkspurt.models.vendors import split_name
 from talkspurt.models.window import shortened, tokens_of_history, tokens_of_text, tokens_of_tools
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
+from talkspurt.vendor_http import opened_responses
 
 THINKING_ROOM: Final = 1_024
 """Tokens beyond `max_tokens` for models that cannot be told not to think: they count both together."""

@@ -15,9 +15,8 @@ Invariants:
 """
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from functools import partial
 from typing import Final, Self
 
@@ -35,7 +34,7 @@ from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
 from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples
 from talkspurt.synthesizers.word_times import WordTimes
-from talkspurt.vendor_http import httpx_client
+from talkspurt.vendor_http import httpx_client, opened_responses
 from talkspurt.vendors import chosen_model
 
 VENDOR: Final = SpeechVendor("synthesizer", "elevenlabs", "ELEVENLABS_API_KEY")
@@ -80,7 +79,6 @@ class ElevenLabsSynthesizer:
         """What its sound depends on besides the voice's name."""
         self._patience = patience or Patience()
         self._http = httpx_client(connect=self._patience.connect, first=self._patience.first)
-        self._http.event_hooks = {"response": [_note_opened]}
         self._client = AsyncElevenLabs(api_key=key, base_url=base_url, httpx_client=self._http)
         self._standby = Standby(self._http, base_url or ElevenLabsEnvironment.PRODUCTION.value)
 
@@ -159,33 +157,14 @@ class _Line(msgspec.Struct):
 
 _read_line: Final = msgspec.json.Decoder(_Line).decode
 
-_OPENED: Final[ContextVar[list[httpx.Response] | None]] = ContextVar("opened", default=None)
-
-
-async def _note_opened(response: httpx.Response) -> None:
-    opened = _OPENED.get()
-    if opened is not None:
-        opened.append(response)
-
-
-@asynccontextmanager
-async def _opened(asking: AbstractAsyncContextManager[object]) -> AsyncIterator[httpx.Response]:
-    """The answer to what the SDK asks, as our own HTTP client has it; closed at the end."""
-    opened: list[httpx.Response] = []
-    async with AsyncExitStack() as stack:
-        token = _OPENED.set(opened)
-        try:
-            await stack.enter_async_context(asking)
-        finally:
-            _OPENED.reset(token)
-        yield opened[-1]
-
 
 async def _answer(asking: AbstractAsyncContextManager[object]) -> AsyncGenerator[_Line]:
     """The lines of the answer that can be read; those that are no JSON are left out, as the SDK does."""
     begun = b""
-    async with _opened(asking) as response:
-        async for piece in response.aiter_bytes():
+    async with AsyncExitStack() as stack:
+        with opened_responses() as opened:
+            await stack.enter_async_context(asking)
+        async for piece in opened[-1].aiter_bytes():
             *whole, begun = (begun + piece).split(b"\n")
             for line in whole:
                 if (read := _read(line)) is not None:
