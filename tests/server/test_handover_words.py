@@ -213,21 +213,88 @@ def test_what_was_done_for_somebody_else_is_said_to_be(level: int) -> None:
     now = handover(level=level)
     whole, announced = brief(call(), now, [others, mine]).text, announce(now, [others, mine]).text
     whose, anothers = ("", "") if level else (", for account maya", ", for another account")
-    assert f"process return, order id W1, for account daniel ortega; cancel order, order id W2{whose}." in whole
+    assert f"process return, for account daniel ortega, order id W1; cancel order{whose}, order id W2." in whole
     assert f"Done in this call: process return, for another account; cancel order{anothers}." in announced
 
 
-def test_what_is_in_doubt_is_pending_and_what_was_withdrawn_is_neither() -> None:
-    effects = [
-        effect("offer_refund", "in_doubt", '{"order_id":"W1","items":["lamp","desk"]}'),
-        effect("cancel_order", "withdrawn"),
-        effect("change_address", "failed"),
-    ]
+def refusal(tool: str, message: str, arguments: str = "{}", kind: str = "refused") -> EffectRecord:
+    result = f'{{"error":{{"kind":"{kind}","message":"{message}"}}}}'
+    return replace(effect(tool, "refused", arguments), result=result)
+
+
+def test_what_is_in_doubt_is_pending() -> None:
+    effects = [effect("offer_refund", "in_doubt", '{"order_id":"W1","items":["lamp","desk"]}')]
     text = brief(call(), handover(), effects).text
     assert "offer refund, order id W1, items lamp; desk may or may not have happened: please check" in text
     assert "Nothing is known to have been changed in this call." in text
-    assert "cancel" not in text
-    assert "address" not in text
+
+
+def test_an_effect_is_told_in_the_words_that_were_read_to_the_caller() -> None:
+    """Canonical ids would be read out as numbers of billions."""
+    words = (
+        "I'll exchange the lamp for the black one, and $5.20 go to your Visa. The order has no. 7. Shall I go ahead?"
+    )
+    arguments = '{"items":["W2378156/0"],"new_items":["4107812777"]}'
+    told = "exchange items, as read to the caller: I'll exchange the lamp for the black one, and $5.20 go to your Visa"
+    done = replace(effect("exchange_items", "done", arguments), words=words)
+    text = brief(call(), handover(), [done]).text
+    assert f"Done in this call: {told}. The order has no. 7." in text
+    assert "Shall I" not in text
+    assert "4107812777" not in text
+    assert "lamp" not in announce(handover(), [done]).text
+    text = brief(call(), handover(), [replace(done, state="confirmed")]).text
+    assert f"Pending: {told}. The order has no. 7. This was confirmed, and is not done yet." in text
+    only = replace(done, words="Shall I cancel it?")
+    assert "as read to the caller: Shall I cancel it?" in brief(call(), handover(), [only]).text
+
+
+def test_what_was_offered_last_is_pending_although_leaving_has_withdrawn_it() -> None:
+    effects = [
+        effect("cancel_order", "withdrawn", '{"order_id":"W1"}'),
+        effect("change_address", "withdrawn"),
+        refusal("offer_refund", "Only one change can be confirmed at a time."),
+    ]
+    text = brief(call(), handover(), effects).text
+    assert "Pending: change address was offered, and the caller has not said yes." in text
+    assert "cancel" not in text, "that was long ago"
+    assert "offered" not in brief(call(), handover(), [*effects, effect("offer_refund", "done")]).text
+
+
+def test_what_was_refused_or_failed_is_told_with_the_reason() -> None:
+    """It is the main reason to be put through."""
+    effects = [
+        refusal("offer_refund", "Refunds above 500 dollars need a colleague.", '{"order_id":"W1"}'),
+        replace(
+            effect("change_address", "failed"),
+            result='{"error":{"kind":"refused","message":"The order has been sent."}}',
+        ),
+        effect("cancel_order", "resolved_not_done"),
+    ]
+    assert brief(call(), handover(), effects).sentences[-1] == (
+        "Wanted, and not done: offer refund, order id W1: Refunds above 500 dollars need a colleague; change address: "
+        "The order has been sent; cancel order: it is certain by now that it did not happen."
+    )
+    assert announce(handover(), effects).sentences[-1] == (
+        "Wanted, and not done: offer refund; change address; cancel order."
+    )
+
+
+def test_what_has_gone_further_since_is_not_told_as_refused() -> None:
+    again = refusal(
+        "cancel_order", "The caller has to be verified first.", '{"order_id":"my latest"}', "verification_required"
+    )
+    effects = [
+        again,
+        refusal("cancel_order", "Which order do you mean: W1 or W2?"),
+        refusal("teleport", "There is no such tool.", kind="unknown_tool"),
+        refusal("cancel_order", "That takes too long.", '{"order_id":"#w 1","reason":"other"}'),
+        effect("cancel_order", "done", '{"order_id":"W1","reason":"other"}'),
+    ]
+    assert "Wanted" not in brief(call(), handover(), effects).text
+    twice = [refusal("cancel_order", "It has been sent.", f'{{"order_id":"{spelled}"}}') for spelled in ("w2", "W2")]
+    assert brief(call(), handover(), [*effects, *twice]).text.count("It has been sent") == 1
+    other = [refusal("cancel_order", "It has been sent.", '{"order_id":"W2"}'), effects[-1]]
+    assert "cancel order, order id W2: It has been sent." in brief(call(), handover(), other).text
 
 
 @pytest.mark.parametrize(
