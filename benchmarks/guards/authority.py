@@ -141,9 +141,16 @@ GUARDS: Final = (
     Guard(
         "money limits whichever way it moves",
         "agent/policy.py",
-        "abs(read_back.amount_cents)",
-        "read_back.amount_cents",
-        "tests/agent/test_policy.py",
+        "abs(cents) <=",
+        "cents <=",
+        POLICY,
+    ),
+    Guard(
+        "an amount that is not stated passes no limit",
+        "agent/policy.py",
+        "(cents is not None and abs(cents) <= self.max_amount_cents)",
+        "abs(cents or 0) <= self.max_amount_cents",
+        f"{POLICY} {AUTHORITY} -k 'one_rule or no_amount'",
     ),
     Guard(
         "a failed try at a locked account says what a right one would",

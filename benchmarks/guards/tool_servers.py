@@ -36,6 +36,13 @@ GUARDS: Final = (
         f"{MCP} -k is_limited",
     ),
     Guard(
+        "a limit on the amount of a tool server's tool has an amount to limit",
+        "mcp/servers.py",
+        "if agent.policy.limits_amount(tool.name) and not tool.declared.amount_argument:",
+        "if False:",
+        f"{MCP} -k no_argument_states",
+    ),
+    Guard(
         "what a tool server would be sent and nobody would hear is refused",
         "mcp/wording.py",
         "if heard.keys() - self.names:",

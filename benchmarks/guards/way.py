@@ -217,7 +217,7 @@ GUARDS: Final = (
     Guard(
         "an amount is a number",
         "effects/wording.py",
-        "        and type(read_back.amount_cents) is int\n",
+        "        and type(read_back.amount_cents) in (int, NoneType)\n",
         "",
         f"{WAY} -k no_number",
     ),

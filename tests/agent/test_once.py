@@ -87,7 +87,7 @@ async def test_what_is_not_what_the_caller_heard_is_not_done(shop: async_session
 
 
 async def test_what_nobody_is_known_to_have_heard_is_not_done(shop: async_sessionmaker[AsyncSession]) -> None:
-    with pytest.raises(ToolError, match="was read back has changed"):
+    with pytest.raises(ToolError, match="has changed since, so nothing was done"):
         await refund(shop, Effect("k2", "refund", "call-1", 2), 0)
     assert await made(shop) == 0
 

@@ -73,10 +73,13 @@ def test_what_breaks_a_rule_or_is_not_told_is_refused(policy: Policy, read_back:
         (1, -10_001, "amount: Over a hundred dollars I need a code first."),
         (2, 100_000, ""),
         (2, 100_001, "amount: The amount is more than I'm allowed to handle."),
+        (1, 0, ""),
+        (1, None, "amount: Over a hundred dollars I need a code first."),
+        (2, None, "amount: The amount is more than I'm allowed to handle."),
     ],
 )
 def test_one_rule_that_allows_is_enough_and_the_best_refusal_is_told(
-    policy: Policy, level: int, cents: int, reason: str
+    policy: Policy, level: int, cents: int | None, reason: str
 ) -> None:
     assert refused(policy, "refund", ReadBack("", cents), level=level) == reason
 

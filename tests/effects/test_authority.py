@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import pytest
 
-from effects.till import Desk, a_desk
-from talkspurt.agent import AccountOf, Agent, Caller, ReadBack, tool
+from effects.till import Desk, a_desk, opened
+from talkspurt.agent import AccountOf, Agent, Caller, Policy, ReadBack, tool
+from talkspurt.agent.policy import REASONS
 from talkspurt.core.events import EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
 from talkspurt.effects.refusals import OTHER_ACCOUNT, TOO_OFTEN, UNVERIFIED
@@ -117,6 +118,15 @@ async def test_more_than_a_level_allows_is_refused_with_its_reason(desk: Desk) -
     desk.caller.verify("maya", level=2)
     assert isinstance(await desk.ask("pay", over), EffectProposed)
     assert refusal(await desk.ask("pay", {**over, "cents": 40_001})) == "refused: I may not pay more than 400 dollars."
+
+
+async def test_what_states_no_amount_is_under_no_limit_on_amounts(desk: Desk) -> None:
+    """A read-back of plain words states none; it passes where nothing limits it."""
+    limited = replace(desk.agent, policy=Policy.parse("[tools.send_to]\nmax_amount_cents = 1_000"))
+    call = await opened(desk.till, desk.store, desk.clock, limited, "+12025550188")
+    call.caller.verify("maya")
+    assert refusal(await call.run("send_to", box="B1", street="Elm")) == f"refused: {REASONS['amount']}"
+    assert isinstance(await desk.run("send_to", box="B1", street="Elm"), EffectProposed)
 
 
 async def test_a_state_that_is_not_allowed_is_refused(desk: Desk) -> None:

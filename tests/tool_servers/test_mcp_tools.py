@@ -135,6 +135,16 @@ async def test_what_is_limited_is_refused_without_an_amount_that_is_a_whole_numb
     assert stdio_warehouse.journal == []
 
 
+async def test_a_limit_on_an_amount_that_no_argument_states_stops_the_start() -> None:
+    limited = Policy.parse("[[mcp_tools.reserve_item]]\nlevel = 1\n[[mcp_tools.reserve_item]]\nmax_amount_cents = 5")
+    agent = Agent(name="shop", prompt="Help.", greeting="Hello.", policy=limited)
+    for declared in (RESERVE, {}):
+        config = mcp_config({"command": "unused"}, {"reserve_item": declared})
+        with pytest.raises(ConfigurationError, match=r"reserve_item: the policy of agent 'shop' .* amount_argument"):
+            async with McpServers.open(config, {"shop": agent}, {}):
+                pass
+
+
 async def test_an_agent_that_a_server_is_not_for_gets_nothing(stdio_warehouse: Warehouse) -> None:
     async with desk(mcp_config(stdio_warehouse.settings, {"check_stock": {}})) as shop:
         other = Agent(name="other", prompt="Help.", greeting="Hello.")

@@ -151,11 +151,14 @@ class Rule(BaseModel):
             return "hours"
         if read_back is None:
             return None
-        if self.max_amount_cents is not None and not abs(read_back.amount_cents) <= self.max_amount_cents:
+        if not self._amount_allowed(read_back.amount_cents):
             return "amount"
         if self.statuses is not None and read_back.status not in self.statuses:
             return "status"
         return None if self._facts_allowed(read_back.facts) else "facts"
+
+    def _amount_allowed(self, cents: int | None) -> bool:
+        return self.max_amount_cents is None or (cents is not None and abs(cents) <= self.max_amount_cents)
 
     def _facts_allowed(self, facts: Mapping[str, str | int]) -> bool:
         named = all(name in facts and facts[name] in allowed for name, allowed in self.facts.items())
@@ -202,6 +205,10 @@ class Policy:
     def rates(self, tool: str) -> tuple[Rate, ...]:
         """All rates that are stated for a tool."""
         return tuple(rate for rule in self.rules.get(tool, ()) for rate in rule.rate)
+
+    def limits_amount(self, tool: str) -> bool:
+        """Whether a rule of a tool judges the amount that its read-back has to state then."""
+        return any(rule.max_amount_cents is not None for rule in self.rules.get(tool, ()))
 
     def refusal(self, tool: str, *, level: int, now: datetime, read_back: ReadBack | None = None) -> Refusal | None:
         """Why `tool` is not allowed; None when one of its rules allows it, or it has none.

@@ -6,6 +6,7 @@ limit because it is not of the type that it declares, is refused.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import NoneType
 from typing import Final
 
 import structlog
@@ -70,7 +71,7 @@ def _is_usable(read_back: ReadBack) -> bool:
     facts = read_back.facts
     return (
         isinstance(read_back.words, str)
-        and type(read_back.amount_cents) is int
+        and type(read_back.amount_cents) in (int, NoneType)
         and isinstance(read_back.status, str)
         and isinstance(facts, Mapping)
         and all(isinstance(name, str) and isinstance(value, (str, int)) for name, value in facts.items())

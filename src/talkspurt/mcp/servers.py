@@ -67,9 +67,9 @@ class McpServers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def check(self, name: str, agent: Agent) -> None:
-        """Raise `ConfigurationError` when two declared tools would have one name for the agent, or its policy has rules
+        """Raise `ConfigurationError` when a declaration and the agent do not go together: two tools of one name, rules
 
-        for a tool that no server of its is declared to have.
+        of its policy for a tool that no server of its is declared to have, or a limit on an amount that none states.
         """
         taken = {tool.name: "the agent itself" for tool in agent.tools}
         for tool in self._declared_for(name):
@@ -79,6 +79,11 @@ class McpServers:
                     "give it another name with offered_as"
                 )
             taken[tool.name] = f"mcp.servers.{tool.connection.name}"
+            if agent.policy.limits_amount(tool.name) and not tool.declared.amount_argument:
+                raise ConfigurationError(
+                    f"{tool.where}: the policy of agent '{name}' limits its amount, and nothing states one: name the "
+                    "argument that holds the cents in amount_argument, or drop max_amount_cents"
+                )
         for tool_name in sorted(agent.policy.mcp_tools - taken.keys()):
             raise ConfigurationError(
                 f"agent '{name}': its policy has rules for the MCP tool '{tool_name}', which is declared in none "
