@@ -65,11 +65,12 @@ ProviderFault = Literal[
     "unreadable",
     "empty",
     "no_session",
+    "overloaded",
     "failed",
 ]
 """What went wrong at a provider. `too_long` is a prompt over the model's window, `rejected` a request that is refused
-whoever sends it, `no_session` that this call has no session with it at the moment, `refused` the provider's judgement
-of what was said, `failed` anything else."""
+whoever sends it, `no_session` that this call has no session with it at the moment, `overloaded` that a model of our own
+has too much to do, `refused` the provider's judgement of what was said, `failed` anything else."""
 
 
 class ProviderError(TalkspurtError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from talkspurt.core.history import Entry
-from talkspurt.errors import TransportError
+from talkspurt.errors import ProviderFault, TransportError
 
 LINE_RATE_HZ: Final = 8_000
 """Samples per second on a telephone line (G.711)."""
@@ -94,7 +94,7 @@ class Transcript:
 
     `final` answers one `finalize` (same utterance and revision) and covers the utterance from
     its beginning; empty text means that there were no words. Without `final` it is a partial,
-    `revision` 0. `error` is set instead of text when the recognizer failed.
+    `revision` 0. `error` is set instead of text when the recognizer failed, and `fault` says what went wrong.
     """
 
     utterance: int
@@ -102,6 +102,7 @@ class Transcript:
     text: str
     final: bool = True
     error: str | None = None
+    fault: ProviderFault = "failed"
 
 
 class RecognizerStream(Protocol):

@@ -57,8 +57,10 @@ def error(*, retryable: bool = True, **more: Any) -> ProviderError:
     return ProviderError("model", "test", "failed", retryable=retryable, **more)
 
 
-def rung(name: str, provider: Any, *, capacity: int | None = None, port: str = "model") -> Rung[Any]:
-    return Rung(port, name, provider, Patience(FIRST, BETWEEN), capacity)
+def rung(
+    name: str, provider: Any, *, capacity: int | None = None, port: str = "model", local: bool = False
+) -> Rung[Any]:
+    return Rung(port, name, provider, Patience(FIRST, BETWEEN), capacity, local)
 
 
 def ladder(*models: StepModel, hedged: bool = False) -> LadderModel:

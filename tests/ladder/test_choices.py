@@ -189,6 +189,41 @@ async def test_an_agent_speaks_with_the_voice_that_was_chosen(monkeypatch: pytes
         await choices.aclose()
 
 
+async def test_a_server_starts_in_the_outage_of_its_only_vendors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for vendor in ("DEEPGRAM", "ELEVENLABS"):
+        monkeypatch.setenv(f"{vendor}_API_KEY", "key")
+    async with FakeElevenLabs(key="key") as fake:
+        nobody = fake.base_url
+    toml = f"""
+        [speech]
+        recognizer = "deepgram"
+        synthesizer = "elevenlabs"
+        base_url = {{deepgram = "{nobody.replace("http", "ws")}", elevenlabs = "{nobody}"}}
+        """
+    choices = Choices(read(tmp_path, toml))
+    recognizer, synthesizer = choices.recognizer("retail", "en-US"), choices.synthesizer("retail", "en-US")
+    await choices.warm_up()
+    assert not recognizer.rungs[0].breaker.closed
+    with pytest.raises(ProviderError):
+        await anext(synthesizer.synthesize("Hello.", voice="", locale="en-US"))
+    await choices.aclose()
+
+
+async def test_a_key_that_is_rejected_at_the_start_is_told_when_nobody_else_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ELEVENLABS_API_KEY", "another")
+    async with FakeElevenLabs(key="key") as fake:
+        toml = f'speech = {{synthesizer = "elevenlabs", base_url = {{elevenlabs = "{fake.base_url}"}}}}'
+        choices = Choices(read(tmp_path, toml))
+        choices.synthesizer("retail", "en-US")
+        with pytest.raises(ProviderError, match="ELEVENLABS_API_KEY"):
+            await choices.warm_up()
+        await choices.aclose()
+
+
 class Models:
     """The models that were made, by agent and name; those of `broken` refuse their key."""
 

@@ -13,6 +13,7 @@ from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, Rung
 from talkspurt.ladder.streams import COMING, LAST_WORD
+from talkspurt.ladder.warming import WARMING
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, Usage
 from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
@@ -264,6 +265,43 @@ def test_when_every_breaker_is_open_the_least_bad_is_asked_all_the_same() -> Non
     run_virtual(scenario())
 
 
+def test_when_every_breaker_is_open_all_are_tried_the_local_ones_first() -> None:
+    async def scenario() -> None:
+        cloud, frozen, own = good(), StepModel([60.0]), StepModel([0.1, error(retryable=False)])
+        rungs = [rung("cloud", cloud), rung("frozen", frozen), rung("own", own, local=True)]
+        for seconds, each in zip((3.0, 1.0, 2.0), rungs, strict=True):
+            each.breaker.failed(0.0, pause=seconds)
+        assert await texts(LadderModel(rungs, hedged=False)) == "Second."
+        assert own.asked < frozen.asked < cloud.asked
+
+    run_virtual(scenario())
+
+
+def test_who_is_left_alone_is_asked_after_all_when_the_others_fail() -> None:
+    async def scenario() -> None:
+        left_alone = good()
+        rungs = [rung("first", left_alone), rung("last", StepModel([error(retryable=False)]))]
+        rungs[0].breaker.failed(0.0, at_once=True)
+        assert await texts(LadderModel(rungs, hedged=False)) == "Second."
+        assert rungs[0].breaker.closed
+
+    run_virtual(scenario())
+
+
+def test_a_model_of_our_own_that_has_too_much_to_do_is_neither_asked_again_nor_left_alone() -> None:
+    async def scenario() -> None:
+        overloaded = error(fault="overloaded")
+        own = StepModel([overloaded])
+        below = rung("own", own, local=True)
+        for _ in range(FAILURES + 1):
+            with pytest.raises(ProviderError):
+                await texts(LadderModel([below]))
+        assert len(own.asked) == FAILURES + 1
+        assert below.breaker.state == Closed()
+
+    run_virtual(scenario())
+
+
 def test_a_full_rung_sends_the_next_call_down_and_bears_again_when_it_is_free() -> None:
     async def scenario() -> None:
         first, second = StepModel([0.5, HELLO]), good()
@@ -322,6 +360,28 @@ def test_a_request_slower_than_usual_is_put_to_the_same_model_again() -> None:
         assert now() - began == pytest.approx(0.3 + 0.1, abs=0.02)
         assert first.cancelled == 1
         assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_model_of_our_own_is_never_asked_beside_itself() -> None:
+    async def scenario() -> None:
+        usual: list[Step] = [0.2, HELLO]
+        own = StepModel(*[usual] * FEWEST_OUTPUTS, [1.2, HELLO])
+        model = LadderModel([rung("own", own, local=True)])
+        for _ in range(FEWEST_OUTPUTS + 1):
+            assert await texts(model) == "Hello."
+        assert len(own.asked) == FEWEST_OUTPUTS + 1
+
+    run_virtual(scenario())
+
+
+def test_a_single_model_that_is_always_late_and_always_answers_is_not_left_alone() -> None:
+    async def scenario() -> None:
+        only = rung("slow", StepModel([FIRST + 0.3, HELLO]))
+        for _ in range(FAILURES + 1):
+            assert await texts(LadderModel([only], hedged=False)) == "Hello."
+        assert only.breaker.closed
 
     run_virtual(scenario())
 
@@ -472,10 +532,24 @@ def test_a_provider_that_rejects_the_key_at_start_up_is_left_alone_and_the_serve
     run_virtual(scenario())
 
 
-def test_when_no_provider_can_be_used_at_start_up_the_server_says_so() -> None:
+def test_when_an_operator_has_to_act_before_any_provider_can_be_used_the_server_says_so_at_the_start() -> None:
     async def scenario() -> None:
+        rejected = error(rejected=True, retryable=False)
         with pytest.raises(ProviderError):
-            await ladder(StepModel([error()]), StepModel([error()])).warm_up()
+            await ladder(StepModel([rejected]), StepModel([rejected])).warm_up()
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("trouble", [error(), 60.0], ids=["refused", "hung"])
+def test_an_outage_at_start_up_does_not_keep_a_server_with_one_provider_from_starting(trouble: Step) -> None:
+    async def scenario() -> None:
+        model = LadderModel([rung("down at the start", StepModel([trouble], [HELLO]))])
+        await model.warm_up()
+        assert now() <= WARMING + 0.01
+        assert breaker_open("down at the start") == 1
+        assert await texts(model) == "Hello."
+        assert breaker_open("down at the start") == 0
 
     run_virtual(scenario())
 

@@ -24,7 +24,7 @@ SPEECH = struct.pack("<160h", *(round(6000 * math.sin(n / 3)) for n in range(160
 """A frame that is loud enough for a voice."""
 NOISE = Random(1).randbytes(320)
 """A frame of steady noise, as loud as can be."""
-Fault = Literal["clings", "none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf"]
+Fault = Literal["clings", "none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf", "overloaded"]
 
 
 class Ear:
@@ -88,6 +88,8 @@ class _EarStream:
                 answer = Transcript(utterance, revision, "")
             case "errors":
                 answer = Transcript(utterance, revision, "", error="lost")
+            case "overloaded":
+                answer = Transcript(utterance, revision, "", error="overloaded", fault="overloaded")
             case "ends":
                 answer = None
             case "raises":
@@ -512,6 +514,74 @@ def test_whoever_cannot_be_heard_learns_it_soon_although_everything_hangs() -> N
         await line.hang_up()
 
     run_virtual(scenario())
+
+
+def test_an_answer_is_given_up_as_soon_as_every_rung_has_failed_the_call() -> None:
+    """Both vendors hang, the second when it is connected to: to try the first anew would only be more silence."""
+    first, second = Ear("a", "silent"), Ear("b", "hangs")
+
+    async def run(line: Line) -> None:
+        asked = asyncio.get_running_loop().time() + 1.0
+        assert (await line.utter(1)).error
+        assert asyncio.get_running_loop().time() - asked <= BETWEEN + FIRST + 0.1
+        first.fault = "hangs"
+        # They are tried on behind it, and until somebody listens nobody is kept waiting.
+        asked = asyncio.get_running_loop().time() + 0.5
+        assert (await line.utter(2, 0.5)).error
+        assert asyncio.get_running_loop().time() - asked <= 0.1
+        second.fault = "none"
+        await line.speak(2 * PAUSE + 3 * FIRST)
+        assert (await line.utter(3, 0.5)).text == "b 0.50"
+
+    on_a_call(first, second, run=run)
+
+
+def test_the_only_recognizer_hears_an_utterance_again_whose_stream_broke() -> None:
+    only = Ear("a", delay=0.3)
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "a 1.00"
+        line.stream.begin(2, 0.0)
+        await line.speak(1.0)
+        line.stream.finalize(2, 1)
+        await line.speak(0.1)
+        only.streams[-1].fail()
+        await line.speak(0.5)
+        assert [each.text for each in line.told if each.utterance == 2] == ["a 1.12"]
+        line.stream.end(2)
+
+    on_a_call(only, run=run)
+
+
+def test_the_only_recognizer_answers_at_once_when_its_stream_breaks_over_and_over() -> None:
+    only = Ear("a")
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text == "a 1.00"
+        only.fault = "ends"
+        asked = asyncio.get_running_loop().time() + 1.0
+        assert (await line.utter(2)).error
+        assert asyncio.get_running_loop().time() - asked <= 0.4
+
+    on_a_call(only, run=run)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_has_too_much_to_do_is_not_asked_the_same_again_and_has_not_failed(others: int) -> None:
+    overloaded, other = Ear("a", "overloaded"), Ear("b")
+    rungs: list[Rung[Any]] = []
+
+    async def run(line: Line) -> None:
+        for utterance in range(1, FAILURES + 2):
+            answer = await line.utter(utterance)
+            assert answer.text.startswith("b") if others else answer.fault == "overloaded"
+        assert len(overloaded.streams) == 1
+        assert rungs[0].breaker.state == Closed()
+        if not others:
+            overloaded.fault = "none"
+            assert (await line.utter(9)).text == "a 1.00"
+
+    on_a_call(*(overloaded, other)[: 1 + others], run=run, before=rungs.extend)
 
 
 def test_a_stream_that_opens_too_late_is_closed() -> None:

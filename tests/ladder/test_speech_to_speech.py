@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ladder.rungs import rung
-from talkspurt.config import load_config
+from talkspurt.config import Config, load_config
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder import (
@@ -15,6 +15,7 @@ from talkspurt.ladder import (
     Patience,
     Rungs,
     create_model,
+    create_recognizer,
     create_speech_to_speech,
 )
 from talkspurt.ladder.recognizer import PAUSE
@@ -49,9 +50,18 @@ def ladder(
     model = config.model.model_copy(update={"base_url": {"openai-realtime": fake.base_url}})
     rules = config.fallbacks.model_copy(update={"models": ("scripted",), **fallbacks})
     config = config.model_copy(update={"model": model, "fallbacks": rules})
-    made = create_speech_to_speech(config, recognizer or ScriptedRecognizer(["heard by another"] * 9), known)
+    hears = alone(recognizer or ScriptedRecognizer(["heard by another"] * 9), config, monkeypatch, known)
+    made = create_speech_to_speech(config, hears, known)
     assert made is not None
     return made
+
+
+def alone(
+    recognizer: Recognizer, config: Config, monkeypatch: pytest.MonkeyPatch, known: Rungs | None = None
+) -> LadderRecognizer:
+    """A ladder of one rung, as it is made of a configuration without fallbacks."""
+    monkeypatch.setattr("talkspurt.ladder.create_single_recognizer", lambda _: recognizer)
+    return create_recognizer(config, known)
 
 
 def below() -> ScriptedModel:
@@ -227,11 +237,10 @@ def test_a_vendor_that_does_not_transcribe_is_heard_no_later_than_the_recognizer
 
     async def seconds(wrapped: bool) -> float:
         first, last = Hears(deaf), Hears("heard below")
-        recognizer: Recognizer = LadderRecognizer(
-            [rung("first", first, port="recognizer"), rung("last", last, port="recognizer")]
-        )
+        two = LadderRecognizer([rung("first", first, port="recognizer"), rung("last", last, port="recognizer")])
+        recognizer: Recognizer = two
         if wrapped:
-            both = create_speech_to_speech(config, recognizer)
+            both = create_speech_to_speech(config, two)
             assert both is not None
             recognizer = both.for_call(below()).recognizer
         stream = await recognizer.open(locale="en-US", call_id="c1")
@@ -303,9 +312,10 @@ def test_what_a_recognizer_bears_holds_for_a_model_that_does_not_transcribe_as_w
     monkeypatch.setenv("GOOGLE_API_KEY", "none")
     config = load_config(environment={"TALKSPURT_MODEL__NAME": "gemini-live:some-model"})
     rules = config.fallbacks.model_copy(update={"capacity": {"whisper": 1}})
+    config = config.model_copy(update={"fallbacks": rules})
 
     async def scenario() -> None:
-        both = create_speech_to_speech(config.model_copy(update={"fallbacks": rules}), Hears("heard below"))
+        both = create_speech_to_speech(config, alone(Hears("heard below"), config, monkeypatch))
         assert both is not None
         first, second = [
             await both.for_call(below()).recognizer.open(locale="en-US", call_id=call) for call in ("a", "b")

@@ -14,6 +14,7 @@ from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
 from talkspurt.core.states import Ended
 from talkspurt.errors import ProviderError
+from talkspurt.ladder import LadderRecognizer, Patience, Rung
 from talkspurt.ports import (
     LINE_RATE_HZ,
     LineListener,
@@ -24,6 +25,7 @@ from talkspurt.ports import (
     ToolCallPart,
     Transcript,
 )
+from talkspurt.server.handover.last_resort import TROUBLE
 from talkspurt.testing.handover import MemoryDesk
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import VirtualTimeLoop, run_virtual
@@ -400,14 +402,18 @@ async def test_a_line_that_was_lost_before_it_was_listened_to_is_known_to_be_los
 
 
 @on_virtual_time
-async def test_a_recognizer_that_cannot_be_opened_fails_the_session() -> None:
+async def test_a_call_whose_only_recognizer_cannot_be_reached_is_told_so_and_ends_where_people_are_asked() -> None:
     class Refusing(ScriptedRecognizer):
         async def open(self, *, locale: str, call_id: str):  # type: ignore[no-untyped-def]
-            raise ProviderError("recognizer", "test", "no")
+            raise ProviderError("recognizer", "test", "no", retryable=True)
 
-    async with stage(ScriptedModel.saying("Hi."), recognizer=Refusing(())) as call:
-        with pytest.raises(ProviderError):
-            await asyncio.wait_for(call.task, 5)
+    recognizer = LadderRecognizer([Rung("recognizer", "only", Refusing(()), Patience(1.0, 1.5))])
+    async with stage(ScriptedModel.saying("Hi."), recognizer=recognizer) as call:
+        for _ in range(3):
+            await call.says()
+        assert await asyncio.wait_for(call.task, 20) in TROUBLE
+        assert call.synthesizer.spoken[0] == "Hello there."
+        assert len(call.synthesizer.spoken) >= 3
 
 
 @on_virtual_time

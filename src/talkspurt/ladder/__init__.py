@@ -32,7 +32,7 @@ from talkspurt.ladder.synthesizer import LadderSynthesizer, Remembers
 from talkspurt.models import create_model as create_single_model
 from talkspurt.models.known_answers import KnownAnswers
 from talkspurt.models.vendors import speaks_itself
-from talkspurt.ports import LanguageModel, Recognizer, Synthesizer
+from talkspurt.ports import LanguageModel, Recognizer
 from talkspurt.recognizers import create_recognizer as create_single_recognizer
 from talkspurt.speech_to_speech import create_speech_to_speech as create_single_speech_to_speech
 from talkspurt.synthesizers import create_synthesizer as create_single_synthesizer
@@ -41,7 +41,8 @@ from talkspurt.telemetry.usage import MeteredModel, MeteredRecognizer
 LOCAL: Final = frozenset({"whisper", "piper", "offline"})
 LOCAL_PATIENCE: Final = Patience(first=4.0, between=4.0)
 """A local model fails by being late because many calls want it; asking another one of its kind would not help."""
-
+_OWN_SERVERS: Final = frozenset({"ollama", "vllm", "llamacpp"})
+"""Vendors of models that run on machines of one's own."""
 
 Rungs = dict[tuple[str, str], Rung[Any]]
 """The rungs of a process by port and name. Whatever ladders a provider stands in, all know of its failures.
@@ -50,24 +51,24 @@ A recognizer or synthesizer is made once; a model, for each agent, and its rung 
 """
 
 
-def create_recognizer(config: Config, known: Rungs | None = None) -> Recognizer:
+def create_recognizer(config: Config, known: Rungs | None = None) -> LadderRecognizer:
     """The configured recognizer, with its fallbacks below it; of `known` rungs if any. Raises `ConfigurationError`."""
     rules = config.fallbacks
     rungs = [
         _shared(known, "recognizer", name, config, _create_metered_recognizer)
         for name in (config.speech.recognizer, *rules.recognizers)
     ]
-    return rungs[0].provider if len(rungs) == 1 else LadderRecognizer(rungs, hedged=rules.hedged)
+    return LadderRecognizer(rungs, hedged=rules.hedged)
 
 
-def create_synthesizer(config: Config, known: Rungs | None = None) -> Synthesizer:
+def create_synthesizer(config: Config, known: Rungs | None = None) -> LadderSynthesizer:
     """The configured synthesizer, with its fallbacks below it, each with its cache. Raises `ConfigurationError`."""
     rules = config.fallbacks
     rungs = [
         _shared(known, "synthesizer", name, config, create_single_synthesizer)
         for name in (config.speech.synthesizer, *rules.synthesizers)
     ]
-    return rungs[0].provider if len(rungs) == 1 else LadderSynthesizer(rungs, hedged=rules.hedged)
+    return LadderSynthesizer(rungs, hedged=rules.hedged)
 
 
 def create_model(config: Config, agent: Agent, known: Rungs | None = None) -> LanguageModel | None:
@@ -86,18 +87,17 @@ def create_model(config: Config, agent: Agent, known: Rungs | None = None) -> La
     for name in names:
         single = create_single_model(_choose(config, "model", name=name), agent)
         rungs.append(_known(known, _rung("model", name, MeteredModel(single, name), config)))
-    if speaks_itself(config.model.name):
-        # Of one rung as well: all calls may fall on it at once.
-        return LadderModel(rungs, hedged=rules.hedged) if rungs else None
-    model = rungs[0].provider if len(rungs) == 1 else LadderModel(rungs, hedged=rules.hedged)
-    if not config.model.known_answers or config.model.name in LOCAL:
+    if not rungs:
+        return None
+    model = LadderModel(rungs, hedged=rules.hedged)
+    if not config.model.known_answers or config.model.name in LOCAL or speaks_itself(config.model.name):
         return model
     # Before the ladder: what is known is told when nobody answers, and no vendor looks quicker for it than it is.
     return KnownAnswers(model, config.model.name, capacity=config.model.known_answers)
 
 
 def create_speech_to_speech(
-    config: Config, recognizer: Recognizer, known: Rungs | None = None
+    config: Config, recognizer: LadderRecognizer, known: Rungs | None = None
 ) -> LadderSpeechToSpeech | None:
     """The model that hears, thinks and speaks, above `recognizer`; None when the configured one does not.
 
@@ -119,7 +119,7 @@ def create_speech_to_speech(
         vendor,
         hears=_known(known, Rung("recognizer", name, nobodys.recognizer, hearing, capacity)),
         thinks=_known(known, Rung("model", name, nobodys.model, thinking, capacity)),
-        below=_ladder_of(recognizer, config, known),
+        below=recognizer,
         alone=not rules.models,
         hedged=rules.hedged,
         opinions="taken" if vendor.transcribes else "unasked",
@@ -128,14 +128,6 @@ def create_speech_to_speech(
 
 def _create_metered_recognizer(config: Config) -> Recognizer:
     return MeteredRecognizer(create_single_recognizer(config), config.speech.recognizer)
-
-
-def _ladder_of(recognizer: Recognizer, config: Config, known: Rungs | None) -> LadderRecognizer:
-    """`recognizer`, of one rung if it has no fallbacks: what it bears holds for the calls that fall on it, too."""
-    if isinstance(recognizer, LadderRecognizer):
-        return recognizer
-    rung = _known(known, _rung("recognizer", config.speech.recognizer, recognizer, config))
-    return LadderRecognizer([rung], hedged=config.fallbacks.hedged)
 
 
 def _choose(config: Config, section: str, **choice: str) -> Config:
@@ -163,8 +155,9 @@ def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
         "synthesizer": Patience(rules.first_audio, rules.stall),
         "model": Patience(rules.first_token, rules.stall),
     }
-    patience = LOCAL_PATIENCE if name in LOCAL else cloud[port]
-    return Rung(port, name, provider, patience, rules.capacity.get(name))
+    local = name in LOCAL or name.partition(":")[0] in _OWN_SERVERS
+    patience = LOCAL_PATIENCE if local else cloud[port]
+    return Rung(port, name, provider, patience, rules.capacity.get(name), local)
 
 
 __all__ = [

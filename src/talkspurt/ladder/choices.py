@@ -11,7 +11,9 @@ from contextlib import aclosing
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.ladder import (
+    LadderRecognizer,
     LadderSpeechToSpeech,
+    LadderSynthesizer,
     Rungs,
     create_model,
     create_recognizer,
@@ -28,12 +30,12 @@ class Choices:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._rungs: Rungs = {}
-        self._recognizers: dict[tuple[str, ...], Recognizer] = {}
-        self._synthesizers: dict[tuple[str, ...], Synthesizer] = {}
+        self._recognizers: dict[tuple[str, ...], LadderRecognizer] = {}
+        self._synthesizers: dict[tuple[str, ...], LadderSynthesizer] = {}
         self._models: list[LanguageModel] = []
         self._speech_to_speech: dict[tuple[str, ...], LadderSpeechToSpeech] = {}
 
-    def recognizer(self, agent: str, locale: str) -> Recognizer:
+    def recognizer(self, agent: str, locale: str) -> LadderRecognizer:
         """Who hears the callers of `agent` in `locale`. Raises `ConfigurationError`."""
         config = self._config.chosen(agent, locale)
         names = (config.speech.recognizer, *config.fallbacks.recognizers)
@@ -73,7 +75,7 @@ class Choices:
         return self._speech_to_speech[names]
 
     async def warm_up(self) -> None:
-        """Warm all, the recognizers first. Raises what the first raises that cannot be used."""
+        """Warm all, the recognizers first. Raises what the first raises that an operator has to mend."""
         for provider in self._all():
             await provider.warm_up()
 
@@ -83,14 +85,12 @@ class Choices:
             await provider.aclose()
 
     def _all(self) -> "tuple[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech, ...]":
-        """Each once: of one rung there is no ladder, so a provider may be there twice."""
-        made: list[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech] = [
+        return (
             *self._recognizers.values(),
             *self._synthesizers.values(),
             *self._models,
             *self._speech_to_speech.values(),
-        ]
-        return tuple({id(provider): provider for provider in made}.values())
+        )
 
 
 class InVoice:

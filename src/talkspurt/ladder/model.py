@@ -26,7 +26,7 @@ class LadderModel:
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
         """Stream one reply from the first rung that begins one in time."""
-        stream = stream_from(self._rungs, lambda model: model.reply(request), _worth, hedged=self._hedged)
+        stream = stream_from(self._rungs, lambda rung: rung.provider.reply(request), _worth, hedged=self._hedged)
         async with aclosing(stream):
             async for _, part in stream:
                 yield part

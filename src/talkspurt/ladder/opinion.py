@@ -81,7 +81,8 @@ class SecondEar:
             stream.finalize(1, 1)
             async for transcript in stream.transcripts():
                 if transcript.error is not None:
-                    raise ProviderError("recognizer", rung.name, transcript.error, retryable=True)
+                    why, fault = transcript.error, transcript.fault
+                    raise ProviderError("recognizer", rung.name, why, retryable=True, fault=fault)
                 if transcript.final:
                     return transcript.text.strip()
             raise ProviderError("recognizer", rung.name, "the stream ended", retryable=True)

@@ -2,6 +2,8 @@
 
 A call begins to listen before anyone is connected: audio is kept until somebody hears it. Each utterance that
 is open is kept from its beginning, so whoever takes over hears it whole, and is asked again what had not been answered.
+A stream that was heard by and breaks is opened once more when nobody else is left; when every rung has failed the call,
+what was asked is answered at once, and they are tried again behind it.
 When a better rung may have recovered, a call tries it between two utterances. Of a rung that hears nothing where much
 was said, or is slow, the next one is asked as well (`opinion`); one that hears words then takes the call over, unless
 `Opinions` say otherwise.
@@ -14,6 +16,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final, Literal
 
 import structlog
@@ -194,10 +197,8 @@ class LadderStream:
 
     async def _live(self) -> None:
         while True:
-            rung = next((rung for rung in self._rungs if not self._shuns(rung) and rung.enter()), None)
-            last_hope = rung is None
-            if rung is None:
-                rung = self._least_bad()
+            bearing = (rung for rung in self._rungs if not self._shuns(rung) and rung.enter())
+            rung = next(bearing, None) or self._least_bad()
             if rung is None:
                 # All are full.
                 self._despair()
@@ -207,23 +208,26 @@ class LadderStream:
                 error = await self._stand_on(rung)
             finally:
                 rung.leave()
-            if error is not None and last_hope:
+            if error is None:
+                continue
+            now = asyncio.get_running_loop().time()
+            if self._questions:
+                self._trouble = self._trouble or now
+            self._shunned[rung] = now + SHUNNED
+            rung.failed(error)
+            metrics.RUNG_SWITCHES.labels(rung.port, rung.name, "failed").inc()
+            broke = self._proven and error.fault != "timeout"
+            if not broke and all(self._shuns(each) or each.full for each in self._rungs):
                 self._despair()
                 await asyncio.sleep(PAUSE)
-            if error is not None:
-                if self._questions:
-                    self._trouble = self._trouble or asyncio.get_running_loop().time()
-                self._shunned[rung] = asyncio.get_running_loop().time() + SHUNNED
-                rung.failed(error)
-                metrics.RUNG_SWITCHES.labels(rung.port, rung.name, "failed").inc()
 
     def _least_bad(self) -> Rung[Recognizer] | None:
-        """Of those that have failed lately, but have room, the one that would be asked again soonest."""
+        """Of those that have room, the one whose failure this call has seen least lately; a local one, of several."""
         now = asyncio.get_running_loop().time()
         bearing = [rung for rung in self._rungs if not rung.full]
         if not bearing:
             return None
-        rung = min(bearing, key=lambda rung: max(rung.breaker.opens_at(now), self._shunned.get(rung, 0.0)))
+        rung = min(bearing, key=lambda rung: (self._shunned.get(rung, 0.0), not rung.local, rung.breaker.opens_at(now)))
         rung.enter_anyway()
         return rung
 
@@ -233,6 +237,7 @@ class LadderStream:
     async def _stand_on(self, rung: Rung[Recognizer]) -> ProviderError | None:
         """Hear through `rung` until it fails, which is returned, or until a better one may bear."""
         loop = asyncio.get_running_loop()
+        self._proven = False
         try:
             stream = await self._goodbyes.open_in_time(rung, locale=self._locale, call_id=self._call_id)
         except asyncio.CancelledError:
@@ -240,7 +245,6 @@ class LadderStream:
             raise
         except ProviderError as error:
             return error
-        self._proven = False
         self._over = loop.create_future()
         self._rung, self._stream = rung, stream
         self._nobody = False
@@ -285,7 +289,12 @@ class LadderStream:
                 elif transcript.error is None:
                     self._heard(rung, transcript)
                 else:
-                    self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True))
+                    fault = transcript.fault
+                    if fault == "overloaded" and not any(map(self._may_bear, self._rungs)):
+                        # To be asked the same again would not help it, and it will have time for other words.
+                        self._answer(transcript)
+                        continue
+                    self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True, fault=fault))
                     return
             self._leave(ProviderError("recognizer", rung.name, "the stream ended", retryable=True))
         except Exception as error:  # whatever a provider raises is its failure
@@ -300,6 +309,7 @@ class LadderStream:
         note_switch(rung, self._trouble)
         self._trouble = None
         self._proven = True
+        self._shunned.pop(rung, None)
         rung.succeeded()
         if transcript.text.strip():
             self._second.words_were_heard()
@@ -310,17 +320,17 @@ class LadderStream:
             self._over.set_result(error)
 
     def _better_may_bear(self) -> bool:
+        return any(map(self._may_bear, takewhile(lambda rung: rung is not self._rung, self._rungs)))
+
+    def _may_bear(self, rung: Rung[Recognizer]) -> bool:
+        """Whether the call could go there."""
         now = asyncio.get_running_loop().time()
-        for rung in self._rungs:
-            if rung is self._rung:
-                return False
-            if not rung.full and not self._shuns(rung) and rung.breaker.opens_at(now) <= now:
-                return True
-        return False
+        return not (rung is self._rung or rung.full or self._shuns(rung)) and rung.breaker.opens_at(now) <= now
 
     def _despair(self) -> None:
-        self._nobody = True
-        _log.warning("nobody_hears", call_id=self._call_id)
+        if not self._nobody:
+            _log.warning("nobody_hears", call_id=self._call_id)
+        self._nobody, self._trouble = True, None
         for utterance, revision in list(self._questions):
             self._answer(Transcript(utterance, revision, "", error=_NOBODY))
 
@@ -330,7 +340,7 @@ class LadderStream:
         rung, question = self._rung, self._questions[utterance, revision]
         assert rung is not None
         question.wait_no_more()
-        late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True)
+        late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True, fault="timeout")
         loop, patience = asyncio.get_running_loop(), rung.patience.between
         question.timers.append(loop.call_later(patience, self._leave, late))
         if self._hedged:

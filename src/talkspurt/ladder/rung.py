@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ladder.breaker import Breaker
 from talkspurt.telemetry import metrics
 
@@ -19,6 +19,9 @@ FEWEST_OUTPUTS: Final = 20
 """With fewer nobody knows what is usual for it."""
 SOONEST_HEDGE: Final = 0.25
 """Seconds: a second request sooner than this would be made for nothing more than jitter."""
+
+_NOBODYS_FAULT: Final[frozenset[ProviderFault]] = frozenset({"no_session", "overloaded"})
+"""One call's trouble, of which its recognizer has told; or too much to do, which less to do mends, and no pause."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +52,8 @@ class Rung(Generic[Provider]):
     patience: Patience
     capacity: int | None = None
     """Requests, or calls for a recognizer, that it bears at once; None for any number."""
+    local: bool = False
+    """Whether it runs on a machine of one's own: asked a second time it would only be slower."""
     breaker: Breaker = field(default_factory=Breaker)
     _load: _Load = field(default_factory=_Load)
     _firsts: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_OUTPUTS))
@@ -106,8 +111,7 @@ class Rung(Generic[Provider]):
 
     def failed(self, error: Exception, *, at_once: bool = False) -> None:
         """It did not, or not in time. `at_once`: it is left alone now, without more failures."""
-        if isinstance(error, ProviderError) and error.fault == "no_session":
-            # One call's trouble, of which its recognizer has told: the others go on.
+        if isinstance(error, ProviderError) and error.fault in _NOBODYS_FAULT:
             self.given_up()
             return
         # Until an operator acts, more failures would tell nothing new.

@@ -9,11 +9,10 @@ does not finish, are the synthesizer's in any case (`talkspurt.speech_to_speech.
 
 from typing import Final
 
-from talkspurt.errors import ProviderError
 from talkspurt.ladder.model import LadderModel
 from talkspurt.ladder.recognizer import LadderRecognizer, Opinions
 from talkspurt.ladder.rung import Patience, Rung
-from talkspurt.ladder.warming import warm_up
+from talkspurt.ladder.warming import warm
 from talkspurt.ports import LanguageModel, Recognizer, SpeechToSpeech, Stages
 
 CONNECTING: Final = 3.0
@@ -52,13 +51,16 @@ class LadderSpeechToSpeech:
         self._alone = alone
 
     async def warm_up(self) -> None:
-        """Prove that sessions can be had. With a model below, calls begin without them if not, and try again later."""
-        try:
-            await warm_up([Rung("model", self._thinks.name, self._vendor, BELOW, breaker=self._thinks.breaker)])
-        except ProviderError as error:
-            if self._alone:
-                raise
-            self._hears.failed(error, at_once=True)
+        """Prove that sessions can be had. If not, calls begin without them, and try again later.
+
+        Raises `ProviderError` when no model is below and to try again cannot help.
+        """
+        error = await warm(Rung("model", self._thinks.name, self._vendor, BELOW, breaker=self._thinks.breaker))
+        if error is None:
+            return
+        if self._alone and not error.retryable:
+            raise error
+        self._hears.failed(error, at_once=True)
 
     def for_call(self, model: LanguageModel | None) -> Stages:
         """The stages of one call; `model` thinks when the vendor does not, None for nobody."""

@@ -6,9 +6,11 @@
 * its time for the first useful output is over: it counts as failed, but if it answers after all it may still win.
   What shows that useful output is on its way (a tool call that is being written) gives it time for more of it.
 
+Those that were left alone come last, the local ones first: when nobody else is left there is nothing to lose.
+
 A rung that is slower than it usually is (its own p90) is asked a second time beside the first: a *hedge*, which changes
 neither voice nor model. It is the rung's second try, its time is over with that of the first, and unless it wins it is
-held against nobody.
+held against nobody. A local model is never hedged, nor tried again when it has too much to do: it would be more.
 
 Whoever first gives something useful is streamed from; all others are cancelled. What comes then is
 the winner's alone: if it breaks off or stalls, the stream ends with its `ProviderError`, and the caller of
@@ -64,7 +66,7 @@ class Attempt(Generic[Provider, Part]):
     def __init__(
         self,
         rung: Rung[Provider],
-        start: Callable[[Provider], AsyncGenerator[Part, None]],
+        start: Callable[[Rung[Provider]], AsyncGenerator[Part, None]],
         worth: Callable[[Part], Worth],
         news: asyncio.Event,
         *,
@@ -102,17 +104,17 @@ class Attempt(Generic[Provider, Part]):
         self._task.add_done_callback(self._leave)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
-        if not self.reported:
-            # Ended as it should, or somebody lost interest: in the middle of useful output that is no failure.
-            if self.useful:
-                self.rung.succeeded()
-            elif not self._is_hedge:
-                self.rung.given_up()
+        if self.useful and self.error is None:
+            # Ended as it should, or somebody lost interest: in the middle of useful output that is no failure. Who
+            # was late for it and then the first all the same is well.
+            self.rung.succeeded()
+        elif not self.reported and not self._is_hedge:
+            self.rung.given_up()
         self.rung.leave()
 
     async def _pump(self) -> None:
         try:
-            async with aclosing(self._start(self.rung.provider)) as stream:
+            async with aclosing(self._start(self.rung)) as stream:
                 async for part in stream:
                     if not self.useful:
                         self._look_at(part)
@@ -165,9 +167,9 @@ class Attempt(Generic[Provider, Part]):
             async with asyncio.timeout(self._between):
                 part = await self._parts.get()
         except TimeoutError:
-            error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
-            self.report(error)
-            raise error from None
+            self.error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
+            self.report(self.error)
+            raise self.error from None
         if isinstance(part, _Ended):
             return None
         if isinstance(part, ProviderError):
@@ -191,13 +193,15 @@ class Climb(Generic[Provider, Part]):
     def __init__(
         self,
         rungs: Sequence[Rung[Provider]],
-        start: Callable[[Provider], AsyncGenerator[Part, None]],
+        start: Callable[[Rung[Provider]], AsyncGenerator[Part, None]],
         worth: Callable[[Part], Worth],
         *,
         hedged: bool,
     ) -> None:
         self._rungs = tuple(rungs)
         self._left = list(rungs)
+        self._passed: list[Rung[Provider]] = []
+        """Those that were full or left alone."""
         self._start = start
         self._worth = worth
         self._hedged = hedged
@@ -210,8 +214,7 @@ class Climb(Generic[Provider, Part]):
 
     async def winner(self) -> Attempt[Provider, Part]:
         """The attempt that first gave something useful; the others are over. Raises `ProviderError` if none does."""
-        if not self._step_down("first"):
-            self._ask_the_least_bad()
+        self._step_down("first")
         while self._running:
             await self._wait()
             for attempt in tuple(self._running):
@@ -252,7 +255,7 @@ class Climb(Generic[Provider, Part]):
 
     @property
     def _may_hedge(self) -> bool:
-        return self._hedged and len(self._running) == 1
+        return self._hedged and len(self._running) == 1 and not self._running[0].rung.local
 
     async def _look_at_the_clock(self) -> None:
         if not self._running:
@@ -279,7 +282,8 @@ class Climb(Generic[Provider, Part]):
         if any(not other.reported for other in self._running):
             # Somebody is still at it, and in time.
             return
-        if error.retryable and not error.retry_after and rung not in self._twice and not self._running:
+        helps = error.retryable and not error.retry_after and error.fault != "overloaded"
+        if helps and rung not in self._twice and not self._running:
             self._twice.add(rung)
             if rung.enter():
                 self._ask(rung, late=attempt.late)
@@ -294,23 +298,29 @@ class Climb(Generic[Provider, Part]):
             self._ask(slow.rung, beside=slow, late=slow.late)
 
     def _step_down(self, reason: str) -> bool:
-        """Ask the next rung that bears; False when there is none."""
+        """Ask the next rung that bears, or else the least bad one; False when there is none that has room."""
+        rung = self._next()
+        if rung is None:
+            return False
+        if reason != "first":
+            metrics.RUNG_SWITCHES.labels(rung.port, rung.name, reason).inc()
+        self._ask(rung)
+        return True
+
+    def _next(self) -> Rung[Provider] | None:
         while self._left:
             rung = self._left.pop(0)
             if rung.enter():
-                if reason != "first":
-                    metrics.RUNG_SWITCHES.labels(rung.port, rung.name, reason).inc()
-                self._ask(rung)
-                return True
-        return False
-
-    def _ask_the_least_bad(self) -> None:
-        """All are full or left alone: of those that are not full, ask the one that would be asked soonest."""
-        bearing = [rung for rung in self._rungs if not rung.full]
-        if bearing:
-            rung = min(bearing, key=lambda rung: rung.breaker.opens_at(asyncio.get_running_loop().time()))
-            rung.enter_anyway()
-            self._ask(rung)
+                return rung
+            self._passed.append(rung)
+        now = asyncio.get_running_loop().time()
+        self._passed.sort(key=lambda rung: (not rung.local, rung.breaker.opens_at(now)))
+        for rung in self._passed:
+            if not rung.full:
+                self._passed.remove(rung)
+                rung.enter_anyway()
+                return rung
+        return None
 
     def _ask(
         self,
@@ -325,7 +335,7 @@ class Climb(Generic[Provider, Part]):
 
 async def stream_from(
     rungs: Sequence[Rung[Provider]],
-    start: Callable[[Provider], AsyncGenerator[Part, None]],
+    start: Callable[[Rung[Provider]], AsyncGenerator[Part, None]],
     worth: Callable[[Part], Worth],
     *,
     hedged: bool = True,
@@ -364,7 +374,7 @@ def provider_error(rung: Rung[Any], error: Exception) -> ProviderError:
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, TimeoutError):
-        return ProviderError(_port(rung), rung.name, "no output in time", retryable=True)
+        return ProviderError(_port(rung), rung.name, "no output in time", retryable=True, fault="timeout")
     _log.warning("provider_failed_unexpectedly", port=rung.port, vendor=rung.name, error=type(error).__name__)
     # Its words may quote the caller, or a key.
     return ProviderError(_port(rung), rung.name, f"failed ({type(error).__name__})", retryable=True)

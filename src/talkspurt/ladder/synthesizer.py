@@ -68,15 +68,12 @@ class LadderSynthesizer:
                 async for chunk in speech:
                     yield chunk
             return
-        first = self._rungs[0]
         rungs, rest, spoken = self._rungs, text, _Spoken(text, pace)
         while True:
             last: Rung[Synthesizer] | None = None
 
-            def start(provider: Synthesizer, text: str = rest) -> AsyncGenerator[SpeechChunk, None]:
-                return provider.synthesize(
-                    text, voice=voice if provider is first.provider else "", locale=locale, pace=pace
-                )
+            def start(rung: Rung[Synthesizer], text: str = rest) -> AsyncGenerator[SpeechChunk, None]:
+                return rung.provider.synthesize(text, voice=self._voice(voice, rung), locale=locale, pace=pace)
 
             stream = stream_from(rungs, start, _worth, hedged=self._hedged)
             try:

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 
 LEAD_IN: Final = 2.0
 """Seconds kept while no utterance is open; `begin` may reach back that far."""
 UTTERANCES: Final = 8
 """Utterances of one call that may be waited for. It has one at a time: more is a fault of the caller of this port."""
+_ANY: Final[ProviderFault] = "failed"
 
 
 @dataclass(slots=True)
@@ -130,17 +132,26 @@ class UtteranceStream:
         return self._dropped + len(self._audio) // 2
 
     async def _transcribe(self, utterance: int, revisions: list[int], pcm: bytes) -> None:
-        text, error = "", None
+        text, error, fault = "", None, _ANY
         self._sent_bytes += len(pcm)
         try:
             text = await self._hear(pcm)
         except Exception as failure:
             error = str(failure) or type(failure).__name__
+            fault = failure.fault if isinstance(failure, ProviderError) else _ANY
         final = self._finals.get(utterance)
         if final is not None and final.revisions is revisions:
             del self._finals[utterance]
-            self._answer(utterance, revisions, text=text, error=error)
+            self._answer(utterance, revisions, text=text, error=error, fault=fault)
 
-    def _answer(self, utterance: int, revisions: list[int], *, text: str = "", error: str | None = None) -> None:
+    def _answer(
+        self,
+        utterance: int,
+        revisions: list[int],
+        *,
+        text: str = "",
+        error: str | None = None,
+        fault: ProviderFault = _ANY,
+    ) -> None:
         for revision in revisions:
-            self._answers.put_nowait(Transcript(utterance, revision, text, error=error))
+            self._answers.put_nowait(Transcript(utterance, revision, text, error=error, fault=fault))

@@ -451,7 +451,13 @@ async def _learn_greeting(desk: _Desk, locale: str) -> None:
     """Have ready what every call begins with, before there is one."""
     if isinstance(desk.synthesizer, Remembers):
         said = find_locale(locale).spoken_form(desk.agent.greeting).text
-        await desk.synthesizer.learn(said, voice=desk.agent.voice.name, locale=locale)
+        try:
+            await desk.synthesizer.learn(said, voice=desk.agent.voice.name, locale=locale)
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+            # A vendor's outage. Calls that come in it have whoever speaks then.
+            _log.warning("greeting_not_learnt", error=str(error))
 
 
 def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ports import SpeechChunk
 from talkspurt.telemetry.metrics import INFERENCE_QUEUED, INFERENCE_REFUSED, INFERENCE_RUN
 
@@ -33,6 +33,7 @@ _REFUSALS: Final[dict[Reason, str]] = {
     "unavailable": "no inference process answers",
 }
 """Why a piece is not done, which is also a metric's label, and what the caller is told."""
+_TOO_MUCH: Final = frozenset[Reason]({"backlog", "displaced", "expired"})
 
 
 class Purpose:
@@ -125,7 +126,8 @@ class RefusedError(ProviderError):
     """A piece was not done, which says nothing against asking again."""
 
     def __init__(self, kind: Kind, reason: Reason) -> None:
-        super().__init__(*_PROVIDERS[kind], _REFUSALS[reason], retryable=True)
+        fault: ProviderFault = "overloaded" if reason in _TOO_MUCH else "failed"
+        super().__init__(*_PROVIDERS[kind], _REFUSALS[reason], retryable=True, fault=fault)
         self.reason: Reason = reason
 
 
