@@ -27,6 +27,7 @@ from talkspurt.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
     from talkspurt.agent import Agent
+    from talkspurt.ports import EffectRecord
     from talkspurt.server.origin import Origin
     from talkspurt.store import Callback
     from talkspurt.store.usage import Average
@@ -526,20 +527,27 @@ def _ms(seconds: float | None) -> str:
 
 @effect_commands.default
 def in_doubt() -> None:
-    """List what may or may not have happened and cannot be looked up: find out, and say so with `resolve`."""
+    """List what a person has to look at, to be ticked off with `resolve`.
+
+    That is what may or may not have happened, and what was not done though its caller, who has gone, believes so.
+    """
     from talkspurt.store import Store
 
     async def listed() -> None:
         store = await Store.open(load_config().store.url)
         try:
-            records = await store.effects.in_doubt()
+            doubtful, not_done = await store.effects.in_doubt(), await store.effects.not_done()
+            calls = {record.call_id: await store.calls.find(record.call_id) for record in not_done}
         finally:
             await store.aclose()
-        for record in records:
-            print(
-                f"{record.proposal}  {record.tool}  {record.arguments}\n    said: {record.words}\n    key: {record.key}"
-            )
-        if not records:
+        for record in doubtful:
+            print(f"{_shown(record)}\n    key: {record.key}")
+        for record in not_done:
+            call = calls[record.call_id]
+            number = (call.caller if call is not None else "") or "withheld"
+            print(f"{_shown(record)}\n    NOT DONE ({record.state}): {record.result}")
+            print(f"    caller, who was not told: {number}")
+        if not doubtful and not not_done:
             print("nothing is in doubt")
 
     _run(listed())
@@ -547,19 +555,23 @@ def in_doubt() -> None:
 
 @effect_commands.command
 def resolve(proposal: str, outcome: Literal["done", "not-done"]) -> None:
-    """Say what became of an effect in doubt, by the id that `talkspurt effects` shows."""
+    """Say what became of an effect in doubt, or that one was seen to, by the id that `talkspurt effects` shows."""
     from talkspurt.store import Store
 
     async def resolved() -> bool:
         store = await Store.open(load_config().store.url)
         try:
-            return await store.effects.resolve(proposal, result='{"status":"done"}' if outcome == "done" else None)
+            return await store.effects.settle(proposal, done=outcome == "done")
         finally:
             await store.aclose()
 
     if not _run(resolved()):
         raise ConfigurationError(f"effect {proposal} is not in doubt: talkspurt effects lists those that are")
     print(f"{proposal}: {outcome}")
+
+
+def _shown(record: "EffectRecord") -> str:
+    return f"{record.proposal}  {record.tool}  {record.arguments}\n    said: {record.words}"
 
 
 # ── config ────────────────────────────────────────────────────────────────────────

@@ -600,6 +600,9 @@ class UnfinishedEffects(Protocol):
     async def expire(self) -> int:
         """What nobody can confirm any more → expired; returns how many."""
 
+    async def untold(self) -> tuple[EffectRecord, ...]:
+        """What was confirmed and not done, and whose caller has gone without having been told: each only once."""
+
 
 AttemptOutcome = Literal["passed", "failed", "void"]
 

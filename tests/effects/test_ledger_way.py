@@ -681,6 +681,26 @@ async def test_what_was_done_is_done_whatever_others_have_found_out(desk: Desk, 
     assert len(wires.sent) == 1
 
 
+async def test_a_person_is_told_of_a_yes_that_came_to_nothing_after_the_caller_had_gone(
+    desk: Desk, wires: Wires
+) -> None:
+    """ "Yes, thanks, bye": they believe that it is done."""
+    call = await wires.desk(desk)
+    first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))
+    await wires.entered.wait()
+    await call.store.calls.end(call.caller.call_id, "caller_hung_up")
+    call.clock.advance(60)
+    before = EFFECTS_FOR_A_PERSON._value.get()
+    with capture_logs() as logs:
+        await sweeper(call).sweep()
+        await sweeper(call).sweep()
+    (line,) = [line for line in logs if line["event"] == "effect_confirmed_not_done"]
+    assert (line["tool"], line["state"]) == ("wire", "resolved_not_done")
+    assert EFFECTS_FOR_A_PERSON._value.get() == before + 1
+    wires.gate.set()
+    await first
+
+
 async def test_what_was_begun_again_before_the_first_came_back_is_told_to_a_person(desk: Desk, wires: Wires) -> None:
     call = await wires.desk(desk)
     first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))

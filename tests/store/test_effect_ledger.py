@@ -360,3 +360,78 @@ async def test_a_call_moves_only_its_own_effects(store: Store, ledger: SqlEffect
     await other.withdraw("p2")
     states = {record.proposal: record.state for record in await store.effects.of_call(call.id)}
     assert states == {"p1": "executing", "p2": "proposed"}
+
+
+# ── confirmed, not done, and nobody told ──────────────────────────────────────────
+
+
+async def proposals(records: Any) -> list[tuple[str, str]]:
+    return [(record.proposal, record.state) for record in await records]
+
+
+@pytest.mark.parametrize("hang_up", ["before", "just after", "long after"])
+async def test_a_person_is_told_once_of_what_failed_when_its_caller_had_gone(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock, hang_up: str
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    if hang_up == "before":
+        await store.calls.end(call.id, "caller_hung_up")
+        clock.advance(5)
+    await ledger.finish("p1", state="failed", result="{}")
+    if hang_up != "before":
+        assert await store.effects.untold() == (), "the agent may still say so"
+        clock.advance(9 if hang_up == "just after" else 11)
+        await store.calls.end(call.id, "caller_hung_up")
+    expected = [] if hang_up == "long after" else [("p1", "failed")]
+    assert await proposals(store.effects.untold()) == expected
+    assert await store.effects.untold() == ()
+    assert await proposals(store.effects.not_done()) == expected
+
+
+async def test_what_nobody_confirmed_concerns_nobody_and_what_was_confirmed_does(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await ledger.propose(refund(call, "heard"))
+    await ledger.read_back("heard", heard_at=1.0)
+    await confirmed(ledger, refund(call, "agreed", amount=6))
+    await begun(ledger, refund(call, "begun", amount=7))
+    await begun(ledger, refund(call, "done", amount=8))
+    await ledger.finish("done", state="done", result="{}")
+    await store.calls.end(call.id, "caller_hung_up")
+    clock.advance(61)
+    assert await store.effects.expire() == 2
+    assert await proposals(store.effects.untold()) == [("agreed", "expired")]
+    await store.effects.resolve("begun", result=None)
+    assert await proposals(store.effects.untold()) == [("begun", "resolved_not_done")]
+    assert {record.proposal for record in await store.effects.not_done()} == {"agreed", "begun"}
+
+
+async def test_a_person_settles_what_was_in_doubt_or_not_done_once(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "failed"))
+    await begun(ledger, refund(call, "doubtful", amount=6))
+    await store.calls.end(call.id, "caller_hung_up")
+    await ledger.finish("failed", state="failed", result="{}")
+    assert not await store.effects.settle("failed", done=False), "nobody was told of it yet"
+    await store.effects.untold()
+    assert await store.effects.doubt("doubtful", result="{}")
+    clock.advance(1)
+    assert await store.effects.settle("doubtful", done=False)
+    assert await store.effects.untold() == (), "who has settled it knows"
+    assert await store.effects.settle("failed", done=False)
+    assert await store.effects.not_done() == ()
+    for proposal in ("failed", "doubtful"):
+        assert not await store.effects.settle(proposal, done=True)
+
+
+async def test_what_turns_out_not_done_after_a_person_was_told_of_a_doubt_is_told_too(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    await store.calls.end(call.id, "caller_hung_up")
+    await store.effects.doubt("p1", result="{}")
+    clock.advance(60)
+    assert await store.effects.resolve("p1", result=None)
+    assert await proposals(store.effects.untold()) == [("p1", "resolved_not_done")]
+    assert await store.effects.untold() == ()

@@ -2,7 +2,8 @@
 
 It asks the tool's `lookup` for the effect's key, and never calls the tool itself: what is repeated may happen twice. An
 effect that cannot be looked up is in doubt, and a person is told once: by a log line, a metric, and the row, which
-`talkspurt effects` lists. Several processes may sweep the same database.
+`talkspurt effects` lists. So they are of what a caller had said yes to and was not done, when that came out after they
+had hung up. Several processes may sweep the same database.
 """
 
 import asyncio
@@ -59,7 +60,26 @@ class Sweeper:
             _log.error("effects_not_swept", **where(error))
             return False
         await asyncio.gather(*(self._try(record) for record in records))
+        await self._tell_of_not_done()
         return len(records) == AT_ONCE
+
+    async def _tell_of_not_done(self) -> None:
+        """Tell a person of what callers believe to be done: they said yes, and had gone when it came to nothing."""
+        try:
+            records = await bounded(self._effects.untold())
+        except Exception as error:
+            _log.error("effects_not_told", **where(error))
+            return
+        for record in records:
+            EFFECTS_FOR_A_PERSON.inc()
+            _log.error(
+                "effect_confirmed_not_done",
+                proposal=record.proposal,
+                tool=record.tool,
+                call_id=record.call_id,
+                state=record.state,
+                todo="the caller said yes and does not know that it was not done; talkspurt effects lists it",
+            )
 
     def _can_be_looked_up(self) -> frozenset[str]:
         return frozenset(tool.name for agent in self._agents() for tool in agent.tools if tool.lookup is not None)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row, Select, delete, func, insert, select, update
 
-from talkspurt.store.clock import Clock
+from talkspurt.store.clock import Clock, DatabaseTime
 from talkspurt.store.database import ConflictError, Database
 from talkspurt.store.effects import expire
 from talkspurt.store.tables import calls, effects, stream_tokens
@@ -48,9 +48,10 @@ class Call:
 class CallRecords:
     """The calls table. All methods raise `StoreError`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, time: DatabaseTime) -> None:
         self._database = database
         self._clock = clock
+        self._time = time
 
     async def admit(self, *, carrier_call_id: str, caller: str, dialled: str, agent: str, locale: str) -> Call:
         """Record a new call, or return the one that this carrier id already has: webhooks are retried."""
@@ -102,7 +103,7 @@ class CallRecords:
         async with self._database.write() as connection:
             fence: int | None = (await connection.execute(statement)).scalar_one_or_none()
             if fence is not None:
-                await expire(connection, effects.c.call_id == call_id, self._clock())
+                await expire(connection, effects.c.call_id == call_id, await self._time.now(connection))
         return fence
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
@@ -140,9 +141,10 @@ class CallRecords:
         statement = update(calls).where(calls.c.id == call_id, calls.c.state != "ended")
         if attachment is not None:
             statement = statement.where(calls.c.attachment == attachment)
-        statement = statement.values(state="ended", end_reason=reason[:64], ended_at=self._clock())
         async with self._database.write() as connection:
-            if (await connection.execute(statement)).rowcount != 1:
+            # By the time of its effects, so that one can tell which of them came after it.
+            ended = statement.values(state="ended", end_reason=reason[:64], ended_at=await self._time.now(connection))
+            if (await connection.execute(ended)).rowcount != 1:
                 return False
             await connection.execute(delete(stream_tokens).where(stream_tokens.c.call_id == call_id))
             return True

@@ -29,11 +29,17 @@ OPEN: Final = ("proposed", "read_back", "confirmed")
 DONE: Final = ("done", "resolved_done")
 BEGUN: Final = ("executing", "done", "in_doubt", "resolved_done")
 """States of an effect that happened, or may have."""
+NOT_DONE: Final = ("failed", "refused", "expired", "resolved_not_done")
+"""States of an effect that did not happen, though its caller may have confirmed it."""
 LEASE: Final = timedelta(seconds=60)
 """How long a sweeper has an effect to itself."""
 SETTLING: Final = timedelta(minutes=1)
 """How long after its last step an effect of a call that is over may still be on its way: its caller said yes, and has
 hung up since."""
+TELLING: Final = timedelta(seconds=10)
+"""How long the agent may need to tell a caller that something was not done; who hangs up sooner may not know it."""
+REMEMBERED: Final = timedelta(days=1)
+"""How far back it is looked for callers who were not told: sweepers may have stood still."""
 STALE: Final = timedelta(hours=2)
 """Age at which nobody can confirm a proposal any more, however its call ended."""
 
@@ -219,6 +225,44 @@ class EffectRecords:
         """What a person has to look at, oldest first."""
         return await self._all(effects.c.state == "in_doubt")
 
+    async def not_done(self) -> tuple[EffectRecord, ...]:
+        """What was confirmed and not done, and a person was told of (`untold`) and has not seen to; oldest first."""
+        return await self._all(and_(_confirmed_not_done(), effects.c.told_at >= effects.c.changed_at))
+
+    async def untold(self) -> tuple[EffectRecord, ...]:
+        """What was confirmed and not done, and whose caller has gone without having been told: each only once.
+
+        That a person is told of it is noted as done now.
+        """
+        new = or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
+        over = select(effects.c.proposal, effects.c.changed_at, calls.c.ended_at).join(
+            calls, and_(calls.c.id == effects.c.call_id, calls.c.state == "ended")
+        )
+        async with self._database.read() as connection:
+            since = await self._time.now(connection) - REMEMBERED
+            rows = await connection.execute(over.where(_confirmed_not_done(), new, effects.c.changed_at > since))
+            found = [row.proposal for row in rows if row.changed_at > row.ended_at - TELLING]
+        if not found:
+            return ()
+        async with self._database.write() as connection:
+            # Of several sweepers one gets each.
+            mine = update(effects).where(effects.c.proposal.in_(found), _confirmed_not_done(), new)
+            told = mine.values(told_at=await self._time.now(connection)).returning(*_RECORD)
+            return tuple(_record(row) for row in await connection.execute(told))
+
+    async def settle(self, proposal: str, /, *, done: bool) -> bool:
+        """A person has seen to an effect in doubt, whose outcome they know, or to one of `not_done`.
+
+        False when it is neither.
+        """
+        resolved = await self.resolve(proposal, result='{"status":"done"}' if done else None)
+        async with self._database.write() as connection:
+            this = effects.c.proposal == proposal
+            if not resolved:
+                this = and_(this, _confirmed_not_done(), effects.c.told_at.is_not(None))
+            now = await self._time.now(connection)
+            return bool((await connection.execute(update(effects).where(this).values(settled_at=now))).rowcount == 1)
+
     async def transitions(self, proposal: str) -> tuple[EffectState, ...]:
         """The states an effect has been in, in order."""
         states = select(effect_transitions.c.state).where(effect_transitions.c.proposal == proposal)
@@ -261,6 +305,10 @@ class EffectRecords:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
         async with self._database.read() as connection:
             return tuple(_record(row) for row in await connection.execute(statement))
+
+
+def _confirmed_not_done() -> ColumnElement[bool]:
+    return and_(effects.c.state.in_(NOT_DONE), effects.c.key.is_not(None), effects.c.settled_at.is_(None))
 
 
 async def _claim(

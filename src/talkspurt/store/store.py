@@ -27,7 +27,7 @@ class Store:
         self._database = database
         time = database_time or DatabaseTime(database, clock)
         clock = clock or utc_now
-        self.calls: Final = CallRecords(database, clock)
+        self.calls: Final = CallRecords(database, clock, time)
         self.tokens: Final = StreamTokens(database, clock, time)
         self.turns: Final = TurnLog(database, clock)
         self.handovers: Final = HandoverRecords(database, time)

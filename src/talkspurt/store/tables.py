@@ -119,6 +119,11 @@ turns: Final = Table(
 ONCE: Final = text("state IN ('executing', 'done', 'in_doubt', 'resolved_done')")
 """States of an effect that happened, or may have."""
 
+UNSETTLED: Final = text(
+    "state IN ('failed', 'refused', 'expired', 'resolved_not_done') AND key IS NOT NULL AND settled_at IS NULL"
+)
+"""Effects that were confirmed and not done, and that no person has seen to."""
+
 effects: Final = Table(
     "effects",
     metadata,
@@ -147,6 +152,8 @@ effects: Final = Table(
     Column("claimed_until", UtcDateTime),
     # When a person was told that they have to look.
     Column("told_at", UtcDateTime),
+    # When a person said that they have seen to it.
+    Column("settled_at", UtcDateTime),
     CheckConstraint(
         "state IN ('proposed', 'read_back', 'confirmed', 'executing', 'done', 'failed', 'in_doubt', 'withdrawn', "
         "'refused', 'expired', 'resolved_done', 'resolved_not_done')",
@@ -157,6 +164,7 @@ effects: Final = Table(
     Index("uq_effects_key", "key", unique=True),
     Index("ix_effects_state", "state"),
     Index("ix_effects_tool_subject", "tool", "subject"),
+    Index("ix_effects_unsettled", "changed_at", sqlite_where=UNSETTLED, postgresql_where=UNSETTLED),
 )
 
 effect_transitions: Final = Table(

@@ -186,7 +186,7 @@ EFFECTS_RESOLVED: Final = Counter(
 )
 EFFECTS_FOR_A_PERSON: Final = Counter(
     "talkspurt_effects_for_a_person",
-    "Effects in doubt that somebody has to look at: talkspurt effects lists them.",
+    "Effects that somebody has to look at, in doubt or confirmed and not done: talkspurt effects lists them.",
     registry=REGISTRY,
 )
 
