@@ -28,9 +28,15 @@ async def test_a_call_back_is_noted_when_nobody_is_there() -> None:
     assert "c1" in desk.callbacks
 
 
-async def test_nothing_is_promised_where_there_are_no_people() -> None:
+async def test_a_call_back_is_noted_where_nobody_can_be_put_through_to() -> None:
     desk = MemoryDesk()
     assert not await finds_person(desk, caller(), "no_speech")
+    assert desk.callbacks["c1"] == ("+12025550177", None, "The agent could not go on (no_speech).")
+
+
+async def test_nothing_is_promised_to_a_number_that_is_withheld() -> None:
+    desk = MemoryDesk()
+    assert not await finds_person(desk, Caller(call_id="c1", number=""), "no_speech")
     assert not desk.callbacks
 
 

@@ -23,9 +23,10 @@ _log = structlog.get_logger(__name__)
 
 
 async def finds_person(desk: HandoverDesk, caller: Caller, reason: str) -> bool:
-    """Have the call handed over, or a call-back noted; True when the caller leaves the agent. Never raises."""
-    if not desk.targets:
-        return False
+    """Have the call handed over, or a call-back noted; True when the caller leaves the agent. Never raises.
+
+    A call-back is noted also where there is nobody to put callers through to: `talkspurt callbacks` lists it.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
             answer = await desk.hand_over(caller, target=None, reason=f"The agent could not go on ({reason}).")
