@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from talkspurt.core.history import AgentSaid, CallerSaid
-from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, Usage
+from talkspurt.errors import ProviderError
+from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, Usage
 from talkspurt.recognizers.utterances import UtteranceStream
 from talkspurt.synthesizers.cache import PhraseCache
-from talkspurt.telemetry.usage import METER, Meter, MeteredModel, MeteredRecognizer, MeteredSynthesizer
+from talkspurt.telemetry.usage import ASKING, METER, Meter, MeteredModel, MeteredRecognizer, MeteredSynthesizer
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
@@ -143,6 +144,56 @@ def test_speech_from_the_cache_is_counted_apart(meter: Meter) -> None:
         ("synthesis", "elevenlabs", "characters"): 6,
         ("synthesis", "elevenlabs", "cached_characters"): 12,
     }
+
+
+class Vendor(ToneSynthesizer):
+    """Its request leaves after a while, which it tells; it may refuse."""
+
+    async def synthesize(self, text: str, /, **how: Any) -> AsyncGenerator[SpeechChunk, None]:
+        asking = ASKING.get()
+        assert asking is not None
+        asking.sent = False
+        await asyncio.sleep(1.0)
+        asking.sent = True
+        async with aclosing(super().synthesize(text, **how)) as speech:
+            async for chunk in speech:
+                yield chunk
+
+
+async def speak(synthesizer: MeteredSynthesizer) -> None:
+    async with aclosing(synthesizer.synthesize("Hello.", voice="", locale="en-US")) as speech:
+        async for _ in speech:
+            pass
+
+
+def test_characters_that_are_refused_are_not_counted(meter: Meter) -> None:
+    vendor = Vendor()
+    synthesizer = MeteredSynthesizer(vendor, "elevenlabs")
+
+    async def scenario() -> None:
+        vendor.failing = True
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                await speak(synthesizer)
+        vendor.failing = False
+        await speak(synthesizer)
+
+    run_virtual(scenario())
+    assert meter.used == {("synthesis", "elevenlabs", "characters"): 6}
+
+
+@pytest.mark.parametrize(("after", "billed"), [(0.5, 0), (1.03, 6), (1.12, 6)])
+def test_speech_that_nobody_waits_for_is_counted_once_its_request_has_left(
+    meter: Meter, after: float, billed: int
+) -> None:
+    async def scenario() -> None:
+        task = asyncio.create_task(speak(MeteredSynthesizer(Vendor(first=0.08, speed=1.0), "elevenlabs")))
+        await asyncio.sleep(after)
+        task.cancel()
+        await asyncio.wait({task})
+
+    run_virtual(scenario())
+    assert sum(meter.used.values()) == billed
 
 
 def test_calls_side_by_side_are_counted_apart() -> None:

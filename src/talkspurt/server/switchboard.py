@@ -9,8 +9,8 @@ import asyncio
 import gc
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,8 @@ from talkspurt.telemetry.usage import METER, Meter
 
 MOST_USAGE: Final = 1000
 """Calls whose usage may wait for the database; then the oldest is forgotten."""
+USAGE_EVERY: Final = 60.0
+"""Seconds after which what a call has used is written: so much a process that is killed takes with it."""
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Objects and collections until the next garbage collection, Python's own being 700, 10 and 10: hardly anything here is
 garbage in cycles, and to look for it stops all calls."""
@@ -235,19 +237,20 @@ class Switchboard:
         returned = how_it_went(await self._store.handovers.latest_of(call.id)) if snapshot is not None else None
         # Another worker may have heard it ring.
         self.ring(call.agent, call.locale)
-        loop = asyncio.get_running_loop()
-        live = _Live(self._begin(call, snapshot, returned, fence), loop.create_future())
+        live = _Live(self._begin(call, snapshot, returned, fence), asyncio.get_running_loop().create_future())
         self._live[call.id] = live
-        began, ended = loop.time(), 0.0
         meter = Meter()
         # What runs for the call inherits this: providers find the meter without knowing of calls.
         METER.set(meter)
         try:
-            with structlog.contextvars.bound_contextvars(call_id=call.id):
+            with (
+                structlog.contextvars.bound_contextvars(call_id=call.id),
+                self._recorder.metering(call.id, meter) as line_ends,
+            ):
                 async with asyncio.TaskGroup() as group:
                     group.create_task(live.session.run(transport, attachment))
                     await live.session.ended.wait()
-                    ended = loop.time()
+                    line_ends()
                     live.outcome.set_result(await self._outcome(live.session))
                     await conclude(live.outcome.result())
         finally:
@@ -255,8 +258,6 @@ class Switchboard:
             # A later attachment may have begun another, while this one saw an effect through.
             if self._live.get(call.id) is live:
                 del self._live[call.id]
-            meter.add("carrier", "twilio", "seconds", (ended or loop.time()) - began)
-            self._recorder.usage(call.id, meter)
 
     async def _outcome(self, session: Session) -> Outcome:
         reason = session.reason
@@ -391,8 +392,43 @@ class _Recorder:
         self._latest[call_id] = (snapshot["attachment"], snapshot)
         self._arrived.set()
 
-    def usage(self, call_id: str, meter: Meter, /) -> None:
-        """Note what the call used, behind its end: nobody hangs up later for it."""
+    @contextmanager
+    def metering(self, call_id: str, meter: Meter, /) -> Iterator[Callable[[], None]]:
+        """Count the seconds on the line, and write what the call uses: now and then, and behind its end.
+
+        Gives what to call when the line is over, if that is sooner.
+        """
+        loop = asyncio.get_running_loop()
+        counted = loop.time()
+        writing: asyncio.TimerHandle
+
+        def count_line() -> None:
+            nonlocal counted
+            now = loop.time()
+            meter.add("carrier", "twilio", "seconds", now - counted)
+            counted = now
+
+        def line_ends() -> None:
+            if count_line in meter.running:
+                count_line()
+                meter.running.remove(count_line)
+
+        def write() -> None:
+            nonlocal writing
+            self._note_usage(call_id, meter)
+            writing = loop.call_later(USAGE_EVERY, write)
+
+        writing = loop.call_later(USAGE_EVERY, write)
+        meter.running.add(count_line)
+        try:
+            yield line_ends
+        finally:
+            writing.cancel()
+            line_ends()
+            # Nobody hangs up later for it.
+            self._note_usage(call_id, meter)
+
+    def _note_usage(self, call_id: str, meter: Meter) -> None:
         if len(self._usage) == MOST_USAGE:
             self._usage.popleft()
             metrics.STORE_FAILURES.labels("usage").inc()
@@ -420,8 +456,10 @@ class _Recorder:
                     _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
             while self._usage:
                 call_id, meter = self._usage.popleft()
+                used = meter.unstored()
                 try:
-                    await self._store.usage.add(call_id, meter.used)
+                    await self._store.usage.add(call_id, used)
+                    meter.stored(used)
                 except TalkspurtError as error:
                     _log.warning("usage_not_stored", call_id=call_id, error=str(error))
                     metrics.STORE_FAILURES.labels("usage").inc()

@@ -7,7 +7,7 @@ elsewhere (`cost`): what was used stays true when they change.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
@@ -59,10 +59,25 @@ LETTERS_PER_TOKEN: Final = 4
 
 
 class Meter:
-    """Sums by leg, provider and unit. `used` is what is stored."""
+    """Sums by leg, provider and unit: `used`, and how much of it is not in the store yet."""
 
     def __init__(self) -> None:
         self.used: defaultdict[tuple[Leg, str, Unit], float] = defaultdict(float)
+        self.running: set[Callable[[], None]] = set()
+        """Counters of what goes on for as long as the call does: each adds what has come since it was asked last."""
+        self._stored: defaultdict[tuple[Leg, str, Unit], float] = defaultdict(float)
+
+    def unstored(self) -> dict[tuple[Leg, str, Unit], float]:
+        """What was used since it was stored last; say `stored` when it is."""
+        for count in tuple(self.running):
+            count()
+        gained = {key: amount - self._stored[key] for key, amount in self.used.items()}
+        return {key: amount for key, amount in gained.items() if amount}
+
+    def stored(self, amounts: Mapping[tuple[Leg, str, Unit], float]) -> None:
+        """So much of it is in the store."""
+        for key, amount in amounts.items():
+            self._stored[key] += amount
 
     def add(self, leg: Leg, vendor: str, unit: Unit, amount: float) -> None:
         """Count `amount` more."""
@@ -90,7 +105,7 @@ METER: Final[ContextVar[Meter | None]] = ContextVar("meter", default=None)
 
 @dataclass(slots=True)
 class Asking:
-    """A request to a model, as whoever sends it sees it."""
+    """A request to a model or a synthesizer, as whoever sends it sees it."""
 
     sent: bool = True
     """Whether it has left. Who can tell says False first."""
@@ -217,7 +232,10 @@ class MeteredRecognizer:
 
 
 class MeteredStream:
-    """A `RecognizerStream` that is counted when it is closed. A frame costs nothing: `feed` is the stream's own."""
+    """A `RecognizerStream` that is counted when the meter is read or it is closed.
+
+    A frame costs nothing: `feed` is the stream's own.
+    """
 
     def __init__(self, stream: RecognizerStream, name: str) -> None:
         self._stream = stream
@@ -226,6 +244,8 @@ class MeteredStream:
         self._since = asyncio.get_running_loop().time()
         self._counted: dict[Unit, float] = {"seconds": 0.0, "line_seconds": 0.0}
         self._closing = False
+        if self._meter is not None:
+            self._meter.running.add(self._count)
         self.feed: Callable[[bytes], None] = stream.feed
         self.begin: Callable[[int, float], None] = stream.begin
         self.finalize: Callable[[int, int], None] = stream.finalize
@@ -241,15 +261,20 @@ class MeteredStream:
             await self._stream.aclose()
             return
         self._closing = True
-        listened = asyncio.get_running_loop().time() - self._since
         # Before the goodbye, which nobody may wait for, and after it, with which the last of the audio goes out.
-        self._count(listened)
+        self._count()
+        listened = self._counted["line_seconds"]
+        if self._meter is not None:
+            self._meter.running.discard(self._count)
         try:
             await self._stream.aclose()
         finally:
             self._count(listened)
 
-    def _count(self, listened: float) -> None:
+    def _count(self, listened: float | None = None) -> None:
+        """Add what has come since it was counted last, of a stream that has listened for so long; None: until now."""
+        if listened is None:
+            listened = asyncio.get_running_loop().time() - self._since
         sent = self._stream.sent_seconds if isinstance(self._stream, CountsSent) else listened
         now: dict[Unit, float] = {"seconds": sent, "line_seconds": listened}
         if self._meter is not None:
@@ -259,7 +284,10 @@ class MeteredStream:
 
 
 class MeteredSynthesizer:
-    """A `Synthesizer` whose characters are counted, those of speech that nobody waited for too."""
+    """A `Synthesizer` whose characters are counted with their first sound, and none that are refused.
+
+    Speech that nobody waited for is counted if its request had left: the vendor makes it all the same.
+    """
 
     def __init__(self, synthesizer: Synthesizer, name: str) -> None:
         self.synthesizer = synthesizer
@@ -278,10 +306,20 @@ class MeteredSynthesizer:
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Stream what the synthesizer behind does."""
-        count_characters(self._name, "characters", text)
-        async with aclosing(self.synthesizer.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
-            async for chunk in speech:
-                yield chunk
+        asking, counted = Asking(), False
+        # As in `MeteredModel.reply`.
+        ASKING.set(asking)
+        try:
+            async with aclosing(self.synthesizer.synthesize(text, voice=voice, locale=locale, pace=pace)) as speech:
+                async for chunk in speech:
+                    if not counted:
+                        counted = True
+                        count_characters(self._name, "characters", text)
+                    yield chunk
+        except asyncio.CancelledError:
+            if asking.sent and not counted:
+                count_characters(self._name, "characters", text)
+            raise
 
     async def aclose(self) -> None:
         """Close the synthesizer behind."""
