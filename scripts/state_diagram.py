@@ -17,8 +17,9 @@ DEADLINES: Final[dict[str, str]] = {
     "`silence_hangup`: goodbye, `caller_silent`",
     "Yielding": "`barge_in.patience`: the caller has the floor, or the agent goes on where it stopped",
     "Hearing": "`max_utterance`: what there is gets transcribed",
-    "Endpointing": "without words `transcript_patience`, with words what `endpointing` says to the pause, "
-    "both from the last voiced sample: the turn is taken, or the agent says that it did not hear",
+    "Endpointing": "all from the last voiced sample. With words what `endpointing` says to the pause: the turn is "
+    "taken. Without, the same or `filler_after`, whichever is longer: the agent says that it takes a moment; then "
+    "`transcript_patience`: that it did not hear",
     "Typing": "`digit_patience` since the last key, longer while more must come: the entry is complete",
     "Collecting": "the secret's own patience since its prompt was heard or the last key, and 60 s in all: it is whole, "
     "asked for again, or given up",

@@ -119,7 +119,7 @@ class Fate:
     def _transcribe(self, text: str) -> tuple[float, str | None] | None:
         if self._odds(20):
             return None
-        return self.chance.choice([0.05, 0.3, 1.0]), None if self._odds(20) else text
+        return self.chance.choice([0.05, 0.05, 0.3, 0.3, 1.0, 2.0]), None if self._odds(20) else text
 
     def _judge(self, _text: str) -> tuple[float, float] | None:
         if self._odds(4):

@@ -89,6 +89,8 @@ class Referee:
         self.replies: dict[int, str] = {}
         self.dead_replies: set[int] = set()
         self.speaks: dict[int, Speak] = {}
+        self.bridges: dict[int, float] = {}
+        """When each sentence was said that bridges the wait for words."""
         self.epoch = 0
         self.utterance = 0
         self.utterance_open = False
@@ -157,6 +159,9 @@ class Referee:
             if kept:
                 self.guessed_tools.clear()
             self.dead_replies |= {reply for reply in self.replies if reply != newest}
+        if Count("transcript_late") in commands:
+            assert isinstance(conversation.floor, Endpointing)
+            self.bridges |= {command.segment: self.world.now for command in commands if isinstance(command, Speak)}
         for command in commands:
             self._check(command, event)
         if self.collected:
@@ -297,7 +302,12 @@ class Referee:
         lines = self._check_heard(proposal)
         assert proposal in self.noted, "confirmed before it was said to have been heard"
         assert world.utterance_began >= self.noted[proposal], "confirmed by a voice that had not heard the end of it"
-        last = [speak for speak in self.speaks.values() if not speak.ahead][-1].text
+        last = [
+            speak
+            for number, speak in self.speaks.items()
+            # What is said behind their words, as long as they are waited for, is not said before them.
+            if not speak.ahead and not self.bridges.get(number, -1.0) >= world.utterance_began
+        ][-1].text
         assert not isinstance(last, Phrase)
         assert any(last in line for line in lines), "something was said after the read-back"
         answers = [entry for entry in world.history if isinstance(entry, CallerSaid)]
@@ -334,7 +344,7 @@ class Referee:
         if isinstance(floor, Thinking | Speaking):
             assert turn is not None
             assert not suspended
-        if suspended or turn is None:
+        if (suspended or turn is None) and not (isinstance(floor, Endpointing) and floor.bridged):
             assert conversation._agent.playback.silent, "speech that nobody owns"
         secret = conversation._agent.secret
         assert (secret.tool_call if secret is not None else None) == self.collecting

@@ -64,7 +64,7 @@ FEWEST, MOST = 100, 600
 """Calls with fixed seeds: at least so many, then until everything has happened."""
 EXPECTED = (
     *(kind.__name__ for kind in (NoteReadBack, ExecuteEffect, WithdrawEffect, StopPlayback, CancelReply, CancelTool)),
-    *("reply_overdue", "tool_overdue", "transcript_overdue", "segment_overdue", "marks_missing"),
+    *("reply_overdue", "tool_overdue", "transcript_late", "transcript_overdue", "segment_overdue", "marks_missing"),
     *("stale_reply", "stale_tool", "stale_segment", "stale_mark", "stale_transcript", "stale_talkspurt"),
     *("speculation_kept", "speculation_dropped", "foreign_voice", "backchannel", "stale_judgement"),
     *(kind.__name__ for kind in (CollectSecret, RunWithSecret, DiscardSecret)),

@@ -1254,13 +1254,17 @@ def test_a_recognizer_without_words_leads_to_two_reprompts_and_a_goodbye(
     answer: tuple[float, str | None] | None,
 ) -> None:
     call = world(transcribe=lambda _text: answer).answered()
+
+    def said() -> list[str]:
+        return [phrase for phrase in call.phrases if phrase != "filler"]
+
     call.says("hello").listens()
-    assert call.phrases == ["missed"]
+    assert said() == ["missed"]
     call.says("hello").listens()
-    assert call.phrases == ["missed", "missed_again"]
+    assert said() == ["missed", "missed_again"]
     call.says("hello")
     over(call, "not_understood")
-    assert call.phrases == ["missed", "missed_again", "goodbye_trouble"]
+    assert said() == ["missed", "missed_again", "goodbye_trouble"]
 
 
 MENU = Menu("For your order, press 1. For a person, press 0.", (("1", "where is my order"), ("0", "a person, please")))
@@ -1327,7 +1331,7 @@ def test_a_yes_whose_recognition_failed_is_asked_for_again_however_short_it_was(
     ).answered()
     call.asks("please").listens()
     call.says("yes", 0.3).run(4.0)
-    assert call.phrases == ["missed"]
+    assert [phrase for phrase in call.phrases if phrase != "filler"] == ["missed"]
     assert call.of(ExecuteEffect) == []
 
 
@@ -1370,7 +1374,7 @@ def test_words_in_between_forgive_the_misses() -> None:
 def test_an_overdue_transcript_is_a_miss() -> None:
     call = world(transcribe=lambda text: (4.5, text)).answered()
     call.says("hello").run(4.2)
-    assert call.phrases == ["missed"]
+    assert call.phrases == ["filler", "missed"]
     call.run(1.0)
     assert call.asked == []
     assert "stale_transcript" in call.counted

@@ -216,9 +216,13 @@ def test_proof_needs_every_segment_of_the_tag() -> None:
     assert not playback.was_proven("p")
     playback.reached(0, 20.0, 1.0)
     assert playback.was_proven("p")
-    assert playback.last_tag == "p"
-    playback.order(3, "three", 0.0)
-    assert playback.last_tag == ""
+    assert playback.last_tag(2.0) == "p"
+    playback.order(3, Phrase("filler"), 3.0, ahead=True)
+    assert playback.last_tag(2.0) == "p"
+    assert playback.last_tag(3.0) == "p"
+    assert playback.last_tag(3.1) == ""
+    playback.order(4, "four", 3.0)
+    assert playback.last_tag(2.0) == ""
 
 
 def test_the_last_words_heard_of_a_turn_are_interrupted_and_no_others() -> None:
@@ -233,10 +237,23 @@ def test_the_last_words_heard_of_a_turn_are_interrupted_and_no_others() -> None:
     assert [segment.interrupted for segment in playback.segments.values()] == [False, True, False]
 
 
+def test_what_bridged_a_wait_is_no_last_word_and_nobody_misses_its_rest() -> None:
+    playback = ledger("before")
+    playback.reached(0, 10.0, 1.0)
+    for segment, heard in ((2, 1.0), (3, 0.0)):
+        playback.order(segment, Phrase("filler"), 1.0, ahead=True)
+        playback.started(segment, playback.epoch, 0.0, "one moment", 1.0)
+        playback.finished(segment, playback.epoch, 1.0, 1.0)
+        playback.reached(playback.epoch, heard, 2.0)
+        assert playback.stop() == ()
+    assert playback.segments[2].text == "one moment"
+    assert playback.last_heard(0) == 1
+
+
 def test_what_is_unheard_is_the_rest_of_what_lies_on_the_line() -> None:
     playback = Playback()
     assert playback.unheard == 0.0
-    assert playback.last_tag == ""
+    assert playback.last_tag(0.0) == ""
     playback.order(1, "one", 2.0)
     assert (playback.unheard, playback.progress_at) == (0.0, 2.0)
     playback.started(1, 0, 0.0, "one", 3.0)

@@ -335,6 +335,20 @@ class AgentSide:
             self.log.add_before(late.id, Spoken(self.segments, stock=True))
             self._commands.append(Speak(self.segments, self.playback.epoch, phrase, ahead=True))
 
+    def bridge_pause(self, now: float) -> None:
+        """Say that it takes a moment, while the caller's words are waited for. It is part of no turn."""
+        if self.turn is not None:
+            self.note_bridged()
+        phrase = Phrase("filler")
+        self.segments += 1
+        self.playback.order(self.segments, phrase, now, ahead=True)
+        self.log.add(Spoken(self.segments, stock=True))
+        self._commands.append(Speak(self.segments, self.playback.epoch, phrase, pace=self.pace))
+
+    def note_bridged(self) -> None:
+        """The caller of this turn has been told to wait: the next time other words are due."""
+        self.turn = replace(self._current, bridged=True)
+
     def tell(self, now: float) -> None:
         """Ask the model what to say of answers that have come since it was asked last."""
         self._request(AgentTurn(before=self.segments, interruptible=self._settings.interruptible), now)
@@ -930,6 +944,9 @@ class AgentSide:
         rest = self.playback.stop()
         # The session speaks one segment after the other: only this makes it let go of the one that hangs.
         self._commands.append(StopPlayback(self.playback.epoch))
+        if self.turn is None or self.suspended:
+            # Only what bridged the wait for words: they are still waited for.
+            return
         for line in rest:
             self._order(Line(line.text, line.tag, line.source, line.reply), now)
         self._nothing_heard(now)
@@ -982,7 +999,7 @@ class AgentSide:
             return None, None
         held = self.turn.held if self.turn is not None else ()
         heard_at = pending.heard_at
-        last = self.playback.last_tag in (pending.proposal, pending.question_tag) and all(
+        last = self.playback.last_tag(began) in (pending.proposal, pending.question_tag) and all(
             line.tag == pending.question_tag for line in held
         )
         if heard_at is not None and last and source == "voice" and self._settings.language.yes_or_no(text) is True:

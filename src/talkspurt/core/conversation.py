@@ -510,7 +510,12 @@ class Conversation:
         match self._floor:
             case Listening() | Thinking() | Speaking() | Collecting():
                 self._voice_came_up(event.talkspurt, event.at, event.voice, now)
+            case Endpointing() if not (self._agent.playback.silent or self._settings.barge_in.may_stop(event.voice)):
+                # Not the caller, over what bridges the wait for their words.
+                self._commands.append(Count("foreign_voice"))
+                self._dismissed = Dismissed(event.talkspurt)
             case Endpointing(utterance, since, stopped_at, voiced, voice, pause):
+                self._agent.suspend()
                 self._pace = self._pace.paused(max(0.0, event.at - stopped_at), pause.words)
                 self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice, before=voice))
             case Yielding() | Hearing() as floor:
@@ -725,8 +730,8 @@ class Conversation:
                 return since + rules.barge_in.patience
             case Hearing(since=since):
                 return since + rules.max_utterance
-            case Endpointing(text=None, stopped_at=stopped_at):
-                return stopped_at + rules.transcript_patience
+            case Endpointing(text=None) as floor:
+                return self._words_due(floor)
             case Endpointing(text="", stopped_at=stopped_at, not_before=not_before) if self._agent.turn is not None:
                 return max(stopped_at + rules.barge_in.second_thought, not_before)
             case Endpointing(pause=pause, stopped_at=stopped_at, not_before=not_before):
@@ -745,6 +750,18 @@ class Conversation:
                 return since + rules.lost_line_patience
             case Ended():
                 return None
+
+    def _words_due(self, floor: Endpointing) -> float:
+        """When the agent says that it takes a moment, or did not hear, if the words have not come by then.
+
+        Not as long as a turn whose words are not known would still be waited for, nor to somebody else's voice.
+        """
+        rules = self._settings
+        overdue = floor.stopped_at + rules.transcript_patience
+        if floor.bridged or rules.barge_in.is_foreign(floor.voice):
+            return overdue
+        over = max(rules.filler_after, rules.endpointing.wait(floor.pause))
+        return min(max(floor.stopped_at + over, floor.not_before), overdue)
 
     def _filler_due(self, floor: Thinking) -> float:
         """When the agent says that it is busy, if nothing of its turn can be heard by then.
@@ -796,10 +813,14 @@ class Conversation:
                 else:
                     self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
             case Hearing(utterance, since, talkspurt, _, voice):
-                # Answered in the middle: no silence is waited for, only the words.
+                # Answered in the middle.
                 self._commands.append(Count("utterance_too_long"))
                 self._dismissed = Dismissed(talkspurt)
-                self._ask_transcript(utterance, since, now - rules.endpointing.partial, now - since, voice)
+                self._ask_transcript(utterance, since, now, now - since, voice, cut=True)
+            case Endpointing(text=None, stopped_at=stopped_at) if now < stopped_at + rules.transcript_patience:
+                self._commands.append(Count("transcript_late"))
+                self._agent.bridge_pause(now)
+                self._enter(replace(floor, bridged=True))
             case Endpointing(text=None):
                 self._commands.append(Count("transcript_overdue"))
                 self._no_words(replace(floor, unheard=True), now)
@@ -833,14 +854,17 @@ class Conversation:
 
     # ── the caller's half ─────────────────────────────────────────────────────────
 
-    def _ask_transcript(self, utterance: int, since: float, stopped_at: float, voiced: float, voice: Voice) -> None:
+    def _ask_transcript(
+        self, utterance: int, since: float, stopped_at: float, voiced: float, voice: Voice, *, cut: bool = False
+    ) -> None:
         self._revisions += 1
         self._commands.append(Transcribe(utterance, self._revisions))
-        pause = self._pace.at_pause(self._agent.expectation)
+        pause = replace(self._pace.at_pause(self._agent.expectation), cut=cut)
         self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
 
     def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float, waited: float = 0.0) -> None:
         """The caller has said something whole: it is the agent's turn."""
+        bridged = isinstance(self._floor, Endpointing) and self._floor.bridged
         self._end_utterance()
         self._misses = 0
         self._ignored = 0
@@ -848,6 +872,8 @@ class Conversation:
         self._quiet_since = now
         self._pace = self._pace.turn_over()
         self._agent.answer(text, source, self._utterance_at if source == "voice" else now, now)
+        if bridged:
+            self._agent.note_bridged()
         self._enter(Thinking(now, waited=waited))
 
     def _go_on(self, reason: str, utterance: int, now: float) -> None:
@@ -889,10 +915,10 @@ class Conversation:
     def _no_words(self, floor: Endpointing, now: float) -> None:
         """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear, or has failed at."""
         rules = self._settings
-        # As short as a "yes" is a cough: without a recognizer nobody can tell, and the caller may wait for an answer.
-        long_enough = floor.unheard or floor.voiced >= rules.min_miss_voiced
-        missed = long_enough and not rules.barge_in.is_foreign(floor.voice)
-        if self._agent.turn is not None and not (missed and floor.unheard and self._agent.has_said_all):
+        # As short as a "yes" is a cough: without a recognizer nobody can tell. And who was told to wait is answered.
+        owed = floor.unheard or floor.bridged
+        missed = (owed or floor.voiced >= rules.min_miss_voiced) and not rules.barge_in.is_foreign(floor.voice)
+        if self._agent.turn is not None and not (missed and owed and self._agent.has_said_all):
             self._go_on("utterance_without_words", floor.utterance, now)
             return
         self._commands.append(Count("utterance_without_words"))

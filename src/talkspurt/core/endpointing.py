@@ -29,6 +29,8 @@ class Pause:
     """The caller's longest pause inside this turn and the two before, 0 for none (see `Pace`)."""
     late_habit: float = 0.0
     """The same of pauses after which enough seemed to have been said."""
+    cut: bool = False
+    """It is none: the caller was cut short in the middle, and only the words are waited for."""
 
     @property
     def is_answer(self) -> bool:
@@ -93,6 +95,8 @@ class Endpointing:
     def wait(self, pause: Pause) -> float:
         """Seconds of silence after the last voiced sample that end the turn."""
         kind, whole = pause.expectation.kind, pause.completeness
+        if pause.cut:
+            return 0.0
         if whole is Completeness.UNFINISHED:
             return self.partial if kind in ENTITIES else self.unfinished
         if kind in ENTITIES:

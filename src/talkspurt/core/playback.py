@@ -65,7 +65,8 @@ class Segment:
     interrupted: bool = False
     """The caller spoke over its rest, and the rest was dropped."""
     ahead: bool = False
-    """It bridges the wait for another one: that it was played says nothing of how that one is getting on."""
+    """It bridges the wait for another one, or for the caller's words: that it was played says nothing of how those are
+    getting on, and nobody misses what was cut off of it."""
     tag: str = ""
     """What the segment is part of, such as the read-back of a proposal; kept when its rest is spoken again."""
     spoken: SpokenForm | None = None
@@ -113,12 +114,13 @@ class Playback:
         tag: str = "",
         source: Source | None = None,
         reply: int | None = None,
+        ahead: bool = False,
     ) -> None:
         """A segment has been ordered; it will lie behind all open ones. `source` is that of an `Unheard`."""
         if not self.open:
             self.progress_at = now
         if isinstance(text, Phrase):
-            self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag)
+            self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag, ahead=ahead)
         else:
             self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag, source=source, reply=reply)
         self.open[segment] = None
@@ -126,8 +128,7 @@ class Playback:
     def order_ahead(self, segment: int, phrase: Phrase, now: float) -> None:
         """A stock sentence has been ordered that bridges the wait for what has not begun: it will lie before that."""
         later = [number for number in self.open if self.segments[number].start is None]
-        self.order(segment, phrase, now)
-        self.segments[segment] = replace(self.segments[segment], ahead=True)
+        self.order(segment, phrase, now, ahead=True)
         for number in later:
             self.segments[number] = self.segments.pop(number)
             self.open[number] = self.open.pop(number)
@@ -218,7 +219,7 @@ class Playback:
             heard = self._heard_of(segment)
             first = 0 if segment.tag else len(heard.split())
             again = segment.phrase or _from_word(segment.text, first)
-            if again:
+            if again and not segment.ahead:
                 rest.append(Unheard(again, segment.tag, _source(segment, first), segment.reply))
             self._settle(replace(segment, text=heard, cut=True))
         self.epoch += 1
@@ -236,11 +237,14 @@ class Playback:
         return all(segment.end is not None for segment in begun)
 
     def last_heard(self, before: int) -> int | None:
-        """The last segment ordered after `before` of which something was heard: whether it was interrupted is open."""
+        """The last segment ordered after `before` of which something was heard: whether it was interrupted is open.
+
+        What only bridged a wait was none of the turn's words.
+        """
         for segment in reversed(self.segments.values()):
             if segment.id <= before:
                 return None
-            if segment.settled and segment.text:
+            if segment.settled and segment.text and not segment.ahead:
                 return segment.id
         return None
 
@@ -262,10 +266,10 @@ class Playback:
         """Whether anything was ever ordered under this tag."""
         return any(segment.tag == tag for segment in self.segments.values())
 
-    @property
-    def last_tag(self) -> str:
-        """The tag of the segment that was ordered last."""
-        return next(reversed(self.segments.values())).tag if self.segments else ""
+    def last_tag(self, began: float) -> str:
+        """The tag of the segment ordered last, but for what bridged the wait for words of a voice that began then."""
+        ordered = reversed(self.segments.values())
+        return next((each.tag for each in ordered if not each.ahead or each.since < began), "")
 
     @property
     def silent(self) -> bool:

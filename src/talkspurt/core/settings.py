@@ -42,8 +42,9 @@ class Settings:
     """Tools that a barge-in cancels; all others go on, and their answers land in history."""
     speculative: bool = True
     """Whether the model may be asked before the caller's turn is certain to be over."""
-    transcript_patience: float = 4.0
-    """How long after the caller's last voice a transcript may still come before the agent says that it did not hear."""
+    transcript_patience: float = 2.8
+    """How long after the caller's last voice a transcript may still come before the agent says that it did not hear: no
+    silence is longer than 3 s. From `filler_after` on, once the turn may be over, the wait for it is bridged."""
     max_utterance: float = 30.0
     """Whisper's window; longer monologues (music, a television) are answered in the middle."""
     min_miss_voiced: float = 0.5

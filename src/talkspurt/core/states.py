@@ -63,6 +63,8 @@ class Endpointing:
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
     """None until the transcript is there; "" when there are no words, or too few to take the turn (`pause.words`)."""
+    bridged: bool = False
+    """The words do not come, and the caller has been told that it takes a moment."""
     unheard: bool = False
     """The recognizer has failed, so that nobody knows whether there were words."""
     not_before: float = 0.0
