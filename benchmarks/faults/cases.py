@@ -10,7 +10,8 @@ Moment = Literal["before", "during"]
 
 STAGES: Final[tuple[Stage, ...]] = ("recognizer", "model", "synthesizer", "speech to speech")
 TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble.NONE)
-IN_THE_REPLY: Final = ("malformed tool JSON", "unknown tool", "empty reply")
+NONSENSE: Final = ("malformed tool JSON", "unknown tool")
+IN_THE_REPLY: Final = (*NONSENSE, "empty reply")
 """What a model may say that is of no use."""
 EMPTY_TRANSCRIPT: Final = "empty transcript"
 NOBODY_HEARS: Final = "empty transcript, and nobody else to ask"
@@ -30,6 +31,11 @@ class Case:
     def effects(self) -> int:
         """What should happen once: nothing where the caller's yes cannot be heard."""
         return 0 if self.fault == NOBODY_HEARS else 1
+
+    @property
+    def must_switch(self) -> bool:
+        """Whether somebody else has to go on: not for a tool call that is nonsense, and where nobody else is there."""
+        return self.fault not in (*NONSENSE, NOBODY_HEARS)
 
     @property
     def name(self) -> str:

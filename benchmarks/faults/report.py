@@ -26,7 +26,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "calls": len(calls),
             "lost": sum(call.lost for call in calls),
             "longest_silence_ms": round(1000 * max(call.longest_silence for call in calls)),
-            "switch_ms": round(1000 * max((seconds for call in calls for seconds in call.switches), default=0.0)),
+            "switch_ms": _milliseconds(max((seconds for call in calls for seconds in call.switches), default=None)),
+            "must_switch": calls[0].case.must_switch,
             "effects_repeated": sum(max(0, call.sent - 1) for call in calls),
             "effects_wanted": sum(call.case.effects for call in calls),
             "effects_done": sum(min(1, call.sent) for call in calls),
@@ -48,11 +49,18 @@ def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
             row for row in faults if row["longest_silence_ms"] > 1000 * LONGEST_SILENCE
         ],
         f"nothing heard by {FILLER_BY:g} s": [row for row in faults if row["longest_silence_ms"] > 1000 * FILLER_BY],
-        f"slower switch than {LONGEST_SWITCH:g} s": [row for row in faults if row["switch_ms"] > 1000 * LONGEST_SWITCH],
+        f"slower switch than {LONGEST_SWITCH:g} s": [
+            row for row in faults if (row["switch_ms"] or 0) > 1000 * LONGEST_SWITCH
+        ],
+        "no switch was seen": [row for row in faults if row["must_switch"] and row["switch_ms"] is None],
     }
     return [
         f"{goal}: {', '.join(row['stage'] + ' ' + row['fault'] for row in bad)}" for goal, bad in goals.items() if bad
     ]
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(1000 * seconds)
 
 
 def write(
@@ -62,9 +70,10 @@ def write(
     faults = rows(outcomes)
     print(f"{'stage':<12} {'fault':<22} calls lost  silence   switch  sent/again")
     for row in faults:
+        switch = "-" if row["switch_ms"] is None else row["switch_ms"]
         print(
             f"{row['stage']:<12} {row['fault']:<22} {row['calls']:>5} {row['lost']:>4} {row['longest_silence_ms']:>5}"
-            f" ms {row['switch_ms']:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
+            f" ms {switch:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
         )
     complaints = missed(faults) if faults or outages else ["no call was placed"]
     complaints += [complaint for each in outages for complaint in each.complaints]

@@ -133,8 +133,10 @@ async def _checked(failed: _Result, create: Callable[[], Any], ask: Callable[[An
 
 
 def _voice(config: Config, agent: Agent, name: str) -> str:
-    """The voice that calls would have; a fallback speaks with its own."""
-    return (config.speech.voice or agent.voice.name) if name == config.speech.synthesizer else ""
+    """The voice that calls would have."""
+    if name == config.speech.synthesizer:
+        return config.speech.voice or agent.voice.name
+    return config.fallbacks.voices.get(name, "")
 
 
 def _each(groups: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import sys
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -199,6 +199,11 @@ class FallbacksConfig(_Section):
     """Seconds that a synthesizer may take until its first audio, and a recognizer until it listens."""
     stall: float = Field(1.5, gt=0, le=10)
     """Seconds of silence in the middle of a reply or of speech after which a provider counts as hung."""
+    patience: dict[str, Annotated[float, Field(gt=0, le=30)]] = Field(default_factory=dict)
+    """The same for one provider, by its name: `{"ollama:qwen3" = 6.0}`. Seconds that a recognizer may take for the
+    words, a model until its first word, a synthesizer until its first audio."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """With which voice a synthesizer speaks when it takes over, by its name: `{piper = "joe"}`; its own otherwise."""
     hedged: bool = True
     """Ask a provider a second time, beside the first, as soon as it is slower than it is nine times in ten."""
 
@@ -365,6 +370,20 @@ class Config(_Section):
             for agent in server.agents:
                 if agent not in self.agents:
                     raise ValueError(f"mcp.servers.{name} names agent '{agent}', which is not in [agents]")
+        return self
+
+    @model_validator(mode="after")
+    def _fallbacks_speak_of_who_is_asked(self) -> Self:
+        speech, rules, choices = self.speech, self.fallbacks, self.choices
+        voices = {speech.synthesizer, *rules.synthesizers, *(name for each in choices for name in each.synthesizer)}
+        others = {speech.recognizer, self.model.name, *rules.recognizers, *rules.models}
+        others.update(name for each in choices for name in (*each.recognizer, *each.model))
+        for setting, names, asked in (("voices", rules.voices, voices), ("patience", rules.patience, voices | others)):
+            for name in names:
+                if name not in asked:
+                    raise ValueError(
+                        f"fallbacks.{setting} names '{name}', which nobody asks ({', '.join(sorted(asked))})"
+                    )
         return self
 
     def chosen(self, agent: str, locale: str) -> "Config":

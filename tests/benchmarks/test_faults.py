@@ -73,6 +73,15 @@ def test_a_goal_that_is_missed_is_named(worse: Outcome, complaint: str) -> None:
     assert missed(rows([outcome("recognizer", silence=1.5), worse])) == [complaint]
 
 
+def test_a_switch_that_nobody_saw_is_no_quick_one() -> None:
+    unseen = replace(outcome("recognizer"), switches=())
+    (row,) = rows([unseen])
+    assert row["switch_ms"] is None
+    assert missed([row]) == ["no switch was seen: recognizer 500"]
+    nonsense = replace(unseen, case=Case("model", "unknown tool", "during"))
+    assert missed(rows([nonsense])) == []
+
+
 def test_a_silence_of_more_than_three_seconds_misses_both_its_goals() -> None:
     complaints = missed(rows([outcome("recognizer", silence=3.1)]))
     assert complaints == ["longer silence than 3 s: recognizer 500", "nothing heard by 1.5 s: recognizer 500"]

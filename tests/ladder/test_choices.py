@@ -10,7 +10,7 @@ from talkspurt.agent import Agent
 from talkspurt.config import Config, load_config
 from talkspurt.core.history import CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.ladder import LadderRecognizer
+from talkspurt.ladder import LadderRecognizer, Patience, Rungs, create_model, create_recognizer
 from talkspurt.ladder.choices import Choices
 from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta
 from talkspurt.speech.inference.supervision import local_kinds
@@ -118,6 +118,9 @@ def test_another_synthesizer_is_not_asked_for_the_voice_of_the_one_before(tmp_pa
     [
         ('[[choices]]\nagent = "concirge"\nmodel = "offline"', "names agent 'concirge', which is not in [agents]"),
         ('[[choices]]\nlocale = "es"', "give what is chosen: recognizer, synthesizer, model or voice"),
+        ('[fallbacks.voices]\npipr = "amy"', "fallbacks.voices names 'pipr', which nobody asks (piper)"),
+        ('[fallbacks.patience]\n"ollama:qwen3" = 4.0', "fallbacks.patience names 'ollama:qwen3', which nobody asks"),
+        ("[fallbacks.patience]\nwhisper = 0", "fallbacks.patience.whisper"),
         ('[[choices]]\nrecognzer = "deepgram"', "choices.0.recognzer: unknown key; did you mean 'recognizer'?"),
     ],
 )
@@ -139,6 +142,30 @@ def test_local_models_are_started_for_whoever_chose_them(tmp_path: Path) -> None
     assert local_kinds(read(tmp_path, f'{toml}\n[[choices]]\nagent = "concierge"\nrecognizer = "whisper"')) == (
         "transcript",
     )
+
+
+def test_a_provider_has_the_patience_that_was_chosen_for_it(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [model]
+        name = "ollama:qwen3"
+        base_url = {llamacpp = "http://127.0.0.1:1/v1"}
+        [speech]
+        recognizer = "scripted"
+        [fallbacks]
+        models = ["llamacpp:small"]
+        patience = {"ollama:qwen3" = 6.0, scripted = 2.5}
+        """,
+    )
+    known: Rungs = {}
+    create_recognizer(config, known)
+    create_model(config, Agent("retail", "Be brief.", "Hello."), known)
+    assert {name: (each.patience, each.local) for (_, name), each in known.items()} == {
+        "scripted": (Patience(1.0, 2.5), False),
+        "ollama:qwen3": (Patience(6.0, 4.0), True),
+        "llamacpp:small": (Patience(4.0, 4.0), True),
+    }
 
 
 @pytest.fixture

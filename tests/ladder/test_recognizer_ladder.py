@@ -17,6 +17,7 @@ from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
 from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
 from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream, Opinions
 from talkspurt.ports import LINE_RATE_HZ, Transcript
+from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
 
 FRAME = b"\x01\x00" * (LINE_RATE_HZ // 50)
@@ -456,6 +457,19 @@ def test_who_is_slow_is_not_waited_for_when_another_one_has_heard() -> None:
         assert asyncio.get_running_loop().time() - began == pytest.approx(1.2 + SLOW * BETWEEN + 0.1, abs=0.05)
 
     on_a_call(Ear("a", "silent"), second, run=run)
+
+
+def test_how_long_a_second_opinion_took_is_measured_when_it_is_taken() -> None:
+    def switches() -> float:
+        name = "talkspurt_provider_switch_seconds_count"
+        return metrics.REGISTRY.get_sample_value(name, {"port": "recognizer"}) or 0.0
+
+    async def run(line: Line) -> None:
+        before = switches()
+        assert (await line.utter(1, frame=SPEECH)).text.startswith("b")
+        assert switches() == before + 1
+
+    on_a_call(Ear("a", "silent"), Ear("b"), run=run)
 
 
 def test_who_is_slow_and_answers_first_goes_on() -> None:

@@ -13,6 +13,7 @@ from talkspurt.ladder.breaker import FAILURES
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, SOONEST_HEDGE
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.synthesizers.cache import PhraseCache
+from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
 
 TEXT = "Your order is on its way, Anna."
@@ -91,6 +92,31 @@ def test_only_the_first_rung_is_given_the_agents_own_voice() -> None:
         assert second.voices == [""]
 
     run_virtual(scenario())
+
+
+def test_a_fallback_speaks_with_the_voice_that_was_chosen_for_it() -> None:
+    async def scenario() -> None:
+        first, second = Voice(breaks_after=0), Voice()
+        rungs = [rung("v0", first, port="synthesizer"), rung("v1", second, port="synthesizer")]
+        await speak(LadderSynthesizer(rungs, voices={"v0": "nobody", "v1": "amy"}))
+        assert set(first.voices) == {"joe"}
+        assert second.voices == ["amy"]
+
+    run_virtual(scenario())
+
+
+def test_how_long_another_voice_took_to_go_on_is_measured() -> None:
+    async def scenario() -> None:
+        before = switches("synthesizer")
+        await speak(ladder(Voice(breaks_after=3), Voice()))
+        assert switches("synthesizer") == before + 1
+
+    run_virtual(scenario())
+
+
+def switches(port: str) -> float:
+    name = "talkspurt_provider_switch_seconds_count"
+    return metrics.REGISTRY.get_sample_value(name, {"port": port}) or 0.0
 
 
 @pytest.mark.parametrize("stalls", [False, True])

@@ -18,6 +18,7 @@ synthesizer behind its cache, the others here.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
@@ -68,7 +69,7 @@ def create_synthesizer(config: Config, known: Rungs | None = None) -> LadderSynt
         _shared(known, "synthesizer", name, config, create_single_synthesizer)
         for name in (config.speech.synthesizer, *rules.synthesizers)
     ]
-    return LadderSynthesizer(rungs, hedged=rules.hedged)
+    return LadderSynthesizer(rungs, hedged=rules.hedged, voices=rules.voices)
 
 
 def create_model(config: Config, agent: Agent, known: Rungs | None = None) -> LanguageModel | None:
@@ -113,7 +114,7 @@ def create_speech_to_speech(
     nobodys = vendor.for_call()
     # Who hears for a vendor that does not transcribe is what is below, with patience and second opinions of its own.
     hearing = Patience(CONNECTING, rules.transcript) if vendor.transcribes else BELOW
-    thinking = Patience(rules.first_token, BETWEEN_WORDS)
+    thinking = Patience(rules.patience.get(name, rules.first_token), BETWEEN_WORDS)
     capacity = rules.capacity.get(name)
     return LadderSpeechToSpeech(
         vendor,
@@ -157,6 +158,10 @@ def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
     }
     local = name in LOCAL or name.partition(":")[0] in _OWN_SERVERS
     patience = LOCAL_PATIENCE if local else cloud[port]
+    if name in rules.patience:
+        # That a recognizer listens says little of how soon it has words.
+        wanted = "between" if port == "recognizer" else "first"
+        patience = replace(patience, **{wanted: rules.patience[name]})
     return Rung(port, name, provider, patience, rules.capacity.get(name), local)
 
 

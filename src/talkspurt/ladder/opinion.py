@@ -14,7 +14,7 @@ from typing import Final
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.goodbyes import Goodbyes
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import provider_error
+from talkspurt.ladder.streams import note_switch, provider_error
 from talkspurt.media.level import spoken_seconds
 from talkspurt.ports import LINE_RATE_HZ, Recognizer
 from talkspurt.telemetry import metrics
@@ -53,6 +53,7 @@ class SecondEar:
         if rung is None:
             return ""
         metrics.RUNG_SWITCHES.labels(rung.port, rung.name, reason).inc()
+        asked = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(PATIENCE):
                 words = await self._ask(rung, audio, goodbyes)
@@ -69,6 +70,8 @@ class SecondEar:
         else:
             rung.succeeded()
             self._fruitless = 0 if words else self._fruitless + 1
+            if words:
+                note_switch(rung, asked)
             return words
         finally:
             rung.leave()

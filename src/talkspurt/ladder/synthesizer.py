@@ -8,13 +8,13 @@ segment.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, Protocol, runtime_checkable
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import Worth, provider_error, stream_from
+from talkspurt.ladder.streams import Worth, note_switch, provider_error, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
 from talkspurt.telemetry import metrics
@@ -39,10 +39,14 @@ class Remembers(Protocol):
 
 
 class LadderSynthesizer:
-    """A `Synthesizer`. The voice's name is the first rung's; the others speak with their own default."""
+    """A `Synthesizer`. The voice's name is the first rung's; the others speak with that of `voices`, or their own."""
 
-    def __init__(self, rungs: Sequence[Rung[Synthesizer]], *, hedged: bool = True) -> None:
+    def __init__(
+        self, rungs: Sequence[Rung[Synthesizer]], *, hedged: bool = True, voices: Mapping[str, str] | None = None
+    ) -> None:
+        """`voices` are those of the fallbacks, by the names of their rungs."""
         self._rungs = tuple(rungs)
+        self._voices = voices or {}
         self._hedged = hedged
 
     async def warm_up(self) -> None:
@@ -69,6 +73,7 @@ class LadderSynthesizer:
                     yield chunk
             return
         rungs, rest, spoken = self._rungs, text, _Spoken(text, pace)
+        broke: float | None = None
         while True:
             last: Rung[Synthesizer] | None = None
 
@@ -79,12 +84,16 @@ class LadderSynthesizer:
             try:
                 async with aclosing(stream):
                     async for rung, chunk in stream:
+                        if broke is not None:
+                            note_switch(rung, broke)
+                            broke = None
                         last = rung
                         yield spoken.follow(chunk)
                 return
             except ProviderError:
                 if last is None:
                     raise
+                broke = asyncio.get_running_loop().time()
                 rest = spoken.break_off()
                 rungs = tuple(rung for rung in rungs if rung is not last)
                 if not rest:
@@ -125,7 +134,7 @@ class LadderSynthesizer:
         return None
 
     def _voice(self, voice: str, rung: Rung[Synthesizer]) -> str:
-        return voice if rung is self._rungs[0] else ""
+        return voice if rung is self._rungs[0] else self._voices.get(rung.name, "")
 
     async def aclose(self) -> None:
         """Close all rungs. Idempotent."""
