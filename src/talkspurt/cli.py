@@ -295,7 +295,7 @@ def cost(
     recognizer
         Reckon as if this one had been used, e.g. deepgram.
     model
-        Reckon as if this one had been used, e.g. anthropic:claude-sonnet-5. The offline brain's tokens are estimated.
+        Reckon as if this one had been used, e.g. anthropic:claude-sonnet-5-5. The offline brain's tokens are estimated.
     synthesizer
         Reckon as if this one had been used, e.g. elevenlabs.
     prices

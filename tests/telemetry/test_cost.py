@@ -1,5 +1,6 @@
 """Usage times prices; a price that is not known is unknown, never nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,17 @@ def test_sound_has_its_own_price_and_without_one_the_cost_is_unknown(tmp_path: P
     priced = LIST.replace("output = 10.0\n", "output = 10.0\naudio_input = 30.0\n")
     [line] = [line for line in reckon(heard, prices(tmp_path, priced)).lines if line.part == "model"]
     assert line.cost == pytest.approx(0.02 + 0.004 + 0.01 + 0.03)
+
+
+NAMED = re.compile(
+    r"\b(?:anthropic|openai|openai-realtime|gemini-live|google|groq|mistral):[a-z0-9][a-z0-9.-]*[a-z0-9]"
+)
+
+
+def test_the_models_that_the_readme_and_the_docs_name_have_a_price() -> None:
+    root = Path(__file__).parents[2]
+    pages = (root / "README.md", *(root / "docs").glob("*.md"), root / "src" / "talkspurt" / "cli.py")
+    named = {name: page.name for page in pages for name in NAMED.findall(page.read_text(encoding="utf-8"))}
+    assert {"anthropic:claude-sonnet-5-5", "openai:gpt-5-mini"} <= named.keys()
+    priced = Prices.load()
+    assert {name: page for name, page in named.items() if name not in priced.model | priced.recognition} == {}
