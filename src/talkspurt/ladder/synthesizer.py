@@ -17,12 +17,11 @@ from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import Worth, note_switch, provider_error, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
+from talkspurt.speech.fitting import words_within
 from talkspurt.telemetry import metrics
 
 LEARNING: Final = 10.0
 """Seconds for one stock phrase, of which the longest last six."""
-LETTERS_PER_SECOND: Final = 15.0
-"""Of read English, spaces among them (some 160 words a minute): for vendors without word times."""
 
 _WORD: Final = re.compile(r"\S+")
 
@@ -147,7 +146,7 @@ class _Spoken:
     def __init__(self, text: str, pace: float) -> None:
         self._words = [(word.start(), word.end()) for word in _WORD.finditer(text)]
         self._text = text
-        self._letters_per_second = LETTERS_PER_SECOND * pace
+        self._pace = pace
         self._seconds = 0.0
         self._before = 0.0
         """Seconds that earlier rungs have spoken of it."""
@@ -177,9 +176,8 @@ class _Spoken:
             # The last word that has begun is cut off, and is said again.
             whole = max(0, sum(start < seconds for start in self._starts) - 1)
         else:
-            letters = seconds * self._letters_per_second
-            begin = self._words[self._first][0]
-            whole = sum(end - begin <= letters for _, end in self._words[self._first :])
+            rest = (self._text[begin:end] for begin, end in self._words[self._first :])
+            whole = words_within(rest, seconds, pace=self._pace)
         self._first += whole
         self._before = self._seconds
         self._starts = []

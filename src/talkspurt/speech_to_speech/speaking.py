@@ -6,15 +6,12 @@ usually fits into what was spoken. The voice changes; the sentence does not brea
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
 
 from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, OwnVoice, SpeechChunk, Synthesizer
+from talkspurt.speech.fitting import words_within
 from talkspurt.telemetry import metrics
-
-LETTERS_PER_SECOND: Final = 15.0
-"""Of read English, spaces among them (some 160 words a minute)."""
 
 
 async def speech_of(
@@ -45,17 +42,9 @@ async def speech_of(
             return
         except ProviderError:
             metrics.ANOMALIES.labels("own_voice_broke_off").inc()
-            rest = _unspoken(form, seconds)
+            rest = " ".join(form.words[words_within(form.words, seconds, pace=pace) :])
             if not rest:
                 return
     async with aclosing(synthesizer.synthesize(rest, voice=voice, locale=locale, pace=pace)) as speech:
         async for chunk in speech:
             yield chunk
-
-
-def _unspoken(form: SpokenForm, seconds: float) -> str:
-    """What is said behind the words that usually fit into that time."""
-    room, words = seconds * LETTERS_PER_SECOND, list(form.words)
-    while words and room >= len(words[0]):
-        room -= len(words.pop(0)) + 1
-    return " ".join(words)

@@ -1,0 +1,44 @@
+"""A sentence that the model's own voice does not finish."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from talkspurt.core.spoken_form import as_written
+from talkspurt.errors import ProviderError
+from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
+from talkspurt.speech_to_speech.speaking import speech_of
+from talkspurt.testing.providers import ToneSynthesizer
+
+TEXT = " ".join(["word"] * 20)
+
+
+class BreaksOff:
+    """Speaks for so many seconds, and no more."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def speaks(self, reply: int, /) -> bool:
+        return True
+
+    async def speech(self, reply: int, written: str, /) -> AsyncGenerator[SpeechChunk, None]:
+        yield SpeechChunk(bytes(2 * round(self.seconds * LINE_RATE_HZ)))
+        raise ProviderError("synthesizer", "test", "broke off")
+
+
+@pytest.mark.parametrize(("pace", "spoken"), [(1.0, 12), (0.72, 8)])
+async def test_the_slower_the_agent_speaks_the_more_is_left_to_say(pace: float, spoken: int) -> None:
+    synthesizer = ToneSynthesizer()
+    speech = speech_of(
+        as_written(TEXT),
+        own=BreaksOff(4.0),
+        reply=1,
+        synthesizer=synthesizer,
+        voice="",
+        locale="en-US",
+        pace=pace,
+    )
+    assert [chunk async for chunk in speech]
+    # 15 letters a second: 60, or 43 at that pace, of words of four letters and a space.
+    assert synthesizer.spoken == [" ".join(["word"] * (20 - spoken))]
