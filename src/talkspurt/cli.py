@@ -443,7 +443,7 @@ def show(agent: str = "") -> None:
     from talkspurt.models.window import tokens_of_text, tokens_of_tools
 
     config = load_config()
-    chosen = _load_agent(config, agent)
+    chosen = _run(_equipped_agent(config, agent))
     began = datetime.now(UTC).astimezone(chosen.policy.timezone)
     facts = caller_facts(began=began, locale=config.numbers[0].locale, number_known=True)
     print(f"{chosen.instructions}\n\n{facts}")
@@ -455,14 +455,20 @@ def show(agent: str = "") -> None:
     )
 
 
-def _load_agent(config: Config, name: str) -> "Agent":
+async def _equipped_agent(config: Config, name: str) -> "Agent":
+    """The agent as calls have it: with the tools that its MCP servers offer now."""
     from talkspurt.agent.loading import load_agent
+    from talkspurt.mcp import McpServers
 
     chosen = name or next(iter(config.agents))
     if chosen not in config.agents:
         known = ", ".join(config.agents)
         raise ConfigurationError(f"there is no agent '{chosen}' in [agents]; there are: {known}")
-    return load_agent(chosen, config.agents[chosen])
+    agent = load_agent(chosen, config.agents[chosen])
+    # Of a server that cannot be reached a line tells, which is no part of what is printed.
+    configure_logging(level=config.log_level, style="console")
+    async with McpServers.open(config.mcp, {chosen: agent}) as servers:
+        return servers.equip(chosen, agent)
 
 
 @provider_commands.command(name="check")
@@ -495,7 +501,7 @@ def check_providers(
 
     config = load_config()
     asked = chosen(config, names, recognizer, synthesizer)
-    results: Checked = _run(check(config, _load_agent(config, agent), asked, requests))
+    results: Checked = _run(check(config, _run(_equipped_agent(config, agent)), asked, requests))
     console = Console(soft_wrap=not sys.stdout.isatty())
     if results.models:
         table = Table("model", "first token (cold)", "usual", "worst", "tokens in", "cached", "", box=None)

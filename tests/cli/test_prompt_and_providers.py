@@ -1,11 +1,13 @@
 """`talkspurt prompt show` and `talkspurt providers check`, the latter against fakes in the test's own loop."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from talkspurt.speech.check import SENTENCE
 from talkspurt.testing.fakes import FakeAnthropic, FakeAssemblyAI, FakeCartesia, FakeDeepgram, FakeElevenLabs, Speech
@@ -37,6 +39,30 @@ def test_the_prompt_is_shown_with_what_changes_last(tmp_path: Path) -> None:
     assert "Today is" in shown.stdout[places[-1] :]
     assert "Today is" not in shown.stdout[: places[-1]]
     assert "tokens, the same in every call" in shown.stderr
+
+
+def test_tools_of_mcp_servers_are_counted_as_in_calls_and_a_missing_server_is_told_apart_from_the_prompt(
+    tmp_path: Path,
+) -> None:
+    warehouse = Path(__file__).parents[1] / "tool_servers" / "warehouse.py"
+
+    def shown(*arguments: str) -> subprocess.CompletedProcess[str]:
+        server = {"agents": ["retail"], "command": "python", "arguments": list(arguments), "tools": {"check_stock": {}}}
+        settings = tomli_w.dumps({"mcp": {"servers": {"warehouse": {**server, "connect_timeout": 60.0}}}})
+        (tmp_path / "talkspurt.toml").write_text(settings)
+        return talkspurt("prompt", "show", cwd=tmp_path)
+
+    def tools(shown: subprocess.CompletedProcess[str]) -> int:
+        assert shown.returncode == 0, shown.stderr
+        [count] = re.findall(r"for (\d+) tools", shown.stderr)
+        return int(count)
+
+    plain = talkspurt("prompt", "show", cwd=tmp_path)
+    with_it, without = shown(str(warehouse), "stdio", str(tmp_path)), shown("-c", "")
+    assert tools(with_it) == tools(plain) + 1
+    assert without.stdout.splitlines()[0] == with_it.stdout.splitlines()[0]
+    assert "mcp" not in without.stdout
+    assert "warehouse" in without.stderr
 
 
 def test_an_agent_that_is_not_there_is_named(tmp_path: Path) -> None:
