@@ -199,6 +199,8 @@ class ReplyRequest:
     """The reply's number in its call, by which a model that speaks itself is asked for its speech (`OwnVoice`)."""
     pace: float = 1.0
     """How fast a model that speaks itself is to speak, as in the `Synthesizer` port."""
+    continues: bool = False
+    """`history` ends with the first words of a reply that broke off: the reply is what comes behind them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -592,6 +592,7 @@ class Session:
             caller_facts=self._caller_facts,
             reply=reply,
             pace=self._conversation.speed,
+            continues=command.continues,
         )
         await self._report(self._stream_reply(reply, request), partial(ReplyFailed, reply))
         self._replies.pop(reply, None)

@@ -153,12 +153,11 @@ class Referee:
         if self.world.callers_turns > self._callers:
             self._check_caller()
             kept = Count("speculation_kept") in commands
-            newest = max(
-                (c.reply for c in commands if isinstance(c, RequestReply)), default=max(self.replies) if kept else None
-            )
+            # A guess that holds may have broken off already: then it is gone on from.
+            living = {max(self.replies)} if kept else set()
             if kept:
                 self.guessed_tools.clear()
-            self.dead_replies |= {reply for reply in self.replies if reply != newest}
+            self.dead_replies |= self.replies.keys() - living
         if Count("transcript_late") in commands:
             assert isinstance(conversation.floor, Endpointing)
             self.bridges |= {command.segment: self.world.now for command in commands if isinstance(command, Speak)}
@@ -185,9 +184,10 @@ class Referee:
                 assert self.utterance_open
                 assert utterance == self.utterance
                 self.utterance_open = False
-            case RequestReply(reply, history):
+            case RequestReply(reply, history, continues):
                 assert "open" not in self.replies.values(), "two replies at once"
                 assert reply not in self.replies
+                assert not continues or isinstance(history[-1], AgentSaid), "nothing to go on from"
                 self.replies[reply] = "open"
                 self._check_order(history)
             case CancelReply(reply):

@@ -393,12 +393,100 @@ def test_a_reply_resets_the_count_of_failures() -> None:
     assert isinstance(call.floor, Listening)
 
 
-def test_a_model_that_stops_in_the_middle_is_heard_to_there_then_apologises() -> None:
-    for end in ([Fails(after=0.2)], [Stalls()]):
-        call = world([Says("Your order is on"), *end]).answered()
-        call.asks().listens()
-        assert "Your order is on apology." in call.said[-1]
-        assert len(call.of(RequestReply)) == 1
+ENDS = ([Fails(after=0.2)], [Stalls()])
+FIRST, SECOND = "We open at nine sharp.", "We close at five sharp."
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_model_that_breaks_off_in_the_middle_is_gone_on_from_behind_its_last_sentence(end: list[object]) -> None:
+    call = world([Says(f"{FIRST} And on Satur"), *end], [Says("On Saturdays at noon.")]).answered()
+    call.asks().listens()
+    [_, rest] = call.of(RequestReply)
+    assert rest.continues
+    assert isinstance(rest.history[-1], AgentSaid)
+    assert rest.history[-1].text.startswith(FIRST)
+    assert "Satur" not in rest.history[-1].text
+    said = " ".join(call.said[1:])
+    assert said.startswith(FIRST)
+    assert said.endswith("On Saturdays at noon.")
+    assert "And on" not in said
+    assert "apology" not in call.phrases
+    assert call.conversation._agent.failures == 0
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_model_that_stopped_within_its_first_words_is_asked_from_the_beginning(end: list[object]) -> None:
+    call = world([Says("Your order is on"), *end], [Says("Your order is here.")]).answered()
+    call.asks().listens()
+    assert [request.continues for request in call.of(RequestReply)] == [False, False]
+    assert call.said[-1].endswith("Your order is here.")
+    assert "is on" not in call.said[-1]
+
+
+def test_what_was_said_before_a_reply_broke_off_is_not_said_again() -> None:
+    again = [Says(f"{FIRST} {SECOND} "), Says("Yes.")]
+    call = world([Says(f"{FIRST} {SECOND} "), Fails(after=0.2)], again).answered()
+    call.asks().listens()
+    assert call.said[1:] == [f"{FIRST} {SECOND} Yes."]
+
+
+def test_a_reply_that_broke_off_behind_its_last_word_is_whole() -> None:
+    call = world([Says(f"{FIRST} "), Fails(after=0.2)], [Says(FIRST)]).answered()
+    call.asks().listens()
+    assert call.said[1:] == [FIRST]
+    assert call.phrases == []
+
+
+def test_a_reply_is_gone_on_from_once() -> None:
+    call = world([Says(f"{FIRST} "), Fails()], [Says(f"{SECOND} And"), Fails()]).answered()
+    call.asks().listens()
+    assert len(call.of(RequestReply)) == 2
+    assert call.said[1].startswith(f"{FIRST} {SECOND} apology.")
+    assert call.phrases == ["apology"]
+
+
+def test_a_reply_that_was_asked_again_is_not_gone_on_from() -> None:
+    call = world([Fails()], [Says(f"{FIRST} "), Fails()]).answered()
+    call.asks().listens()
+    assert len(call.of(RequestReply)) == 2
+    assert call.said[1].startswith(f"{FIRST} apology.")
+    assert call.phrases == ["apology"]
+
+
+def test_a_reply_that_asked_for_a_tool_is_not_gone_on_from() -> None:
+    call = world([Says("Let me look. "), Asks("look"), Fails()], [Says("Found. ")]).answered()
+    call.asks().listens()
+    assert [request.continues for request in call.of(RequestReply)] == [False, False]
+    assert call.said[1:] == ["Let me look.", "Found."]
+
+
+def test_a_goodbye_that_broke_off_ends_the_call_all_the_same() -> None:
+    call = world([Says(f"{FIRST} "), Asks("end_call"), Fails()]).answered()
+    call.asks()
+    over(call, "agent_goodbye")
+    assert len(call.of(RequestReply)) == 1
+
+
+def test_the_round_behind_a_tool_is_gone_on_from_by_itself() -> None:
+    rounds: list[list[object]] = [
+        [Says(f"{FIRST} "), Fails()],
+        [Asks("look")],
+        [Says(f"{SECOND} "), Fails()],
+        [Says("Found it at last.")],
+    ]
+    call = world(*rounds).answered()
+    call.asks().listens()
+    assert [request.continues for request in call.of(RequestReply)] == [False, True, False, True]
+    assert " ".join(call.said[1:]).endswith(f"{SECOND} Found it at last.")
+
+
+def test_a_reply_that_breaks_off_while_it_is_held_is_gone_on_from_behind_what_is_held() -> None:
+    call = world([Says(f"{FIRST} {SECOND} "), Fails(after=2.2)], [Says("Third and last.")]).answered()
+    until(call.asks(), Speaking).run(0.5)
+    call.starts("hm").run_until(lambda world: len(world.of(RequestReply)) == 2)
+    rest = call.of(RequestReply)[-1]
+    assert rest.continues
+    assert rest.history[-1] == AgentSaid(f"{FIRST} {SECOND}")
 
 
 def test_an_empty_reply_after_a_tool_is_no_answer() -> None:

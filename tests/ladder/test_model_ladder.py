@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -193,6 +194,20 @@ def test_a_hedge_that_is_late_does_not_replace_a_model_that_writes_a_tool_call()
         assert await parts_of(model) == [CALL]
         assert len(first.asked) == FEWEST_OUTPUTS + 2
         assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_reply_that_broke_off_is_gone_on_with_by_who_has_not_just_failed() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([HELLO, error()], [HELLO]), good()
+        model = ladder(first, second)
+        with pytest.raises(ProviderError):
+            await texts(model)
+        async with aclosing(model.reply(replace(REQUEST, continues=True))) as reply:
+            assert SECOND in [part async for part in reply]
+        assert len(first.asked) == 1
+        assert await texts(model) == "Hello.", "the next reply is the first one's again"
 
     run_virtual(scenario())
 

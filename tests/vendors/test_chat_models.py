@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -116,6 +117,12 @@ async def test_parallel_tool_calls_come_complete_after_the_text_and_before_the_u
     calls = [part for part in parts if isinstance(part, ToolCallPart)]
     assert [json.loads(call.arguments) for call in calls] == [{"id": "W2378156"}, {"id": "schön"}, {}]
     assert len({call.tool_call for call in calls}) == 3
+
+
+async def test_the_rest_of_a_reply_is_asked_for_behind_its_words(rig: Rig) -> None:
+    rig.fake.script(ModelReply(text=("and on Saturdays.",)))
+    await rig.ask(replace(REQUEST, history=(*REQUEST.history, AgentSaid("We are open on Mondays,")), continues=True))
+    assert "Repeat nothing" in rig.sent()
 
 
 LONG = ToolUse("look_up", '{"id": "' + "7" * 120 + '"}')

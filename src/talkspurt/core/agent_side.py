@@ -10,11 +10,13 @@ Rules kept here:
   of it as soon as nobody speaks and nothing waits for a yes;
 - nothing of a guess is said, runs or enters history before the turn was taken with its words;
 - a secret is collected for one tool call at a time, which this turn waits for; it never outlives the turn;
+- a reply that breaks off while words are said is gone on from once, behind the last of them: nothing is said twice;
 - an effect is executed only when the caller's turn is a clear yes, every detail of the
   read-back was proven to be heard before the voice of that yes began, and nothing was said
   after it; a yes that began earlier is asked for again.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Literal
@@ -58,12 +60,12 @@ from talkspurt.core.events import (
     ToolStarted,
     WordsPlaced,
 )
-from talkspurt.core.history import CallerSaid, Entry, ToolCalled
+from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolCalled
 from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
-from talkspurt.core.sentences import flush, split_long, take_sentences, take_speakable
+from talkspurt.core.sentences import flush, is_said, split_long, take_sentences, take_speakable
 from talkspurt.core.settings import Menu, Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
 from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
@@ -490,7 +492,6 @@ class AgentSide:
                 self._land(name, _IN_DOUBT if tool.executing else _TIMEOUT)
         if self._reply_deadline is not None and now >= self._reply_deadline:
             self._commands.append(Count("reply_overdue"))
-            self._flush(now)
             self._commands.append(CancelReply(self.replies))
             self._retry_or_fail(now)
         if not self.playback.silent and now >= self._playback_deadline:
@@ -537,8 +538,7 @@ class AgentSide:
             return
         sentences, rest = take_speakable(turn.text + event.text, first=not turn.spoke)
         self.turn = replace(turn, text=rest, fed_at=now)
-        for sentence in sentences:
-            self._say(Line(sentence, reply=event.reply), now)
+        self._say_reply(sentences, now)
 
     def _reply_tool(self, event: ReplyToolRequested, now: float) -> None:
         """Run a tool at once, while the model may still be talking."""
@@ -580,11 +580,10 @@ class AgentSide:
             self.failures = 0
 
     def _reply_failed(self, event: ReplyFailed, now: float) -> None:
-        """Ask once more, unless something was said already; then apologise."""
+        """Ask once more; then apologise."""
         if self._replying(event.reply) is None:
             return
         self._commands.append(Count("reply_failed"))
-        self._flush(now)
         self._retry_or_fail(now)
 
     # ── news of the tools ─────────────────────────────────────────────────────────
@@ -843,16 +842,32 @@ class AgentSide:
         self._commands.append(Speak(self.segments, epoch, line.text, line.source, self.pace, reply=line.reply))
 
     def _flush(self, now: float) -> None:
-        for sentence in split_long(self._current.text):
-            self._say(Line(sentence, reply=self._current.reply), now)
+        self._say_reply(split_long(self._current.text), now)
         self.turn = replace(self._current, text="")
+
+    def _say_reply(self, sentences: Iterable[str], now: float) -> None:
+        """Say what the model says, but not what was said before its reply broke off."""
+        for sentence in sentences:
+            if is_said(sentence, self._current.broke_off):
+                self.turn = replace(self._current, spoke=True)
+            else:
+                self._say(Line(sentence, reply=self._current.reply), now)
 
     def _request(self, turn: AgentTurn, now: float) -> None:
         self.replies += 1
         fresh = replace(turn, reply=self.replies, fed_at=now, asked_at=now, text="", tools=frozenset())
         self.turn = replace(fresh, asked=False, spoke=False)
-        self._commands.append(RequestReply(self.replies, self.log.shown(self.playback)))
+        self._commands.append(RequestReply(self.replies, self._shown(), continues=bool(turn.broke_off)))
         self.untold = False
+
+    def _shown(self) -> tuple[Entry, ...]:
+        """What a model is shown for its next words: what is held is still to be said, so it counts as said."""
+        shown = self.log.shown(self.playback)
+        held = " ".join(line.text for line in self._current.held if isinstance(line.text, str))
+        last = shown[-1] if shown else None
+        if held and isinstance(last, AgentSaid) and not last.interrupted:
+            return (*shown[:-1], AgentSaid(f"{last.text} {held}"))
+        return (*shown, AgentSaid(held)) if held else shown
 
     def _adopt(self, guess: Guess, now: float) -> None:
         """The guess holds: what was kept has just come."""
@@ -894,7 +909,7 @@ class AgentSide:
             repairs = turn.repairs + turn.went_wrong
             if repairs <= MAX_REPAIRS and turn.rounds < self._settings.max_tool_rounds:
                 turn = replace(turn, rounds=turn.rounds + 1, attempts=0, repairs=repairs, went_wrong=False)
-                self._request(turn, now)
+                self._request(replace(turn, broke_off=""), now)
                 return
             self._commands.append(Count("tool_rounds_exhausted" if repairs <= MAX_REPAIRS else "tool_not_repaired"))
             self._fail(now)
@@ -908,9 +923,12 @@ class AgentSide:
             self._say(Line(Phrase(turn.farewell)), now)
 
     def _retry_or_fail(self, now: float) -> None:
-        turn = self._current
-        if not turn.spoke and not turn.asked and turn.attempts == 0:
-            self._request(replace(turn, attempts=1), now)
+        """Ask once more, for the rest of what is being said if anything is. Words that make no sentence yet go."""
+        turn = self.turn = replace(self._current, text="")
+        if not turn.asked and not (turn.spoke and turn.ending) and turn.attempts == 0:
+            last = self._shown()[-1:]
+            said = "".join(entry.text for entry in last if isinstance(entry, AgentSaid)) if turn.spoke else ""
+            self._request(replace(turn, attempts=1, broke_off=said), now)
             return
         self.turn = replace(turn, reply=None)
         if not turn.asked:

@@ -72,6 +72,8 @@ class RequestReply:
 
     reply: int
     history: tuple[Entry, ...]
+    continues: bool = False
+    """Its last words are the first of a reply that broke off: only the rest is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

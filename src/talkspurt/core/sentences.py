@@ -37,6 +37,9 @@ _ITEM = re.compile(r"\s*[*_]*\d{1,2}")
 _CLAUSE = re.compile(r"[^\d\s][,;:—–](?=\s)")
 SHORTEST_CLAUSE = 20
 """Letters that a first clause has at least, a second and a half of speech: "Well," alone would be followed by a gap."""
+FEWEST_WORDS = 3
+"""Of a sentence that is known again; "Yes." or "I see." may be said twice."""
+_WORD = re.compile(r"\w+")
 LONGEST = 240
 """Letters of a segment at most: the longer its text, the later its first audio (Piper: with its square)."""
 
@@ -104,6 +107,12 @@ def split_long(sentence: str) -> tuple[str, ...]:
         pieces.append(sentence[:at].strip())
         sentence = sentence[at:].strip()
     return (*pieces, *flush(sentence))
+
+
+def is_said(sentence: str, said: str) -> bool:
+    """Whether `said` holds the words of `sentence`, which are so many that nobody says them again by chance."""
+    words = _WORD.findall(sentence.casefold())
+    return len(words) >= FEWEST_WORDS and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(said.casefold()))} "
 
 
 def flush(text: str) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ class AgentTurn:
     rounds: int = 0
     attempts: int = 0
     """How often the model was asked again in this round."""
+    broke_off: str = ""
+    """What had been said when the reply before broke off: this one goes on behind it."""
     spoke: bool = False
     """Something was said in this round."""
     bridged: bool = False

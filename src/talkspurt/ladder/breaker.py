@@ -61,6 +61,11 @@ class Breaker:
         """Whether the provider counts as well."""
         return isinstance(self.state, Closed)
 
+    @property
+    def doubted(self) -> bool:
+        """Whether its last answer was a failure."""
+        return self.state != Closed()
+
     def opens_at(self, now: float) -> float:
         """The moment from which somebody may ask: `now` or earlier when somebody may at once."""
         return now if isinstance(self.state, Closed) else self.state.until

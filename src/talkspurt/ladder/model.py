@@ -25,8 +25,12 @@ class LadderModel:
         await keep_connected(self._rungs)
 
     async def reply(self, request: ReplyRequest, /) -> AsyncGenerator[ReplyPart, None]:
-        """Stream one reply from the first rung that begins one in time."""
-        stream = stream_from(self._rungs, lambda rung: rung.provider.reply(request), _worth, hedged=self._hedged)
+        """Stream one reply from the first rung that begins one in time.
+
+        One that broke off is gone on with by whoever has not just failed: they are asked first.
+        """
+        rungs = sorted(self._rungs, key=lambda rung: rung.breaker.doubted) if request.continues else self._rungs
+        stream = stream_from(rungs, lambda rung: rung.provider.reply(request), _worth, hedged=self._hedged)
         async with aclosing(stream):
             async for _, part in stream:
                 yield part

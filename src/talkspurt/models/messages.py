@@ -39,6 +39,11 @@ CALL_BEGINS: Final = "(The call begins.)"
 """Stands for the caller before the agent's greeting."""
 CALLER_SILENT: Final = "(The caller says nothing.)"
 """Stands for the caller when it is the agent's turn after its own words."""
+GO_ON: Final = (
+    "(You broke off behind your last word. Say the rest of your answer, beginning with the next word."
+    " Repeat nothing, and do not mention it.)"
+)
+"""Stands for the caller when a reply broke off in the middle, and another one is to be the rest of it."""
 NO_ANSWER: Final = '{"status":"no answer yet"}'
 """Stands for the answer of a tool that has not returned: leaving the call out would have it made again."""
 CUT_OFF: Final = "—"
@@ -64,8 +69,11 @@ class _ToolUse:
     content: str | None = None
 
 
-def to_messages(history: Iterable[Entry]) -> list[ModelMessage]:
-    """The history as messages that every vendor accepts, ready for the agent's next reply."""
+def to_messages(history: Iterable[Entry], *, continues: bool = False) -> list[ModelMessage]:
+    """The history as messages that every vendor accepts, ready for the agent's next reply.
+
+    `continues` as in `ReplyRequest`.
+    """
     messages: list[ModelMessage] = []
     tool_calls = 0
     for _, group in groupby(_exchanges(history), key=_grouping):
@@ -81,7 +89,7 @@ def to_messages(history: Iterable[Entry]) -> list[ModelMessage]:
     if not messages:
         _add_words(messages, "caller", CALL_BEGINS)
     elif isinstance(messages[-1], ModelResponse):
-        _add_words(messages, "caller", CALLER_SILENT)
+        _add_words(messages, "caller", GO_ON if continues else CALLER_SILENT)
     return messages
 
 

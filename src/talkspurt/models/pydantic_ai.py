@@ -152,7 +152,7 @@ class PydanticAIModel:
         history = self._fitting(request)
         opening = model_request_stream(
             self._connection.model,
-            to_messages(history),
+            to_messages(history, continues=request.continues),
             model_settings=self._settings,
             model_request_parameters=self._parameters(request),
         )

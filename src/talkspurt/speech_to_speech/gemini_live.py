@@ -34,7 +34,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError, ProviderFault
-from talkspurt.models.messages import CALL_BEGINS, CALLER_SILENT, CUT_OFF
+from talkspurt.models.messages import CALL_BEGINS, CALLER_SILENT, CUT_OFF, GO_ON
 from talkspurt.models.vendors import perhaps_no_such_model, read_address, read_key, split_name
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -247,7 +247,7 @@ class _Call:
             try:
                 if turn is None:
                     turn = await self._session()
-                    await self._tell(turn, request.history)
+                    await self._tell(turn, request)
                 else:
                     await turn.session.send_tool_response(function_responses=_responses(turn.waiting, request.history))
                     turn.waiting = []
@@ -285,11 +285,14 @@ class _Call:
             await session.close()
         return await self._vendor.begin(self._standing)
 
-    async def _tell(self, turn: _Session, history: Sequence[Entry]) -> None:
+    async def _tell(self, turn: _Session, request: ReplyRequest) -> None:
         """Tell the session what was said and done, and let it hear the caller's last words."""
+        history: Sequence[Entry] = request.history
         last = history[-1] if history else None
         voice = self.ear.voice_of(last.text) if isinstance(last, CallerSaid) and last.source == "voice" else None
         words = ANSWERED if isinstance(last, ToolAnswered) else CALLER_SILENT if history else CALL_BEGINS
+        if request.continues:
+            words = GO_ON
         if isinstance(last, CallerSaid):
             words, history = _words(last), history[:-1]
         turn.turns = _turns(history) + isinstance(last, CallerSaid)

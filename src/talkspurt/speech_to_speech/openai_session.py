@@ -33,7 +33,7 @@ from openai.types.realtime.realtime_session_create_request_param import Realtime
 
 from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
-from talkspurt.models.messages import object_text, tool_name
+from talkspurt.models.messages import GO_ON, object_text, tool_name
 from talkspurt.ports import (
     LINE_RATE_HZ,
     ReplyPart,
@@ -275,13 +275,12 @@ class OpenAISession:
         response = self._response = _Response(request)
         self._configure(request)
         self._bring_in_step(request)
-        self._send(
-            {
-                "type": "response.create",
-                "event_id": self._name("response"),
-                "response": {"metadata": {"reply": str(request.reply)}},
-            }
-        )
+        wanted: dict[str, Any] = {"metadata": {"reply": str(request.reply)}}
+        if request.continues:
+            # In this response they stand for the session's.
+            wanted["instructions"] = f"{self._standing['instructions']}\n\n{GO_ON}"
+        event = {"type": "response.create", "event_id": self._name("response"), "response": wanted}
+        self._send(cast(RealtimeClientEventParam, event))
         try:
             while True:
                 part = await response.parts.get()

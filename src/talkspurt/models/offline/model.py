@@ -96,7 +96,9 @@ class OfflineModel:
 
     def _decide(self, request: ReplyRequest) -> Act:
         assert self._comprehension is not None, "reply warms up first"
-        standing, act = stand(request.history, self._policy, self._comprehension, request.locale)
+        # It knows only whole answers, so what has been said of one does not count.
+        history = request.history[:-1] if request.continues else request.history
+        standing, act = stand(history, self._policy, self._comprehension, request.locale)
         if act.call and act.call.role == "slower" and all(tool.name != SPEAK_SLOWER for tool in request.tools):
             # A runtime with one pace only: at least the words are said again.
             return self._policy.learn(standing, SPEAK_SLOWER, {})[1]
