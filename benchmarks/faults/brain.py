@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from talkspurt.models.messages import GO_ON
 from talkspurt.testing.fakes import FakeAnthropic, FakeOpenAI, ModelReply, ToolUse
 from talkspurt.testing.fakes.openai_realtime import Conversation
 
@@ -35,6 +36,17 @@ def answer(text: str, *, answers_tool: bool) -> ModelReply:
     return ModelReply(text=("I can send you a catalogue, or tell you when we are open.",))
 
 
+def rest_of(said: str) -> ModelReply:
+    """What comes behind a reply that broke off: the opening hours that are not told yet, or nothing much."""
+    untold = tuple(piece for piece in HOURS if piece.strip() not in said)
+    return ModelReply(text=untold if len(untold) < len(HOURS) else ("Is there anything else?",))
+
+
+def tells_hours(said: str) -> bool:
+    """Whether all of the answer about the opening hours was told."""
+    return all(piece.strip() in said for piece in HOURS)
+
+
 def answer_spoken(conversation: Conversation) -> ModelReply:
     """The reply of a model that hears and speaks itself."""
     words = [item.text for item in conversation.items if item.kind == "user"]
@@ -53,8 +65,10 @@ class ThinkingOpenAI(FakeOpenAI):
     def validate(self, body: Any, headers: Any) -> None:
         """Also choose the reply, which is taken at once."""
         super().validate(body, headers)
-        last = body["messages"][-1]
-        self.script(self.failing or answer(_text(last["content"]), answers_tool=last["role"] == "tool"))
+        before, last = ([None, *body["messages"]])[-2:]
+        heard = _text(last["content"])
+        reply = rest_of(_text(before["content"])) if GO_ON in heard else None
+        self.script(self.failing or reply or answer(heard, answers_tool=last["role"] == "tool"))
 
 
 class ThinkingAnthropic(FakeAnthropic):
@@ -67,7 +81,10 @@ class ThinkingAnthropic(FakeAnthropic):
         blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
         results = [block for block in blocks if block["type"] == "tool_result"]
         text = " ".join(_text(block.get("content", block.get("text", ""))) for block in results or blocks)
-        self.script(answer(text, answers_tool=bool(results)))
+        if GO_ON in text:
+            self.script(rest_of(_text(body["messages"][-2]["content"])))
+        else:
+            self.script(answer(text, answers_tool=bool(results)))
 
 
 def _text(content: Any) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI, answer_spoken
+from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI, answer_spoken, tells_hours
 from benchmarks.faults.cases import DEAF, NOBODY_HEARS, Case, Stage
 from benchmarks.faults.catalogue import POST
 from benchmarks.faults.relay import BELOW_HTTP, Relay, Trouble
@@ -73,6 +73,11 @@ class Outcome:
     failures: tuple[str, ...]
     touched: bool = True
     """Whether the fault befell anything."""
+
+    @property
+    def told(self) -> bool:
+        """Whether the caller was told all of what they asked for; nobody is to be told anything who is not heard."""
+        return self.case.fault == NOBODY_HEARS or tells_hours(" ".join(self.said))
 
 
 class Vendors:

@@ -31,6 +31,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "effects_repeated": sum(max(0, call.sent - 1) for call in calls),
             "effects_wanted": sum(call.case.effects for call in calls),
             "effects_done": sum(min(1, call.sent) for call in calls),
+            "half_told": sum(not call.told for call in calls),
             "untouched": sum(not call.touched for call in calls),
             "said": max(calls, key=lambda call: call.longest_silence).said,
         }
@@ -44,6 +45,7 @@ def missed(faults: Sequence[dict[str, Any]]) -> list[str]:
         "calls lost": [row for row in faults if row["lost"]],
         "effects repeated": [row for row in faults if row["effects_repeated"]],
         "effects not done": [row for row in faults if row["effects_done"] < row["effects_wanted"]],
+        "half an answer told": [row for row in faults if row["half_told"]],
         "faults that befell nothing": [row for row in faults if row["untouched"]],
         f"longer silence than {LONGEST_SILENCE:g} s": [
             row for row in faults if row["longest_silence_ms"] > 1000 * LONGEST_SILENCE

@@ -6,6 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from benchmarks.faults.brain import HOURS, rest_of
 from benchmarks.faults.call import Outcome
 from benchmarks.faults.cases import Case, all_cases, quick_cases
 from benchmarks.faults.outage import Outcome as OutageOutcome
@@ -44,13 +45,19 @@ def test_a_click_breaks_no_silence_and_a_call_without_a_sound_is_silent_througho
 
 def outcome(stage: str, *, lost: bool = False, silence: float = 1.0, switch: float = 0.1, sent: int = 1) -> Outcome:
     case = Case(stage, "500", "during")  # type: ignore[arg-type]
-    return Outcome(case, lost, silence, (switch,), sent, ("Hello.",), ())
+    return Outcome(case, lost, silence, (switch,), sent, HOURS, ())
 
 
 def test_a_fault_that_touched_nothing_and_an_effect_that_was_not_done_are_no_success() -> None:
     untouched = replace(outcome("model"), touched=False)
     assert missed(rows([untouched])) == ["faults that befell nothing: model 500"]
     assert missed(rows([outcome("model", sent=0)])) == ["effects not done: model 500"]
+
+
+def test_an_answer_of_which_only_half_was_told_is_no_success() -> None:
+    half = replace(outcome("model"), said=HOURS[:2])
+    assert missed(rows([half, outcome("model")])) == ["half an answer told: model 500"]
+    assert rest_of(" ".join(half.said)).text == HOURS[2:]
 
 
 def test_of_the_calls_of_a_fault_the_worst_counts() -> None:
