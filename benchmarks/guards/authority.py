@@ -279,6 +279,20 @@ GUARDS: Final = (
         f"{AUTHORITY} -k somebody_else",
     ),
     Guard(
+        "whoever insists in another voice is not the one who was verified",
+        "core/agent_side.py",
+        "            self._commands.append(ForgetCaller(tool_call))\n",
+        "            self._commands.append(RunTool(tool_call, SPEAK_SLOWER, '{}'))\n",
+        "tests/core/test_turn_taking_scenarios.py -k who_was_verified",
+    ),
+    Guard(
+        "another voice has no level",
+        "effects/dispatcher.py",
+        "        self._verification.change_caller()\n        if not known:",
+        "        if not known:",
+        f"{AUTHORITY} -k another_voice",
+    ),
+    Guard(
         "nobody is restored to a level that there is not",
         "agent/caller.py",
         'case {"account": str(account), "level": int(level)} if 1 <= level <= 2:',

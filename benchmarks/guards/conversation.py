@@ -45,7 +45,7 @@ GUARDS: Final = (
     Guard(
         "nothing was said after the read-back",
         "core/agent_side.py",
-        "self.playback.last_tag in (pending.proposal, pending.question_tag)",
+        "self.playback.last_tag(began) in (pending.proposal, pending.question_tag)",
         "True",
         CORE,
     ),

@@ -34,6 +34,7 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     ExecuteEffect,
+    ForgetCaller,
     JudgeTurn,
     KnowVoice,
     NoteReadBack,
@@ -519,6 +520,9 @@ class Session:
                     self._speaker = self._start(self._speak())
             case StopPlayback(epoch):
                 self._stop_playback(epoch)
+            case ForgetCaller(tool_call):
+                # At once: no tool may start in between that believes in the one before.
+                self._post(self._dispatcher.another_voice(tool_call))
             case RunTool(tool_call):
                 self._tools[tool_call] = self._start(self._run_tool(command))
             case CancelTool(tool_call):

@@ -27,6 +27,7 @@ from talkspurt.core.commands import (
     EndCall,
     EndUtterance,
     ExecuteEffect,
+    ForgetCaller,
     JudgeTurn,
     Phrase,
     RequestReply,
@@ -278,6 +279,8 @@ class World:
     """The delay of the next mark; None loses it."""
     late_news: Callable[[], bool] = lambda: False
     """Whether news of something cancelled arrives all the same."""
+    verified: bool = False
+    """Whether the caller was verified when somebody else turns out to have the phone."""
     rehearse: bool = False
     """Let a second conversation, restored from a snapshot, receive the same and compare."""
 
@@ -534,6 +537,11 @@ class World:
                 self._synthesize()
             case StopPlayback(epoch):
                 self._clear(epoch)
+            case ForgetCaller(tool_call):
+                # As the session does: at once, and behind what else the same fact leads to.
+                forgotten = '{"status":"nobody"}'
+                fact = CallerChanged(tool_call, forgotten) if self.verified else ToolReturned(tool_call, forgotten)
+                self.later(0.0, lambda: void(self.give(fact)))
             case RunTool():
                 self._tools.add(command.tool_call)
                 self._use(command)

@@ -28,6 +28,7 @@ from talkspurt.core.commands import (
     CancelTool,
     EndUtterance,
     ExecuteEffect,
+    ForgetCaller,
     JudgeTurn,
     KnowVoice,
     Phrase,
@@ -40,7 +41,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import REACH_BACK, STIRRING
 from talkspurt.core.events import PartlyTranscribed, SpeechContinued, SpeechStirred, ToolReturned, Voice, WordsPlaced
-from talkspurt.core.history import CallerSaid
+from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.language import Completeness, Expectation
 from talkspurt.core.states import Endpointing, Hearing, Listening, Speaking, Thinking, Typing, Yielding
 
@@ -834,6 +835,31 @@ def test_another_voice_that_insists_is_the_caller_from_then_on() -> None:
         call.says(text, sound=STRANGER).run(1.2)
     assert call.asked == ["three"]
     assert call.of(KnowVoice) == [KnowVoice(3, insisted=True)]
+    assert len(call.of(ForgetCaller)) == 1
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_whoever_insists_is_not_the_one_who_was_verified(verified: bool) -> None:
+    """Nor is what was told to that one shown to their model; where nobody was verified, all of it is."""
+    call = world([Says("It is 12 Elm Street. ")], [Says("Who is that? ")]).answered()
+    call.verified = verified
+    call.asks("my address").listens()
+    for text in ("one", "two", "what is that address"):
+        call.says(text, sound=STRANGER).run(1.6)
+    shown = call.of(RequestReply)[-1].history
+    said, called, answered = shown[-3:]
+    assert said == CallerSaid("what is that address")
+    assert isinstance(called, ToolCalled)
+    assert answered == ToolAnswered(called.tool_call, "new_caller", '{"status":"nobody"}')
+    assert ("Elm Street" in str(shown)) is not verified
+
+
+def test_words_of_another_voice_that_are_an_answer_change_no_caller() -> None:
+    call = world([Says("Is that right? ")], [Says("Fine. ")]).answered()
+    call.asks("hello").listens()
+    call.says("yes", 0.4, sound=STRANGER).run(1.2)
+    assert call.asked[-1] == "yes"
+    assert call.of(ForgetCaller) == []
 
 
 def test_another_voice_that_answers_are_you_still_there_is_heard() -> None:

@@ -10,8 +10,9 @@ import pytest
 from effects.till import Desk, a_desk, opened
 from talkspurt.agent import AccountOf, Agent, Caller, Policy, ReadBack, tool
 from talkspurt.agent.policy import REASONS
-from talkspurt.core.events import EffectProposed, ToolReturned
+from talkspurt.core.events import CallerChanged, EffectProposed, ToolReturned
 from talkspurt.effects import ToolDispatcher
+from talkspurt.effects.dispatcher import VERIFY_ANEW
 from talkspurt.effects.refusals import OTHER_ACCOUNT, TOO_OFTEN, UNVERIFIED
 from talkspurt.testing.ledger import MemoryEffectLedger
 
@@ -100,6 +101,17 @@ async def test_somebody_else_on_the_line_is_nobody(desk: Desk) -> None:
     assert (desk.caller.level, desk.caller.account) == (0, None)
     assert refusal(await desk.execute(proposed)).startswith("refused: The verified account has changed")
     assert (await desk.till.made(), await desk.states()) == ([], ["refused"])
+
+
+async def test_another_voice_that_insists_is_nobody(desk: Desk) -> None:
+    proposed = await desk.propose()
+    changed = desk.dispatcher.another_voice("t9")
+    assert isinstance(changed, CallerChanged)
+    assert VERIFY_ANEW in changed.content
+    assert (desk.caller.level, desk.caller.account) == (0, None)
+    assert refusal(await desk.run("balance")) == f"verification_required: {UNVERIFIED}"
+    assert refusal(await desk.execute(proposed)).startswith("refused: The verified account has changed")
+    assert isinstance(desk.dispatcher.another_voice("t10"), ToolReturned), "nobody was verified: nothing begins anew"
 
 
 async def test_an_effect_of_the_account_before_is_not_done_for_the_next(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import pytest
 from session.stage import Stage, stage
 from talkspurt import ToolError, tool
 from talkspurt.agent.locales import ENGLISH
+from talkspurt.core.barge_in import BargeIn
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
 from talkspurt.effects.refusals import CHECKING, IN_DOUBT
@@ -342,6 +343,32 @@ def test_the_model_of_whoever_takes_the_phone_was_never_told_the_address_of_the_
             # Nor by the process that takes the call up: the snapshot says from where.
             later = Conversation.restore(call.session._conversation._settings, dict(call.recorder.snapshots[-1]))
             assert "Elm Street" not in str(later._agent.log.shown(later._agent.playback))
+
+    run_virtual(run())
+
+
+def test_whoever_insists_in_another_voice_is_not_told_what_the_verified_caller_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No model says so: the runtime has heard it."""
+    shown: list[ReplyRequest] = []
+
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        shown.append(request)
+        return [TextDelta("It is 12 Elm Street.") if len(shown) == 1 else TextDelta("Who is that?")]
+
+    async def run() -> None:
+        async with stage(ScriptedModel(script), ["my address", "one", "two", "what is that address"]) as call:
+            call.session.caller.verify("maya")
+            assert "Elm Street" in await heard_after(call)
+            monkeypatch.setattr(BargeIn, "is_somebody_else", lambda _rules, _voice: True)
+            for _ in range(2):
+                call.line.speak(0.6)
+                await asyncio.sleep(2.0)
+            assert "Who is that?" in await heard_after(call)
+            assert (call.session.caller.account, call.session.caller.level) == (None, 0)
+            assert "Elm Street" not in str(shown[-1].history)
+            assert call.recorder.snapshots[-1]["caller"]["level"] == 0
 
     run_virtual(run())
 

@@ -29,6 +29,7 @@ from talkspurt.core.commands import (
     Count,
     DiscardSecret,
     ExecuteEffect,
+    ForgetCaller,
     NoteReadBack,
     Phrase,
     Prepare,
@@ -72,6 +73,9 @@ from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
 
 END_CALL = "end_call"
 """The built-in tool by which a model hangs up once its goodbye has been heard."""
+
+NEW_CALLER = "new_caller"
+"""The built-in tool by which a model says that somebody else has the phone; the runtime may find it out itself."""
 
 SPEAK_SLOWER = "speak_slower"
 """The built-in tool by which a model speaks more slowly from its next sentence on."""
@@ -219,8 +223,13 @@ class AgentSide:
             # Also when the model has finished: what is synthesized for it is of no use either.
             self._commands.extend((Count("speculation_dropped"), CancelReply(guess.reply)))
 
-    def answer(self, text: str, source: Literal["voice", "keypad"], began: float, now: float) -> None:
-        """Begin a turn that answers the caller, whose voice began at `began`; a turn before it is dropped."""
+    def answer(
+        self, text: str, source: Literal["voice", "keypad"], began: float, now: float, *, handed_on: bool = False
+    ) -> None:
+        """Begin a turn that answers the caller, whose voice began at `began`; a turn before it is dropped.
+
+        `handed_on`: it is somebody else's voice, who is the caller from now on.
+        """
         confirmed, hasty = self._take_confirmed(text, source, began)
         self._cancel_tools()
         self.drop_turn()
@@ -230,20 +239,28 @@ class AgentSide:
             self._ask_again(hasty, now)
             return
         guess = self.guess
-        if guess is not None and guess.said == text and source == "voice" and confirmed is None:
+        if guess is not None and guess.said == text and source == "voice" and confirmed is None and not handed_on:
             self.guess = None
             self._adopt(guess, now)
             return
         self.drop_guess()
-        if confirmed is None:
+        if handed_on:
+            # What was guessed for the one before is not for them, and the model is asked when nobody is verified.
+            tool_call = f"{NEW_CALLER}-{self.log.callers_turns}"
+            self._await_tool(tool_call, RunningTool(NEW_CALLER, "{}", now), now)
+            self._commands.append(ForgetCaller(tool_call))
+        elif confirmed is None:
             self._request(AgentTurn(before=self.segments, interruptible=self._settings.interruptible), now)
-            return
-        tool_call = f"{confirmed.tool_call}-confirmed"
-        self.log.add(Called(ToolCalled(tool_call, confirmed.name, confirmed.arguments)))
-        self.running[tool_call] = RunningTool(
-            confirmed.name, confirmed.arguments, now, executing=True, proposal=confirmed.proposal
-        )
-        self._commands.append(ExecuteEffect(tool_call, confirmed.proposal, self.log.callers_turns))
+        else:
+            tool_call = f"{confirmed.tool_call}-confirmed"
+            effect = RunningTool(confirmed.name, confirmed.arguments, now, executing=True, proposal=confirmed.proposal)
+            self._await_tool(tool_call, effect, now)
+            self._commands.append(ExecuteEffect(tool_call, confirmed.proposal, self.log.callers_turns))
+
+    def _await_tool(self, tool_call: str, tool: RunningTool, now: float) -> None:
+        """Begin a turn with a tool that no model has asked for: it is asked what to say of the answer."""
+        self.log.add(Called(ToolCalled(tool_call, tool.name, tool.arguments)))
+        self.running[tool_call] = tool
         self.turn = AgentTurn(
             before=self.segments,
             fed_at=now,

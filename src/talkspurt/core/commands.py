@@ -128,6 +128,16 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetCaller:
+    """Somebody else is the caller now: nobody is verified; answered by `CallerChanged`.
+
+    If nobody was anyway, by `ToolReturned`: then a model is shown all that was said.
+    """
+
+    tool_call: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteReadBack:
     """The carrier has proven that the caller heard all of a read-back but its closing question: write it down."""
 
@@ -209,6 +219,7 @@ Command = (
     | JudgeTurn
     | EndUtterance
     | KnowVoice
+    | ForgetCaller
     | RequestReply
     | CancelReply
     | Prepare

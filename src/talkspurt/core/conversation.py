@@ -835,10 +835,11 @@ class Conversation:
             ):
                 self._ignore(floor, now)
             case Endpointing(utterance=utterance, text=text, stopped_at=stopped_at, voice=voice):
-                insisted = rules.barge_in.is_somebody_else(voice)
-                if voice.is_echo is False and not (insisted and self._may_ignore):
-                    self._commands.append(KnowVoice(utterance, insisted))
-                self._take_turn(text or "", "voice", now, now - stopped_at)
+                stranger = rules.barge_in.is_somebody_else(voice)
+                known = voice.is_echo is False and not (stranger and self._may_ignore)
+                if known:
+                    self._commands.append(KnowVoice(utterance, insisted=stranger))
+                self._take_turn(text or "", "voice", now, now - stopped_at, handed_on=known and stranger)
             case Typing(digits, entry_rules):
                 self._typed(Typing(replace(digits, complete=True), entry_rules), now)
             case Collecting():
@@ -862,7 +863,15 @@ class Conversation:
         pause = replace(self._pace.at_pause(self._agent.expectation), cut=cut)
         self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
 
-    def _take_turn(self, text: str, source: Literal["voice", "keypad"], now: float, waited: float = 0.0) -> None:
+    def _take_turn(
+        self,
+        text: str,
+        source: Literal["voice", "keypad"],
+        now: float,
+        waited: float = 0.0,
+        *,
+        handed_on: bool = False,
+    ) -> None:
         """The caller has said something whole: it is the agent's turn."""
         bridged = isinstance(self._floor, Endpointing) and self._floor.bridged
         self._end_utterance()
@@ -871,7 +880,8 @@ class Conversation:
         self._prompts = 0
         self._quiet_since = now
         self._pace = self._pace.turn_over()
-        self._agent.answer(text, source, self._utterance_at if source == "voice" else now, now)
+        began = self._utterance_at if source == "voice" else now
+        self._agent.answer(text, source, began, now, handed_on=handed_on)
         if bridged:
             self._agent.note_bridged()
         self._enter(Thinking(now, waited=waited))

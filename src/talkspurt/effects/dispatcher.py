@@ -72,6 +72,11 @@ def tool_specs(agent: Agent) -> tuple[ToolSpec, ...]:
     return (*own, NEW_CALLER_SPEC, END_CALL_SPEC, SPEAK_SLOWER_SPEC)
 
 
+ANOTHER_VOICE: Final = {"status": "nobody is verified now"}
+VERIFY_ANEW: Final = (
+    "The runtime heard another voice than before. What needs a verified caller is refused until this one is verified: "
+    "then say that it sounds as if somebody else had the phone, so you have to check who they are."
+)
 STARTED: Final = {"status": "started", "note": "The result comes by itself later. Do not ask for it again."}
 
 Answer = ToolReturned | ToolStarted | CallerChanged | EffectProposed | SecretRequested
@@ -140,6 +145,18 @@ class ToolDispatcher:
             if tool is None or tool.effect:
                 await self._proposals.note_refusal(name, arguments, reason.content)
             return ToolReturned(tool_call, reason.content, wrong=reason.kind in ("unknown_tool", "invalid_arguments"))
+
+    def another_voice(self, tool_call: str) -> CallerChanged | ToolReturned:
+        """Somebody else insists on being answered, by their voice: whoever was verified is not them.
+
+        Where nobody was, nothing was told that they may not hear, and a model goes on with all that was said.
+        """
+        known = self._caller.account is not None
+        self._verification.change_caller()
+        if not known:
+            return ToolReturned(tool_call, result_content(ANOTHER_VOICE))
+        _log.warning("caller_unverified_by_voice")
+        return CallerChanged(tool_call, result_content({**ANOTHER_VOICE, "note": VERIFY_ANEW}))
 
     async def run_with_secret(self, tool_call: str, secret: str | None) -> ToolReturned:
         """Run the tool that waits for a secret with what the caller keyed in; None when there is nothing. Once."""

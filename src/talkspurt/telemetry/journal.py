@@ -19,6 +19,7 @@ from talkspurt.core.commands import (
     DiscardSecret,
     EndCall,
     ExecuteEffect,
+    ForgetCaller,
     RequestReply,
     RunTool,
     RunWithSecret,
@@ -158,6 +159,8 @@ def _decided(command: Command) -> tuple[str, str]:
         case RunTool():
             # Not its name: a model may put anything there.
             return "tool", ""
+        case ForgetCaller():
+            return "forget_caller", ""
         case ExecuteEffect():
             return "execute_effect", ""
         case CollectSecret():

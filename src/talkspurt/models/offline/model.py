@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from talkspurt.agent.agent import Agent
 from talkspurt.agent.dialogue import Dialogue
-from talkspurt.agent.tools import END_CALL, SPEAK_SLOWER
+from talkspurt.agent.tools import END_CALL, NEW_CALLER, SPEAK_SLOWER
 from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
@@ -128,6 +128,9 @@ def stand(
                 # What was really said counts, unless only its beginning was heard.
                 cut = interrupted and standing.said.startswith(text.rstrip(" .…,"))
                 standing, act = standing if cut else replace(standing, said=text), Act()
+            case ToolCalled(name=name) | ToolAnswered(name=name) if name == NEW_CALLER:
+                # Of the runtime, right behind the words by which somebody else became the caller: those are answered.
+                pass
             case ToolCalled(_, name, arguments):
                 standing = policy.called(standing, name, _object(arguments))
             case ToolAnswered(_, name, content):
