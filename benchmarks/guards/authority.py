@@ -188,11 +188,11 @@ GUARDS: Final = (
         f"{AUTHORITY} -k without_a_level",
     ),
     Guard(
-        "only a code makes up for text of strangers",
+        "nothing makes up for text of strangers, no code either",
         "effects/authority.py",
-        "TRUSTED_LEVEL = 2",
-        "TRUSTED_LEVEL = 1",
-        f"{AUTHORITY} -k after_untrusted",
+        "if not self._influenced:",
+        "if not self._influenced or self._caller.level >= 2:",
+        f"{AUTHORITY} -k code_does_not",
     ),
     Guard(
         "a policy's level is kept",

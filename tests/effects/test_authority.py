@@ -213,10 +213,11 @@ async def test_after_untrusted_text_only_what_the_caller_named_is_done(desk: Des
     assert isinstance(await desk.run("pay", account="maya", payee="mallory", cents=90), EffectProposed)
 
 
-async def test_untrusted_text_takes_nothing_from_a_caller_with_a_code(desk: Desk) -> None:
-    desk.caller.verify("maya", level=2)
+async def test_a_code_does_not_bring_back_what_untrusted_text_took(desk: Desk) -> None:
+    """It proves who is calling, and not whose words the arguments are."""
     await desk.run("notes")
-    assert isinstance(await desk.run("pay", account="maya", payee="mallory", cents=90), EffectProposed)
+    desk.caller.verify("maya", level=2)
+    assert refusal(await desk.run("pay", account="maya", payee="mallory", cents=90)).startswith("refused: I may only")
 
 
 async def test_untrusted_text_is_still_there_after_another_process_took_the_call(desk: Desk) -> None:

@@ -22,9 +22,6 @@ from talkspurt.ports import EffectLimit
 
 Clock = Callable[[], datetime]
 
-TRUSTED_LEVEL = 2
-"""Verification level from which untrusted text takes nothing away: the caller has proven to be there."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -95,7 +92,7 @@ class Authority:
 
     def trust(self, tool: Tool, arguments: BaseModel) -> None:
         """After untrusted text, refuse an effect on anything that the caller did not name themself (ADR 9)."""
-        if self._caller.level >= TRUSTED_LEVEL or not self._influenced:
+        if not self._influenced:
             return
         said = [entry.text for entry in self._history if isinstance(entry, CallerSaid)]
         missing = unsaid(arguments, said, known=tool.account_parameters)
