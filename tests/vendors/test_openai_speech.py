@@ -28,7 +28,6 @@ async def synthesizer(fake: FakeOpenAISpeech) -> AsyncIterator[OpenAISynthesizer
 
 async def test_the_sound_comes_at_the_lines_rate_and_whole(synthesizer: OpenAISynthesizer) -> None:
     chunks = await speak(synthesizer)
-    assert len(chunks) > 2
     assert all(chunk.words == () for chunk in chunks)
     heard = np.frombuffer(b"".join(chunk.pcm for chunk in chunks), dtype="<i2").astype(float)
     meant = np.frombuffer(spoken(TEXT), dtype="<i2").astype(float)
