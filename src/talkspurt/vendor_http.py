@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ssl import SSLContext
 from typing import Any, ClassVar, Final
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -92,6 +93,8 @@ class _Transport(AiohttpTransport):
         super().__init__(verify=context, client=_sessions(context))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        address = _proxy_for(request.url)
+        self.proxy = None if address is None else httpx.Proxy(address)
         with _named_as_by(httpx):
             response = await super().handle_async_request(request)
         response.stream = _Stream(response.stream)
@@ -103,6 +106,8 @@ class _Transport2(AiohttpTransport2):
         super().__init__(verify=context, client=_sessions(context))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        address = _proxy_for(request.url)
+        self.proxy = None if address is None else httpx2.Proxy(address)
         with _named_as_by(httpx2):
             response = await super().handle_async_request(request)
         response.stream = _Stream2(response.stream)
@@ -141,6 +146,11 @@ class _Stream2(_Body, httpx2.AsyncByteStream):
     library: ClassVar[Any] = httpx2
 
 
+def _proxy_for(url: httpx.URL | httpx2.URL) -> str | None:
+    """The environment's proxy for `url`. aiohttp, told to look itself, also sends what a `.netrc` has for the host."""
+    return None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+
+
 def _sessions(context: SSLContext) -> Callable[[], aiohttp.ClientSession]:
     """Makes the session of a transport, which needs a loop, when the first request is sent."""
     trace = aiohttp.TraceConfig()
@@ -152,7 +162,6 @@ def _sessions(context: SSLContext) -> Callable[[], aiohttp.ClientSession]:
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
-            trust_env=True,
         )
 
     return session

@@ -171,6 +171,20 @@ def test_a_caller_who_goes_on_over_the_filler_is_heard_as_one() -> None:
     assert call.phrases == ["filler"]
 
 
+@pytest.mark.parametrize("goes_on", [0.6, 0.2])
+def test_a_voice_over_the_filler_that_might_have_been_its_echo_is_heard_once_it_is_known(goes_on: float) -> None:
+    """The shorter one is over before anybody looks at it again."""
+    call = world().answered()
+    call.says("where is")
+    bridged(call)
+    call.run(0.5).starts("my order", Voice(is_echo=None))
+    assert isinstance(call.floor, Endpointing)
+    call.sound = Voice(is_echo=False)
+    call.transcribe = Recognizer(0.05)
+    call.run(goes_on).stops().listens()
+    assert call.asked == ["where is my order"]
+
+
 def test_the_echo_of_the_filler_is_nobody_who_goes_on() -> None:
     call = world(after=2.2).answered()
     call.says("hello")

@@ -13,7 +13,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, Rung
-from talkspurt.ladder.streams import COMING, LAST_WORD
+from talkspurt.ladder.streams import COMING, LAST_WORD, QUEUE
 from talkspurt.ladder.warming import WARMING
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, Usage
 from talkspurt.telemetry import metrics
@@ -141,6 +141,15 @@ def test_a_model_that_writes_a_tool_call_is_not_late() -> None:
         for _ in range(FAILURES):
             assert await parts_of(model) == [CALL, Usage(3, 4)]
         assert len(first.asked) == FAILURES
+        assert not second.asked
+
+    run_virtual(scenario())
+
+
+def test_a_tool_call_of_many_pieces_does_not_fill_the_queue_that_nobody_reads_yet() -> None:
+    async def scenario() -> None:
+        first, second = StepModel([1.0, *[WRITING] * (QUEUE + 1), 1.0, CALL]), good()
+        assert await parts_of(ladder(first, second)) == [CALL]
         assert not second.asked
 
     run_virtual(scenario())

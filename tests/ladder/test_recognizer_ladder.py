@@ -15,7 +15,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
 from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
 from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
-from talkspurt.ladder.recognizer import KEPT, SHUNNED, SLOW, LadderStream, Opinions
+from talkspurt.ladder.recognizer import KEPT, LAST_WORD, SHUNNED, SLOW, LadderStream, Opinions
 from talkspurt.ports import LINE_RATE_HZ, Transcript
 from talkspurt.telemetry import metrics
 from talkspurt.testing.virtual_time import run_virtual
@@ -25,6 +25,8 @@ SPEECH = struct.pack("<160h", *(round(6000 * math.sin(n / 3)) for n in range(160
 """A frame that is loud enough for a voice."""
 NOISE = Random(1).randbytes(320)
 """A frame of steady noise, as loud as can be."""
+SETTLED = 1.0
+"""Seconds after which it is known who can be reached."""
 Fault = Literal["clings", "none", "refuses", "hangs", "silent", "errors", "ends", "raises", "deaf", "overloaded"]
 
 
@@ -528,6 +530,21 @@ def test_whoever_cannot_be_heard_learns_it_soon_although_everything_hangs() -> N
         await line.hang_up()
 
     run_virtual(scenario())
+
+
+@pytest.mark.parametrize("others", [(), (Ear("b", "refuses"),)], ids=["the only one", "the last one"])
+def test_who_is_slow_is_waited_for_as_long_as_the_call_does_when_there_is_nobody_else(others: tuple[Ear, ...]) -> None:
+    last = Ear("a", delay=LAST_WORD - 0.1)
+
+    async def run(line: Line) -> None:
+        await line.speak(SETTLED)
+        assert (await line.utter(1)).text == "a 1.00"
+        last.fault = "silent"
+        asked = asyncio.get_running_loop().time() + 1.0
+        assert (await line.utter(2)).error
+        assert asyncio.get_running_loop().time() - asked == pytest.approx(LAST_WORD, abs=0.1)
+
+    on_a_call(*others, last, run=run)
 
 
 def test_an_answer_is_given_up_as_soon_as_every_rung_has_failed_the_call() -> None:

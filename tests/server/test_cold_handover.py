@@ -330,6 +330,17 @@ async def test_after_two_failures_a_call_back_is_noted_and_nobody_is_rung(server
     assert (answer.handed_over, answer.callback) == (False, True)
 
 
+async def test_where_no_agent_is_left_to_come_back_to_nobody_is_rung_twice(server: Running) -> None:
+    _, session = await server.call()
+    caller = caller_of(session)
+    assert (await desk(server).hand_over(caller, target=None, reason="", last_resort=True)).handed_over
+    handover = await server.store.handovers.open_of(session.call.id)
+    assert handover is not None
+    assert await server.store.handovers.move(handover, "failed", leaving=OPEN, cause="came_back")
+    answer = await desk(server).hand_over(caller, target=None, reason="", last_resort=True)
+    assert (answer.handed_over, answer.callback) == (False, True)
+
+
 async def test_whoever_comes_back_by_a_key_has_not_failed(server: Running) -> None:
     _, session = await server.call()
     records = server.store.handovers

@@ -45,7 +45,9 @@ class BrokenDesk(MemoryDesk):
 
     hangs = False
 
-    async def hand_over(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
+    async def hand_over(
+        self, caller: Caller, *, target: str | None, reason: str, last_resort: bool = False
+    ) -> HandoverAnswer:
         if self.hangs:
             await asyncio.sleep(60)
         raise StoreError("the database is gone")

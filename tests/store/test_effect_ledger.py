@@ -12,6 +12,7 @@ from talkspurt.errors import StaleOwnerError, StoreError
 from talkspurt.ports import EffectLedger, EffectLimit, EffectRecord
 from talkspurt.store import Call, SqlEffectLedger, Store
 from talkspurt.store import clock as clock_module
+from talkspurt.store.handovers import OPEN, State
 from talkspurt.store.tables import effect_transitions
 
 
@@ -386,6 +387,32 @@ async def test_a_person_is_told_once_of_what_failed_when_its_caller_had_gone(
     assert await proposals(store.effects.untold()) == expected
     assert await store.effects.untold() == ()
     assert await proposals(store.effects.not_done()) == expected
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+async def test_a_person_is_told_of_what_failed_while_its_caller_was_with_another(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock, state: State
+) -> None:
+    await begun(ledger, refund(call, "p1"))
+    handover = await store.handovers.request(call.id, target="billing", reason="A person, please")
+    clock.advance(5)
+    await ledger.finish("p1", state="failed", result="{}")
+    assert await store.handovers.move(handover, state, leaving=OPEN, cause="came_back")
+    clock.advance(300)
+    await store.calls.end(call.id, "caller_hung_up")
+    told = [("p1", "failed")] if state == "completed" else []
+    assert await proposals(store.effects.untold()) == told, "the agent tells whoever came back"
+
+
+async def test_a_call_that_nobody_could_end_is_over_one_day(
+    store: Store, ledger: SqlEffectLedger, call: Call, clock: HandClock
+) -> None:
+    """The only process died behind the yes, and what the carrier said of the call's end found nobody."""
+    await begun(ledger, refund(call, "p1"))
+    assert await store.effects.resolve("p1", result=None)
+    assert await store.effects.untold() == (), "the call may still go on"
+    clock.advance(2 * 3600 + 1)
+    assert await proposals(store.effects.untold()) == [("p1", "resolved_not_done")]
 
 
 async def test_what_nobody_confirmed_concerns_nobody_and_what_was_confirmed_does(

@@ -5,6 +5,7 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
@@ -404,6 +405,16 @@ async def test_a_proxy_of_the_environment_is_asked(rig: Rig, monkeypatch: pytest
             assert await rig.post(server.url) == b"hello"
         assert [peer.requests[0].split(b" ")[1] for peer in proxy.peers] == [b"http://vendor.test/v1"]
         assert [peer.requests[0].split(b" ")[1] for peer in server.peers] == [b"/v1"]
+
+
+async def test_what_a_netrc_has_for_the_host_is_not_sent(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login maya password secret\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with Server(answer) as server:
+        await rig.post(server.url)
+        assert b"authorization" not in server.peers[0].requests[0].lower()
 
 
 async def test_a_proxy_that_cannot_be_reached_is_a_failure_of_its_own(

@@ -55,8 +55,13 @@ class HandoverDesk(Protocol):
     def targets(self) -> tuple[str, ...]:
         """Names of the places that calls may go to; empty when there are none."""
 
-    async def hand_over(self, caller: "Caller", *, target: str | None, reason: str) -> HandoverAnswer:
-        """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not."""
+    async def hand_over(
+        self, caller: "Caller", *, target: str | None, reason: str, last_resort: bool = False
+    ) -> HandoverAnswer:
+        """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not.
+
+        `last_resort`: no agent is left to come back to, so whoever was handed over in vain is not again.
+        """
 
     async def call_back(self, caller: "Caller", *, target: str | None, reason: str) -> HandoverAnswer:
         """Note that somebody is to call back, once a call."""
@@ -67,7 +72,9 @@ class NoDesk:
 
     targets: tuple[str, ...] = ()
 
-    async def hand_over(self, caller: "Caller", *, target: str | None, reason: str) -> HandoverAnswer:
+    async def hand_over(
+        self, caller: "Caller", *, target: str | None, reason: str, last_resort: bool = False
+    ) -> HandoverAnswer:
         """Say so."""
         return HandoverAnswer("unavailable", "I'm sorry, I can't reach anybody from here.")
 

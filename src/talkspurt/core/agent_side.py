@@ -874,7 +874,10 @@ class AgentSide:
         self.replies += 1
         fresh = replace(turn, reply=self.replies, fed_at=now, asked_at=now, text="", tools=frozenset())
         self.turn = replace(fresh, asked=False, spoke=False)
-        self._commands.append(RequestReply(self.replies, self._shown(), continues=bool(turn.broke_off)))
+        shown = self._shown()
+        # An answer that came meanwhile stands behind the words: then a whole reply is asked for.
+        continues = bool(turn.broke_off) and isinstance(shown[-1], AgentSaid)
+        self._commands.append(RequestReply(self.replies, shown, continues=continues))
         self.untold = False
 
     def _shown(self) -> tuple[Entry, ...]:
@@ -943,8 +946,8 @@ class AgentSide:
         """Ask once more, for the rest of what is being said if anything is. Words that make no sentence yet go."""
         turn = self.turn = replace(self._current, text="")
         if not turn.asked and not (turn.spoke and turn.ending) and turn.attempts == 0:
-            last = self._shown()[-1:]
-            said = "".join(entry.text for entry in last if isinstance(entry, AgentSaid)) if turn.spoke else ""
+            said = next((entry.text for entry in reversed(self._shown()) if isinstance(entry, AgentSaid)), "")
+            said = said if turn.spoke else ""
             self._request(replace(turn, attempts=1, broke_off=said), now)
             return
         self.turn = replace(turn, reply=None)

@@ -514,10 +514,8 @@ class Conversation:
                 # Not the caller, over what bridges the wait for their words.
                 self._commands.append(Count("foreign_voice"))
                 self._dismissed = Dismissed(event.talkspurt)
-            case Endpointing(utterance, since, stopped_at, voiced, voice, pause):
-                self._agent.suspend()
-                self._pace = self._pace.paused(max(0.0, event.at - stopped_at), pause.words)
-                self._enter(Hearing(utterance, since, event.talkspurt, voiced, event.voice, before=voice))
+            case Endpointing() as floor:
+                self._goes_on(floor, event.talkspurt, event.voice, event.at)
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
@@ -526,6 +524,13 @@ class Conversation:
                 self._dismissed = Dismissed(event.talkspurt)
             case Opening() | Closing() | Lost() | Ended():
                 return
+
+    def _goes_on(self, floor: Endpointing, talkspurt: int, voice: Voice, at: float) -> None:
+        """The caller has gone on, from `at` on, before their turn was over."""
+        self._dismissed = Dismissed()
+        self._agent.suspend()
+        self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
+        self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
 
     def _speech_stirred(self, now: float) -> None:
         """The caller may be going on just as their turn seems to be over: wait until that is known."""
@@ -576,15 +581,25 @@ class Conversation:
                 # It was an echo or somebody else; by now it is the caller, or the announcement is over.
                 at = max(0.0, now - min(event.voiced, REACH_BACK))
                 self._voice_came_up(event.talkspurt, at, event.voice, now)
+            case Endpointing(pause=pause) as floor if (
+                event.talkspurt == self._dismissed.talkspurt
+                and self._dismissed.is_caller_now(event.voice)
+                and not pause.cut
+            ):
+                # It began over what bridges the wait for their words, and might have been its echo.
+                self._goes_on(floor, event.talkspurt, event.voice, now - event.voiced)
             case _:
                 return
 
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
         if event.talkspurt == self._dismissed.talkspurt:
             free = isinstance(self._floor, Listening | Thinking | Speaking | Collecting)
-            if free and self._dismissed.is_caller_now(event.voice):
+            known = self._dismissed.is_caller_now(event.voice)
+            if free and known:
                 # A short answer, over before its voice was sure: the words will tell.
                 self._voice_came_up(event.talkspurt, max(0.0, event.at - min(event.voiced, SHORT)), event.voice, now)
+            elif known and isinstance(self._floor, Endpointing) and not self._floor.pause.cut:
+                self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced)
             self._dismissed = Dismissed()
         match self._floor:
             case Hearing(talkspurt=talkspurt, before=before) as floor if (

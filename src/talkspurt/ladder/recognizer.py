@@ -38,6 +38,8 @@ PAUSE: Final = 1.0
 """Seconds until rungs are tried again when none bears."""
 SHUNNED: Final = 10.0
 """Seconds in which a call does not go back to a rung that failed it, whatever the other calls find."""
+LAST_WORD: Final = 2.7
+"""Seconds of patience where nobody else is left to ask: a little less than the conversation waits for words."""
 SLOW: Final = 0.6
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
@@ -342,6 +344,8 @@ class LadderStream:
         question.wait_no_more()
         late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True, fault="timeout")
         loop, patience = asyncio.get_running_loop(), rung.patience.between
+        if not any(map(self._may_bear, self._rungs)):
+            patience = max(patience, LAST_WORD)
         question.timers.append(loop.call_later(patience, self._leave, late))
         if self._hedged:
             key = (utterance, revision)

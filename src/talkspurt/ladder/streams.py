@@ -116,8 +116,9 @@ class Attempt(Generic[Provider, Part]):
         try:
             async with aclosing(self._start(self.rung)) as stream:
                 async for part in stream:
-                    if not self.useful:
-                        self._look_at(part)
+                    if not self.useful and self._look_at(part) is Worth.COMING:
+                        # Nobody reads yet, and there may be as many signs as a tool call has tokens.
+                        continue
                     await self._parts.put(part)
             if not self.useful:
                 raise ProviderError(_port(self.rung), self.rung.name, "said nothing", retryable=True)
@@ -128,10 +129,10 @@ class Attempt(Generic[Provider, Part]):
             self._news.set()
             await self._parts.put(self.error)
 
-    def _look_at(self, part: Part) -> None:
+    def _look_at(self, part: Part) -> Worth:
         worth, now = self._worth(part), asyncio.get_running_loop().time()
         if worth is Worth.NOTHING:
-            return
+            return worth
         if self._first is None:
             self._first = now - self.began
             self.rung.took(self._first)
@@ -140,6 +141,7 @@ class Attempt(Generic[Provider, Part]):
             self._news.set()
         else:
             self.unusual, self.late = math.inf, max(self.late, now + self._until_next(part))
+        return worth
 
     def _until_next(self, part: Part) -> float:
         between = self.rung.patience.between
@@ -251,7 +253,7 @@ class Climb(Generic[Provider, Part]):
         due = [attempt.late for attempt in self._running if not attempt.reported]
         if self._may_hedge:
             due.append(newest.unusual)
-        return min(due, default=newest.late + LAST_WORD)
+        return min([*due, newest.late + LAST_WORD])
 
     @property
     def _may_hedge(self) -> bool:

@@ -22,7 +22,7 @@ from talkspurt.errors import SettledError, StaleOwnerError, StoreError
 from talkspurt.ports import EffectLimit, EffectRecord, EffectState, Happening
 from talkspurt.store.clock import DatabaseTime
 from talkspurt.store.database import ConflictError, Database
-from talkspurt.store.tables import calls, effect_transitions, effects
+from talkspurt.store.tables import calls, effect_transitions, effects, handovers
 
 OPEN: Final = ("proposed", "read_back", "confirmed")
 """States of an effect that nothing has happened to."""
@@ -235,13 +235,18 @@ class EffectRecords:
         That a person is told of it is noted as done now.
         """
         new = or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
-        over = select(effects.c.proposal, effects.c.changed_at, calls.c.ended_at).join(
-            calls, and_(calls.c.id == effects.c.call_id, calls.c.state == "ended")
-        )
+        # On hold or with a person they were told by nobody either. Of whoever came back the hand-over has failed.
+        kept = and_(handovers.c.call_id == effects.c.call_id, handovers.c.state.in_(("completed", "canceled")))
+        left = select(func.max(handovers.c.requested_at)).where(kept).scalar_subquery()
+        columns = (effects.c.proposal, effects.c.changed_at, calls.c.ended_at, left.label("left_at"))
+        joined = select(*columns).join(calls, calls.c.id == effects.c.call_id)
         async with self._database.read() as connection:
-            since = await self._time.now(connection) - REMEMBERED
-            rows = await connection.execute(over.where(_confirmed_not_done(), new, effects.c.changed_at > since))
-            found = [row.proposal for row in rows if row.changed_at > row.ended_at - TELLING]
+            now = await self._time.now(connection)
+            # A call that nobody ended, because all processes were down, is over when it is as old as no call gets.
+            over = or_(calls.c.state == "ended", effects.c.changed_at < now - STALE)
+            lately = effects.c.changed_at > now - REMEMBERED
+            rows = await connection.execute(joined.where(_confirmed_not_done(), new, over, lately))
+            found = [row.proposal for row in rows if _unknown_to_caller(row)]
         if not found:
             return ()
         async with self._database.write() as connection:
@@ -305,6 +310,12 @@ class EffectRecords:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
         async with self._database.read() as connection:
             return tuple(_record(row) for row in await connection.execute(statement))
+
+
+def _unknown_to_caller(row: Any) -> bool:
+    """Whether the outcome came when the agent could not tell it any more: the caller had gone, or was on their way."""
+    gone = [moment for moment in (row.ended_at, row.left_at) if moment is not None]
+    return not gone or bool(row.changed_at > min(gone) - TELLING)
 
 
 def _confirmed_not_done() -> ColumnElement[bool]:

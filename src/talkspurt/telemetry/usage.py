@@ -316,8 +316,9 @@ class MeteredSynthesizer:
                         counted = True
                         count_characters(self._name, "characters", text)
                     yield chunk
-        except asyncio.CancelledError:
-            if asking.sent and not counted:
+        except (asyncio.CancelledError, ProviderError) as error:
+            refused = isinstance(error, ProviderError) and error.fault != "timeout"
+            if asking.sent and not counted and not refused:
                 count_characters(self._name, "characters", text)
             raise
 

@@ -20,7 +20,9 @@ class MemoryDesk:
     callbacks: dict[str, tuple[str, str | None, str]] = field(default_factory=dict)
     """By call: the number, the verified account, the reason."""
 
-    async def hand_over(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
+    async def hand_over(
+        self, caller: Caller, *, target: str | None, reason: str, last_resort: bool = False
+    ) -> HandoverAnswer:
         if target is not None and target not in self.targets:
             raise ToolError(f"The call cannot go there. Places it can go to: {', '.join(self.targets) or 'none'}.")
         if not self.targets or self.opens is not None:

@@ -37,7 +37,9 @@ class Desk:
         """Names of the places that calls may go to."""
         return self._targets.names
 
-    async def hand_over(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
+    async def hand_over(
+        self, caller: Caller, *, target: str | None, reason: str, last_resort: bool = False
+    ) -> HandoverAnswer:
         """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not."""
         wanted = self._find(target)
         if wanted is None:
@@ -46,7 +48,9 @@ class Desk:
         there = self._targets.next_open(wanted.name, (), now)
         if there is None:
             return await self._closed(caller, wanted, reason, now)
-        if await self._store.handovers.failures_of(caller.call_id, besides=words.WISHES) >= MOST_FAILURES:
+        # Who came back by a key wished for the agent; where that is gone, they would only be rung for again and again.
+        besides, most = ((), 1) if last_resort else (words.WISHES, MOST_FAILURES)
+        if await self._store.handovers.failures_of(caller.call_id, besides=besides) >= most:
             return await self.call_back(caller, target=wanted.name, reason=reason)
         handover = await self._store.handovers.request(
             caller.call_id,

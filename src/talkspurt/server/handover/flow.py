@@ -195,7 +195,7 @@ class HandoverFlow:
         if latest is not None and latest.state == "completed":
             return Over()
         if latest is not None and latest.state == "canceled" and latest.cause == VANISHED_CAUSE:
-            if await self._move(latest, "waiting", leaving=("canceled",), detail="found_again"):
+            if await self._move(latest, "waiting", leaving=("canceled",), detail="found_again", cause="found_again"):
                 await self._hang_up(latest.leg)
             return None
         await self._store.calls.take_back(call.id)
@@ -218,7 +218,11 @@ class HandoverFlow:
         if handover.state == "connected":
             await self._move(handover, "completed", leaving=("connected",))
         elif await self._move(
-            handover, "canceled", leaving=("requested", "waiting", *ATTEMPTING), detail="caller_gone"
+            handover,
+            "canceled",
+            leaving=("requested", "waiting", *ATTEMPTING),
+            detail="caller_gone",
+            cause="caller_gone",
         ):
             await self._hang_up(handover.leg)
 

@@ -29,7 +29,8 @@ async def finds_person(desk: HandoverDesk, caller: Caller, reason: str) -> bool:
     """
     try:
         async with asyncio.timeout(PATIENCE):
-            answer = await desk.hand_over(caller, target=None, reason=f"The agent could not go on ({reason}).")
+            why = f"The agent could not go on ({reason})."
+            answer = await desk.hand_over(caller, target=None, reason=why, last_resort=True)
     except (TalkspurtError, TimeoutError) as error:
         _log.warning("no_last_resort", call_id=caller.call_id, error=str(error))
         return False
