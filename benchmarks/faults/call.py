@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.faults.brain import LINES, ThinkingAnthropic, ThinkingOpenAI, answer_spoken, tells_hours
-from benchmarks.faults.cases import DEAF, NOBODY_HEARS, Case, Stage
+from benchmarks.faults.cases import DEAF, NOBODY_HEARS, NONSENSE, Case, Stage
 from benchmarks.faults.catalogue import POST
 from benchmarks.faults.relay import BELOW_HTTP, Relay, Trouble
 from benchmarks.faults.silence import longest_silence
@@ -76,8 +76,8 @@ class Outcome:
 
     @property
     def told(self) -> bool:
-        """Whether the caller was told all of what they asked for; nobody is to be told anything who is not heard."""
-        return self.case.fault == NOBODY_HEARS or tells_hours(" ".join(self.said))
+        """Whether the caller was told all of what they asked for, where somebody hears them and a model answers sense."""
+        return self.case.fault in (NOBODY_HEARS, *NONSENSE) or tells_hours(" ".join(self.said))
 
 
 class Vendors:
