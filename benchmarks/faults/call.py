@@ -76,7 +76,7 @@ class Outcome:
 
     @property
     def told(self) -> bool:
-        """Whether the caller was told all of what they asked for, where somebody hears them and a model answers sense."""
+        """Whether the caller was told all that they asked for, where somebody hears them and a model talks sense."""
         return self.case.fault in (NOBODY_HEARS, *NONSENSE) or tells_hours(" ".join(self.said))
 
 
