@@ -34,7 +34,8 @@ VENDORS: Final[dict[str, tuple[type[FakeChat], str]]] = {
     "openai": (FakeOpenAI, "OPENAI_API_KEY"),
     "anthropic": (FakeAnthropic, "ANTHROPIC_API_KEY"),
 }
-REPLY: Final = ModelReply(text=tuple(f"word{number} " for number in range(20)))
+REPLY: Final = ModelReply(text=tuple(f"word{number} " for number in range(20)), gap=0.01)
+"""Token by token, as vendors send it: what comes at once costs a client less."""
 
 
 def main() -> int:

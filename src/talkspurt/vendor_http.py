@@ -1,7 +1,7 @@
 """The HTTP clients with which vendors' SDKs ask: httpx's for some, its successor's for others, both over aiohttp.
 
-aiohttp's parser is compiled, and it hands a piece on without a layer of streams in between: a reply that comes token by
-token through OpenAI's SDK costs a third less processor time, a sentence of ElevenLabs' half.
+aiohttp's parser is compiled, and it hands a piece on without a layer of streams in between. A reply that comes token by
+token costs an eighth less processor time than over httpx's transport (`python -m benchmarks.model_latency`, ADR 16).
 
 * Connections are kept open for minutes: turns of a quiet process are further apart than the seconds for which HTTP
   clients usually keep one, and a new one costs two round trips before the question is even sent.

@@ -5,15 +5,17 @@ import asyncio
 import pytest
 
 from cli.test_cli import clean, run  # noqa: F401  (a fixture)
-from talkspurt.ports import EffectRecord
-from talkspurt.store import Store
+from talkspurt.ports import EffectLedger, EffectRecord
+from talkspurt.store import Call, Store
 
 URL = "sqlite+aiosqlite:///talkspurt.db"
 
 
-async def doubtful() -> None:
-    store = await Store.open(URL)
-    call = await store.calls.admit(carrier_call_id="CA1", caller="", dialled="", agent="retail", locale="en-US")
+async def begun(store: Store) -> tuple[Call, EffectLedger]:
+    """A call with an effect, "p1", that its caller has confirmed and that is under way."""
+    call = await store.calls.admit(
+        carrier_call_id="CA1", caller="+12025550101", dialled="", agent="retail", locale="en-US"
+    )
     fence = await store.calls.take(call.id, attachment=0)
     assert fence is not None
     ledger = store.effects.ledger(call.id, fence)
@@ -21,6 +23,12 @@ async def doubtful() -> None:
     await ledger.read_back("p1", heard_at=1)
     await ledger.confirm("p1", turn=1, key="k1")
     await ledger.begin("p1", patience=1)
+    return call, ledger
+
+
+async def doubtful() -> None:
+    store = await Store.open(URL)
+    _, ledger = await begun(store)
     await ledger.finish("p1", state="in_doubt", result="{}")
     await store.aclose()
 
@@ -41,16 +49,7 @@ def test_what_is_in_doubt_is_listed_until_somebody_says_what_became_of_it(
 
 async def not_done() -> None:
     store = await Store.open(URL)
-    call = await store.calls.admit(
-        carrier_call_id="CA1", caller="+12025550101", dialled="", agent="retail", locale="en-US"
-    )
-    fence = await store.calls.take(call.id, attachment=0)
-    assert fence is not None
-    ledger = store.effects.ledger(call.id, fence)
-    await ledger.propose(EffectRecord("p1", call.id, "pay", '{"cents":5}', "proposed", words="I'll pay."))
-    await ledger.read_back("p1", heard_at=1)
-    await ledger.confirm("p1", turn=1, key="k1")
-    await ledger.begin("p1", patience=1)
+    call, ledger = await begun(store)
     await store.calls.end(call.id, "caller_hung_up")
     await ledger.finish("p1", state="failed", result="no money")
     assert len(await store.effects.untold()) == 1

@@ -946,9 +946,8 @@ class AgentSide:
         """Ask once more, for the rest of what is being said if anything is. Words that make no sentence yet go."""
         turn = self.turn = replace(self._current, text="")
         if not turn.asked and not (turn.spoke and turn.ending) and turn.attempts == 0:
-            said = next((entry.text for entry in reversed(self._shown()) if isinstance(entry, AgentSaid)), "")
-            said = said if turn.spoke else ""
-            self._request(replace(turn, attempts=1, broke_off=said), now)
+            said = (entry.text for entry in reversed(self._shown()) if turn.spoke and isinstance(entry, AgentSaid))
+            self._request(replace(turn, attempts=1, broke_off=next(said, "")), now)
             return
         self.turn = replace(turn, reply=None)
         if not turn.asked:

@@ -71,15 +71,8 @@ class Sweeper:
             _log.error("effects_not_told", **where(error))
             return
         for record in records:
-            EFFECTS_FOR_A_PERSON.inc()
-            _log.error(
-                "effect_confirmed_not_done",
-                proposal=record.proposal,
-                tool=record.tool,
-                call_id=record.call_id,
-                state=record.state,
-                todo="the caller said yes and does not know that it was not done; talkspurt effects lists it",
-            )
+            todo = "the caller said yes and does not know that it was not done; talkspurt effects lists it"
+            _tell_a_person("effect_confirmed_not_done", record, state=record.state, todo=todo)
 
     def _can_be_looked_up(self) -> frozenset[str]:
         return frozenset(tool.name for agent in self._agents() for tool in agent.tools if tool.lookup is not None)
@@ -101,15 +94,13 @@ class Sweeper:
                 EFFECTS_RESOLVED.labels(outcome).inc()
                 _log.info("effect_resolved", proposal=record.proposal, tool=record.tool, outcome=outcome)
         elif await bounded(self._effects.doubt(record.proposal, result=error_content("in_doubt", IN_DOUBT))):
-            EFFECTS_FOR_A_PERSON.inc()
-            _log.error(
-                "effect_in_doubt",
-                proposal=record.proposal,
-                tool=record.tool,
-                call_id=record.call_id,
-                key=record.key,
-                todo="find out whether it happened; talkspurt effects lists it",
-            )
+            todo = "find out whether it happened; talkspurt effects lists it"
+            _tell_a_person("effect_in_doubt", record, key=record.key, todo=todo)
+
+
+def _tell_a_person(event: str, record: EffectRecord, **particulars: str | None) -> None:
+    EFFECTS_FOR_A_PERSON.inc()
+    _log.error(event, proposal=record.proposal, tool=record.tool, call_id=record.call_id, **particulars)
 
 
 async def _looked_up(record: EffectRecord, tool: Tool) -> tuple[bool, str | None]:

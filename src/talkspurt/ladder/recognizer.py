@@ -292,7 +292,7 @@ class LadderStream:
                     self._heard(rung, transcript)
                 else:
                     fault = transcript.fault
-                    if fault == "overloaded" and not any(map(self._may_bear, self._rungs)):
+                    if fault == "overloaded" and self._is_last:
                         # To be asked the same again would not help it, and it will have time for other words.
                         self._answer(transcript)
                         continue
@@ -329,6 +329,11 @@ class LadderStream:
         now = asyncio.get_running_loop().time()
         return not (rung is self._rung or rung.full or self._shuns(rung)) and rung.breaker.opens_at(now) <= now
 
+    @property
+    def _is_last(self) -> bool:
+        """Whether there is nobody else to ask than whoever hears the call."""
+        return not any(map(self._may_bear, self._rungs))
+
     def _despair(self) -> None:
         if not self._nobody:
             _log.warning("nobody_hears", call_id=self._call_id)
@@ -344,7 +349,7 @@ class LadderStream:
         question.wait_no_more()
         late = ProviderError("recognizer", rung.name, "no transcript in time", retryable=True, fault="timeout")
         loop, patience = asyncio.get_running_loop(), rung.patience.between
-        if not any(map(self._may_bear, self._rungs)):
+        if self._is_last:
             patience = max(patience, LAST_WORD)
         question.timers.append(loop.call_later(patience, self._leave, late))
         if self._hedged:
