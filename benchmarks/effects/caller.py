@@ -164,7 +164,7 @@ class VirtualCaller:
             return named in self._heard(since)
 
         def over() -> bool:
-            return self._now > since + 4.0 and self._now > self._handset.audible_at + 1.5
+            return self._now > self._silent_since + 4.0 and self._now > self._handset.audible_at + 1.5
 
         await self._until(lambda: heard() or over(), PATIENCE)
         if not heard():
