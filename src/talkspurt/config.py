@@ -116,7 +116,7 @@ class TwilioConfig(_Section):
 
 
 class LimitsConfig(_Section):
-    """Rates in the notation of the `limits` library. The first is counted before authentication."""
+    """Rates such as `600/minute`, `20/5 minutes`, `10 per hour`. The first is counted before authentication."""
 
     requests_per_address: str = "600/minute"
     calls_per_caller: str = "10/minute"

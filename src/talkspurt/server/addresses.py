@@ -1,5 +1,6 @@
 """Where a request came from, for rate limits: never a header unless a proxy of ours wrote it."""
 
+import ipaddress
 from collections.abc import Collection, Sequence
 
 
@@ -17,3 +18,19 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted_proxies: Col
         if address and address not in trusted_proxies:
             return address[:64]
     return peer
+
+
+def network_of(address: str) -> str:
+    """What one stranger has at least: an IPv4 address, or the /64 of an IPv6 one, which every customer gets.
+
+    What is no address, because a proxy wrote it so, stands for itself.
+    """
+    if ":" not in address:
+        return address
+    try:
+        six = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if six.ipv4_mapped is not None:
+        return str(six.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(six), 64), strict=False))

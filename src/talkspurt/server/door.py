@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
+from talkspurt.server.addresses import network_of
 from talkspurt.telemetry import metrics
 
 MOST_WAITING: Final = 256
@@ -42,20 +43,22 @@ class Door:
         """Let nobody from this address connect for a while."""
         if address in self._trusted_proxies:
             return
-        self._shut_out.pop(address, None)
-        self._shut_out[address] = self._now() + SHUT_FOR
+        network = network_of(address)
+        self._shut_out.pop(network, None)
+        self._shut_out[network] = self._now() + SHUT_FOR
         if len(self._shut_out) > MOST_SHUT_OUT:
             del self._shut_out[next(iter(self._shut_out))]
 
     def lets_in(self, address: str) -> bool:
         """Whether somebody from this address may connect."""
-        until = self._shut_out.get(address)
+        network = network_of(address)
+        until = self._shut_out.get(network)
         if until is None:
             return True
         if until > self._now():
             metrics.CONNECTIONS_DROPPED.labels("shut_out").inc()
             return False
-        del self._shut_out[address]
+        del self._shut_out[network]
         return True
 
     def waits(self, connection: Waiting) -> None:

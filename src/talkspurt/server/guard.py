@@ -88,7 +88,7 @@ class Guard:
         peer = request.client.host if request.client else ""
         forwarded_for = request.headers.getlist("x-forwarded-for")
         address = client_address(peer, forwarded_for, self._config.server.trusted_proxies)
-        if not await self._limits.admit_request(address):
+        if not self._limits.admit_request(address):
             raise _RefusedError(429, "rate")
         fields = _parse(await _body(request))
         url = self._origin.url(path)

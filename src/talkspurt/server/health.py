@@ -78,7 +78,7 @@ def health_routes(readiness: Readiness, limits: RateLimits, metrics: Metrics) ->
     """The three routes. What is asked from outside is limited as webhooks are."""
 
     async def within_limits(request: Request) -> None:
-        if not _is_internal(request) and request.client and not await limits.admit_request(request.client.host):
+        if not _is_internal(request) and request.client and not limits.admit_request(request.client.host):
             raise HTTPException(429, headers={"Connection": "close"})
 
     router = APIRouter(dependencies=[Depends(within_limits)])

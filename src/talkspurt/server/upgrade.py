@@ -57,10 +57,10 @@ class Gate:
         self._trusted_proxies = trusted_proxies
         self._new_socket = new_socket
 
-    async def admit_address(self, peer: str, head: bytes) -> bool:
+    def admit_address(self, peer: str, head: bytes) -> bool:
         """Count a handshake, before anything in it is believed."""
         forwarded_for = [value.decode("latin-1") for value in _FORWARDED.findall(head)]
-        return await self._limits.admit_request(client_address(peer, forwarded_for, self._trusted_proxies))
+        return self._limits.admit_request(client_address(peer, forwarded_for, self._trusted_proxies))
 
     def is_signed(self, target: bytes, head: bytes) -> bool:
         """Whether an upgrade request is the carrier's, by what was read of it."""
@@ -108,15 +108,15 @@ class UpgradeProtocol(WSProtocol):  # type: ignore[misc]
         )
         self._gate = gate
         self._admitted = True
-        self._admission: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take the handshake from uvicorn. What follows comes through picows' own buffer."""
-        self._admission = asyncio.get_running_loop().create_task(self._admit(data))
+        # Not before uvicorn has given the transport to this protocol.
+        asyncio.get_running_loop().call_soon(self._admit, data)
 
-    async def _admit(self, head: bytes) -> None:
+    def _admit(self, head: bytes) -> None:
         peername = self.transport.underlying_transport.get_extra_info("peername")
-        self._admitted = await self._gate.admit_address(str(peername[0]) if peername else "", head)
+        self._admitted = self._gate.admit_address(str(peername[0]) if peername else "", head)
         if self.transport.is_disconnected:
             return
         # Proxies may write `keep-alive, Upgrade`, which is right, but more than picows reads.

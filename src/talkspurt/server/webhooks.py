@@ -86,7 +86,7 @@ class TwilioWebhooks:
         if number is None:
             return _refused("unknown_number", twiml.say_and_hang_up(twiml.UNKNOWN_NUMBER), dialled=dialled)
         waits = _turns_waited(fields)
-        if not waits and not await self._limits.admit_call(caller):
+        if not waits and not self._limits.admit_call(caller):
             # The busy tone, because it is not billed: whoever calls like this would run up a bill by being spoken to.
             return _refused("caller_rate", twiml.reject())
         refusal = self._reception.admit(sid)
