@@ -13,7 +13,7 @@ import httpx
 import pybase64
 import pytest
 import uvloop
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 from twilio.request_validator import RequestValidator
 
 from talkspurt.config import Config
@@ -297,6 +297,14 @@ class Twiml:
         element = self.root.find(path)
         assert element is not None, self.text
         return element
+
+
+async def status_of(dial: object) -> int:
+    """The status that a handshake was refused with."""
+    with pytest.raises(WSHandshakeError) as caught:
+        await dial  # type: ignore[misc]
+    assert caught.value.response is not None
+    return int(caught.value.response.status)
 
 
 Launch = Callable[..., Any]

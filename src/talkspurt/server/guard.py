@@ -1,4 +1,5 @@
 """The door of every webhook: counted by address, read within bounds, checked for its signature, in this order.
+What is rightly signed is not counted after all: the carrier's addresses are few, and all calls come from them.
 
 A caller never gets an HTTP error or a traceback once the request is known to be Twilio's: what goes wrong
 becomes a sentence in TwiML, and a line in our log.
@@ -88,8 +89,20 @@ class Guard:
         peer = request.client.host if request.client else ""
         forwarded_for = request.headers.getlist("x-forwarded-for")
         address = client_address(peer, forwarded_for, self._config.server.trusted_proxies)
-        if not self._limits.admit_request(address):
+        visit = self._limits.visit(address, signed=HEADER in request.headers)
+        if visit is None:
             raise _RefusedError(429, "rate")
+        try:
+            fields = await self._signed_fields(request, path)
+        except BaseException:
+            visit.is_strangers()
+            raise
+        visit.is_carriers()
+        if not 0 < len(fields.get(identified_by, "")) <= 64:
+            raise _RefusedError(400, "call_sid")
+        return ImmutableMultiDict([*request.query_params.multi_items(), *fields.multi_items()])
+
+    async def _signed_fields(self, request: Request, path: str) -> Fields:
         fields = _parse(await _body(request))
         url = self._origin.url(path)
         if request.url.query:
@@ -97,9 +110,7 @@ class Guard:
         if not self._signatures.accept(url, fields, request.headers.get(HEADER)):
             log.warning("webhook_unsigned", path=path, url=self._origin.url(path))
             raise _RefusedError(403, "signature")
-        if not 0 < len(fields.get(identified_by, "")) <= 64:
-            raise _RefusedError(400, "call_sid")
-        return ImmutableMultiDict([*request.query_params.multi_items(), *fields.multi_items()])
+        return fields
 
 
 async def _body(request: Request) -> bytes:

@@ -20,8 +20,9 @@ from typing import Final, Literal, get_args
 
 import structlog
 
-Kind = Literal["arrived", "hang_up", "request", "caller"]
-"""What is told: a call has connected here; a call is over; an address, a caller's number was counted."""
+Kind = Literal["arrived", "hang_up", "request", "caller", "carrier", "waits"]
+"""What is told: a call has connected here; a call is over; an address, a caller's number was counted; an address is the
+carrier's; a caller waits for room."""
 
 LARGEST: Final = 96 * 1024
 """Bytes of one datagram: more than the largest head of a request that uvicorn takes (64 kB)."""

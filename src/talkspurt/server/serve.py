@@ -40,6 +40,7 @@ from talkspurt.server.pulse import beating
 from talkspurt.server.reception import Reception, Switchboard
 from talkspurt.server.signatures import Signatures
 from talkspurt.server.upgrade import Gate, UpgradeProtocol, adopt
+from talkspurt.server.waiting import WaitingRoom
 from talkspurt.server.webhooks import TwilioWebhooks
 from talkspurt.store import Store
 from talkspurt.store.clock import utc_now
@@ -89,6 +90,7 @@ async def serve(
         door = Door(config.server.trusted_proxies)
         tell = neighbours.tell if neighbours else lambda _kind, _who: None
         limits = RateLimits(config.limits, tell=tell, shut_out=door.shut_out)
+        waiting = WaitingRoom(config.server.max_calls, tell=tell)
         store = await Store.open(config.store.url)
         stack.push_async_callback(store.aclose)
         exchange = create_exchange(config, origin)
@@ -106,7 +108,9 @@ async def serve(
         )
         readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
         guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
-        webhooks = TwilioWebhooks(config, store, reception, origin=origin, guard=guard, limits=limits, flow=flow)
+        webhooks = TwilioWebhooks(
+            config, store, reception, origin=origin, guard=guard, limits=limits, waiting=waiting, flow=flow
+        )
         handovers = HandoverWebhooks(flow, origin=origin, guard=guard)
         gate = Gate(
             origin=origin,
@@ -123,7 +127,7 @@ async def serve(
             headers=ONE_REQUEST if membership else (),
         )
         if membership is not None and neighbours is not None:
-            await stack.enter_async_context(_among(neighbours, reception, gate, limits))
+            await stack.enter_async_context(_among(neighbours, reception, gate, limits, waiting))
             showing = await show_metrics(membership.folder, f"worker-{membership.index}")
             stack.callback(showing.close)
         await stack.enter_async_context(beating(fleet, config.server))
@@ -180,7 +184,9 @@ def _join(config: Config, membership: Membership | None) -> tuple[Neighbours | N
 
 
 @asynccontextmanager
-async def _among(neighbours: Neighbours, reception: Reception, gate: Gate, limits: RateLimits) -> AsyncIterator[None]:
+async def _among(
+    neighbours: Neighbours, reception: Reception, gate: Gate, limits: RateLimits, waiting: WaitingRoom
+) -> AsyncIterator[None]:
     """Listen to the other workers: what they tell, and the sockets that they pass on."""
     adopting: set[asyncio.Task[None]] = set()
 
@@ -188,9 +194,13 @@ async def _among(neighbours: Neighbours, reception: Reception, gate: Gate, limit
         match kind:
             case "arrived":
                 reception.dismiss(text)
+                waiting.leaves(text)
             case "hang_up":
                 reception.hung_up(text)
-            case "request" | "caller":
+                waiting.leaves(text)
+            case "waits":
+                waiting.note(text)
+            case "request" | "caller" | "carrier":
                 limits.count(kind, text)
 
     def given(connection: socket.socket, head: bytes) -> None:

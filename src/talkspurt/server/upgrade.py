@@ -58,9 +58,18 @@ class Gate:
         self._new_socket = new_socket
 
     def admit_address(self, peer: str, head: bytes) -> bool:
-        """Count a handshake, before anything in it is believed."""
+        """Whether this address may try a handshake. Counted before it is looked at, unless it proves to be signed."""
         forwarded_for = [value.decode("latin-1") for value in _FORWARDED.findall(head)]
-        return self._limits.admit_request(client_address(peer, forwarded_for, self._trusted_proxies))
+        address = client_address(peer, forwarded_for, self._trusted_proxies)
+        visit = self._limits.visit(address, signed=_SIGNATURE.search(head) is not None)
+        if visit is None:
+            return False
+        _method, target, _rest = head.split(b" ", 2)
+        if self.is_signed(target, head):
+            visit.is_carriers()
+        else:
+            visit.is_strangers()
+        return True
 
     def is_signed(self, target: bytes, head: bytes) -> bool:
         """Whether an upgrade request is the carrier's, by what was read of it."""

@@ -20,6 +20,7 @@ from talkspurt.server.handover.next import Back, Join, Over, Put, Wait
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.origin import RESUME, STATUS, VOICE, Origin, media_path, resume_path
 from talkspurt.server.reception import Reception
+from talkspurt.server.waiting import WaitingRoom
 from talkspurt.store import Call, Store
 from talkspurt.telemetry import metrics
 
@@ -28,9 +29,9 @@ MOST_ATTACHMENTS: Final = 20
 MOST_FAILURES: Final = 2
 """Sessions of one call that may break until the caller is told that there is a problem."""
 
-WAIT_TURN: Final = 3
+WAIT_TURN: Final = 5
 """Seconds of silence until a waiting caller's line asks again whether there is room."""
-TURNS_IN_SILENCE: Final = 5
+TURNS_IN_SILENCE: Final = 3
 """Such silences until he hears again that he is waiting."""
 
 FINAL_STATUSES: Final = {
@@ -57,6 +58,7 @@ class TwilioWebhooks:
         origin: Origin,
         guard: Guard,
         limits: RateLimits,
+        waiting: WaitingRoom,
         flow: HandoverFlow,
     ) -> None:
         self._config = config
@@ -65,6 +67,7 @@ class TwilioWebhooks:
         self._origin = origin
         self._guard = guard
         self._limits = limits
+        self._waiting = waiting
         self._flow = flow
 
     def routes(self) -> APIRouter:
@@ -91,7 +94,8 @@ class TwilioWebhooks:
             return _refused("caller_rate", twiml.reject())
         refusal = self._reception.admit(sid)
         if refusal is not None:
-            return self._full(refusal, find_locale(number.locale), waits)
+            return self._full(sid, refusal, find_locale(number.locale), waits)
+        self._waiting.leaves(sid)
         try:
             call = await self._store.calls.admit(
                 carrier_call_id=sid, caller=caller, dialled=dialled, agent=number.agent, locale=number.locale
@@ -105,10 +109,11 @@ class TwilioWebhooks:
         log.info("call_admitted", call_id=call.id, agent=call.agent, locale=call.locale)
         return response
 
-    def _full(self, refusal: Refusal, locale: Locale, waits: int) -> Response:
+    def _full(self, sid: str, refusal: Refusal, locale: Locale, waits: int) -> Response:
         """Nobody can take the call: let its caller wait, or refuse."""
         server = self._config.server
-        if server.when_full == "wait" and waits * WAIT_TURN < server.longest_wait and not self._reception.draining:
+        patient = server.when_full == "wait" and waits * WAIT_TURN < server.longest_wait
+        if patient and not self._reception.draining and self._waiting.takes(sid, waits_already=waits > 0):
             phrase = "still_waiting" if waits else "please_wait"
             return xml(
                 twiml.wait(
@@ -118,6 +123,7 @@ class TwilioWebhooks:
                     then_url=self._origin.url(f"{VOICE}?waits={waits + 1}"),
                 )
             )
+        self._waiting.leaves(sid)
         # A sentence, which is billed for some seconds, because this caller has done nothing wrong and the
         # busy tone would not tell him that calling again helps.
         return _refused(refusal, twiml.say_and_hang_up(locale.phrases["lines_busy"], language=locale.tag))
@@ -134,6 +140,7 @@ class TwilioWebhooks:
         sid, status = fields.get("CallSid", ""), fields.get("CallStatus", "")
         reason = FINAL_STATUSES.get(status)
         if reason is not None:
+            self._waiting.leaves(sid)
             self._reception.hang_up(sid)
             call = await self._store.calls.by_carrier_id(sid)
             if call is not None:
