@@ -98,10 +98,10 @@ async def test_audio_counts_by_its_size_so_that_few_huge_messages_are_a_flood(se
     socket, session = await server.call()
     before = refused("flood")
     huge = json.dumps(media_message(1, b"\x21" * 40_000)).encode()
-    for _ in range(BURST // 100):
+    for _ in range(BURST // 20):
         socket.send_raw(huge)
     assert await socket.closed() == 1008
-    assert session.heard * 160 <= BURST * 512
+    assert session.heard * 160 <= 2 * BURST * 512
     assert refused("flood") == before + 1
     other.media(1)
     await other.echo()
@@ -194,6 +194,57 @@ async def test_nothing_is_kept_for_who_pings_and_does_not_read() -> None:
     socket.on_ws_frame(line, ping)
     assert sent == [b"ping"]
     socket._disarm()
+
+
+class Line:
+    """A media socket without a network, whose loop's time is set. One frame is 20 ms of audio."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.refused: list[str] = []
+        underlying = SimpleNamespace(get_extra_info=lambda _name: None, pause_reading=lambda: None)
+        self._transport = cast(WSTransport, SimpleNamespace(underlying_transport=underlying))
+        data = json.dumps(media_message(1)).encode()
+        self._frame = cast(
+            WSFrame,
+            SimpleNamespace(
+                msg_type=WSMsgType.TEXT, fin=True, payload_size=len(data), get_payload_as_bytes=lambda: data
+            ),
+        )
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now, raising=False)
+        self._socket = MediaSocket(lambda *_: None)
+        monkeypatch.setattr(self._socket, "refuse", self.refused.append)
+        monkeypatch.setattr(self._socket, "_stop_reading", lambda: None)
+
+    def come(self, frames: int, *, per_second: float = float("inf")) -> None:
+        """So many frames, evenly; and none any more once the line has been refused."""
+        for _ in range(frames):
+            self.now += 1 / per_second
+            if not self.refused:
+                self._socket.on_ws_frame(self._transport, self._frame)
+
+
+@pytest.mark.parametrize("before", [0, 1, 300, BURST - 10, BURST - 1, BURST, BURST + 40])
+async def test_a_line_that_was_stuck_for_twelve_seconds_lets_go_of_them_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    line = Line(monkeypatch)
+    line.come(before, per_second=50)
+    for _ in range(3):
+        line.now += 12.0
+        line.come(BURST)
+        line.come(BURST, per_second=50)
+    assert not line.refused
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1000, 1.0), (400, 4.0), (100_000, 0.1)])
+async def test_more_than_a_line_may_send_is_cut_off_however_it_comes(
+    monkeypatch: pytest.MonkeyPatch, rate: int, seconds: float
+) -> None:
+    line = Line(monkeypatch)
+    line.come(10 * BURST, per_second=50)
+    line.come(int(rate * seconds) + BURST, per_second=rate)
+    assert line.refused == ["flood"]
 
 
 # ── what is left behind ───────────────────────────────────────────────────────────

@@ -202,15 +202,19 @@ class MediaSocket(WSListener):
             self._take(message)
 
     def _renew_allowance(self) -> bool:
-        """Read the clock once per `BURST` messages; False when they came faster than they may."""
+        """A bucket by time whose clock is read only when it is empty; False when more has come than it earned.
+
+        An ordinary call earns four times what it spends, so it always has `BURST` by the time it has spent them. A
+        flood is given less each time: at five times the rate it is out after some four readings, in a second.
+        """
         now = self._loop.time()
-        if now - self._allowance_since < BURST / MESSAGES_PER_SECOND:
-            self.refuse("flood")
-            self._stop_reading()
-            return False
-        self._allowance = BURST - 1
+        self._allowance += min(BURST, int((now - self._allowance_since) * MESSAGES_PER_SECOND))
         self._allowance_since = now
-        return True
+        if self._allowance >= 0:
+            return True
+        self.refuse("flood")
+        self._stop_reading()
+        return False
 
     # ── closing ───────────────────────────────────────────────────────────────────
 
