@@ -34,6 +34,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Provider, Rung
 from talkspurt.synthesizers.cache import ALONE
 from talkspurt.telemetry import metrics
+from talkspurt.watchdog import Watchdog
 
 Part = TypeVar("Part")
 
@@ -96,6 +97,7 @@ class Attempt(Generic[Provider, Part]):
         self._news = news
         self.reported = False
         self._parts: asyncio.Queue[Part | ProviderError | _Ended] = asyncio.Queue(QUEUE)
+        self._watchdog = Watchdog()
         context = copy_context()
         if self._is_hedge:
             context.run(ALONE.set, True)
@@ -166,7 +168,7 @@ class Attempt(Generic[Provider, Part]):
     async def next_part(self) -> Part | None:
         """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time."""
         try:
-            async with asyncio.timeout(self._between):
+            with self._watchdog.until(asyncio.get_running_loop().time() + self._between):
                 part = await self._parts.get()
         except TimeoutError:
             self.error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
@@ -181,6 +183,7 @@ class Attempt(Generic[Provider, Part]):
 
     async def end(self) -> None:
         """Cancel what still runs. Idempotent."""
+        self._watchdog.close()
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=1.0)
 

@@ -15,7 +15,7 @@ Invariants:
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -45,6 +45,7 @@ from talkspurt.models.vendors import split_name
 from talkspurt.models.window import shortened, tokens_of_history, tokens_of_text, tokens_of_tools
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
 from talkspurt.vendor_http import opened_responses
+from talkspurt.watchdog import Watchdog
 
 THINKING_ROOM: Final = 1_024
 """Tokens beyond `max_tokens` for models that cannot be told not to think: they count both together."""
@@ -162,13 +163,14 @@ class PydanticAIModel:
         room, arguments = self._max_tokens * CHARACTERS_PER_TOKEN, 0
         with self._failures.named():
             async with AsyncExitStack() as stack:
+                watchdog = stack.enter_context(closing(Watchdog()))
                 with opened_responses() as responses:
                     stack.push_async_callback(_close, responses)
-                    async with asyncio.timeout_at(deadline):
+                    with watchdog.until(deadline):
                         stream = await stack.enter_async_context(opening)
                 events = aiter(stream)
                 while True:
-                    async with asyncio.timeout_at(deadline):
+                    with watchdog.until(deadline):
                         event = await anext(events, None)
                     if event is None:
                         break

@@ -20,7 +20,7 @@ Source: developers.deepgram.com, "Live audio", "Finalize", "Audio keep alive", "
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, get_args
 
@@ -38,6 +38,7 @@ from talkspurt.recognizers.outbox import BYTES_PER_S, Outbox
 from talkspurt.recognizers.socket import LastingSocket
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.vendors import chosen_model
+from talkspurt.watchdog import Watchdog
 
 VENDOR: Final = SpeechVendor("recognizer", "deepgram", "DEEPGRAM_API_KEY")
 MODEL: Final = "nova-3"
@@ -239,19 +240,25 @@ class DeepgramStream:
         """Send audio and questions as they come, and a sign of life when none come."""
         self._sent_before += self._sent_bytes
         self._sent_bytes = 0
-        while True:
-            if not await self._outbox.wait(_KEEP_ALIVE_S) and not self._outbox:
-                await socket.send_keep_alive()
-            while self._outbox:
-                audio = self._outbox.take()
-                if isinstance(audio, bytes):
-                    self._sent_bytes += len(audio)
-                    await socket.send_media(audio)
-                else:
-                    await socket.send_finalize()
-            if self._socket.closing:
-                await socket.send_close_stream()
-                return
+        loop = asyncio.get_running_loop()
+        with closing(Watchdog()) as watchdog:
+            while True:
+                try:
+                    with watchdog.until(loop.time() + _KEEP_ALIVE_S):
+                        await self._outbox.wait()
+                except TimeoutError:
+                    if not self._outbox:
+                        await socket.send_keep_alive()
+                while self._outbox:
+                    audio = self._outbox.take()
+                    if isinstance(audio, bytes):
+                        self._sent_bytes += len(audio)
+                        await socket.send_media(audio)
+                    else:
+                        await socket.send_finalize()
+                if self._socket.closing:
+                    await socket.send_close_stream()
+                    return
 
     async def receive(self, socket: Any, /) -> None:
         """Take results as they come."""

@@ -52,16 +52,12 @@ class Outbox(Generic[Mark]):
         """Let whoever waits look."""
         self._worth_sending.set()
 
-    async def wait(self, seconds: float | None = None) -> bool:
-        """Wait for something worth sending; False when there was nothing in `seconds`."""
+    async def wait(self) -> None:
+        """Wait for something worth sending, or for `wake`."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._worth_sending.wait()
-        except TimeoutError:
-            return False
+            await self._worth_sending.wait()
         finally:
             self._worth_sending.clear()
-        return True
 
     def take(self) -> bytes | tuple[Mark]:
         """The audio at the head, up to a mark, or the mark. Raises `IndexError` when there is nothing."""

@@ -16,7 +16,7 @@ Invariants:
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, closing
 from functools import partial
 from typing import Final, Self
 
@@ -118,8 +118,7 @@ class ElevenLabsSynthesizer:
             **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
         )
         samples, words, sent = WholeSamples(), WordTimes(text), 0
-        with self._vendor.failures(partial(_judge, self._vendor)):
-            deadline = Deadline(self._patience)
+        with self._vendor.failures(partial(_judge, self._vendor)), closing(Deadline(self._patience)) as deadline:
             async with aclosing(_answer(asking)) as lines:
                 while (line := await deadline.next(lines)) is not None:
                     chunk = SpeechChunk(samples.feed(line.audio_base64), words.feed(_timed_characters(line.alignment)))

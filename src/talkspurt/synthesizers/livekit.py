@@ -16,7 +16,7 @@ Source: livekit-agents 1.8, `tts/tts.py`.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -82,7 +82,7 @@ class LivekitSynthesizer:
                 stack.push_async_callback(self._leave, instance)
                 stream = self._start(instance.speaks, text)
                 stack.push_async_callback(self._close, stream)
-                deadline = Deadline(self._patience)
+                deadline = stack.enter_context(closing(Deadline(self._patience)))
                 while (audio := await deadline.next(stream)) is not None:
                     pcm = line.feed(audio.frame)
                     named += words.feed(_timed_characters(audio.frame))

@@ -5,12 +5,13 @@ Bytes that trickle are no speech: a deadline is met by a frame of it, not by a s
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.speech.failures import SpeechVendor
+from talkspurt.watchdog import Watchdog
 
 FRAME_S: Final = 0.02
 """The least speech that is given out, but at the end: less than a frame of the line cannot be played."""
@@ -30,12 +31,16 @@ class Patience:
 
 
 class Deadline:
-    """The moment by which a vendor must have said something more. `met` moves it on; signs of life do not."""
+    """The moment by which a vendor must have said something more. `met` moves it on; signs of life do not.
+
+    To be closed.
+    """
 
     def __init__(self, patience: Patience) -> None:
         self._between = patience.between
         self._loop = asyncio.get_running_loop()
         self._at = self._loop.time() + patience.first
+        self._watchdog = Watchdog()
 
     def met(self) -> None:
         """Something that can be heard has come."""
@@ -43,8 +48,12 @@ class Deadline:
 
     async def next(self, pieces: AsyncIterator[Piece]) -> Piece | None:
         """The next piece, None at the end. Raises `TimeoutError` when the moment comes first."""
-        async with asyncio.timeout_at(self._at):
+        with self._watchdog.until(self._at):
             return await anext(pieces, None)
+
+    def close(self) -> None:
+        """Leave no timer behind. Idempotent."""
+        self._watchdog.close()
 
 
 class WholeSamples:
@@ -67,14 +76,15 @@ async def frames(pieces: AsyncGenerator[bytes], rate_hz: int, patience: Patience
     Raises `TimeoutError` when no whole frame comes in time.
     """
     least = 2 * round(FRAME_S * rate_hz)
-    deadline, samples, waiting = Deadline(patience), WholeSamples(), b""
-    async with aclosing(pieces):
-        while (piece := await deadline.next(pieces)) is not None:
-            waiting += samples.feed(piece)
-            if len(waiting) >= least:
-                deadline.met()
-                yield waiting
-                waiting = b""
+    samples, waiting = WholeSamples(), b""
+    with closing(Deadline(patience)) as deadline:
+        async with aclosing(pieces):
+            while (piece := await deadline.next(pieces)) is not None:
+                waiting += samples.feed(piece)
+                if len(waiting) >= least:
+                    deadline.met()
+                    yield waiting
+                    waiting = b""
     if waiting:
         yield waiting
 
