@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from talkspurt.config import load_config
+from talkspurt.config import Config, load_config
 from talkspurt.errors import ConfigurationError
 
 
@@ -22,7 +22,23 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_p
     file = tmp_path / "talkspurt.toml"
     file.write_text('[server]\nport = 1000\nhost = "0.0.0.0"\n', encoding="utf-8")
     config = load_config(file, {"TALKSPURT_SERVER__PORT": "2000"})
-    assert (config.server.port, config.server.host, config.server.max_calls) == (2000, "0.0.0.0", 100)
+    assert (config.server.port, config.server.host, config.server.lag_limit) == (2000, "0.0.0.0", 0.06)
+
+
+@pytest.mark.parametrize(("toml", "calls"), [("", 300), ("max_calls = 20", 20), ("max_calls = 900", 900)])
+def test_as_many_calls_as_the_workers_hold_unless_it_is_said_how_many(tmp_path: Path, toml: str, calls: int) -> None:
+    file = tmp_path / "talkspurt.toml"
+    file.write_text(f"[server]\nworkers = 8\n{toml}\n", encoding="utf-8")
+    config = load_config(file, {"TALKSPURT_SERVER__WORKERS": "4"})
+    assert config.server.max_calls == calls
+    assert Config.model_validate(config.model_dump()).server.max_calls == calls, "a worker is told the same"
+
+
+def test_a_number_of_workers_that_cannot_be_is_the_only_mistake() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(environment={"TALKSPURT_SERVER__WORKERS": "0"})
+    assert "server.workers" in str(caught.value)
+    assert "max_calls" not in str(caught.value)
 
 
 def test_the_vendors_own_variable_sets_the_token_and_the_token_is_not_shown() -> None:

@@ -40,6 +40,8 @@ VENDOR_NAMES = {
     "TWILIO_AUTH_TOKEN_SECONDARY": ("twilio", "auth_token_secondary"),
 }
 """Variables that carry their vendor's own name."""
+CALLS_PER_WORKER = 75
+"""What one core was measured to hold with networked providers (docs/capacity.md)."""
 
 
 class _Section(BaseModel):
@@ -65,8 +67,8 @@ class ServerConfig(_Section):
     workers: int = Field(default_factory=_cores, ge=1, le=64)
     """Processes that take calls on the one port; default: one for each core that this process may use. With 1 there is
     no supervisor: whoever started the server starts it again."""
-    max_calls: int = Field(100, ge=1)
-    """Calls at once on this machine; one more is told that all lines are busy, or waits."""
+    max_calls: int = Field(default_factory=lambda given: CALLS_PER_WORKER * given["workers"], ge=1)
+    """Calls at once on this machine; one more is told that all lines are busy, or waits. Default: 75 a worker."""
     lag_limit: float = Field(0.06, gt=0)
     """Seconds by which a worker's 20 ms clock may tick late (p99 over 5 s) until it takes no more calls. Open again
     below half of it."""
@@ -441,7 +443,9 @@ def load_config(path: Path | None = None, environment: dict[str, str] | None = N
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_sentence(detail) for detail in error.errors())) from None
+        # A default that follows from what is wrong is no mistake of its own.
+        mistakes = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
+        raise ConfigurationError("\n".join(_sentence(detail) for detail in mistakes)) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
