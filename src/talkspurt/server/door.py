@@ -14,7 +14,7 @@ from talkspurt.server.addresses import network_of
 from talkspurt.telemetry import metrics
 
 MOST_WAITING: Final = 256
-"""Connections of this process without a request. Below the usual limit of 1024 descriptors, with room for calls."""
+"""Connections of this process without a request. Calls need their descriptors beside them (`descriptors`)."""
 SHUT_FOR: Final = 10.0
 """Seconds for which an address that asked too often cannot connect."""
 MOST_SHUT_OUT: Final = 4096

@@ -8,6 +8,7 @@ import signal
 
 import structlog
 
+from talkspurt.server.descriptors import take_descriptors
 from talkspurt.server.exposition import show_metrics
 from talkspurt.server.orders import Orders
 from talkspurt.server.staff import Staff, sweeping
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 async def work(orders: Orders, stop: asyncio.Event) -> None:
     """Do the jobs until `stop` is set, or SIGTERM comes."""
+    take_descriptors()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     store = await Store.open(orders.config.store.url)
     try:

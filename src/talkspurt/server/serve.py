@@ -21,6 +21,7 @@ import structlog
 from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
+from talkspurt.server.descriptors import take_descriptors, warn_of_too_few
 from talkspurt.server.door import Door
 from talkspurt.server.exposition import collect_metrics, show_metrics
 from talkspurt.server.fleet import Fleet
@@ -79,6 +80,10 @@ async def serve(
     `ConfigurationError`, `StoreError`, and what `open_switchboard` raises.
     """
     stop = stop or asyncio.Event()
+    limit = take_descriptors()
+    if membership is None or membership.index == 0:
+        # One of them says it for all.
+        warn_of_too_few(limit, config.server)
     signatures = _signatures(config)
     targets = Targets.from_config(config.handover, kinds=carrier_kinds(config))
     async with AsyncExitStack() as stack:
