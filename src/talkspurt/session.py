@@ -82,7 +82,7 @@ from talkspurt.core.events import (
 )
 from talkspurt.core.settings import Settings
 from talkspurt.core.spoken_form import SpokenForm
-from talkspurt.core.states import Ended, Floor
+from talkspurt.core.states import Ended, Endpointing, Floor, Thinking
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
@@ -229,7 +229,7 @@ class Session:
         self._thought: tuple[int, Usage] = (0, Usage())
         """The last reply that was whole, and its tokens."""
         self._answer_due: float | None = None
-        """The caller's last voiced sample of the turn that has no audible answer yet, for the latency metric."""
+        """The caller's last voiced sample of the turn that the model has not yet answered, for the latency metric."""
         self.reason = ""
         """Why the call ended."""
         self.ended = asyncio.Event()
@@ -385,7 +385,6 @@ class Session:
             self._windows = 0
             self._post(SpeechStarted(self._talkspurts, at, self._voice_of(tracker.first, samples)))
         else:
-            self._answer_due = at
             last = round(fact.at * LINE_RATE_HZ)
             self._stretches.append((tracker.first, last))
             voice = self._voice_of(tracker.first, last)
@@ -412,9 +411,6 @@ class Session:
             transport.send_mark(chunk.mark)
             PLAYOUTS.note(chunk.late)
             self._evidence.play(chunk.pcm, self._delivered + round((chunk.at - now) * LINE_RATE_HZ))
-            if self._answer_due is not None:
-                TURN_LATENCY.observe(now - self._began - self._answer_due)
-                self._answer_due = None
 
     # ── facts in, commands out ────────────────────────────────────────────────────
 
@@ -459,7 +455,11 @@ class Session:
         before, over = self._conversation.floor, self.ended.is_set()
         now = self._now
         commands = self._conversation.receive(fact, now)
-        self._journal.took(now, fact, before, self._conversation.floor, commands)
+        after = self._conversation.floor
+        self._journal.took(now, fact, before, after, commands)
+        if isinstance(before, Endpointing) and isinstance(after, Thinking) and after.waited:
+            # Not for a cough, an echo or an "mm-hm", which leave the agent its turn.
+            self._answer_due = after.since - after.waited
         for command in commands:
             self._execute(command)
         if over:
@@ -743,6 +743,9 @@ class Session:
             self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
 
     def _start_segment(self, command: Speak, form: SpokenForm, *, resumed: bool = False) -> None:
+        if command.reply is not None and self._answer_due is not None:
+            TURN_LATENCY.observe(self._now - self._answer_due + self._pacer.until_next(self._loop.time()))
+            self._answer_due = None
         self._post(
             SegmentStarted(command.segment, command.epoch, self._pacer.position, form.written, form, resumed=resumed)
         )

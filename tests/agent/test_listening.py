@@ -178,6 +178,28 @@ def test_half_of_the_pauses_come_after_a_whole_clause() -> None:
         assert LANGUAGE.completeness(clause, ANYTHING) is OPEN
 
 
+DIGRESSIONS = """
+    Where do I find it?|I don't have it with me.|I lost my email.|I'd like to talk to a person.|What do you mean?|No.
+    I forgot.|Can I use something else?|I don’t know|It's not here.|Why do you need it?|Hello?|Never mind.|Real person
+"""
+NO_DIGRESSIONS = """
+    |Sure.|Okay.|I have it here|It's|W237|It's W, three|one nine|I don't know, one nine|john at|It's not on the, um
+    My email is|no idea, let me check|John Smith|I have two orders here|12|I can't find it but|It's 237-8156.
+"""
+
+
+@pytest.mark.parametrize("text", _split(DIGRESSIONS))
+@pytest.mark.parametrize("asked", [ORDER, Expectation("phone"), Expectation("zip"), Expectation("email")])
+def test_who_says_something_else_begins_no_answer(text: str, asked: Expectation) -> None:
+    assert LANGUAGE.digresses(text, asked)
+
+
+@pytest.mark.parametrize("text", _split(NO_DIGRESSIONS))
+@pytest.mark.parametrize("asked", [ORDER, Expectation("phone"), Expectation("zip"), Expectation("email")])
+def test_half_an_answer_is_no_digression(text: str, asked: Expectation) -> None:
+    assert not LANGUAGE.digresses(text, asked)
+
+
 LISTENING = """
     Mm-hmm.|Mm-hm|mm hm|MMHM.|Mhm.|Mm.|Mmm...|MMMM|M-M-M|M. M. M. M. M. M.|Yeah, mm-hmm.|Mm-mm.|HMM|Hmm.|Um...|Em...
     H. M. H. M.

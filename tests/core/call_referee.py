@@ -36,6 +36,7 @@ from talkspurt.core.events import (
     DigitPressed,
     EffectProposed,
     Event,
+    PartlyTranscribed,
     ReplyCompleted,
     ReplyFailed,
     ReplyToolRequested,
@@ -85,6 +86,8 @@ class Referee:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.counted: list[str] = []
+        self.partial = ""
+        """What the recognizer told of the last utterance before it was asked."""
         self.records: list[Entry] = []
         self.replies: dict[int, str] = {}
         self.dead_replies: set[int] = set()
@@ -123,6 +126,8 @@ class Referee:
         self._callers = self.world.callers_turns
         assert self.world.pad._tool_call == self.collecting, "the pad collects for somebody else"
         match event:
+            case PartlyTranscribed(_, text):
+                self.partial = text
             case DigitPressed(digit):
                 assert digit not in set("ABCD"), "a digit of a secret"
             case ReplyCompleted(reply) | ReplyFailed(reply, _) if self.replies.get(reply) == "open":
@@ -279,7 +284,9 @@ class Referee:
         words = next(entry for entry in reversed(self.world.history) if isinstance(entry, CallerSaid))
         assert words.text
         if words.source == "voice":
-            assert words.text == self.world.recognised[self.utterance, self.revision]
+            # Or, where that does not come, what the recognizer had told of it by itself.
+            transcript = self.world.recognised.get((self.utterance, self.revision), self.partial)
+            assert words.text == (transcript or self.partial)
 
     def _check_heard(self, proposal: str) -> list[str]:
         """All of a read-back but its closing question has been played; returns its lines."""

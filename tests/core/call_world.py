@@ -97,6 +97,9 @@ class WorldLanguage:
         whole = expectation.kind == "yes_no" and self.yes_or_no(text) is not None
         return Completeness.COMPLETE if whole or text == "whole" else Completeness.OPEN
 
+    def digresses(self, _text: str, _expectation: Expectation, /) -> bool:
+        return False
+
     def is_backchannel(self, text: str, /) -> bool:
         return text == "mhm"
 

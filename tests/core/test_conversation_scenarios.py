@@ -635,7 +635,7 @@ def test_a_slow_tool_is_bridged_by_its_filler_as_soon_as_the_line_was_silent_for
     assert isinstance(call.floor, Endpointing)
     stopped = call.floor.stopped_at
     call.run_until(lambda world: bool(world.phrases))
-    assert call.now - stopped == pytest.approx(1.35, abs=0.03)
+    assert call.now - stopped == pytest.approx(1.3, abs=0.03)
     assert call.of(Speak)[-1].text == Phrase("tool_filler", (("tool", "look"),))
     call.listens()
     assert "r2.0.0" in call.said[-1]
@@ -660,7 +660,7 @@ def test_what_the_synthesizer_is_late_with_is_said_behind_a_filler() -> None:
     assert isinstance(call.floor, Endpointing)
     stopped = call.floor.stopped_at
     call.run_until(lambda world: bool(world.phrases))
-    assert call.now - stopped == pytest.approx(1.35, abs=0.01)
+    assert call.now - stopped == pytest.approx(1.3, abs=0.01)
     assert call.of(Speak)[-1].ahead
     call.listens()
     assert call.said[-1] == "filler.3.0 filler.3.1 filler.3.2 filler.3.3 Well."

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from talkspurt.core.commands import Phrase, Source
-from talkspurt.core.playback import LEAD, SPEAKING_RATE, Playback, Segment, Unheard
+from talkspurt.core.playback import LEAD, SPEAKING_RATE, Playback, Segment
 from talkspurt.core.snapshot import Decoder, encode
 from talkspurt.core.spoken_form import SpokenForm, as_written
+from talkspurt.core.turn import Line
 
 TEN = "aaa bbb ccc ddd eee fff ggg hhh iii jjj"
 """Ten words of equal length, so that a tenth of the time is a word."""
@@ -65,7 +66,7 @@ def test_a_word_is_heard_once_its_middle_was_played(position: float, words: int)
     rest = playback.stop()
     assert heard(playback) == [" ".join(TEN.split()[:words])]
     source = None if words else Source(1, 0, 0.0)
-    assert rest == ((Unheard(" ".join(TEN.split()[words:]), "", source),) if words < 10 else ())
+    assert rest == ((Line(" ".join(TEN.split()[words:]), "", source),) if words < 10 else ())
     assert not playback.segments[1].proven
 
 
@@ -83,7 +84,7 @@ def test_cut_before_its_start_nothing_was_heard(position: float) -> None:
     playback = ledger(TEN, "next one")
     playback.reached(0, position, 1.0)
     rest = playback.stop()
-    assert rest[-1] == Unheard("next one", "", Source(2, 0, 0.0))
+    assert rest[-1] == Line("next one", "", Source(2, 0, 0.0))
     assert playback.segments[2].text == ""
 
 
@@ -93,10 +94,10 @@ def test_stop_hands_everything_unheard_back_in_order() -> None:
     playback.order(4, Phrase("apology"), 0.0)
     playback.reached(0, 9.0, 1.0)
     assert playback.stop() == (
-        Unheard("jjj", ""),
-        Unheard("next one", "", Source(2, 0, 0.0)),
-        Unheard("not begun", ""),
-        Unheard(Phrase("apology"), ""),
+        Line("jjj", ""),
+        Line("next one", "", Source(2, 0, 0.0)),
+        Line("not begun", ""),
+        Line(Phrase("apology"), "", stock=True),
     )
     assert playback.silent
     assert (playback.epoch, playback.heard) == (1, 0.0)
@@ -109,7 +110,7 @@ def test_a_phrase_has_the_words_it_began_with() -> None:
     playback.started(1, 0, 0.0, TEN, 0.0)
     playback.finished(1, 0, 10.0, 0.0)
     playback.reached(0, 5.0, 1.0)
-    assert playback.stop() == (Unheard("fff ggg hhh iii jjj", ""),)
+    assert playback.stop() == (Line("fff ggg hhh iii jjj", "", stock=True),)
 
 
 def test_the_rest_is_a_segment_of_the_next_epoch() -> None:
@@ -197,7 +198,7 @@ def test_giving_up_keeps_only_heard_words_of_what_never_ended_and_leaves_what_ne
 def test_a_tagged_segment_is_unheard_unless_all_of_it_was_played() -> None:
     playback = ledger(TEN, tag="p")
     playback.reached(0, 9.9, 1.0)
-    assert playback.stop() == (Unheard(TEN, "p", Source(1, 0, 0.0)),)
+    assert playback.stop() == (Line(TEN, "p", Source(1, 0, 0.0)),)
     assert not playback.was_proven("p")
     playback.order(2, TEN, 0.0, tag="p")
     assert not playback.was_proven("p")
@@ -339,7 +340,7 @@ def test_places_may_grow_but_neither_shrink_nor_be_nonsense() -> None:
 def test_what_was_cut_says_where_its_audio_goes_on() -> None:
     playback = placed()
     playback.reached(0, 10.0 + 3.2, 1.0)
-    assert playback.stop() == (Unheard("ddd eee fff ggg hhh iii jjj", "", Source(2, 3, 3.0 - LEAD)),)
+    assert playback.stop() == (Line("ddd eee fff ggg hhh iii jjj", "", Source(2, 3, 3.0 - LEAD)),)
 
 
 def test_the_lead_never_reaches_a_word_that_was_heard() -> None:
@@ -397,14 +398,14 @@ def test_a_rest_that_was_synthesised_anew_has_audio_and_times_of_its_own() -> No
     playback.placed(3, 1, (0.0, 1.0, 2.0))
     playback.reached(1, 0.6, 3.0)
     (again,) = playback.stop()
-    assert again == Unheard("eee fff ggg hhh iii jjj", "", Source(3, 1, 1.0 - LEAD))
+    assert again == Line("eee fff ggg hhh iii jjj", "", Source(3, 1, 1.0 - LEAD))
 
 
 def test_a_tagged_segment_is_sent_again_from_its_beginning() -> None:
     playback = placed(tag="p")
     playback.reached(0, 10.0 + 3.2, 1.0)
     (rest,) = playback.stop()
-    assert rest == Unheard(TEN, "p", Source(2, 0, 0.0))
+    assert rest == Line(TEN, "p", Source(2, 0, 0.0))
     playback.order(3, rest.text, 2.0, tag="p", source=rest.source)
     playback.started(3, 1, 0.0, TEN, 2.0, resumed=True)
     assert playback.segments[3].starts == UNEVEN
@@ -417,7 +418,7 @@ def test_a_source_that_nobody_knows_is_only_audio() -> None:
     playback = Playback()
     playback.order(1, TEN, 0.0, source=Source(7, 2, 1.0))
     assert playback.started(1, 0, 0.0, TEN, 0.0, resumed=True)
-    assert playback.stop() == (Unheard(TEN, "", Source(7, 2, 1.0)),)
+    assert playback.stop() == (Line(TEN, "", Source(7, 2, 1.0)),)
 
 
 def test_times_are_forgotten_when_nothing_can_be_sent_again() -> None:
@@ -517,7 +518,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ordered += 1
             self.playback.order(self.ordered, line.text, self.now, source=line.source)
 
-    def _check(self, line: Unheard) -> None:
+    def _check(self, line: Line) -> None:
         source = line.source
         assert source is not None
         earlier = self.sources.setdefault(source.segment, [])
@@ -601,7 +602,7 @@ def test_what_was_cut_within_a_number_is_sent_again_from_its_beginning() -> None
     playback = spoken()
     playback.reached(0, 4.2, 1.0)
     (rest,) = playback.stop()
-    assert rest == Unheard("W23 today.", "", Source(1, 2, 2.0 - LEAD))
+    assert rest == Line("W23 today.", "", Source(1, 2, 2.0 - LEAD))
     playback.order(2, rest.text, 2.0, source=rest.source)
     assert playback.started(2, 1, 0.0, str(rest.text), 2.0, resumed=True)
     playback.finished(2, 1, 4.02, 2.0)
@@ -609,7 +610,7 @@ def test_what_was_cut_within_a_number_is_sent_again_from_its_beginning() -> None
     assert again.said.words == ("W,", "two", "three", "today.")
     assert again.starts == pytest.approx((LEAD, 1 + LEAD, 2 + LEAD, 3 + LEAD))
     playback.reached(1, 3.2, 3.0)
-    assert playback.stop() == (Unheard("today.", "", Source(1, 3, 5.0 - LEAD)),)
+    assert playback.stop() == (Line("today.", "", Source(1, 3, 5.0 - LEAD)),)
     assert " ".join(heard(playback)) == "It is W23"
 
 
@@ -665,5 +666,5 @@ def test_a_word_that_is_not_said_is_heard_with_what_was_before_it() -> None:
     playback.placed(1, 0, (0.0, 1.0))
     playback.finished(1, 0, 2.0, 0.0)
     playback.reached(0, 0.9, 1.0)
-    assert playback.stop() == (Unheard("Bye", "", Source(1, 2, 1.0 - LEAD)),)
+    assert playback.stop() == (Line("Bye", "", Source(1, 2, 1.0 - LEAD)),)
     assert heard(playback) == ["Great! 🙂"]

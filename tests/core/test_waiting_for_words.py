@@ -79,7 +79,7 @@ def test_a_caller_whose_words_never_come_is_told_to_wait_and_then_asked_again(vo
 
 
 def test_words_that_come_in_an_ordinary_time_are_not_waited_for_aloud() -> None:
-    call = world(after=1.2).answered()
+    call = world(after=1.15).answered()
     call.asks("hello").listens()
     assert call.phrases == []
 
@@ -100,7 +100,7 @@ def test_a_model_that_is_slow_as_well_is_bridged_once_more_before_three_seconds(
 
 
 def test_late_words_that_ask_for_more_are_waited_for_as_ever() -> None:
-    call = world(after=1.3).answered()
+    call = world(after=1.25).answered()
     call.says("this and")
     bridged(call)
     call.run(0.06)
@@ -241,9 +241,9 @@ def test_nobody_is_told_to_wait_while_they_may_be_going_on() -> None:
     call = world().answered()
     call.says("hello")
     assert isinstance(call.floor, Endpointing)
-    call.run(call.floor.stopped_at + 1.3 - call.now)
+    call.run(call.floor.stopped_at + 1.25 - call.now)
     call.give(SpeechStirred(call.now))
-    assert bridged(call) == pytest.approx(1.3 + STIRRING)
+    assert bridged(call) == pytest.approx(1.25 + STIRRING)
 
 
 @pytest.mark.parametrize("answer", [None, ""])

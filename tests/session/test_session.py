@@ -72,6 +72,29 @@ async def test_a_noise_over_the_agent_costs_no_word() -> None:
         )
 
 
+@pytest.mark.parametrize("slow", [0.0, 3.0])
+def test_latency_is_from_the_callers_last_sample_to_the_reply_whatever_is_heard_between(
+    slow: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filler is no reply, and neither is the rest of one that a cough had stopped."""
+    measured: list[float] = []
+    monkeypatch.setattr("talkspurt.session.TURN_LATENCY.observe", measured.append)
+
+    async def call_of_two() -> None:
+        model = ScriptedModel.saying("You can return it within thirty days.", first=0.15 + slow)
+        async with stage(model, ["can I return it", ""]) as call:
+            await call.says()
+            await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
+            await asyncio.sleep(slow + 1.0)
+            call.line.speak(0.3)
+            await call.until(lambda: bool(call.line.clears))
+            await call.listening()
+
+    run_virtual(call_of_two())
+    (latency,) = measured
+    assert slow < latency < slow + 1.5
+
+
 @on_virtual_time
 async def test_a_tool_runs_and_its_result_reaches_the_model() -> None:
     @tool

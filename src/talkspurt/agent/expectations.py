@@ -105,6 +105,10 @@ class AgentLanguage:
             return Completeness.UNFINISHED
         return read
 
+    def digresses(self, text: str, expectation: Expectation, /) -> bool:
+        """As the locale reads it."""
+        return self._language.digresses(text, expectation)
+
     def is_backchannel(self, text: str, /) -> bool:
         """As the locale reads it."""
         return self._language.is_backchannel(text)

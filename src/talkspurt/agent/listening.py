@@ -70,6 +70,16 @@ class English:
                 return _name(text, words)
         return _anything(text, words)
 
+    def digresses(self, text: str, expectation: Expectation, /) -> bool:
+        """Whether it says in so many words something else than the number or the address that was asked for."""
+        text = text.replace("’", "'")
+        words = _plain(text)
+        if not words or digits(text) or trailing_characters(text) or "@" in text:
+            return False
+        if self.completeness(text, expectation) is not OPEN:
+            return False
+        return bool(_DIGRESSION.search(words) or _A_PERSON.search(words)) or _anything(text, words) is COMPLETE
+
     def is_backchannel(self, text: str, /) -> bool:
         """Whether it only says "I am listening"."""
         # A hum counts as one word, in however many pieces it was written ("M. M. M.").
@@ -287,6 +297,11 @@ _OTHERWISE: Final = _any_of("""
 """)
 _OTHER_THAN_AN_ENTITY: Final = re.compile(rf"\b(?:{_OTHERWISE})\b")
 """Words of whoever says something else than the name or address that was asked for."""
+_DIGRESSION: Final = re.compile(
+    r"\b(?:\w+n't|cannot|not|never|no idea|no longer|forgot|forget|lost|i want|i need|i'd like|i would like|"
+    r"i'm calling|(?:can|could) (?:you|i|we))\b"
+)
+"""Says why there is no answer, or wants something else. "I have it here" does neither."""
 _ADDRESS_LEAD_IN: Final = re.compile(
     r"^(?:(?:okay|ok|sure|yes|yeah|so|well|um|uh|it's|it is|that's|my|the|e ?mail|email|address|is|that would be) )*"
 )
@@ -309,7 +324,7 @@ def _email(text: str, words: str) -> Completeness:
         return OPEN  # "dot co" is an ending, and the beginning of "dot co dot uk".
     if _OTHER_THAN_AN_ENTITY.search(_ADDRESS_LEAD_IN.sub("", words)) and "@" not in text:
         # "Sure, it's j dot" is an address; "I'm not at home" is none.
-        spelled = len(re.findall(r"\b[a-z0-9]\b", words)) >= _ATTEMPT
+        spelled = len(re.findall(r"(?<!\S)[a-z0-9](?!\S)", words)) >= _ATTEMPT
         return UNFINISHED if spelled else OPEN
     if _PLUS.search(text.lower()) or trailing_characters(text):
         return UNFINISHED

@@ -278,7 +278,7 @@ class AgentSide:
 
     def lose_line(self) -> None:
         """The same, when the carrier has forgotten everything: positions and marks begin anew in any case."""
-        held = tuple(Line(rest.text, rest.tag, rest.source, rest.reply) for rest in self.playback.stop())
+        held = self.playback.stop()
         self._commands.append(StopPlayback(self.playback.epoch))
         self._hold(held)
 
@@ -345,7 +345,7 @@ class AgentSide:
             words = self.bridge()
             self.turn = replace(self._current, bridged=True)
             self._order(Line(words), now)
-        elif late.phrase is None and (self.pending is None or self.pending.heard_at is None):
+        elif not late.stock and (self.pending is None or self.pending.heard_at is None):
             # Not before another stock sentence, nor into a read-back's question, which must be the last thing said.
             phrase = Phrase("still_working" if self._current.bridged else "filler")
             self.turn = replace(self._current, bridged=True)
@@ -427,12 +427,12 @@ class AgentSide:
 
     @property
     def expectation(self) -> Expectation:
-        """What the caller was asked for last, as far as they have heard it."""
+        """What the caller was asked for last: as far as they have heard it, or as a tool says that they are asked."""
         if self.expects == MENU:
             # Offered after all else, also while an effect waits for a yes that nobody hears.
             return self.expects
         if self.pending is not None:
-            return Expectation("yes_no")
+            return Expectation("yes_no", binding=True)
         if self.expects is not None:
             return self.expects
         return self._settings.language.expectation(self.log.last_said(self.playback))
@@ -553,7 +553,7 @@ class AgentSide:
         turn = self._replying(event.reply)
         if turn is None:
             return
-        sentences, rest = take_speakable(turn.text + event.text, first=not turn.spoke)
+        sentences, rest = take_speakable(turn.text + event.text, first=self._wants_a_clause)
         self.turn = replace(turn, text=rest, fed_at=now)
         self._say_reply(sentences, now)
 
@@ -819,6 +819,11 @@ class AgentSide:
         return self._current.reply is not None or bool(self.waited_for)
 
     @property
+    def _wants_a_clause(self) -> bool:
+        """Whether nothing else can be heard, so that a clause is better than waiting for the end of its sentence."""
+        return not self._current.spoke or (self.playback.silent and not self.suspended)
+
+    @property
     def _audible(self) -> bool:
         return any(self.playback.segments[number].start is not None for number in self.playback.open)
 
@@ -853,8 +858,11 @@ class AgentSide:
             self.turn = replace(self._current, held=(*self._current.held, line))
             return
         self.segments += 1
-        self.playback.order(self.segments, line.text, now, tag=line.tag, source=line.source, reply=line.reply)
-        self.log.add(Spoken(self.segments, stock=isinstance(line.text, Phrase)))
+        stock = line.stock or isinstance(line.text, Phrase)
+        self.playback.order(
+            self.segments, line.text, now, tag=line.tag, source=line.source, reply=line.reply, stock=stock
+        )
+        self.log.add(Spoken(self.segments, stock=stock))
         epoch = self.playback.epoch
         self._commands.append(Speak(self.segments, epoch, line.text, line.source, self.pace, reply=line.reply))
 
@@ -985,7 +993,7 @@ class AgentSide:
             # Only what bridged the wait for words: they are still waited for.
             return
         for line in rest:
-            self._order(Line(line.text, line.tag, line.source, line.reply), now)
+            self._order(line, now)
         self._nothing_heard(now)
 
     def _nothing_heard(self, now: float) -> None:

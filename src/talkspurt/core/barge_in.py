@@ -67,7 +67,7 @@ class Dismissed:
 
     talkspurt: int = 0
     stranger: bool = False
-    """Its voice was somebody else's."""
+    """Its voice was somebody else's, or said nothing for so long that only one that is surely the caller's counts."""
 
     def is_caller_now(self, voice: Voice) -> bool:
         """Whether by now the caller speaks: an echo has given way to a voice, a stranger's voice to theirs."""

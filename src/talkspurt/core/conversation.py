@@ -32,7 +32,7 @@ from talkspurt.core.commands import (
     Transcribe,
 )
 from talkspurt.core.digits import Digits, EntryRules
-from talkspurt.core.endpointing import Pace, Pause, TurnPauses, credible
+from talkspurt.core.endpointing import ENTITIES, Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
     CallerChanged,
     CallerHungUp,
@@ -69,7 +69,7 @@ from talkspurt.core.events import (
     WordsPlaced,
 )
 from talkspurt.core.keypad import Keypad
-from talkspurt.core.language import Completeness, Expectation
+from talkspurt.core.language import ANYTHING, Completeness, Expectation
 from talkspurt.core.secret_entry import SecretEntry
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import VERSION, Decoder, Parts, encode
@@ -514,6 +514,9 @@ class Conversation:
                 # Not the caller, over what bridges the wait for their words.
                 self._commands.append(Count("foreign_voice"))
                 self._dismissed = Dismissed(event.talkspurt)
+            case Endpointing(pause=pause) if pause.cut:
+                # They never stop, and are answered all the same: taken up once it is the agent's turn.
+                self._dismissed = Dismissed(event.talkspurt)
             case Endpointing() as floor:
                 self._goes_on(floor, event.talkspurt, event.voice, event.at)
             case Yielding() | Hearing() as floor:
@@ -530,7 +533,8 @@ class Conversation:
         self._dismissed = Dismissed()
         self._agent.suspend()
         self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
-        self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
+        before, partial = floor.voice, floor.partial
+        self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before, partial))
 
     def _speech_stirred(self, now: float) -> None:
         """The caller may be going on just as their turn seems to be over: wait until that is known."""
@@ -613,12 +617,14 @@ class Conversation:
             ):
                 self._go_on("foreign_voice", floor.utterance, now)
             case Yielding() | Hearing() as floor if floor.talkspurt == event.talkspurt:
-                voice = together(floor.before if isinstance(floor, Hearing) else None, event.voice)
-                if not self._settings.barge_in.is_somebody_else(voice):
-                    self._quiet_since = now
+                heard = floor if isinstance(floor, Hearing) else Hearing(floor.utterance, floor.since, floor.talkspurt)
+                voice = together(heard.before, event.voice)
                 # Of a voice that was not the caller's at first, only what came since.
-                lately = min(event.voiced, max(0.0, event.at - floor.since) + REACH_BACK)
-                self._ask_transcript(floor.utterance, floor.since, min(event.at, now), floor.voiced + lately, voice)
+                voiced = floor.voiced + min(event.voiced, max(0.0, event.at - floor.since) + REACH_BACK)
+                if voiced >= self._settings.min_miss_voiced and not self._settings.barge_in.is_foreign(voice):
+                    # Not for a cough or a clatter: in a noisy room nobody would ever be asked whether they are there.
+                    self._quiet_since = now
+                self._ask_transcript(heard, min(event.at, now), voiced, voice)
             case _:
                 return
 
@@ -628,8 +634,11 @@ class Conversation:
             case Yielding(utterance, since, talkspurt, voiced, voice) if (
                 utterance == event.utterance and self._settings.language.is_demand(text)
             ):
-                self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
+                self._enter(Hearing(utterance, since, talkspurt, voiced, voice, partial=text))
+            case Hearing() as floor if floor.utterance == event.utterance and text:
+                self._enter(replace(floor, partial=text))
             case Endpointing(text=None) as floor if floor.utterance == event.utterance and text:
+                self._enter(replace(floor, partial=text))
                 self._guess(text, self._settings.language.completeness(text, floor.pause.expectation), floor.voice, now)
             case _:
                 return
@@ -637,6 +646,8 @@ class Conversation:
     def _transcribed(self, utterance: int, revision: int, text: str, now: float, *, failed: bool = False) -> None:
         match self._floor:
             case Endpointing(text=None) as floor if floor.utterance == utterance and self._revisions == revision:
+                if failed and self._known(floor):
+                    text, failed = self._known(floor), False
                 floor, language = replace(floor, unheard=failed), self._settings.language
                 if not text and self._agent.turn is not None and not self._spoke_up(floor):
                     self._no_words(floor, now)
@@ -648,8 +659,10 @@ class Conversation:
                     self._enter(replace(floor, text="", pause=pause))
                 else:
                     asked = floor.pause.expectation
+                    if asked.kind in ENTITIES and language.digresses(text, asked):
+                        asked = ANYTHING
                     whole = credible(language.completeness(text, asked), asked, text, floor.voiced)
-                    pause = replace(floor.pause, completeness=whole, words=len(text.split()))
+                    pause = replace(floor.pause, expectation=asked, completeness=whole, words=len(text.split()))
                     self._enter(replace(floor, text=text, pause=pause))
                     if text:
                         self._guess(text, whole, floor.voice, now)
@@ -657,6 +670,13 @@ class Conversation:
                         self._commands.append(JudgeTurn(utterance, revision))
             case _:
                 self._commands.append(Count("stale_transcript"))
+
+    def _known(self, floor: Endpointing) -> str:
+        """The words so far of an utterance whose transcript does not come; "" when they are not to be relied on.
+
+        What is missing may be what follows a yes that cannot be taken back.
+        """
+        return "" if floor.pause.expectation.binding else floor.partial
 
     def _is_brief(self, text: str, voiced: float, now: float) -> bool:
         """Whether words said into the agent's speech leave it the turn because there is so little of them.
@@ -827,18 +847,21 @@ class Conversation:
                     self._go_on("foreign_voice", utterance, now)
                 else:
                     self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
-            case Hearing(utterance, since, talkspurt, _, voice):
+            case Hearing(since=since, talkspurt=talkspurt, voice=voice, before=before) as hearing:
                 # Answered in the middle.
                 self._commands.append(Count("utterance_too_long"))
                 self._dismissed = Dismissed(talkspurt)
-                self._ask_transcript(utterance, since, now, now - since, voice, cut=True)
+                self._ask_transcript(hearing, now, now - since, together(before, voice), cut=True)
             case Endpointing(text=None, stopped_at=stopped_at) if now < stopped_at + rules.transcript_patience:
                 self._commands.append(Count("transcript_late"))
                 self._agent.bridge_pause(now)
                 self._enter(replace(floor, bridged=True))
-            case Endpointing(text=None):
+            case Endpointing(text=None) as floor:
                 self._commands.append(Count("transcript_overdue"))
-                self._no_words(replace(floor, unheard=True), now)
+                if self._known(floor):
+                    self._transcribed(floor.utterance, self._revisions, self._known(floor), now)
+                else:
+                    self._no_words(replace(floor, unheard=True), now)
             case Endpointing(utterance=utterance, text="", pause=pause) if pause.words and self._agent.turn is not None:
                 self._agent.passed_over(now)
                 self._go_on("brief_words", utterance, now)
@@ -871,12 +894,12 @@ class Conversation:
     # ── the caller's half ─────────────────────────────────────────────────────────
 
     def _ask_transcript(
-        self, utterance: int, since: float, stopped_at: float, voiced: float, voice: Voice, *, cut: bool = False
+        self, floor: Hearing, stopped_at: float, voiced: float, voice: Voice, *, cut: bool = False
     ) -> None:
         self._revisions += 1
-        self._commands.append(Transcribe(utterance, self._revisions))
+        self._commands.append(Transcribe(floor.utterance, self._revisions))
         pause = replace(self._pace.at_pause(self._agent.expectation), cut=cut)
-        self._enter(Endpointing(utterance, since, stopped_at, voiced, voice, pause))
+        self._enter(Endpointing(floor.utterance, floor.since, stopped_at, voiced, voice, pause, partial=floor.partial))
 
     def _take_turn(
         self,
@@ -940,6 +963,9 @@ class Conversation:
     def _no_words(self, floor: Endpointing, now: float) -> None:
         """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear, or has failed at."""
         rules = self._settings
+        if floor.pause.cut:
+            # Music, perhaps: only what is surely the caller's voice may stop the agent now.
+            self._dismissed = replace(self._dismissed, stranger=True)
         # As short as a "yes" is a cough: without a recognizer nobody can tell. And who was told to wait is answered.
         owed = floor.unheard or floor.bridged
         missed = (owed or floor.voiced >= rules.min_miss_voiced) and not rules.barge_in.is_foreign(floor.voice)

@@ -24,6 +24,8 @@ class Expectation:
     kind: Kind = "anything"
     pattern: str = ""
     """Regular expression of an `identifier`, in capital letters and digits."""
+    binding: bool = False
+    """What a yes sets going cannot be taken back."""
 
 
 ANYTHING = Expectation()
@@ -52,6 +54,9 @@ class Language(Protocol):
     def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
         """How whole `text` is as an answer to `expectation`."""
 
+    def digresses(self, text: str, expectation: Expectation, /) -> bool:
+        """Whether `text` says something else than what was asked for ("Where do I find it?"): no answer is begun."""
+
     def is_backchannel(self, text: str, /) -> bool:
         """Whether `text` only says "I am listening" ("mm-hm", "okay", "right") and asks for nothing."""
 
@@ -79,6 +84,10 @@ class NoLanguage:
     def completeness(self, _text: str, _expectation: Expectation, /) -> Completeness:
         """Nobody can tell."""
         return Completeness.OPEN
+
+    def digresses(self, _text: str, _expectation: Expectation, /) -> bool:
+        """Nobody can tell."""
+        return False
 
     def is_backchannel(self, _text: str, /) -> bool:
         """All words count."""

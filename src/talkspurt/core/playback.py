@@ -18,7 +18,7 @@ proportion to their letters. The error is a word or less at the 160 ms between m
 That is no proof, and the words of a *tagged* segment have to be proven: unless all of it
 was played, all of it is unheard and has to be said again.
 
-What was cut off need not be synthesised again: its audio exists, and `Unheard.source`
+What was cut off need not be synthesised again: its audio exists, and `Line.source`
 says from where on it has to be sent. The segment that sends it lies on the line like any
 other, but its words and its own sources are found in the audio of the first one.
 """
@@ -30,6 +30,7 @@ from itertools import accumulate
 
 from talkspurt.core.commands import Phrase, Source
 from talkspurt.core.spoken_form import SpokenForm, as_written, is_sound
+from talkspurt.core.turn import Line
 
 SPEAKING_RATE = 14.0
 """Letters per second when a segment's end is not known yet (measured on Piper joe: 13 to 15)."""
@@ -77,22 +78,13 @@ class Segment:
     """The audio of another segment that this one is to send, and has sent if it has started."""
     reply: int | None = None
     """The reply whose words these are; kept, like the tag, when its rest is spoken again."""
+    stock: bool = False
+    """It was ordered as a stock sentence, or is the rest of one."""
 
     @property
     def said(self) -> SpokenForm:
         """What is said of its text."""
         return self.spoken or as_written(self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Unheard:
-    """Words that were cut off before they were heard."""
-
-    text: str | Phrase
-    tag: str
-    source: Source | None = None
-    """Where its audio is, if there is any and it is known where in it the words begin."""
-    reply: int | None = None
 
 
 class Playback:
@@ -115,14 +107,17 @@ class Playback:
         source: Source | None = None,
         reply: int | None = None,
         ahead: bool = False,
+        stock: bool = False,
     ) -> None:
-        """A segment has been ordered; it will lie behind all open ones. `source` is that of an `Unheard`."""
+        """A segment has been ordered; it will lie behind all open ones. The words are those of a `Line`."""
         if not self.open:
             self.progress_at = now
         if isinstance(text, Phrase):
-            self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag, ahead=ahead)
+            self.segments[segment] = Segment(segment, "", self.epoch, now, text, tag=tag, ahead=ahead, stock=True)
         else:
-            self.segments[segment] = Segment(segment, text, self.epoch, now, tag=tag, source=source, reply=reply)
+            self.segments[segment] = Segment(
+                segment, text, self.epoch, now, tag=tag, source=source, reply=reply, stock=stock
+            )
         self.open[segment] = None
 
     def order_ahead(self, segment: int, phrase: Phrase, now: float) -> None:
@@ -211,16 +206,16 @@ class Playback:
             self._settle_heard()
         return True
 
-    def stop(self) -> tuple[Unheard, ...]:
+    def stop(self) -> tuple[Line, ...]:
         """End the epoch. Returns the words that were not heard, in order; what was heard of them stays."""
-        rest: list[Unheard] = []
+        rest: list[Line] = []
         for number in list(self.open):
             segment = self.segments[number]
             heard = self._heard_of(segment)
             first = 0 if segment.tag else len(heard.split())
             again = segment.phrase or _from_word(segment.text, first)
             if again and not segment.ahead:
-                rest.append(Unheard(again, segment.tag, _source(segment, first), segment.reply))
+                rest.append(Line(again, segment.tag, _source(segment, first), segment.reply, segment.stock))
             self._settle(replace(segment, text=heard, cut=True))
         self.epoch += 1
         self.heard = 0.0
@@ -230,8 +225,10 @@ class Playback:
         """No mark came although everything begun must have been played. Returns whether all of it was sent.
 
         Words that were sent are kept, though nothing is proven; of what never came to its end, only the heard ones.
+        What is said next is not waited for behind them once more.
         """
         begun = [self.segments[number] for number in self.open if self.segments[number].start is not None]
+        self.heard = max([self.heard, *(segment.end for segment in begun if segment.end is not None)])
         for segment in begun:
             self._settle(segment if segment.end is not None else replace(segment, text=self._heard_of(segment)))
         return all(segment.end is not None for segment in begun)

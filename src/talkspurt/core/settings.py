@@ -55,10 +55,10 @@ class Settings:
     """Silence until it offers help."""
     silence_hangup: float = 30.0
     max_call: float = 1800.0
-    filler_after: float = 1.35
+    filler_after: float = 1.3
     """Dead air after the caller's last voice until the agent says that it is busy: it is heard 0.12 s later
     (measured by bench-faults), by 1.5 s; callers ask "hello?" after 2 s."""
-    least_preparing: float = 0.35
+    least_preparing: float = 0.3
     """Seconds that a model, a tool, a synthesizer, and all that follows when the caller's turn is over, get before
     the waiting is bridged: a filler right before the answer only delays it."""
     longest_silence: float = 1.9

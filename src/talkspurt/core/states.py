@@ -49,6 +49,8 @@ class Hearing:
     voice: Voice = UNKNOWN_VOICE
     before: Voice | None = None
     """The voice of the utterance's talkspurts before this one."""
+    partial: str = ""
+    """The recognizer's words so far, of one that tells before it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Endpointing:
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
     """None until the transcript is there; "" when there are no words, or too few to take the turn (`pause.words`)."""
+    partial: str = ""
+    """The words so far, for want of a transcript."""
     bridged: bool = False
     """The words do not come, and the caller has been told that it takes a moment."""
     unheard: bool = False

@@ -21,6 +21,8 @@ class Line:
     """Where the same words were spoken before, as in `Speak`."""
     reply: int | None = None
     """The reply whose words these are, as in `Speak`."""
+    stock: bool = False
+    """The rest of a stock sentence that was cut off; one that was not begun is a `Phrase`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ class Pacer:
         """Nothing waits to be sent."""
         return not self._queue
 
+    def until_next(self, now: float) -> float:
+        """Seconds until the next appended sample is played."""
+        return max(0.0, self._played_until - now) + (self._appended - self._sent) / self._rate
+
     def append(self, pcm: bytes) -> None:
         """Add audio behind all that was added before."""
         if pcm:

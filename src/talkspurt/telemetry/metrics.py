@@ -95,7 +95,7 @@ SPECULATION_CHARACTERS: Final = Counter(
 
 TURN_LATENCY: Final = Histogram(
     "talkspurt_turn_latency_seconds",
-    "From the caller's last voiced sample to the first sample of the reply that was played.",
+    "From the caller's last voiced sample to the first sample of the model's reply that is played.",
     buckets=(0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0),
     registry=REGISTRY,
 )
