@@ -269,6 +269,19 @@ async def test_a_worker_that_hangs_or_is_stopped_is_ended_so_that_its_calls_move
         assert await again.alive()
 
 
+async def test_whose_an_address_is_and_who_waits_is_known_to_all_workers(tmp_path: Path) -> None:
+    server_ = {"max_calls": 1, "when_full": "wait"}
+    async with workers(tmp_path, 2, server=server_, limits={"requests_per_address": "2/minute"}) as server:
+        assert (await server.voice("CA1")).verbs == ["Connect", "Redirect"]
+        await asyncio.sleep(0.1)  # the other worker has to hear of it, and of each thing below
+        strangers = [(await server.http.post("/twilio/voice", data={"CallSid": "CA9"})).status_code for _ in range(12)]
+        assert set(strangers[6:]) == {429}
+        # From the same address, and to either worker.
+        assert (await server.voice("CA2")).verbs == ["Say", "Pause", "Redirect"]
+        await asyncio.sleep(0.1)
+        assert [(await server.voice(f"CA{number}")).verbs for number in range(3, 9)] == [["Say", "Hangup"]] * 6
+
+
 async def test_full_workers_refuse_new_calls_or_let_them_wait_and_keep_those_that_they_have(tmp_path: Path) -> None:
     server_ = {"when_full": "wait", "longest_wait": 6.0, "lag_limit": 0.5}
     async with workers(tmp_path, 2, server=server_, limits={"calls_per_caller": "12/minute"}) as server:
