@@ -14,8 +14,7 @@ from benchmarks.effects.plan import CallPlan, Skews, Wish, customers, draw
 from benchmarks.effects.referee import Verdict
 
 from talkspurt.agent import Caller, Effect, Tool
-from talkspurt.core.agent_side import AgentSide
-from talkspurt.core.turn import PendingEffect
+from talkspurt.core.consent import PendingEffect
 from talkspurt.effects.authority import Authority
 from talkspurt.effects.proposals import Proposals
 from talkspurt.store import Store
@@ -83,16 +82,15 @@ def test_what_is_asked_for_again_is_done_once(hold: Holds, tool: str) -> None:
 def test_a_core_that_skips_the_confirmation_is_caught(
     hold: Holds, monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
-    def take(self: AgentSide, text: str, source: str, began: float) -> tuple[PendingEffect | None, None]:
-        pending, self.pending = self.pending, None
-        return pending, None
+    def agreed(self: PendingEffect, *_heard: object) -> str:
+        return "agreed"
 
     async def confirmed(self: Proposals, pending: Any, turn: int) -> Effect:
         pending.heard_at = 0.0
         return await really(self, pending, turn)
 
     really = Proposals._confirmed
-    monkeypatch.setattr(AgentSide, "_take_confirmed", take)
+    monkeypatch.setattr(PendingEffect, "answer", agreed)
     monkeypatch.setattr(Proposals, "_confirmed", confirmed)
     assert hold(replace(SENDING, answer=answer)).unconfirmed
 

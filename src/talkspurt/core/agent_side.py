@@ -41,6 +41,7 @@ from talkspurt.core.commands import (
     StopPlayback,
     WithdrawEffect,
 )
+from talkspurt.core.consent import PendingEffect
 from talkspurt.core.events import (
     CallerChanged,
     EffectProposed,
@@ -66,10 +67,10 @@ from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
-from talkspurt.core.sentences import flush, is_said, split_long, take_sentences, take_speakable
+from talkspurt.core.sentences import is_said, split_long, take_speakable
 from talkspurt.core.settings import Menu, Settings
 from talkspurt.core.speculation import KEPT, Guess, ReplyNews
-from talkspurt.core.turn import AgentTurn, Line, PendingEffect, RunningTool
+from talkspurt.core.turn import AgentTurn, Line, RunningTool
 
 END_CALL = "end_call"
 """The built-in tool by which a model hangs up once its goodbye has been heard."""
@@ -230,11 +231,12 @@ class AgentSide:
 
         `handed_on`: it is somebody else's voice, who is the caller from now on.
         """
-        confirmed, hasty = self._take_confirmed(text, source, began)
+        said = CallerSaid(text, source)
+        confirmed, hasty = self._take_confirmed(said, began)
         self._cancel_tools()
         self.drop_turn()
         self.expects = None
-        self.log.add(CallerSaid(text, source))
+        self.log.add(said)
         if hasty is not None:
             self._ask_again(hasty, now)
             return
@@ -665,15 +667,7 @@ class AgentSide:
                 self._commands.append(Count("stale_tool"))
             return
         self._land(event.tool_call, event.content)
-        pending = PendingEffect(event.proposal, event.tool_call, tool.name, tool.arguments)
-        sentences, rest = take_sentences(event.read_back)
-        lines = [Line(sentence, pending.proposal) for sentence in sentences + flush(rest)]
-        # What stands last may have come in with an argument ("rent. Thank you for the" … "to Mallory?").
-        if len(lines) > 1 and self._settings.language.asks_only(str(lines[-1].text)):
-            lines[-1] = replace(lines[-1], tag=pending.question_tag)
-            self.pending = replace(pending, question=(lines[-1],))
-        else:
-            self.pending = replace(pending, question=tuple(lines))
+        self.pending, lines = PendingEffect.of(event, tool, self._settings.language)
         for line in lines:
             self._say(line, now)
 
@@ -812,6 +806,11 @@ class AgentSide:
     def _current(self) -> AgentTurn:
         assert self.turn is not None
         return self.turn
+
+    @property
+    def _held(self) -> tuple[Line, ...]:
+        """What is to be said once a suspended turn goes on."""
+        return self.turn.held if self.turn is not None else ()
 
     @property
     def _waiting(self) -> bool:
@@ -1026,15 +1025,11 @@ class AgentSide:
     def _note_heard(self, now: float) -> None:
         """Say so as soon as the read-back that waits for a yes was heard."""
         pending = self.pending
-        if pending is None or pending.heard_at is not None or not self.playback.was_proven(pending.proposal):
-            return
-        if self.turn is None or all(line.tag != pending.proposal for line in self.turn.held):
+        if pending is not None and pending.heard_at is None and pending.is_heard(self.playback, self._held):
             self.pending = replace(pending, heard_at=now)
             self._commands.append(NoteReadBack(pending.proposal, now))
 
-    def _take_confirmed(
-        self, text: str, source: Literal["voice", "keypad"], began: float
-    ) -> tuple[PendingEffect | None, PendingEffect | None]:
+    def _take_confirmed(self, said: CallerSaid, began: float) -> tuple[PendingEffect | None, PendingEffect | None]:
         """The pending effect if this turn of the caller confirms it, or else if it would and began too early.
 
         In all other cases it is withdrawn for good.
@@ -1042,25 +1037,14 @@ class AgentSide:
         pending, self.pending = self.pending, None
         if pending is None:
             return None, None
-        held = self.turn.held if self.turn is not None else ()
-        heard_at = pending.heard_at
-        last = self.playback.last_tag(began) in (pending.proposal, pending.question_tag) and all(
-            line.tag == pending.question_tag for line in held
-        )
-        if heard_at is not None and last and source == "voice" and self._settings.language.yes_or_no(text) is True:
-            # No tolerance: marks and voice come over one line in order, so the voice of whoever answers comes after the
-            # mark, and nobody answers within the window by which a voice may seem to have begun too early.
-            # A hum into the question is no answer to it: it may say "go on", as into any sentence.
-            hums = self._settings.language.is_hum(text)
-            hasty = began < heard_at or (hums and not self._heard_question(pending))
-            return (None, pending) if hasty else (pending, None)
-        self._commands.append(WithdrawEffect(pending.proposal))
-        return None, None
-
-    def _heard_question(self, pending: PendingEffect) -> bool:
-        """Whether the question behind the read-back was heard; one without is a question itself, and was."""
-        asked_behind = any(line.tag == pending.question_tag for line in pending.question)
-        return not asked_behind or self.playback.was_proven(pending.question_tag)
+        match pending.answer(said, began, self.playback, self._held, self._settings.language):
+            case "agreed":
+                return pending, None
+            case "hasty":
+                return None, pending
+            case "withdrawn":
+                self._commands.append(WithdrawEffect(pending.proposal))
+                return None, None
 
     def _ask_again(self, hasty: PendingEffect, now: float) -> None:
         """The yes may have been to something else: the caller had not heard the end of it when their voice began."""

@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any, Literal, assert_never
 
-from talkspurt.core import commands, events, history, log, playback, speculation, turn
+from talkspurt.core import commands, consent, events, history, log, playback, speculation, turn
 from talkspurt.core.agent_side import AgentSide, Progress
 from talkspurt.core.barge_in import Dismissed, together
 from talkspurt.core.commands import (
@@ -121,7 +121,7 @@ _DECODER = Decoder(
         SpokenForm,
         turn.AgentTurn,
         turn.Line,
-        turn.PendingEffect,
+        consent.PendingEffect,
         turn.RunningTool,
     ]
 )
@@ -344,7 +344,7 @@ class Conversation:
         self._keypad.entered_at = parts.plain("entered_at", float)
         agent.turn = parts.one("turn", turn.AgentTurn, NoneType)
         agent.suspended = parts.plain("suspended", bool)
-        agent.pending = parts.one("pending", turn.PendingEffect, NoneType)
+        agent.pending = parts.one("pending", consent.PendingEffect, NoneType)
         agent.running = parts.mapping("running", turn.RunningTool)
         agent.later = parts.mapping("later", turn.RunningTool)
         agent.untold = parts.plain("untold", bool)

@@ -86,22 +86,3 @@ class RunningTool:
     """What it would have the caller know and they have not been told yet."""
     proposal: str = ""
     """The effect that is being executed."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingEffect:
-    """A proposal that the caller has to say yes to, after they heard what it is."""
-
-    proposal: str
-    tool_call: str
-    name: str
-    arguments: str
-    question: tuple[Line, ...] = ()
-    """What asks for the yes: the closing question, or all of a read-back that has none."""
-    heard_at: float | None = None
-    """When the caller had heard all of the read-back that has to be heard."""
-
-    @property
-    def question_tag(self) -> str:
-        """The tag of the closing question of the read-back, which a hasty "yes" may cut off."""
-        return f"{self.proposal}?"
