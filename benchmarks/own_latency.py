@@ -217,7 +217,7 @@ class NoRecorder:
     def entry(self, _call_id: str, _entry: Any, /) -> None:
         """Forget it."""
 
-    def snapshot(self, _call_id: str, _snapshot: Any, /) -> None:
+    def snapshot(self, _call_id: str, _attachment: int, _write: Any, /) -> None:
         """Forget it."""
 
 

@@ -36,8 +36,9 @@ from talkspurt.server.handover.desk import Desk as HandoverDesk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.server.media_socket import MediaSocket
 from talkspurt.server.reception import Reception
+from talkspurt.server.recorder import Recorder
 from talkspurt.server.staff import Staff
-from talkspurt.server.switchboard import Switchboard, _Desk, _Recorder
+from talkspurt.server.switchboard import Switchboard, _Desk
 from talkspurt.session import Services
 from talkspurt.store import Store
 from talkspurt.store.clock import Clock, DatabaseTime, utc_now
@@ -87,7 +88,7 @@ class Worker:
     reception: Reception
 
 
-class _Snapshots(_Recorder):
+class _Snapshots(Recorder):
     """Keeps what a take-over needs. The transcript, which nobody here reads, would be half of all writing."""
 
     def entry(self, call_id: str, entry: Entry, /) -> None:

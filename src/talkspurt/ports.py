@@ -384,8 +384,12 @@ class CallRecorder(Protocol):
     def entry(self, call_id: str, entry: Entry, /) -> None:
         """Append one final entry to the call's transcript."""
 
-    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
-        """Replace the call's stored state."""
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+        """Replace the call's stored state, which is this attachment's, by the JSON that `write` returns.
+
+        That is the same whenever it is asked for, and costs something: it is asked for when it is stored, and not for a
+        state that a newer one has replaced before.
+        """
 
 
 # ── handing over ──────────────────────────────────────────────────────────────────

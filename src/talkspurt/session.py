@@ -81,6 +81,7 @@ from talkspurt.core.events import (
     WordsPlaced,
 )
 from talkspurt.core.settings import Settings
+from talkspurt.core.snapshot import Writer
 from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Ended, Endpointing, Floor, Thinking
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
@@ -184,6 +185,9 @@ class Session:
         if snapshot is not None:
             caller.restore(snapshot.get("caller"))
         self._saved_standing = caller.standing()
+        self._saved_attachment = 0
+        """Whose the state is that was noted last; 0 before the first."""
+        self._writer = Writer()
         self._minimum_voiced = minimum_voiced
         self._pacer = Pacer(LINE_RATE_HZ)
         self._pacer.restart(self._conversation.epoch)
@@ -467,9 +471,16 @@ class Session:
             return
         standing = self.caller.standing()
         # Whoever takes the call up must not take somebody else for the caller who was verified before.
-        if standing != self._saved_standing or any(isinstance(command, Record | EndCall) for command in commands):
+        known = standing == self._saved_standing
+        # A state that still waits to be stored is refused once a later attachment owns the call.
+        owned = self._saved_attachment in (0, self._conversation.attachment)
+        if not (known and owned) or any(isinstance(command, Record | EndCall) for command in commands):
             self._saved_standing = standing
-            self._services.recorder.snapshot(self.call.id, self._conversation.snapshot() | {"caller": standing})
+            self._saved_attachment = self._conversation.attachment
+            # The state is of now, whenever it is written: whatever the conversation comes to behind this, and be it
+            # a fault of ours in the middle of a fact, has no part in it.
+            write = partial(self._writer.write, self._conversation.state(), {"caller": standing})
+            self._services.recorder.snapshot(self.call.id, self._saved_attachment, write)
 
     def _rearm(self) -> None:
         deadline = self._conversation.deadline

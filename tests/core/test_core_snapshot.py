@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from core.call_world import Asks, Says, World, settings
+from talkspurt.core import snapshot as snapshot_module
+from talkspurt.core.commands import Command
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.digits import Digits
-from talkspurt.core.events import EffectProposed
-from talkspurt.core.snapshot import Decoder, encode
+from talkspurt.core.events import CallerHungUp, EffectProposed, Event
+from talkspurt.core.history import CallerSaid
+from talkspurt.core.snapshot import Decoder, Writer, encode
+from talkspurt.core.states import Ended
 from talkspurt.core.turn import AgentTurn, Line
 
 
@@ -30,6 +34,50 @@ def test_everything_survives_json() -> None:
     assert snapshot["turn"]
     copy = Conversation.restore(settings(), json.loads(json.dumps(snapshot)))
     assert copy.snapshot() == snapshot
+
+
+def test_a_state_that_is_written_later_is_that_of_the_moment_in_which_it_was_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[tuple[dict[str, Any], Any]] = []
+    receive = Conversation.receive
+
+    def noted(self: Conversation, event: Event | None, now: float) -> tuple[Command, ...]:
+        commands = receive(self, event, now)
+        taken.append((self.state(), json.loads(json.dumps(self.snapshot()))))
+        return commands
+
+    monkeypatch.setattr(Conversation, "receive", noted)
+    call = busy()
+    call.asks("and what of my other order?").run(5.0)
+    call.give(CallerHungUp())
+    assert isinstance(taken[-1][0]["floor"], Ended)
+    assert len(taken) > 20
+    writer = Writer()
+    # In whatever order: none depends on which others were written before.
+    for state, then in (*taken, *reversed(taken)):
+        assert json.loads(writer.write(state, {"caller": "x"})) == then | {"caller": "x"}
+
+
+def test_what_was_said_long_ago_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Any] = []
+
+    def counted(value: Any) -> Any:
+        encoded.append(value)
+        return encode(value)
+
+    monkeypatch.setattr(snapshot_module, "encode", counted)
+    places = [CallerSaid(str(n)) for n in range(300)]
+    writer = Writer()
+    writer.write({"version": 6, "places": tuple(places)}, {})
+    encoded.clear()
+    places[7] = CallerSaid("other words")
+    places.append(CallerSaid("new"))
+    again = writer.write({"version": 6, "places": tuple(places)}, {})
+    assert [value for value in encoded if isinstance(value, CallerSaid)] == [places[7], places[300]]
+    assert json.loads(again) == {"version": 6, "places": [encode(place) for place in places]}
+    writer.write({"version": 6, "places": ()}, {})
+    assert not writer._known
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from benchmarks.effects.clock import run_call
 
 from session.line import VirtualLine
@@ -21,8 +22,9 @@ from talkspurt.mcp import McpServers
 from talkspurt.ports import Call, ReplyPart, ReplyRequest, TextDelta, ToolCallPart
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets
+from talkspurt.server.recorder import Recorder
 from talkspurt.server.staff import Staff
-from talkspurt.server.switchboard import Outcome, Switchboard, _Desk, _Recorder
+from talkspurt.server.switchboard import HANDOVER_PATIENCE, Outcome, Switchboard, _Desk
 from talkspurt.session import Services
 from talkspurt.store import Store
 from talkspurt.store.clock import utc_now
@@ -64,7 +66,7 @@ async def switchboard(
     folder: Path, heard: list[str], model: ScriptedModel
 ) -> AsyncIterator[tuple[Switchboard, Store, ToneSynthesizer]]:
     store = await Store.open(f"sqlite+aiosqlite:///{folder / 'calls.db'}")
-    detector, recorder, synthesizer = LevelVoiceActivity(), _Recorder(store), ToneSynthesizer()
+    detector, recorder, synthesizer = LevelVoiceActivity(), Recorder(store), ToneSynthesizer()
     agent = Agent(name="test", prompt="Be kind.", greeting="Hello there.", tools=(reserve_table, escalate))
     recognizer, clock = ScriptedRecognizer(tuple(heard)), MediaClock(detector)
     desk = _Desk(agent, recognizer, model, synthesizer, {LOCALE: agent.language(find_locale(LOCALE).language)})
@@ -179,3 +181,36 @@ async def given_up(folder: Path) -> None:
 def test_a_call_that_is_given_up_goes_to_a_person_whichever_attachment_it_is_on(tmp_path: Path) -> None:
     """The later one, which owns the call, is told the same as the first, which holds it."""
     run_call(lambda: given_up(tmp_path))
+
+
+async def put_through_while_the_database_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with held(folder, ["get me a person"], ScriptedModel(script)) as call:
+        back = asyncio.Event()
+        kept = call.store.calls.save_snapshot
+
+        async def late(call_id: str, *, attachment: int, snapshot: str) -> bool:
+            await back.wait()
+            return await kept(call_id, attachment=attachment, snapshot=snapshot)
+
+        monkeypatch.setattr(call.store.calls, "save_snapshot", late)
+        holding = call.answered(0)
+        await call.says("Hello")
+        loop = asyncio.get_running_loop()
+        (live,) = call.agents._live.values()
+        await live.session.ended.wait()
+        began = loop.time()
+        await call.until(lambda: bool(call.left))
+        assert call.left == ["handover"]
+        assert loop.time() - began == pytest.approx(HANDOVER_PATIENCE, abs=0.06)
+        back.set()
+        async with asyncio.timeout(60):
+            await holding
+        stored = await call.store.calls.find(call.call.id)
+        assert stored is not None
+        assert stored.snapshot is not None
+        assert json.loads(stored.snapshot)["floor"]["reason"] == "handover"
+
+
+def test_a_caller_is_put_through_although_the_database_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hear nothing meanwhile. What is stored in the end is where the conversation stood all the same."""
+    run_call(lambda: put_through_while_the_database_hangs(tmp_path, monkeypatch))

@@ -1,49 +1,199 @@
 """Where a call stands and what it uses reaches the store, also when the process is about to end."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from talkspurt.errors import StoreError
-from talkspurt.server import switchboard
-from talkspurt.server.switchboard import _Recorder
+from talkspurt.server import recorder as waiting
+from talkspurt.server.recorder import Recorder
 from talkspurt.store import Store
 from talkspurt.telemetry.usage import METER, Meter, MeteredRecognizer
 from talkspurt.testing.providers import ScriptedRecognizer
 from talkspurt.testing.virtual_time import run_virtual
 
 
-class SlowCalls:
-    """A calls table that takes its time."""
+class Calls:
+    """A calls table that takes its time, and at times nothing."""
 
-    def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self.saved: list[str] = []
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.down = False
+        self.bugs: set[str] = set()
+        self.saved: list[tuple[str, str]] = []
+        """Call and state, as stored."""
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
-        self.begun.set()
-        await self.go_on.wait()
-        self.saved.append(call_id)
+        await asyncio.sleep(self.seconds)
+        if self.down:
+            raise StoreError("down")
+        if call_id in self.bugs:
+            raise TypeError("not foreseen")
+        self.saved.append((call_id, snapshot))
         return True
 
+    @property
+    def order(self) -> list[str]:
+        return [call_id for call_id, _ in self.saved]
 
-async def test_the_last_flush_waits_for_the_snapshot_that_is_being_written() -> None:
-    calls = SlowCalls()
-    recorder = _Recorder(cast(Store, SimpleNamespace(calls=calls)))
-    running = asyncio.create_task(recorder.run())
-    snapshot: dict[str, Any] = {"attachment": 1}
-    recorder.snapshot("call", snapshot)
-    await calls.begun.wait()
-    flushing = asyncio.create_task(recorder.flush())
-    await asyncio.sleep(0)
-    assert not flushing.done()
-    calls.go_on.set()
-    await flushing
-    running.cancel()
-    assert calls.saved == ["call"]
+
+@asynccontextmanager
+async def recording(calls: Calls) -> AsyncIterator[Recorder]:
+    recorder = Recorder(cast(Store, SimpleNamespace(calls=calls)))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(recorder.run())
+        yield recorder
+        assert not running.done()
+        running.cancel()
+
+
+def note(recorder: Recorder, call_id: str, state: str = "state") -> None:
+    recorder.snapshot(call_id, 1, lambda: state)
+
+
+def test_the_last_flush_waits_for_the_snapshot_that_is_being_written() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=1.0)
+        async with recording(calls) as recorder:
+            note(recorder, "call")
+            await asyncio.sleep(0.5)
+            assert calls.order == []
+            await recorder.flush()
+            assert calls.order == ["call"]
+
+    run_virtual(scenario())
+
+
+def test_no_call_is_passed_over_while_more_arrives_than_can_be_written() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=1.0)
+        async with recording(calls) as recorder:
+            for _ in range(60):
+                for call in range(10):
+                    note(recorder, f"call {call}")
+                await asyncio.sleep(0.5)
+        assert calls.order == [f"call {n % 10}" for n in range(len(calls.order))]
+        assert len(calls.order) >= 29
+
+    run_virtual(scenario())
+
+
+def test_a_state_that_a_newer_one_has_replaced_is_neither_encoded_nor_written() -> None:
+    async def scenario() -> None:
+        calls, encoded = Calls(seconds=1.0), list[int]()
+
+        def encode(number: int) -> str:
+            encoded.append(number)
+            return str(number)
+
+        async with recording(calls) as recorder:
+            for number in range(8):
+                recorder.snapshot("call", 1, partial(encode, number))
+                await asyncio.sleep(0.3)
+            await recorder.flush()
+        assert encoded == [0, 3, 6, 7]
+        assert calls.saved == [("call", str(number)) for number in encoded]
+
+    run_virtual(scenario())
+
+
+def test_what_the_database_did_not_take_is_stored_once_it_is_back() -> None:
+    async def scenario() -> None:
+        calls = Calls()
+        async with recording(calls) as recorder:
+            calls.down = True
+            note(recorder, "silent")
+            note(recorder, "talking", "first")
+            await asyncio.sleep(1.0)
+            note(recorder, "talking", "second")
+            await asyncio.sleep(30.0)
+            assert calls.saved == []
+            calls.down = False
+            await asyncio.sleep(5.1)
+            assert sorted(calls.saved) == [("silent", "state"), ("talking", "second")]
+
+    run_virtual(scenario())
+
+
+def test_states_that_wait_for_a_database_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST_SNAPSHOTS", 3)
+
+    async def scenario() -> None:
+        calls = Calls()
+        recorder = Recorder(cast(Store, SimpleNamespace(calls=calls)))
+        for number in range(5):
+            note(recorder, str(number))
+        note(recorder, "3", "newer")
+        await recorder.flush()
+        assert calls.saved == [("2", "state"), ("3", "newer"), ("4", "state")]
+
+    run_virtual(scenario())
+
+
+def test_the_state_of_a_call_that_is_handed_over_is_written_before_all_others() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=1.0)
+        async with recording(calls) as recorder:
+            for number in range(50):
+                note(recorder, str(number))
+            await asyncio.sleep(0.5)
+            note(recorder, "leaving")
+            assert await recorder.write("leaving")
+            assert calls.order == ["0", "leaving"]
+            assert await recorder.write("leaving"), "it is stored"
+            calls.down = True
+            note(recorder, "leaving", "again")
+            assert not await recorder.write("leaving")
+            calls.down = False
+            await asyncio.sleep(100)
+            assert ("leaving", "again") in calls.saved
+            assert len(calls.saved) == 52
+
+    run_virtual(scenario())
+
+
+def test_the_last_flush_does_not_wait_for_a_database_that_stays_away() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=0.7)
+        calls.down = True
+        async with recording(calls) as recorder:
+            note(recorder, "a")
+            note(recorder, "b")
+            began = asyncio.get_running_loop().time()
+            with capture_logs() as logs:
+                await recorder.flush()
+            assert asyncio.get_running_loop().time() - began == pytest.approx(waiting.FLUSH_TIMEOUT)
+            assert [(log["event"], log["calls"]) for log in logs if log["log_level"] == "error"] == [
+                ("snapshots_lost_at_shutdown", 2)
+            ]
+
+    run_virtual(scenario())
+
+
+def test_what_is_wrong_with_one_call_ends_no_other() -> None:
+    def broken() -> str:
+        raise TypeError("Object of type Decimal is not JSON serializable")
+
+    async def scenario() -> None:
+        calls = Calls()
+        calls.bugs.add("refused")
+        async with recording(calls) as recorder:
+            recorder.snapshot("broken", 1, broken)
+            note(recorder, "refused")
+            note(recorder, "sound")
+            await asyncio.sleep(1.0)
+            assert calls.order == ["sound"]
+            note(recorder, "sound")
+            await asyncio.sleep(1.0)
+            assert calls.order == ["sound", "sound"]
+
+    run_virtual(scenario())
 
 
 class FailingUsage:
@@ -64,7 +214,7 @@ def test_what_a_call_uses_is_written_every_minute_and_at_its_end_and_nothing_twi
     usage = FailingUsage()
 
     async def scenario() -> None:
-        recorder = _Recorder(cast(Store, SimpleNamespace(usage=usage)))
+        recorder = Recorder(cast(Store, SimpleNamespace(usage=usage)))
         running = asyncio.create_task(recorder.run())
         meter = Meter()
         METER.set(meter)
@@ -89,7 +239,7 @@ def test_what_a_call_uses_is_written_every_minute_and_at_its_end_and_nothing_twi
         running.cancel()
 
     run_virtual(scenario())
-    assert switchboard.USAGE_EVERY == 60
+    assert waiting.USAGE_EVERY == 60
     assert usage.asked == 3
     sums = {unit: sum(amount for each, amount in usage.rows if each == unit) for unit, _ in usage.rows}
     assert sums == {"characters": 107, "line_seconds": pytest.approx(130), "seconds": pytest.approx(260)}

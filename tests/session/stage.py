@@ -1,6 +1,7 @@
 """A session with everything around it: scripted providers, a virtual line, a virtual clock."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,8 +34,8 @@ class Recorder:
     def entry(self, call_id: str, entry: Entry, /) -> None:
         self.entries.append(entry)
 
-    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
-        self.snapshots.append(snapshot)
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+        self.snapshots.append(json.loads(write()))
 
 
 def cancelled_orders() -> tuple[list[str], Any]:

@@ -247,6 +247,8 @@ async def test_a_call_goes_on_over_a_second_line_in_the_same_process() -> None:
         second = VirtualLine()
         playing = asyncio.create_task(second.run())
         call.session.attach(second, 2)
+        # One of the first attachment that still waits for the database is refused from now on.
+        assert call.recorder.snapshots[-1]["attachment"] == 2
         await call.listening()
         assert second.played
         second.speak(1.0)

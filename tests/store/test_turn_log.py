@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +25,8 @@ class FlakyDatabase(Database):
         self.down = False
         self.doubtful = False
         """The next commit succeeds, but nobody hears of it."""
+        self.bugs = 0
+        """How many of the next writes fail in a way that nobody foresaw."""
         self.refusals = 0
         self.refused = asyncio.Event()
 
@@ -33,6 +36,9 @@ class FlakyDatabase(Database):
             self.refusals += 1
             self.refused.set()
             raise StoreError("down")
+        if self.bugs:
+            self.bugs -= 1
+            raise RuntimeError("nobody foresaw this")
         async with super().write() as connection:
             yield connection
         if self.doubtful:
@@ -109,6 +115,36 @@ async def test_a_turn_the_database_never_takes_does_not_hold_up_the_rest(turns: 
     turns.append(call.id, CallerSaid("before"))
     turns.append("no-such-call", CallerSaid("lost"))
     turns.append(call.id, CallerSaid("after"))
+    assert await turns.flush()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("before"), CallerSaid("after")]
+    assert value("talkspurt_turns_dropped_total", reason="refused") == before + 1
+
+
+async def test_an_error_that_nobody_foresaw_does_not_end_the_transcript(
+    turns: TurnLog, database: FlakyDatabase, call: Call
+) -> None:
+    database.bugs = 1
+    turns.append(call.id, CallerSaid("before"))
+    assert await turns.flush()
+    turns.append(call.id, CallerSaid("after"))
+    assert await turns.flush()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("before"), CallerSaid("after")]
+
+
+async def test_a_turn_that_can_never_be_written_holds_up_no_other(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = turns._append
+
+    async def never(batch: tuple[Any, ...]) -> None:
+        if any("poison" in turn.content for turn in batch):
+            raise RuntimeError("nobody foresaw this")
+        await append(batch)
+
+    monkeypatch.setattr(turns, "_append", never)
+    before = value("talkspurt_turns_dropped_total", reason="refused")
+    for text in ("before", "poison", "after"):
+        turns.append(call.id, CallerSaid(text))
     assert await turns.flush()
     assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("before"), CallerSaid("after")]
     assert value("talkspurt_turns_dropped_total", reason="refused") == before + 1

@@ -276,11 +276,18 @@ class Conversation:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything `restore` needs, as JSON values."""
+        return {name: encode(part) for name, part in self.state().items()}
+
+    def state(self) -> dict[str, Any]:
+        """What `snapshot` encodes, as it is now: nothing in it changes when the conversation goes on.
+
+        All of it is frozen or copied, and that costs microseconds, so it may be taken often and encoded rarely.
+        """
         agent = self._agent
         return {
             "version": VERSION,
             "now": self._now,
-            "floor": encode(self._floor),
+            "floor": self._floor,
             "attachment": self._attachment,
             "talkspurt": self._talkspurt,
             "talkspurt_at": self._talkspurt_at,
@@ -290,32 +297,32 @@ class Conversation:
             "misses": self._misses,
             "quiet_since": self._quiet_since,
             "prompts": self._prompts,
-            "pace": encode(self._pace),
-            "dismissed": encode(self._dismissed),
+            "pace": self._pace,
+            "dismissed": self._dismissed,
             "ignored": self._ignored,
             "handed_over_by": self._handed_over_by,
-            "returned": encode(self._returned),
+            "returned": self._returned,
             "typed_ahead": self._keypad.ahead,
             "entered_at": self._keypad.entered_at,
-            "turn": encode(agent.turn),
+            "turn": agent.turn,
             "suspended": agent.suspended,
-            "pending": encode(agent.pending),
-            "running": encode(agent.running),
-            "later": encode(agent.later),
+            "pending": agent.pending,
+            "running": dict(agent.running),
+            "later": dict(agent.later),
             "untold": agent.untold,
-            "secret": encode(agent.secret),
-            "guess": encode(agent.guess),
-            "expects": encode(agent.expects),
+            "secret": agent.secret,
+            "guess": agent.guess,
+            "expects": agent.expects,
             "speed": agent.pace,
             "failures": agent.failures,
             "replies": agent.replies,
             "segments": agent.segments,
-            "places": encode(agent.log.places),
+            "places": tuple(agent.log.places),
             "recorded": agent.log.recorded,
             "epoch": agent.playback.epoch,
             "heard": agent.playback.heard,
             "progress_at": agent.playback.progress_at,
-            "playback": encode(list(agent.playback.segments.values())),
+            "playback": tuple(agent.playback.segments.values()),
         }
 
     @classmethod

@@ -8,9 +8,8 @@ call that another process had begun is taken up from its snapshot.
 import asyncio
 import gc
 import json
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +24,11 @@ from talkspurt.clock import MediaClock
 from talkspurt.config import Config
 from talkspurt.core.endpointing import Endpointing
 from talkspurt.core.events import HandoverReturned
-from talkspurt.core.history import Entry
 from talkspurt.core.language import Language
 from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
-from talkspurt.errors import ConfigurationError, ProviderError, StoreError, TalkspurtError
+from talkspurt.errors import ConfigurationError, ProviderError, StoreError
 from talkspurt.ladder import LadderSpeechToSpeech, Remembers
 from talkspurt.ladder.choices import Choices
 from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport, keep_connected
@@ -38,6 +36,7 @@ from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.last_resort import TROUBLE, finds_person
 from talkspurt.server.handover.returning import how_it_went
 from talkspurt.server.handover.targets import Targets, carrier_kinds
+from talkspurt.server.recorder import Recorder
 from talkspurt.server.staff import Staff, sweeping
 from talkspurt.session import Services, Session
 from talkspurt.speech.inference.supervision import inference_for
@@ -46,13 +45,10 @@ from talkspurt.speech.voice_activity import SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
 from talkspurt.store.clock import utc_now
 from talkspurt.store.store import Store
-from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import METER, Meter
 
-MOST_USAGE: Final = 1000
-"""Calls whose usage may wait for the database; then the oldest is forgotten."""
-USAGE_EVERY: Final = 60.0
-"""Seconds after which what a call has used is written: so much a process that is killed takes with it."""
+HANDOVER_PATIENCE: Final = 2.0
+"""Seconds that a caller who is to be put through waits at most until it is stored how far the conversation was."""
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Objects and collections until the next garbage collection, Python's own being 700, 10 and 10: hardly anything here is
 garbage in cycles, and to look for it stops all calls."""
@@ -111,7 +107,7 @@ class Switchboard:
         *,
         desks: Mapping[tuple[str, str], _Desk],
         staff: Staff,
-        recorder: "_Recorder",
+        recorder: Recorder,
         handover_desk: HandoverDesk,
     ) -> None:
         self._staff = staff
@@ -169,7 +165,7 @@ class Switchboard:
                     "vendor does not answer; talkspurt config check shows which are configured"
                 ) from None
             clock = MediaClock(detector)
-            recorder = _Recorder(store)
+            recorder = Recorder(store)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(clock.run()), group.create_task(recorder.run())]
                 first = next(iter(desks.values()))
@@ -251,7 +247,7 @@ class Switchboard:
                     group.create_task(live.session.run(transport, attachment))
                     await live.session.ended.wait()
                     line_ends()
-                    live.outcome.set_result(await self._outcome(live.session))
+                    live.outcome.set_result(await self._outcome(live.session, group))
                     await conclude(live.outcome.result())
         finally:
             live.outcome.cancel()
@@ -259,13 +255,16 @@ class Switchboard:
             if self._live.get(call.id) is live:
                 del self._live[call.id]
 
-    async def _outcome(self, session: Session) -> Outcome:
+    async def _outcome(self, session: Session, group: asyncio.TaskGroup) -> Outcome:
         reason = session.reason
         if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
             reason = "handover"
         if reason == "handover":
-            # Whoever takes the caller back, here or elsewhere, must find how far the conversation was.
-            await self._recorder.flush()
+            # Whoever takes the caller back, here or elsewhere, must find how far the conversation was. But the caller
+            # hears nothing meanwhile: a write that takes long is gone on with while they are put through.
+            writing = group.create_task(self._recorder.write(session.call.id))
+            if not (await asyncio.wait((writing,), timeout=HANDOVER_PATIENCE))[0]:
+                _log.error("handover_before_snapshot", waited=HANDOVER_PATIENCE)
         return Outcome(reason)
 
     def hang_up(self, call_id: str) -> None:
@@ -373,96 +372,6 @@ def _menu(agent: Agent) -> Menu | None:
         return None
     offer = " ".join(f"For {entry.offer}, press {entry.key}." for entry in agent.menu)
     return Menu(offer, tuple((entry.key, entry.words) for entry in agent.menu))
-
-
-class _Recorder:
-    """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._latest: dict[str, tuple[int, Mapping[str, Any]]] = {}
-        self._usage: deque[tuple[str, Meter]] = deque()
-        self._arrived = asyncio.Event()
-        self._writing = asyncio.Lock()
-
-    def entry(self, call_id: str, entry: Entry, /) -> None:
-        self._store.turns.append(call_id, entry)
-
-    def snapshot(self, call_id: str, snapshot: Mapping[str, Any], /) -> None:
-        self._latest[call_id] = (snapshot["attachment"], snapshot)
-        self._arrived.set()
-
-    @contextmanager
-    def metering(self, call_id: str, meter: Meter, /) -> Iterator[Callable[[], None]]:
-        """Count the seconds on the line, and write what the call uses: now and then, and behind its end.
-
-        Gives what to call when the line is over, if that is sooner.
-        """
-        loop = asyncio.get_running_loop()
-        counted = loop.time()
-        writing: asyncio.TimerHandle
-
-        def count_line() -> None:
-            nonlocal counted
-            now = loop.time()
-            meter.add("carrier", "twilio", "seconds", now - counted)
-            counted = now
-
-        def line_ends() -> None:
-            if count_line in meter.running:
-                count_line()
-                meter.running.remove(count_line)
-
-        def write() -> None:
-            nonlocal writing
-            self._note_usage(call_id, meter)
-            writing = loop.call_later(USAGE_EVERY, write)
-
-        writing = loop.call_later(USAGE_EVERY, write)
-        meter.running.add(count_line)
-        try:
-            yield line_ends
-        finally:
-            writing.cancel()
-            line_ends()
-            # Nobody hangs up later for it.
-            self._note_usage(call_id, meter)
-
-    def _note_usage(self, call_id: str, meter: Meter) -> None:
-        if len(self._usage) == MOST_USAGE:
-            self._usage.popleft()
-            metrics.STORE_FAILURES.labels("usage").inc()
-        self._usage.append((call_id, meter))
-        self._arrived.set()
-
-    async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write what waits, behind what is being written: at the end `run` is cancelled right after this."""
-        async with self._writing:
-            while self._latest:
-                call_id, (attachment, snapshot) = self._latest.popitem()
-                try:
-                    await self._store.calls.save_snapshot(
-                        call_id, attachment=attachment, snapshot=json.dumps(snapshot, separators=(",", ":"))
-                    )
-                except TalkspurtError as error:
-                    # The next turn brings a newer one.
-                    _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
-            while self._usage:
-                call_id, meter = self._usage.popleft()
-                used = meter.unstored()
-                try:
-                    await self._store.usage.add(call_id, used)
-                    meter.stored(used)
-                except TalkspurtError as error:
-                    _log.warning("usage_not_stored", call_id=call_id, error=str(error))
-                    metrics.STORE_FAILURES.labels("usage").inc()
 
 
 async def _learn_stock_phrases(desks: Mapping[tuple[str, str], _Desk]) -> None:

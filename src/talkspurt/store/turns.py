@@ -128,20 +128,23 @@ class TurnLog:
             await writer
 
     async def _write_forever(self) -> None:
-        failures = 0
+        failures = unforeseen = 0
         while True:
             await self._arrived.wait()
             batch = tuple(self._spool)[:BATCH]
             try:
-                await self._write(batch)
-            except StoreError as error:
+                # What is not the database's fault, and does not pass, is one turn's: the rest must not wait behind it.
+                await (self._write(batch) if unforeseen <= len(self._retry_delays) else self._write_singly(batch))
+            except Exception as error:
+                # Whatever it is: nobody awaits this task, and with it the transcript of all calls would end unseen.
+                unforeseen = 0 if isinstance(error, StoreError) else unforeseen + 1
                 metrics.STORE_FAILURES.labels("turns").inc()
-                if failures == 0:
-                    log.error("turns_not_stored", waiting=len(self._spool), error=str(error))
+                if failures == 0 or unforeseen == 1:
+                    log.error("turns_not_stored", waiting=len(self._spool), error=str(error), exc_info=unforeseen > 0)
                 await asyncio.sleep(self._retry_delays[min(failures, len(self._retry_delays) - 1)])
                 failures += 1
                 continue
-            failures = 0
+            failures = unforeseen = 0
             for _ in batch:
                 self._spool.popleft()
             metrics.TURNS_WAITING.set(len(self._spool))
@@ -165,9 +168,14 @@ class TurnLog:
         for turn in batch:
             try:
                 await self._append((turn,))
-            except ConflictError as error:
+            except StoreError as error:
+                if not isinstance(error, ConflictError):
+                    raise
                 metrics.TURNS_DROPPED.labels("refused").inc()
                 log.error("turn_refused", call_id=turn.call_id, error=str(error))
+            except Exception:
+                metrics.TURNS_DROPPED.labels("refused").inc()
+                log.exception("turn_refused", call_id=turn.call_id)
 
 
 def _appending() -> Insert:

@@ -1,0 +1,186 @@
+"""What becomes of a call's states and of what it uses: both wait here for the database.
+
+A live call does not wait with them, but for the moment in which it is handed over. One write goes on at a time. A
+state that the database did not take is tried again, so that an outage costs no call the place that it had come to; what
+a call has used is written with what it uses in the next minute.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from talkspurt.core.history import Entry
+from talkspurt.errors import StoreError
+from talkspurt.store.store import Store
+from talkspurt.telemetry import metrics
+from talkspurt.telemetry.usage import Meter
+
+MOST_SNAPSHOTS: Final = 500
+"""Calls whose state may wait for the database, those that have ended among them; then the one that waits longest is
+forgotten: if it is live, its next turn notes it again."""
+RETRY_DELAYS: Final = (0.1, 0.5, 2.0, 5.0)
+"""Seconds before each further attempt to write; the last is repeated."""
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds that what waits may take at the end: as the transcript."""
+MOST_USAGE: Final = 1000
+"""Calls whose usage may wait for the database; then the oldest is forgotten."""
+USAGE_EVERY: Final = 60.0
+"""Seconds after which what a call has used is written: so much a process that is killed takes with it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written.
+
+    Calls are written in the order in which they began to wait, so that none is passed over while more arrives than can
+    be written. What the database would not take goes on waiting.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[str, tuple[int, Callable[[], str]]] = {}
+        """By call, in the order of their turn: of which attachment the state is, and what writes it down."""
+        self._usage: deque[tuple[str, Meter]] = deque()
+        self._arrived = asyncio.Event()
+        self._writing = asyncio.Lock()
+        """Held for one write at a time: of two of one call the newer must be the last."""
+
+    def entry(self, call_id: str, entry: Entry, /) -> None:
+        """Append it to the spool of the transcript."""
+        self._store.turns.append(call_id, entry)
+
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+        """Note the state of a call, in the place of one that is not stored yet."""
+        if call_id not in self._waiting and len(self._waiting) >= MOST_SNAPSHOTS:
+            del self._waiting[next(iter(self._waiting))]
+            metrics.STORE_FAILURES.labels("snapshot").inc()
+        # A call that waits already keeps its place.
+        self._waiting[call_id] = attachment, write
+        self._arrived.set()
+
+    @contextmanager
+    def metering(self, call_id: str, meter: Meter, /) -> Iterator[Callable[[], None]]:
+        """Count the seconds on the line, and write what the call uses: now and then, and behind its end.
+
+        Gives what to call when the line is over, if that is sooner.
+        """
+        loop = asyncio.get_running_loop()
+        counted = loop.time()
+        writing: asyncio.TimerHandle
+
+        def count_line() -> None:
+            nonlocal counted
+            now = loop.time()
+            meter.add("carrier", "twilio", "seconds", now - counted)
+            counted = now
+
+        def line_ends() -> None:
+            if count_line in meter.running:
+                count_line()
+                meter.running.remove(count_line)
+
+        def write() -> None:
+            nonlocal writing
+            self._note_usage(call_id, meter)
+            writing = loop.call_later(USAGE_EVERY, write)
+
+        writing = loop.call_later(USAGE_EVERY, write)
+        meter.running.add(count_line)
+        try:
+            yield line_ends
+        finally:
+            writing.cancel()
+            line_ends()
+            # Nobody hangs up later for it.
+            self._note_usage(call_id, meter)
+
+    def _note_usage(self, call_id: str, meter: Meter) -> None:
+        if len(self._usage) == MOST_USAGE:
+            self._usage.popleft()
+            metrics.STORE_FAILURES.labels("usage").inc()
+        self._usage.append((call_id, meter))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Write until cancelled; while the database takes nothing, now and then."""
+        failures = 0
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            if await self._write_waiting():
+                failures = 0
+                continue
+            await asyncio.sleep(RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
+            failures += 1
+            self._arrived.set()
+
+    async def flush(self, timeout: float = FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109 - the bound is the point
+        """Write what waits, behind what is being written: at the end `run` is cancelled right after this.
+
+        What is not stored after `timeout` seconds is lost, and logged.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not await self._write_waiting():  # noqa: ASYNC110 - no event tells that a database is back
+                    await asyncio.sleep(RETRY_DELAYS[1])
+        except TimeoutError:
+            _log.error("snapshots_lost_at_shutdown", calls=len(self._waiting))
+
+    async def _write_waiting(self) -> bool:
+        """Write until nothing waits; False as soon as the database does not take something."""
+        while True:
+            # In each round, for what is not stored yet may be in another's hands.
+            async with self._writing:
+                call_id = next(iter(self._waiting), None)
+                if call_id is None and not self._usage:
+                    return True
+                stored = await (self._write_usage() if call_id is None else self._write_snapshot(call_id))
+            if not stored:
+                return False
+
+    async def write(self, call_id: str) -> bool:
+        """Store the state of this call, before those that wait; False when the database does not take it now."""
+        async with self._writing:
+            return call_id not in self._waiting or await self._write_snapshot(call_id)
+
+    async def _write_snapshot(self, call_id: str) -> bool:
+        attachment, write = entry = self._waiting[call_id]
+        stored = True
+        try:
+            # Encoded only here, for a state may be replaced by a newer one before its turn. What `write` returns is of
+            # the moment in which it was noted, and so is the attachment: once a later one owns the call, or it has
+            # ended, the store refuses them. Turns recorded up to then are in the transcript's spool already.
+            await self._store.calls.save_snapshot(call_id, attachment=attachment, snapshot=write())
+        except StoreError as error:
+            stored = False
+            _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
+            metrics.STORE_FAILURES.labels("snapshot").inc()
+        except Exception:
+            # This runs beside the calls in one group: what is wrong with one of them must not end them all.
+            _log.exception("snapshot_not_stored", call_id=call_id)
+            metrics.STORE_FAILURES.labels("snapshot").inc()
+        latest = self._waiting.pop(call_id, None)
+        if latest is not None and (latest is not entry or not stored):
+            # Behind the others, which wait longer.
+            self._waiting[call_id] = latest
+        return stored
+
+    async def _write_usage(self) -> bool:
+        call_id, meter = self._usage.popleft()
+        try:
+            used = meter.unstored()
+            await self._store.usage.add(call_id, used)
+            meter.stored(used)
+        except StoreError as error:
+            _log.warning("usage_not_stored", call_id=call_id, error=str(error))
+            metrics.STORE_FAILURES.labels("usage").inc()
+            return False
+        except Exception:
+            _log.exception("usage_not_stored", call_id=call_id)
+            metrics.STORE_FAILURES.labels("usage").inc()
+        return True
