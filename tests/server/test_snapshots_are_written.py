@@ -169,8 +169,8 @@ def test_the_last_flush_does_not_wait_for_a_database_that_stays_away() -> None:
             with capture_logs() as logs:
                 await recorder.flush()
             assert asyncio.get_running_loop().time() - began == pytest.approx(waiting.FLUSH_TIMEOUT)
-            assert [(log["event"], log["calls"]) for log in logs if log["log_level"] == "error"] == [
-                ("snapshots_lost_at_shutdown", 2)
+            assert [(log["event"], log["snapshots"]) for log in logs if log["log_level"] == "error"] == [
+                ("not_stored_at_shutdown", 2)
             ]
 
     run_virtual(scenario())

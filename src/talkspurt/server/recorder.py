@@ -129,7 +129,7 @@ class Recorder:
                 while not await self._write_waiting():  # noqa: ASYNC110 - no event tells that a database is back
                     await asyncio.sleep(RETRY_DELAYS[1])
         except TimeoutError:
-            _log.error("snapshots_lost_at_shutdown", calls=len(self._waiting))
+            _log.error("not_stored_at_shutdown", snapshots=len(self._waiting), usage=len(self._usage))
 
     async def _write_waiting(self) -> bool:
         """Write until nothing waits; False as soon as the database does not take something."""
