@@ -9,6 +9,8 @@ from benchmarks.capacity.caller import PATIENCE, Turn
 
 ENOUGH_P95_MS: Final = 200.0
 """A core holds so many calls as long as their overhead's p95 stays below this, nothing underruns, no call fails."""
+ENOUGH_LAG_MS: Final = 10.0
+"""Those that measure may be so late (p99); beyond that the overhead is not the server's alone."""
 MISSED_SHARE: Final = 0.05
 """And no more turns are missed: a policy errs sometimes, but figures of what is left would flatter."""
 
@@ -34,6 +36,13 @@ class Record:
     false_stops: int = 0
     client_lag_p99_ms: float | None = None
     refused: int = 0
+    vendors_cpu_percent: float | None = None
+    vendors_lag_p99_ms: float | None = None
+
+    @property
+    def on_time(self) -> bool:
+        """Whether client and fake vendors were: the lateness of those that measure is not the server's."""
+        return max(self.client_lag_p99_ms or 0.0, self.vendors_lag_p99_ms or 0.0) <= ENOUGH_LAG_MS
 
     @property
     def holds(self) -> bool:

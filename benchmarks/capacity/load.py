@@ -202,10 +202,11 @@ class Load:
                 await asyncio.sleep(max(0.0, began + (number + 1) / options.rate - time.monotonic()))
             await asyncio.gather(*starting)
         await asyncio.sleep(SETTLE)
-        begin, cpu, own = time.monotonic(), cpu_seconds(options.pid), time.process_time()
+        begin, cpu, own, theirs = time.monotonic(), cpu_seconds(options.pid), time.process_time(), self._vendors_cpu()
         self._lags.clear()
         await asyncio.sleep(options.seconds)
         end, cpu, own = time.monotonic(), cpu_seconds(options.pid) - cpu, time.process_time() - own
+        theirs = self._vendors_cpu() - theirs
         resident = resident_mb(options.pid)
         lags = self._lags.copy()
         pacing.cancel()
@@ -226,6 +227,7 @@ class Load:
             "underruns": window.underruns,
             "missed_turns": window.missed,
             "client_cpu_percent": round(100 * own / (end - begin), 1),
+            "vendors_cpu_percent": round(100 * theirs / (end - begin), 1) if options.vendors else None,
             "turns": window.turns,
             "false_stops": window.false_stops,
             "client_lag_p99_ms": in_ms(percentile(lags, 0.99)),
@@ -233,6 +235,9 @@ class Load:
             "window": [begin, end],
             "starts": self.starts,
         }
+
+    def _vendors_cpu(self) -> float:
+        return cpu_seconds(self._options.vendors) if self._options.vendors else 0.0
 
     async def _start(self, number: int, http: httpx.AsyncClient) -> None:
         began = time.monotonic()
@@ -287,6 +292,7 @@ def main() -> None:
     parser.add_argument("--webhook", help="origin of a server that answers Twilio's webhook")
     parser.add_argument("--socket", help="address of a media socket that needs no webhook")
     parser.add_argument("--pid", type=int, required=True, help="the server's process; its children count too")
+    parser.add_argument("--vendors", type=int, help="the process of the fake vendors, which works on the client's core")
     parser.add_argument("--ideal", type=float, default=0.61, help="seconds from end of speech to answer, at best")
     parser.add_argument("--ideal-interrupting", type=float, help="the same of what interrupts; default: the same")
     parser.add_argument("--rate", type=float, default=STARTS_PER_SECOND, help="calls started per second")

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from benchmarks.capacity.systems import started
+from benchmarks.capacity.probe import probe
+from benchmarks.capacity.systems import Vendors, probe_environment, started
 
 from talkspurt.config import ScriptedConfig
 from talkspurt.errors import TransportError
@@ -57,6 +58,7 @@ async def serve() -> None:
     heard = [timing.heard.format(number=turn) for turn in range(1, TURNS)]
     speech = Speech(delay=timing.first_byte, gap=LINE_SECONDS / timing.speed)
     async with (
+        probe(),
         Clerk(timing) as model,
         FakeDeepgram(heard, key=KEY, final_after=timing.final_after) as recognizer,
         FakeElevenLabs(key=KEY, otherwise=speech) as synthesizer,
@@ -67,26 +69,30 @@ async def serve() -> None:
 
 
 @asynccontextmanager
-async def cloud(core: int, folder: Path) -> AsyncIterator[dict[str, str]]:
-    """Run the process on a core; yields the environment that points a server to it. Raises `TransportError`."""
-    command = [sys.executable, "-m", "benchmarks.capacity.networked"]
-    async with started(command, core, folder / "vendors.log", dict(os.environ), piped=True) as process:
+async def cloud(core: int, folder: Path) -> AsyncIterator[tuple[Vendors, dict[str, str]]]:
+    """Run the process on a core; yields it and the environment that points a server to it. Raises `TransportError`."""
+    command, watched = [sys.executable, "-m", "benchmarks.capacity.networked"], folder / "vendors.probe"
+    variables = {**os.environ, **probe_environment(watched)}
+    async with started(command, core, folder / "vendors.log", variables, piped=True) as process:
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
         if not line:
             raise TransportError(f"the fake vendors did not start: {(folder / 'vendors.log').read_text()[-2000:]}")
         model, recognizer, synthesizer = json.loads(line)
-        yield {
-            "TALKSPURT_MODEL__NAME": "openai:any",
-            "TALKSPURT_MODEL__BASE_URL": model,
-            "TALKSPURT_SPEECH__RECOGNIZER": "deepgram",
-            "TALKSPURT_SPEECH__SYNTHESIZER": "elevenlabs",
-            "TALKSPURT_SPEECH__BASE_URL__DEEPGRAM": recognizer,
-            "TALKSPURT_SPEECH__BASE_URL__ELEVENLABS": synthesizer,
-            "OPENAI_API_KEY": KEY,
-            "DEEPGRAM_API_KEY": KEY,
-            "ELEVENLABS_API_KEY": KEY,
-        }
+        yield (
+            Vendors(process.pid, watched),
+            {
+                "TALKSPURT_MODEL__NAME": "openai:any",
+                "TALKSPURT_MODEL__BASE_URL": model,
+                "TALKSPURT_SPEECH__RECOGNIZER": "deepgram",
+                "TALKSPURT_SPEECH__SYNTHESIZER": "elevenlabs",
+                "TALKSPURT_SPEECH__BASE_URL__DEEPGRAM": recognizer,
+                "TALKSPURT_SPEECH__BASE_URL__ELEVENLABS": synthesizer,
+                "OPENAI_API_KEY": KEY,
+                "DEEPGRAM_API_KEY": KEY,
+                "ELEVENLABS_API_KEY": KEY,
+            },
+        )
 
 
 if __name__ == "__main__":

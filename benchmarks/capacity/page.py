@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks.capacity.figures import Record, fitted_line, most_calls
 
-BEGIN: Final = "<!-- figures of the last full run, written by make bench-capacity -->"
+BEGIN: Final = "<!-- figures of the last run, written by make bench-capacity -->"
 END: Final = "<!-- end of the figures -->"
 USABLE_PERCENT: Final = 80.0
 """Of a core that a deployment plans with."""
@@ -35,14 +35,16 @@ def table(records: Sequence[Record]) -> str:
     """All records."""
     rows = [
         "| system | calls | CPU % / call | MB / call | overhead p50 / p95 ms | barge-in p50 / p95 ms | underruns "
-        "| loop lag p99 ms | start blocks ms | missed turns | client CPU % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| loop lag p99 ms | start blocks ms | missed turns | client CPU % | fakes CPU % | client / fakes lag p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     rows += [
         f"| {r.system} | {r.n} | {r.cpu_percent_per_call:.2f} | {r.rss_mb_per_call:.2f} "
         f"| {_shown(r.overhead_p50_ms)} / {_shown(r.overhead_p95_ms)} "
         f"| {_shown(r.barge_in_p50_ms)} / {_shown(r.barge_in_p95_ms)} | {r.underruns} | {_shown(r.loop_lag_p99_ms)} "
-        f"| {_shown(r.call_start_block_ms)} | {r.missed_turns} of {r.turns} | {r.client_cpu_percent:.0f} |"
+        f"| {_shown(r.call_start_block_ms)} | {r.missed_turns} of {r.turns} | {r.client_cpu_percent:.0f} "
+        f"| {_shown(r.vendors_cpu_percent)} | {_shown(r.client_lag_p99_ms)} / {_shown(r.vendors_lag_p99_ms)}"
+        f"{'' if r.on_time else ' (late: overhead theirs, too)'} |"
         for r in records
     ]
     return "\n".join(rows)

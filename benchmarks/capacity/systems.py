@@ -77,18 +77,28 @@ PEERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Vendors:
+    """The process of the fake vendors, and where the probe in it writes."""
+
+    pid: int
+    probe: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A system that takes calls."""
 
     pid: int
     webhook: str | None = None
     socket: str | None = None
+    vendors: Vendors | None = None
 
     @property
     def address(self) -> list[str]:
         """Options of the load client."""
         where = ["--webhook", self.webhook] if self.webhook else ["--socket", self.socket or ""]
-        return [*where, "--pid", str(self.pid)]
+        beside = ["--vendors", str(self.vendors.pid)] if self.vendors else []
+        return [*where, "--pid", str(self.pid), *beside]
 
 
 def server_environment(folder: Path, port: int, *, probe: Path | None, spin: bool = False) -> dict[str, str]:
@@ -126,15 +136,24 @@ def probe_environment(probe: Path | None, *, spin: bool = False) -> dict[str, st
 
 @asynccontextmanager
 async def talkspurt(
-    folder: Path, core: int, *, probe: Path | None = None, spin: bool = False, more: Mapping[str, str] | None = None
+    folder: Path,
+    core: int,
+    *,
+    probe: Path | None = None,
+    spin: bool = False,
+    more: Mapping[str, str] | None = None,
+    vendors: Vendors | None = None,
 ) -> AsyncIterator[Running]:
-    """`talkspurt serve` with scripted providers. Raises `TransportError` with the end of its log."""
+    """`talkspurt serve` with scripted providers, or with `vendors`, to whom `more` of its environment points it.
+
+    Raises `TransportError` with the end of its log.
+    """
     port = free_port()
     variables = {**os.environ, **server_environment(folder, port, probe=probe, spin=spin), **(more or {})}
     command = [sys.executable, "-m", "talkspurt", "serve"]
     async with started(command, core, folder / "server.log", variables) as process:
         await _listening(process, port, folder / "server.log")
-        yield Running(process.pid, webhook=f"http://127.0.0.1:{port}")
+        yield Running(process.pid, webhook=f"http://127.0.0.1:{port}", vendors=vendors)
 
 
 @asynccontextmanager

@@ -53,8 +53,18 @@ async def measure(
         )  # fmt: skip
     begin, end = found.pop("window")
     del found["starts"]
-    lags = [lag for at, lags in probed(probe) if begin <= at <= end for lag in lags]
-    return Record(system=name, loop_lag_p99_ms=in_ms(percentile(lags, 0.99)), call_start_block_ms=None, **found)
+
+    def late(written: Path | None) -> float | None:
+        lags = [lag for at, lags in probed(written) if begin <= at <= end for lag in lags]
+        return in_ms(percentile(lags, 0.99))
+
+    return Record(
+        system=name,
+        loop_lag_p99_ms=late(probe),
+        vendors_lag_p99_ms=late(running.vendors.probe if running.vendors else None),
+        call_start_block_ms=None,
+        **found,
+    )
 
 
 async def start_block(starting: AbstractAsyncContextManager[Running], probe: Path) -> list[float]:

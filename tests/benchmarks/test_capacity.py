@@ -138,6 +138,23 @@ def test_a_system_holds_as_many_calls_as_were_served_well_without_a_break() -> N
     assert most_calls(fine, "other") == 0
 
 
+def test_a_run_whose_client_or_fakes_were_late_says_so(tmp_path: Path) -> None:
+    page = tmp_path / "capacity.md"
+    page.write_text(f"{BEGIN}{END}")
+
+    def record(n: int, client: float, vendors: float | None) -> Record:
+        return Record(
+            "s", n, 0.4, 0.2, 5.0, 20.0, 100.0, 150.0, 0, 3.0, 1.0, 0, 20.0, client_lag_p99_ms=client,
+            vendors_cpu_percent=vendors and 30.0, vendors_lag_p99_ms=vendors,
+        )  # fmt: skip
+
+    write_page([record(1, 10.0, 10.0), record(2, 10.0, None), record(3, 10.1, 1.0), record(4, 1.0, 10.1)], ["s"], page)
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| s |")]
+    assert ["late" in row for row in rows] == [False, False, True, True]
+    assert rows[0].endswith("| 20 | 30 | 10 / 10 |")
+    assert rows[1].endswith("| 20 | – | 10 / – |")
+
+
 def test_the_fitted_line_goes_through_points_that_lie_on_one() -> None:
     assert fitted_line([(50, 3.5), (100, 6.0), (200, 11.0)]) == pytest.approx((1.0, 0.05))
 

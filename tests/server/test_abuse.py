@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from talkspurt.server.door import MOST_SHUT_OUT, SHUT_FOR, Door
 from talkspurt.server.media_socket import BURST, MOST_FRAGMENTS, MediaSocket
-from talkspurt.transports.twilio import MAX_WAITING_BYTES
+from talkspurt.transports.twilio import MAX_WAITING_BYTES, TwilioTransport
 
 from .conftest import CALLER, DIALLED, PATIENCE, PUBLIC, TOKEN, Running, Twiml, media_message, running, settings, total
 
@@ -158,19 +158,22 @@ async def test_a_carrier_that_does_not_read_is_given_up_and_no_memory_with_it(
     before = refused("not_reading")
     socket.transport.underlying_transport.pause_reading()
     second = b"\x00" * 16_000
-    sent = 0
+    dropped_audio = total("talkspurt_frames_not_sent_total", reason="carrier_not_reading")
+    assert isinstance(session.transport, TwilioTransport)
+    line, most = session.transport._line, 0
 
     async def speak() -> None:
-        nonlocal sent
+        nonlocal most
         while not session.over.done():
             session.transport.send_audio(second)
-            sent += 1
+            most = max(most, line.waiting_bytes)
             await asyncio.sleep(0.005)
 
     await asyncio.wait_for(speak(), PATIENCE)
     assert (await session.over).reason == "line_lost"
     assert refused("not_reading") == before + 1
-    assert sent < PATIENCE / 0.005
+    assert MAX_WAITING_BYTES < most <= 2 * MAX_WAITING_BYTES
+    assert total("talkspurt_frames_not_sent_total", reason="carrier_not_reading") > dropped_audio
     other.media(1)
     await other.echo()
 

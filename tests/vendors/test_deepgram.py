@@ -10,7 +10,10 @@ from talkspurt.ports import Transcript
 from talkspurt.recognizers import deepgram
 from talkspurt.recognizers.answers import Patience
 from talkspurt.recognizers.deepgram import DeepgramRecognizer, DeepgramStream
+from talkspurt.recognizers.outbox import BYTES_PER_S
 from talkspurt.testing.fakes import FakeDeepgram
+from talkspurt.testing.fakes.deepgram import FakeDeepgramSocket
+from talkspurt.testing.virtual_time import run_virtual
 from vendors.ears import Listener, feed, silence, voice
 
 KEY = "dg-canary-0123456789abcdef"
@@ -47,6 +50,35 @@ async def listener(stream: DeepgramStream) -> AsyncIterator[Listener]:
     yield listener
     await stream.aclose()
     await asyncio.wait_for(listener.task, 5)
+
+
+# ── the fake ──────────────────────────────────────────────────────────────────────
+
+
+def test_the_fake_counts_from_when_it_sounded_and_not_from_when_the_piece_with_it_came() -> None:
+    async def settled_after(pieces: tuple[bytes, ...], *, late: float = 0.0) -> float:
+        """Seconds from the end of the sound, which is followed by 0.2 s of silence, to the answer."""
+        answered, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        class Socket(FakeDeepgramSocket):
+            def send_text(self, text: str) -> None:
+                answered.set()
+
+        socket = Socket(FakeDeepgram(("hello",), final_after=0.3), {})
+        began = loop.time()
+        for number, piece in enumerate(pieces):
+            await asyncio.sleep(len(piece) / BYTES_PER_S + (late if number == 1 else 0.0))
+            socket._listen(piece)
+        socket._obey("Finalize")
+        await answered.wait()
+        return loop.time() - began - 0.2
+
+    sound, rest = voice(0.2), silence(0.2)
+    for pieces in ((sound, rest), (sound + rest,), (sound[:1600], sound[1600:] + rest)):
+        assert run_virtual(settled_after(pieces)) == pytest.approx(0.3, abs=0.01)
+    # A machine that is busy for a moment says nothing of when it sounded; a line that stood still does.
+    assert run_virtual(settled_after((sound, rest), late=0.05)) == pytest.approx(0.3, abs=0.01)
+    assert run_virtual(settled_after((sound[:640], sound[640:] + rest), late=2.0)) == pytest.approx(2.3, abs=0.01)
 
 
 # ── hearing ───────────────────────────────────────────────────────────────────────

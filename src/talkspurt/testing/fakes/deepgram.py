@@ -20,6 +20,7 @@ It does not recognise speech: what it hears is scripted (`ear`), on each socket 
 
 import asyncio
 import json
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS
 
 _INTERIM_S: Final = 1.0
 _SEGMENT_S: Final = 5.0
+_STOOD_STILL_S: Final = 0.5
+"""Audio this much later than what came before is of a line that stood still, not of a busy machine."""
 _NOTICEABLE_S: Final = 0.05
 """Less audio than this is not worth a `from_finalize` answer."""
 
@@ -55,7 +58,10 @@ class FakeDeepgram(SocketVendor["FakeDeepgramSocket"]):
     def __init__(
         self, phrases: Sequence[str] = ("hello there",), *, key: str = "test-key", final_after: float = 0.0
     ) -> None:
-        """`final_after`: seconds from the last sound until a `Finalize` can be answered."""
+        """`final_after`: seconds from the last sound until a `Finalize` can be answered.
+
+        They count from when it sounded, by its place in the audio, and not from when the message with it came.
+        """
         super().__init__()
         self.final_after = final_after
         self.phrases = tuple(phrases)
@@ -121,7 +127,8 @@ class FakeDeepgramSocket(WSListener):
         self._ear = ScriptedEar(self.fake.phrases)
         self._final_until = 0.0
         self._interim_at = _INTERIM_S
-        self._sounded_at = 0.0
+        self._began = math.inf
+        """The loop's time at which the audio began."""
 
     def drop(self) -> None:
         """Break the socket, without a closing handshake."""
@@ -167,7 +174,7 @@ class FakeDeepgramSocket(WSListener):
         self.controlled.set()
         if control == "Finalize" and self.fake.answers_finalize:
             loop = asyncio.get_running_loop()
-            due = self._sounded_at + self.fake.final_after
+            due = self._began + self._ear.sounded + self.fake.final_after
             if due > loop.time():
                 loop.call_at(due, self._finalize)
             else:
@@ -218,8 +225,11 @@ class FakeDeepgramSocket(WSListener):
     def _listen(self, pcm: bytes) -> None:
         self.audio += pcm
         self.messages += 1
-        if self._ear.feed(pcm):
-            self._sounded_at = asyncio.get_running_loop().time()
+        began = asyncio.get_running_loop().time() - self._now
+        if not 0.0 <= began - self._began < _STOOD_STILL_S:
+            # What comes earlier than it should was sent sooner after it sounded than what came before.
+            self._began = began
+        self._ear.feed(pcm)
         if self._now >= self._interim_at:
             self._interim_at = self._now + _INTERIM_S
             self._send_results(final=self._now - self._final_until >= _SEGMENT_S)
