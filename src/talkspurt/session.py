@@ -330,7 +330,7 @@ class Session:
 
     def line_audio(self, pcm: bytes) -> None:
         """The caller's next audio. The tones of a secret's keys go no further than this."""
-        if self._pad.claims(self._now):
+        if not self._pad.untouched and self._pad.claims(self._now):
             pcm = self._muter.feed(pcm)
         elif self._muter.held:
             pcm = self._muter.flush() + pcm

@@ -30,6 +30,8 @@ class SecretPad:
     """Collects one secret at a time. Times are seconds on any clock that never goes back."""
 
     def __init__(self) -> None:
+        self.untouched = True
+        """Whether nothing was ever collected: then it claims no key, whatever the time."""
         self._tool_call: str | None = None
         self._rules = EntryRules()
         self._digits = bytearray()
@@ -39,6 +41,7 @@ class SecretPad:
     def collect(self, tool_call: str, rules: EntryRules) -> None:
         """Begin to collect for a tool call, from nothing; what was there before is wiped."""
         self._wipe()
+        self.untouched = False
         self._tool_call = tool_call
         self._rules = rules
         self._ended = False
