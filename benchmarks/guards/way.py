@@ -147,8 +147,8 @@ GUARDS: Final = (
     Guard(
         "that somebody else has the phone outlives the process",
         "session.py",
-        "if standing != self._saved_standing or any(",
-        "if any(",
+        "if not (known and owned) or any(",
+        "if not owned or any(",
         BAD_CALLS,
     ),
     Guard(

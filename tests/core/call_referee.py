@@ -86,8 +86,8 @@ class Referee:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.counted: list[str] = []
-        self.partial = ""
-        """What the recognizer told of the last utterance before it was asked."""
+        self.partials: dict[int, str] = {}
+        """What the recognizer told of each utterance before it was asked."""
         self.records: list[Entry] = []
         self.replies: dict[int, str] = {}
         self.dead_replies: set[int] = set()
@@ -126,8 +126,8 @@ class Referee:
         self._callers = self.world.callers_turns
         assert self.world.pad._tool_call == self.collecting, "the pad collects for somebody else"
         match event:
-            case PartlyTranscribed(_, text):
-                self.partial = text
+            case PartlyTranscribed(utterance, text):
+                self.partials[utterance] = max(text, self.partials.get(utterance, ""), key=len)
             case DigitPressed(digit):
                 assert digit not in set("ABCD"), "a digit of a secret"
             case ReplyCompleted(reply) | ReplyFailed(reply, _) if self.replies.get(reply) == "open":
@@ -285,8 +285,8 @@ class Referee:
         assert words.text
         if words.source == "voice":
             # Or, where that does not come, what the recognizer had told of it by itself.
-            transcript = self.world.recognised.get((self.utterance, self.revision), self.partial)
-            assert words.text == (transcript or self.partial)
+            transcript = self.world.recognised.get((self.utterance, self.revision))
+            assert words.text == (self.partials.get(self.utterance) if transcript is None else transcript)
 
     def _check_heard(self, proposal: str) -> list[str]:
         """All of a read-back but its closing question has been played; returns its lines."""

@@ -307,6 +307,8 @@ class World:
         """What the caller's line sounds like now."""
         self.saying = ""
         self.utterance_words: list[str] = []
+        self.last_said = (0.0, "")
+        """When the caller's last words ended, and what they were."""
         self.model_said: dict[int, str] = {}
         """The text of every reply that reached the conversation while somebody waited for it."""
         self.recognised: dict[tuple[int, int], str] = {}
@@ -477,9 +479,10 @@ class World:
         """The caller fell silent a moment ago, and it is noticed now."""
         assert self.speaking_since is not None
         since, self.speaking_since = self.speaking_since, None
+        at = max(since, self.now - HANGOVER)
         if self.saying:
             self.utterance_words.append(self.saying)
-        at = max(since, self.now - HANGOVER)
+            self.last_said = (at, self.saying)
         self.give(SpeechStopped(self.talkspurt, at, at - since, self.sound))
         return self
 
@@ -513,8 +516,9 @@ class World:
 
     def _execute(self, command: Command) -> None:
         match command:
-            case BeginUtterance():
-                self.utterance_words = []
+            case BeginUtterance(_, at):
+                ended, said = self.last_said
+                self.utterance_words = [said] if ended > at else []
                 self.utterance_began = self.voice_began
             case Transcribe(utterance, revision):
                 self._recognise(utterance, revision)
@@ -573,7 +577,8 @@ class World:
         if answer is None:
             return
         delay, text = answer
-        self.recognised[utterance, revision] = (text or "").strip()
+        if text is not None:
+            self.recognised[utterance, revision] = text.strip()
         event = (
             TranscriptionFailed(utterance, revision, "lost") if text is None else Transcribed(utterance, revision, text)
         )

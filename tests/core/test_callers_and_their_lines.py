@@ -7,7 +7,7 @@ import pytest
 
 from core.call_world import Asks, Proposes, Says, Stalls, Voices, WorldLanguage, settings, words
 from core.test_turn_taking_scenarios import CALLER, NOISE, STRANGER, pause, until, world
-from talkspurt.core.commands import ExecuteEffect, Phrase, Speak, Transcribe
+from talkspurt.core.commands import ExecuteEffect, Phrase, Speak, StopPlayback, Transcribe
 from talkspurt.core.events import PartlyTranscribed, Voice
 from talkspurt.core.language import Expectation
 from talkspurt.core.settings import Settings
@@ -62,6 +62,45 @@ def test_music_into_the_agents_turn_stops_it_once() -> None:
     until(call, Hearing)
 
 
+def test_music_with_dips_stops_the_agent_once_too() -> None:
+    call = world([Says(f"{words('r1.0', 90)}. ")]).answered()
+    call.asks("go")
+    until(call, Speaking).run(1.0)
+    call.transcribe = lambda _text: (0.1, "")
+    call.starts("").run(31.0)
+    call.stops()
+    until(call, Speaking)
+    clears = len(call.of(StopPlayback))
+    for _ in range(10):
+        call.says("", 0.8).run(0.2)
+    assert len(call.of(StopPlayback)) == clears
+    call.transcribe = lambda text: (0.1, text)
+    call.says("stop", 0.8, CALLER).run(2.0)
+    assert call.asked == ["go", "stop"]
+    call.says("and now", 0.8).run(2.0)
+    assert call.asked[-1].endswith("and now")
+
+
+def test_an_outage_makes_nobody_a_stranger() -> None:
+    call = world(transcribe=lambda _text: None).answered()
+    call.starts("so much").run(33.0)
+    assert call.phrases[-1] == "missed"
+    call.transcribe = lambda text: (0.1, text)
+    call.run(1.0).stops().run(3.0)
+    assert call.asked == ["so much"]
+
+
+def test_what_is_said_while_the_words_of_a_monologue_are_waited_for_is_not_lost() -> None:
+    call = world([Stalls()], transcribe=lambda text: (1.5, text or "so much")).answered()
+    call.starts().run(30.05)
+    assert isinstance(call.floor, Endpointing)
+    call.speaking_since = None
+    call.says("no wait, cancel that", 0.8)
+    assert isinstance(call.floor, Endpointing)
+    call.run(5.0)
+    assert call.asked == ["so much", "no wait, cancel that"]
+
+
 # ── who is not there any more ─────────────────────────────────────────────────────
 
 
@@ -96,6 +135,29 @@ def test_words_from_before_the_pause_count_too() -> None:
     call.starts("where is my order").run(0.8)
     call.give(PartlyTranscribed(1, "where is my order"))
     call.stops().run(2.0)
+    assert call.asked == ["where is my order"]
+
+
+def test_words_so_far_that_others_have_followed_are_not_all() -> None:
+    call = world([Says("Shall I? ")], transcribe=lambda text: (0.05, text)).answered()
+    call.asks("go").listens()
+    call.transcribe = lambda _text: None
+    call.starts("yes").run(0.4)
+    call.give(PartlyTranscribed(2, "yes"))
+    call.stops().run(0.1)
+    call.says("but only that", 0.8).run(3.2)
+    assert "yes" not in call.asked
+    assert "missed" in call.phrases
+
+
+def test_a_second_recognizer_that_begins_again_takes_no_words_away() -> None:
+    call = world([Says("Here. ")], transcribe=lambda _text: None).answered()
+    call.starts("where is my order").run(0.8)
+    call.stops()
+    call.give(PartlyTranscribed(1, "where is my order"))
+    call.run(1.0)
+    call.give(PartlyTranscribed(1, "where is"))
+    call.run(3.0)
     assert call.asked == ["where is my order"]
 
 

@@ -74,11 +74,13 @@ class English:
         """Whether it says in so many words something else than the number or the address that was asked for."""
         text = text.replace("’", "'")
         words = _plain(text)
-        if not words or digits(text) or trailing_characters(text) or "@" in text:
+        # "One" may stand for a thing, and a recognizer reads "oh" as a zero.
+        told = _NOT_A_DIGIT.sub("", words.removeprefix("oh "))
+        if not words or digits(told) or trailing_characters(told) or _PLUS.search(text.lower()):
             return False
         if self.completeness(text, expectation) is not OPEN:
             return False
-        return bool(_DIGRESSION.search(words) or _A_PERSON.search(words)) or _anything(text, words) is COMPLETE
+        return bool(_DIGRESSION.match(words) or _A_PERSON.search(words)) or _anything(text, words) is COMPLETE
 
     def is_backchannel(self, text: str, /) -> bool:
         """Whether it only says "I am listening"."""
@@ -298,8 +300,9 @@ _OTHERWISE: Final = _any_of("""
 _OTHER_THAN_AN_ENTITY: Final = re.compile(rf"\b(?:{_OTHERWISE})\b")
 """Words of whoever says something else than the name or address that was asked for."""
 _DIGRESSION: Final = re.compile(
-    r"\b(?:\w+n't|cannot|not|never|no idea|no longer|forgot|forget|lost|i want|i need|i'd like|i would like|"
-    r"i'm calling|(?:can|could) (?:you|i|we))\b"
+    r"(?:(?:oh|um|uh|well|so|sorry|okay|ok|yes|yeah|no|but|and|actually|i think|i'm sorry|i'm afraid) )*"
+    r"(?:(?:i|we) (?:don't|do not|didn't|can't|cannot|can not|couldn't|haven't|won't|never|forgot|lost|want|need)"
+    r"|(?:i'd|we'd|i would) like|i'm calling|(?:can|could) (?:you|i|we)|no idea|it's not|that's not)\b"
 )
 """Says why there is no answer, or wants something else. "I have it here" does neither."""
 _ADDRESS_LEAD_IN: Final = re.compile(

@@ -11,7 +11,7 @@ is sending the unheard rest again.
 
 from dataclasses import dataclass
 
-from talkspurt.core.events import Voice
+from talkspurt.core.events import SpeechStopped, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,26 @@ def _all_or(bad: bool, before: bool | None, after: bool | None) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class Dismissed:
-    """A talkspurt that goes on although it was judged not to be for us; 0 for none."""
+    """A talkspurt that goes on although it was judged not to be for us, or has to wait; 0 for none."""
 
     talkspurt: int = 0
     stranger: bool = False
-    """Its voice was somebody else's, or said nothing for so long that only one that is surely the caller's counts."""
+    """Its voice was somebody else's."""
+    wordless: bool = False
+    """Since the caller's last words, something went on for `max_utterance` without any: music, perhaps. Only what is
+    surely the caller's voice stops the agent."""
+    over: SpeechStopped | None = None
+    """It has ended while it had to wait."""
+
+    def next(self, talkspurt: int = 0, *, stranger: bool = False) -> "Dismissed":
+        """Another talkspurt, or none, in place of this one."""
+        return Dismissed(talkspurt, stranger, self.wordless)
+
+    def doubts(self, voice: Voice) -> bool:
+        """Whether a voice that begins to speak may be what has no words."""
+        return self.wordless and voice.is_caller is not True
 
     def is_caller_now(self, voice: Voice) -> bool:
         """Whether by now the caller speaks: an echo has given way to a voice, a stranger's voice to theirs."""
-        known = voice.is_caller is True or (voice.is_caller is None and not self.stranger)
+        known = voice.is_caller is True or (voice.is_caller is None and not (self.stranger or self.wordless))
         return known and voice.is_echo is False and voice.is_voice is not False

@@ -103,6 +103,7 @@ _DECODER = Decoder(
         Pause,
         TurnPauses,
         SecretEntry,
+        SpeechStopped,
         Voice,
         commands.Phrase,
         commands.Source,
@@ -520,28 +521,28 @@ class Conversation:
             case Endpointing() if not (self._agent.playback.silent or self._settings.barge_in.may_stop(event.voice)):
                 # Not the caller, over what bridges the wait for their words.
                 self._commands.append(Count("foreign_voice"))
-                self._dismissed = Dismissed(event.talkspurt)
+                self._dismissed = self._dismissed.next(event.talkspurt)
             case Endpointing(pause=pause) if pause.cut:
                 # They never stop, and are answered all the same: taken up once it is the agent's turn.
-                self._dismissed = Dismissed(event.talkspurt)
+                self._dismissed = self._dismissed.next(event.talkspurt)
             case Endpointing() as floor:
                 self._goes_on(floor, event.talkspurt, event.voice, event.at)
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
             case Typing():
-                # What they say while they type is taken up once the entry is over.
-                self._dismissed = Dismissed(event.talkspurt)
+                # A voice that goes on until the entry is over is taken up then.
+                self._dismissed = self._dismissed.next(event.talkspurt)
             case Opening() | Closing() | Lost() | Ended():
                 return
 
     def _goes_on(self, floor: Endpointing, talkspurt: int, voice: Voice, at: float) -> None:
         """The caller has gone on, from `at` on, before their turn was over."""
-        self._dismissed = Dismissed()
+        self._dismissed = self._dismissed.next()
         self._agent.suspend()
         self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
-        before, partial = floor.voice, floor.partial
-        self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before, partial))
+        # The words so far are not all that is said any more.
+        self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
 
     def _speech_stirred(self, now: float) -> None:
         """The caller may be going on just as their turn seems to be over: wait until that is known."""
@@ -558,13 +559,13 @@ class Conversation:
         rules = self._settings.barge_in
         silent = isinstance(self._floor, Listening | Collecting)
         # What comes into silence is judged when it is whole: only an echo is certainly no turn.
-        admitted = voice.is_echo is not True if silent else rules.may_stop(voice)
+        admitted = voice.is_echo is not True if silent else rules.may_stop(voice) and not self._dismissed.doubts(voice)
         if not admitted or not (silent or self._agent.interruptible == "voice"):
             if self._dismissed.talkspurt != talkspurt:
                 self._commands.append(Count("voice_not_admitted" if admitted else "foreign_voice"))
-                self._dismissed = Dismissed(talkspurt)
+                self._dismissed = self._dismissed.next(talkspurt)
             return
-        self._dismissed = Dismissed()
+        self._dismissed = self._dismissed.next()
         self._agent.suspend()
         self._utterances += 1
         self._utterance_at = self._talkspurt_at
@@ -582,7 +583,7 @@ class Conversation:
                 and together(before, event.voice).is_caller is False
             ):
                 # It took longer than the second step to tell, but it was somebody else who spoke into the agent's turn.
-                self._dismissed = Dismissed(talkspurt, stranger=True)
+                self._dismissed = self._dismissed.next(talkspurt, stranger=True)
                 self._go_on("foreign_voice", floor.utterance, now)
             case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
                 self._enter(replace(floor, voice=event.voice))
@@ -611,7 +612,10 @@ class Conversation:
                 self._voice_came_up(event.talkspurt, max(0.0, event.at - min(event.voiced, SHORT)), event.voice, now)
             elif known and isinstance(self._floor, Endpointing) and not self._floor.pause.cut:
                 self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced)
-            self._dismissed = Dismissed()
+            elif known and isinstance(self._floor, Endpointing):
+                self._dismissed = replace(self._dismissed, over=event)
+                return
+            self._dismissed = self._dismissed.next()
         match self._floor:
             case Hearing(talkspurt=talkspurt, before=before) as floor if (
                 talkspurt == event.talkspurt
@@ -642,10 +646,11 @@ class Conversation:
                 utterance == event.utterance and self._settings.language.is_demand(text)
             ):
                 self._enter(Hearing(utterance, since, talkspurt, voiced, voice, partial=text))
-            case Hearing() as floor if floor.utterance == event.utterance and text:
+            case Hearing(partial=known) as floor if floor.utterance == event.utterance and not known.startswith(text):
                 self._enter(replace(floor, partial=text))
-            case Endpointing(text=None) as floor if floor.utterance == event.utterance and text:
-                self._enter(replace(floor, partial=text))
+            case Endpointing(text=None, partial=known) as floor if floor.utterance == event.utterance and text:
+                # A second recognizer, which was given the same utterance, begins with its first words.
+                self._enter(replace(floor, partial=known if known.startswith(text) else text))
                 self._guess(text, self._settings.language.completeness(text, floor.pause.expectation), floor.voice, now)
             case _:
                 return
@@ -850,14 +855,14 @@ class Conversation:
                 self._enter(Thinking(now, filled=True))
             case Yielding(utterance, since, talkspurt, voiced, voice):
                 if rules.barge_in.is_foreign(voice):
-                    self._dismissed = Dismissed(talkspurt, stranger=voice.is_caller is False)
+                    self._dismissed = self._dismissed.next(talkspurt, stranger=voice.is_caller is False)
                     self._go_on("foreign_voice", utterance, now)
                 else:
                     self._enter(Hearing(utterance, since, talkspurt, voiced, voice))
             case Hearing(since=since, talkspurt=talkspurt, voice=voice, before=before) as hearing:
                 # Answered in the middle.
                 self._commands.append(Count("utterance_too_long"))
-                self._dismissed = Dismissed(talkspurt)
+                self._dismissed = self._dismissed.next(talkspurt)
                 self._ask_transcript(hearing, now, now - since, together(before, voice), cut=True)
             case Endpointing(text=None, stopped_at=stopped_at) if now < stopped_at + rules.transcript_patience:
                 self._commands.append(Count("transcript_late"))
@@ -929,7 +934,12 @@ class Conversation:
         self._agent.answer(text, source, began, now, handed_on=handed_on)
         if bridged:
             self._agent.note_bridged()
+        over, self._dismissed = self._dismissed.over, replace(self._dismissed, wordless=False)
         self._enter(Thinking(now, waited=waited))
+        if over is not None:
+            # What they said meanwhile, over before it could be taken up.
+            self._voice_came_up(over.talkspurt, max(0.0, over.at - over.voiced), over.voice, now)
+            self._speech_stopped(over, now)
 
     def _go_on(self, reason: str, utterance: int, now: float) -> None:
         """The voice was not meant to take the turn: the agent goes on from the word where it stopped."""
@@ -970,9 +980,8 @@ class Conversation:
     def _no_words(self, floor: Endpointing, now: float) -> None:
         """There was voice but no words: noise, a cough, or speech that the recognizer cannot hear, or has failed at."""
         rules = self._settings
-        if floor.pause.cut:
-            # Music, perhaps: only what is surely the caller's voice may stop the agent now.
-            self._dismissed = replace(self._dismissed, stranger=True)
+        if floor.pause.cut and not floor.unheard:
+            self._dismissed = replace(self._dismissed, wordless=True)
         # As short as a "yes" is a cough: without a recognizer nobody can tell. And who was told to wait is answered.
         owed = floor.unheard or floor.bridged
         missed = (owed or floor.voiced >= rules.min_miss_voiced) and not rules.barge_in.is_foreign(floor.voice)
@@ -1014,7 +1023,7 @@ class Conversation:
         match self._floor:
             case Yielding(utterance=utterance, talkspurt=talkspurt) | Hearing(utterance=utterance, talkspurt=talkspurt):
                 # Their voice goes on: it is taken up where the conversation is next.
-                self._dismissed = Dismissed(talkspurt)
+                self._dismissed = self._dismissed.next(talkspurt)
                 self._commands.append(EndUtterance(utterance))
             case Endpointing(utterance=utterance):
                 self._commands.append(EndUtterance(utterance))
@@ -1104,4 +1113,5 @@ class Conversation:
         if isinstance(self._floor, Endpointing) and not isinstance(floor, Endpointing):
             # Whatever was guessed has been taken up by now, or is wrong.
             self._agent.drop_guess()
+            self._dismissed = replace(self._dismissed, over=None)
         self._floor = floor
