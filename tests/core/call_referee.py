@@ -64,6 +64,10 @@ if TYPE_CHECKING:
     from core.call_world import World
 
 
+LONGEST_SILENCE = 3.0
+"""Seconds that a caller may hear nothing of an agent whose turn it is, as long as its voice is well."""
+RECOVERY = 5.0
+"""Seconds behind a fault of the voice or of the marks within which it is not asked for."""
 _SECRET = re.compile("[A-D]{2}")
 """Secrets are keyed in with letters here, two of which stand side by side in nothing else that is written down."""
 
@@ -118,12 +122,16 @@ class Referee:
         """What the model asked for in a reply that nobody has turned to yet."""
         self.gave_up = False
         """Marks or synthesizer failed, so the ledger had to guess."""
+        self._gave_up_at = -RECOVERY
         self._callers = 0
+        self._callers_until = 0.0
+        """When it was the caller last who had the floor, or was waited for."""
         self._now = 0.0
 
     def before(self, event: Event | None) -> None:
         """Take note of an event."""
         self._callers = self.world.callers_turns
+        self._check_patience()
         assert self.world.pad._tool_call == self.collecting, "the pad collects for somebody else"
         match event:
             case PartlyTranscribed(utterance, text):
@@ -250,10 +258,20 @@ class Referee:
                 self.counted.append(name)
                 if name == "speculation_dropped":
                     self.dead_replies.add(max(self.replies))
-                self.gave_up |= name in ("marks_missing", "segment_overdue", "segment_failed")
+                if name in ("marks_missing", "segment_overdue", "segment_failed"):
+                    self.gave_up, self._gave_up_at = True, self.world.now
             case EndCall(reason):
                 assert reason
                 self.end = command
+
+    def _check_patience(self) -> None:
+        """Nobody waits in silence for the agent: what bridges the wait has been ordered by now, if nothing else has."""
+        conversation = self.world.conversation
+        if not isinstance(conversation.floor, Thinking | Endpointing):
+            self._callers_until = self.world.now
+        elif conversation._agent.playback.silent and self.world.now > self._gave_up_at + RECOVERY:
+            silence = min(self.world.silent_for, self.world.now - self._callers_until)
+            assert silence <= LONGEST_SILENCE, f"{silence:.2f} s of silence in {conversation.floor}"
 
     def _check_speak(self, speak: Speak) -> None:
         assert speak.segment == max(self.speaks, default=0) + 1

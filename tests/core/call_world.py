@@ -301,6 +301,8 @@ class World:
         self.attachment = 0
         self.talkspurt = 0
         self.speaking_since: float | None = None
+        self.fell_silent = 0.0
+        """When a voice ceased on the caller's line."""
         self.voice_began = self.utterance_began = 0.0
         """When the last talkspurt began, and the first one of the last utterance."""
         self.sound = UNKNOWN_VOICE
@@ -374,6 +376,13 @@ class World:
     def counted(self) -> list[str]:
         """Names of the anomalies."""
         return self.referee.counted
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds that nobody has been heard on the line, 0 while somebody is."""
+        return (
+            0.0 if self.speaking_since is not None else max(0.0, self.now - max(self.fell_silent, self._played_until))
+        )
 
     # ── time ──────────────────────────────────────────────────────────────────────
 
@@ -479,7 +488,7 @@ class World:
         """The caller fell silent a moment ago, and it is noticed now."""
         assert self.speaking_since is not None
         since, self.speaking_since = self.speaking_since, None
-        at = max(since, self.now - HANGOVER)
+        at = self.fell_silent = max(since, self.now - HANGOVER)
         if self.saying:
             self.utterance_words.append(self.saying)
             self.last_said = (at, self.saying)
