@@ -11,7 +11,7 @@ READ_BACKS: Final = "tests/retail/test_read_backs.py"
 SHOP_TOOLS: Final = "tests/retail/test_retail_tools.py"
 RETAIL: Final = (
     "tests/retail/test_retail_tools.py tests/retail/test_operations.py tests/retail/test_variants.py "
-    "tests/retail/test_bookings.py"
+    "tests/retail/test_bookings.py tests/retail/test_claims.py"
 )
 
 GUARDS: Final = (

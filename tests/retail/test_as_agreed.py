@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Update, select, update
+from sqlalchemy import Update, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from retail.shop_line import Line, dump, order_of
@@ -38,6 +38,18 @@ def after_begin(line: Line, happens: Step) -> None:
         return record
 
     ledger.begin = begun  # type: ignore[method-assign]
+
+
+async def until_it_waits(shop: Shop, shop_url: str, task: asyncio.Task[Any]) -> None:
+    """Until PostgreSQL has the task wait for a row, or it is over; a file has its writers wait before they look."""
+    locked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while not shop_url.startswith("sqlite") and not task.done():
+        async with shop.reading() as session:
+            if await session.scalar(locked):
+                return
+        await asyncio.sleep(0.01)
 
 
 async def another_variant(shop: Shop, order_id: str) -> tuple[str, str]:
@@ -184,6 +196,7 @@ async def test_who_waits_for_the_customers_row_does_not_act_on_what_became_of_it
             await load_customer(session, MAYA, to_change=True)
             waiting = asyncio.create_task(line.execute(proposed))
             await begun.wait()
+            await until_it_waits(elsewhere, shop_url, waiting)
             await session.execute(statement)
             assert not waiting.done()
         assert told in (await waiting)["error"]["message"]
