@@ -83,7 +83,7 @@ from talkspurt.core.events import (
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Writer
 from talkspurt.core.spoken_form import SpokenForm
-from talkspurt.core.states import Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
+from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
@@ -464,7 +464,7 @@ class Session:
         if isinstance(before, Endpointing) and isinstance(after, Thinking) and after.waited:
             # Not for a cough, an echo or an "mm-hm", which leave the agent its turn.
             self._answer_due = after.since - after.waited
-        elif isinstance(after, Typing | Listening | Lost):
+        elif isinstance(after, Typing | Listening | Collecting | Lost):
             self._answer_due = None
         for command in commands:
             self._execute(command)

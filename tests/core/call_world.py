@@ -309,8 +309,8 @@ class World:
         """What the caller's line sounds like now."""
         self.saying = ""
         self.utterance_words: list[str] = []
-        self.last_said = (0.0, "")
-        """When the caller's last words ended, and what they were."""
+        self.said_until: list[tuple[float, str]] = []
+        """When the caller's words ended, and what they were."""
         self.model_said: dict[int, str] = {}
         """The text of every reply that reached the conversation while somebody waited for it."""
         self.recognised: dict[tuple[int, int], str] = {}
@@ -491,7 +491,7 @@ class World:
         at = self.fell_silent = max(since, self.now - HANGOVER)
         if self.saying:
             self.utterance_words.append(self.saying)
-            self.last_said = (at, self.saying)
+            self.said_until.append((at, self.saying))
         self.give(SpeechStopped(self.talkspurt, at, at - since, self.sound))
         return self
 
@@ -526,8 +526,7 @@ class World:
     def _execute(self, command: Command) -> None:
         match command:
             case BeginUtterance(_, at):
-                ended, said = self.last_said
-                self.utterance_words = [said] if ended > at else []
+                self.utterance_words = [said for ended, said in self.said_until if ended > at]
                 self.utterance_began = self.voice_began
             case Transcribe(utterance, revision):
                 self._recognise(utterance, revision)

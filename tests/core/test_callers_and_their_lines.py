@@ -81,6 +81,31 @@ def test_music_with_dips_stops_the_agent_once_too() -> None:
     assert call.asked[-1].endswith("and now")
 
 
+def test_who_speaks_into_the_silence_behind_music_is_heard() -> None:
+    """Nothing could be stopped, so nothing is doubted; and a key does not end the doubt."""
+    call = world().answered()
+    call.transcribe = lambda _text: (0.1, "")
+    call.starts("").run(31.0)
+    call.stops()
+    until(call, Speaking)
+    call.transcribe = lambda text: (0.1, text)
+    call.starts("where is my order").run(0.1)
+    assert isinstance(call.floor, Speaking)
+    until(call, Hearing)
+    call.stops().run(2.0)
+    assert call.asked == ["where is my order"]
+
+
+def test_a_key_does_not_give_music_the_turn_back() -> None:
+    call = world([Says(f"{words('r1.0', 60)}. ")]).answered()
+    call.transcribe = lambda _text: (0.1, "")
+    call.starts("").run(31.0)
+    until(call, Speaking)
+    call.types("1").run_until(lambda world: "1" in world.asked)
+    until(call, Speaking).run(3.0)
+    assert isinstance(call.floor, Speaking)
+
+
 def test_an_outage_makes_nobody_a_stranger() -> None:
     call = world(transcribe=lambda _text: None).answered()
     call.starts("so much").run(33.0)
@@ -95,10 +120,11 @@ def test_what_is_said_while_the_words_of_a_monologue_are_waited_for_is_not_lost(
     call.starts().run(30.05)
     assert isinstance(call.floor, Endpointing)
     call.speaking_since = None
-    call.says("no wait, cancel that", 0.8)
+    call.says("no wait", 0.4).run(0.1)
+    call.says("cancel that", 0.4)
     assert isinstance(call.floor, Endpointing)
     call.run(5.0)
-    assert call.asked == ["so much", "no wait, cancel that"]
+    assert call.asked == ["so much", "no wait cancel that"]
 
 
 # ── who is not there any more ─────────────────────────────────────────────────────

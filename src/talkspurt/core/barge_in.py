@@ -9,7 +9,7 @@ A carrier cannot duck or hold what it has received (see docs/adr): yielding is `
 is sending the unheard rest again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talkspurt.core.events import SpeechStopped, Voice
 
@@ -78,11 +78,24 @@ class Dismissed:
         """Another talkspurt, or none, in place of this one."""
         return Dismissed(talkspurt, stranger, self.wordless)
 
+    def ended(self, event: SpeechStopped) -> "Dismissed":
+        """It has ended, and waits; of several that do, the first begins what was said."""
+        if self.over is not None:
+            began = self.over.at - self.over.voiced
+            event = replace(
+                event, voiced=max(event.voiced, event.at - began), voice=together(self.over.voice, event.voice)
+            )
+        return replace(self, over=event)
+
     def doubts(self, voice: Voice) -> bool:
         """Whether a voice that begins to speak may be what has no words."""
         return self.wordless and voice.is_caller is not True
 
-    def is_caller_now(self, voice: Voice) -> bool:
-        """Whether by now the caller speaks: an echo has given way to a voice, a stranger's voice to theirs."""
-        known = voice.is_caller is True or (voice.is_caller is None and not (self.stranger or self.wordless))
+    def is_caller_now(self, voice: Voice, *, silent: bool = False) -> bool:
+        """Whether by now the caller speaks: an echo has given way to a voice, a stranger's voice to theirs.
+
+        `silent`: the agent says nothing that could be stopped.
+        """
+        doubted = self.stranger or (self.wordless and not silent)
+        known = voice.is_caller is True or (voice.is_caller is None and not doubted)
         return known and voice.is_echo is False and voice.is_voice is not False

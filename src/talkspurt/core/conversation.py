@@ -524,7 +524,7 @@ class Conversation:
                 self._dismissed = self._dismissed.next(event.talkspurt)
             case Endpointing(pause=pause) if pause.cut:
                 # They never stop, and are answered all the same: taken up once it is the agent's turn.
-                self._dismissed = self._dismissed.next(event.talkspurt)
+                self._dismissed = replace(self._dismissed, talkspurt=event.talkspurt, stranger=False)
             case Endpointing() as floor:
                 self._goes_on(floor, event.talkspurt, event.voice, event.at)
             case Yielding() | Hearing() as floor:
@@ -544,6 +544,11 @@ class Conversation:
         # The words so far are not all that is said any more.
         self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
 
+    @property
+    def _is_silent(self) -> bool:
+        """Whether the agent has nothing to say, so that nothing can be stopped."""
+        return isinstance(self._floor, Listening | Collecting)
+
     def _speech_stirred(self, now: float) -> None:
         """The caller may be going on just as their turn seems to be over: wait until that is known."""
         match self._floor:
@@ -557,7 +562,7 @@ class Conversation:
     def _voice_came_up(self, talkspurt: int, at: float, voice: Voice, now: float) -> None:
         """The first step: fall silent at once, unless nothing may stop the agent or it is not the caller's voice."""
         rules = self._settings.barge_in
-        silent = isinstance(self._floor, Listening | Collecting)
+        silent = self._is_silent
         # What comes into silence is judged when it is whole: only an echo is certainly no turn.
         admitted = voice.is_echo is not True if silent else rules.may_stop(voice) and not self._dismissed.doubts(voice)
         if not admitted or not (silent or self._agent.interruptible == "voice"):
@@ -588,7 +593,8 @@ class Conversation:
             case Yielding(talkspurt=talkspurt) | Hearing(talkspurt=talkspurt) as floor if talkspurt == event.talkspurt:
                 self._enter(replace(floor, voice=event.voice))
             case Listening() | Thinking() | Speaking() | Collecting() if (
-                event.talkspurt == self._dismissed.talkspurt and self._dismissed.is_caller_now(event.voice)
+                event.talkspurt == self._dismissed.talkspurt
+                and self._dismissed.is_caller_now(event.voice, silent=self._is_silent)
             ):
                 # It was an echo or somebody else; by now it is the caller, or the announcement is over.
                 at = max(0.0, now - min(event.voiced, REACH_BACK))
@@ -606,14 +612,14 @@ class Conversation:
     def _speech_stopped(self, event: SpeechStopped, now: float) -> None:
         if event.talkspurt == self._dismissed.talkspurt:
             free = isinstance(self._floor, Listening | Thinking | Speaking | Collecting)
-            known = self._dismissed.is_caller_now(event.voice)
+            known = self._dismissed.is_caller_now(event.voice, silent=self._is_silent)
             if free and known:
                 # A short answer, over before its voice was sure: the words will tell.
                 self._voice_came_up(event.talkspurt, max(0.0, event.at - min(event.voiced, SHORT)), event.voice, now)
             elif known and isinstance(self._floor, Endpointing) and not self._floor.pause.cut:
                 self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced)
             elif known and isinstance(self._floor, Endpointing):
-                self._dismissed = replace(self._dismissed, over=event)
+                self._dismissed = self._dismissed.ended(event)
                 return
             self._dismissed = self._dismissed.next()
         match self._floor:
@@ -937,12 +943,19 @@ class Conversation:
         self._agent.answer(text, source, began, now, handed_on=handed_on)
         if bridged:
             self._agent.note_bridged()
-        over, self._dismissed = self._dismissed.over, replace(self._dismissed, wordless=False)
+        waiting = self._dismissed
+        if source == "voice":
+            self._dismissed = replace(waiting, wordless=False)
         self._enter(Thinking(now, waited=waited))
-        if over is not None:
-            # What they said meanwhile, over before it could be taken up.
-            self._voice_came_up(over.talkspurt, max(0.0, over.at - over.voiced), over.voice, now)
-            self._speech_stopped(over, now)
+        if waiting.over is not None:
+            self._take_up(waiting, waiting.over, now)
+
+    def _take_up(self, waiting: Dismissed, over: SpeechStopped, now: float) -> None:
+        """Hear what they said while they had to wait, over before it could be taken up, and what they say by now."""
+        self._voice_came_up(over.talkspurt, max(0.0, over.at - over.voiced), over.voice, now)
+        self._speech_stopped(over, now)
+        if waiting.talkspurt != over.talkspurt:
+            self._dismissed = self._dismissed.next(waiting.talkspurt)
 
     def _go_on(self, reason: str, utterance: int, now: float) -> None:
         """The voice was not meant to take the turn: the agent goes on from the word where it stopped."""

@@ -1,8 +1,8 @@
 """What becomes of a call's states and of what it uses: both wait here for the database.
 
-A live call does not wait with them, but for the moment in which it is handed over. One write goes on at a time. A
-state that the database did not take is tried again, so that an outage costs no call the place that it had come to; what
-a call has used is written with what it uses in the next minute.
+A live call does not wait with them, but for the moment in which it is handed over. One write goes on at a time. What
+the database did not take is tried again, so that an outage costs no call the place that it had come to, nor the count of
+what it has used.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ FLUSH_TIMEOUT: Final = 5.0
 """Seconds that what waits may take at the end: as the transcript."""
 MOST_USAGE: Final = 1000
 """Calls whose usage may wait for the database; then the oldest is forgotten."""
+TURNS_PATIENCE: Final = 1.0
+"""Seconds that a state waits for its turns before another try."""
 USAGE_EVERY: Final = 60.0
 """Seconds after which what a call has used is written: so much a process that is killed takes with it."""
 
@@ -43,8 +45,9 @@ class Recorder:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: dict[str, tuple[int, Callable[[], str]]] = {}
-        """By call, in the order of their turn: of which attachment the state is, and what writes it down."""
+        self._waiting: dict[str, tuple[int, int, Callable[[], str]]] = {}
+        """By call, in the order of their turn: of which attachment the state is, how many turns of all calls had been
+        recorded by then, and what writes it down."""
         self._usage: deque[tuple[str, Meter]] = deque()
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -60,7 +63,7 @@ class Recorder:
             del self._waiting[next(iter(self._waiting))]
             metrics.STORE_FAILURES.labels("snapshot").inc()
         # A call that waits already keeps its place.
-        self._waiting[call_id] = attachment, write
+        self._waiting[call_id] = attachment, self._store.turns.appended, write
         self._arrived.set()
 
     @contextmanager
@@ -136,25 +139,39 @@ class Recorder:
         while True:
             # In each round, for what is not stored yet may be in another's hands.
             async with self._writing:
-                call_id = next(iter(self._waiting), None)
+                # Of the two, what more waits of: neither is put off for ever by the other.
+                call_id = next(iter(self._waiting), None) if len(self._waiting) >= len(self._usage) else None
                 if call_id is None and not self._usage:
                     return True
                 stored = await (self._write_usage() if call_id is None else self._write_snapshot(call_id))
             if not stored:
                 return False
 
-    async def write(self, call_id: str) -> bool:
-        """Store the state of this call, before those that wait; False when the database does not take it now."""
-        async with self._writing:
-            return call_id not in self._waiting or await self._write_snapshot(call_id)
+    async def write(self, call_id: str, patience: float) -> bool:
+        """Store the state of this call, before those that wait; False when the database has not taken it in time.
+
+        In `patience` seconds it is tried again and again; a write that is under way then is awaited.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + patience
+        while True:
+            async with self._writing:
+                if call_id not in self._waiting or await self._write_snapshot(call_id):
+                    return True
+            if loop.time() + RETRY_DELAYS[1] > end:
+                return False
+            await asyncio.sleep(RETRY_DELAYS[1])
 
     async def _write_snapshot(self, call_id: str) -> bool:
-        attachment, write = entry = self._waiting[call_id]
+        attachment, turns, write = entry = self._waiting[call_id]
         stored = True
         try:
+            # Whoever takes the call up goes on behind the turns of this state: they have to be there first.
+            if not await self._store.turns.reached(turns, TURNS_PATIENCE):
+                raise StoreError("its turns are not stored yet")
             # Encoded only here, for a state may be replaced by a newer one before its turn. What `write` returns is of
             # the moment in which it was noted, and so is the attachment: once a later one owns the call, or it has
-            # ended, the store refuses them. Turns recorded up to then are in the transcript's spool already.
+            # ended, the store refuses them.
             await self._store.calls.save_snapshot(call_id, attachment=attachment, snapshot=write())
         except StoreError as error:
             stored = False
@@ -179,6 +196,8 @@ class Recorder:
         except StoreError as error:
             _log.warning("usage_not_stored", call_id=call_id, error=str(error))
             metrics.STORE_FAILURES.labels("usage").inc()
+            # Nobody notes it again once its call is over.
+            self._usage.append((call_id, meter))
             return False
         except Exception:
             _log.exception("usage_not_stored", call_id=call_id)

@@ -262,8 +262,9 @@ class Switchboard:
         if reason == "handover":
             # Whoever takes the caller back, here or elsewhere, must find how far the conversation was. But the caller
             # hears nothing meanwhile: a write that takes long is gone on with while they are put through.
-            writing = group.create_task(self._recorder.write(session.call.id))
-            if not (await asyncio.wait((writing,), timeout=HANDOVER_PATIENCE))[0]:
+            writing = group.create_task(self._recorder.write(session.call.id, HANDOVER_PATIENCE))
+            await asyncio.wait((writing,), timeout=HANDOVER_PATIENCE)
+            if not writing.done() or not writing.result():
                 _log.error("handover_before_snapshot", waited=HANDOVER_PATIENCE)
         return Outcome(reason)
 

@@ -77,10 +77,11 @@ class TurnLog:
         self._clock = clock
         self._capacity = capacity
         self._retry_delays = retry_delays
+        self.appended = 0
+        """How many turns were ever appended; `reached` tells when they are stored."""
         self._spool: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._written = asyncio.Condition()
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -96,15 +97,21 @@ class TurnLog:
         # ASCII, because a model's text may hold half a surrogate pair, which no database takes as it is.
         content = json.dumps(asdict(entry), separators=(",", ":"))
         self._spool.append(_Waiting(uuid.uuid4().hex, call_id, _NAMES[type(entry)], content, self._clock()))
-        self._empty.clear()
+        self.appended += 1
         self._arrived.set()
         metrics.TURNS_WAITING.set(len(self._spool))
 
     async def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:  # noqa: ASYNC109 - the bound is the point
         """Wait until everything appended so far is stored; False when that took too long."""
+        return await self.reached(self.appended, timeout)
+
+    async def reached(self, appended: int, timeout: float) -> bool:  # noqa: ASYNC109 - the bound is the point
+        """Wait until the first `appended` turns are stored, or refused for good; False when that took too long."""
+        if self.appended - len(self._spool) >= appended:
+            return True
         try:
-            async with asyncio.timeout(timeout):
-                await self._empty.wait()
+            async with asyncio.timeout(timeout), self._written:
+                await self._written.wait_for(lambda: self.appended - len(self._spool) >= appended)
         except TimeoutError:
             return False
         return True
@@ -150,7 +157,8 @@ class TurnLog:
             metrics.TURNS_WAITING.set(len(self._spool))
             if not self._spool:
                 self._arrived.clear()
-                self._empty.set()
+            async with self._written:
+                self._written.notify_all()
 
     async def _write(self, batch: tuple[_Waiting, ...]) -> None:
         try:
