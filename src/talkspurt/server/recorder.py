@@ -1,8 +1,8 @@
 """What becomes of a call's states and of what it uses: both wait here for the database.
 
 A live call does not wait with them, but for the moment in which it is handed over. One write goes on at a time. What
-the database did not take is tried again, so that an outage costs no call the place that it had come to, nor the count of
-what it has used.
+the database did not take is tried again, so that an outage costs no call the place that it had come to, nor the count
+of what it has used.
 """
 
 import asyncio
