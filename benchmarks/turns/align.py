@@ -28,6 +28,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from talkspurt.agent.locales import find_locale
 from talkspurt.config import load_config
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.speech.piper_voice import DEFAULT_VOICE, VOICES, Voice, load_voice, speak
@@ -38,6 +39,7 @@ from talkspurt.speech.whisper_model import WHISPER_RATE_HZ
 Samples = NDArray[np.int16]
 Frames = NDArray[np.float32]
 
+LOCALE: Final = "en-US"
 RATE_HZ: Final = 8_000
 HOP: Final = 80
 """Samples per frame: 10 ms, a fifth of the shortest words."""
@@ -146,6 +148,13 @@ def words_of(text: str) -> list[str]:
     return [word for word in text.split() if any(character.isalnum() for character in word)]
 
 
+def _said_words(text: str) -> list[str]:
+    """How each of `words_of(text)` is said: what stands around a number tells "seven one three" from a quantity."""
+    form = find_locale(LOCALE).spoken_form(text)
+    said = [" ".join(form.words[form.said_before(index) : end]) for index, end in enumerate(form.ends)]
+    return [words for word, words in zip(text.split(), said, strict=True) if words_of(word)]
+
+
 class Templates:
     """Speaks texts and finds their words; keeps what it made in a folder, because both take a while.
 
@@ -163,7 +172,7 @@ class Templates:
         return _joined(text, [self._sentence(part) for part in _SENTENCE.split(text) if words_of(part)])
 
     def _sentence(self, text: str) -> Template:
-        words = words_of(text)
+        words, said = words_of(text), _said_words(text)
         numbers = [index for index, word in enumerate(words) if _NUMBER.search(word)]
         if len(words) <= 1 or not numbers:
             return self._kept(text)
@@ -171,7 +180,8 @@ class Templates:
         parts: list[Template] = []
         for index, (word, (begin, end)) in enumerate(zip(words, _tiles(whole), strict=True)):
             if index in numbers:
-                parts.append(self._kept(word))
+                number = self._kept(said[index])
+                parts.append(Template(word, number.samples, ((number.words[0][0], number.words[-1][1]),)))
             else:
                 parts.append(Template(word, whole.samples[begin:end], ((0, end - begin),)))
         return _joined(text, parts)

@@ -5,8 +5,10 @@ other. Where none applies, one token is taken over as it stands. The work grows 
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from talkspurt.agent.spoken_form.aligned import AlignedText
@@ -74,7 +76,7 @@ def spoken_form(text: str, language: Language) -> SpokenForm:
     owners = _owners(written)
     words: list[str] = []
     owner_of: list[int] = []
-    for word, owner in _words(_pieces(aligned, language, owners)):
+    for word, owner in _words(_pieces(aligned, language, owners), written.split()):
         if words and _MARKS_ONLY.fullmatch(word):
             # A mark whose word is gone: "Sure 🙂."
             if words[-1][-1].isalnum():
@@ -132,26 +134,48 @@ def _next(text: str, at: int, language: Language) -> tuple[str, int]:
     return (word if len(word) <= LONGEST_TOKEN else language.too_long), token.end()
 
 
-def _words(pieces: Sequence[tuple[str, int, int]]) -> list[tuple[str, int]]:
+def _words(pieces: Sequence[tuple[str, int, int]], written: Sequence[str]) -> list[tuple[str, int]]:
     """The said words in order, each with the written word after which it has been said."""
     words: list[tuple[str, int]] = []
     open_word = ""
     owner = latest = 0
     for said, first, last in pieces:
         parts = re.findall(r"\s+|\S+", said)
-        spoken = [part for part in parts if not part.isspace()]
-        index = 0
+        laid = iter(_laid_over([part for part in parts if not part.isspace()], written[first : last + 1]))
         for part in parts:
             if part.isspace():
                 if open_word:
                     words.append((open_word, owner))
                     open_word = ""
                 continue
-            # A piece that stands for several words is laid over them evenly.
-            own = first + (index + 1) * (last - first + 1) // len(spoken) - 1 if last > first else first
-            owner = latest = max(latest, min(max(own, first), last))
+            owner = latest = max(latest, first + next(laid))
             open_word += part
-            index += 1
     if open_word:
         words.append((open_word, owner))
     return words
+
+
+def _laid_over(said: Sequence[str], written: Sequence[str]) -> list[int]:
+    """For each said word of a piece, which of the written words it is for: what is said as it is written for itself,
+
+    and what lies between ("713" of "ends in 713", "four five six" of "555 123 4567") a number digit by digit.
+    """
+    if len(written) <= 1:
+        return [0] * len(said)
+    most = min(len(said), len(written) - 1)
+    before = next((at for at in range(most) if not _is_same(said[at], written[at])), most)
+    most -= before
+    after = next((at for at in range(most) if not _is_same(said[-1 - at], written[-1 - at])), most)
+    between = len(said) - before - after
+    ends = list(accumulate(_share(word) for word in written[before : len(written) - after]))
+    middle = [before + bisect_left(ends, ends[-1] * (at + 1) / between) for at in range(between)]
+    return [*range(before), *middle, *range(len(written) - after, len(written))]
+
+
+def _share(written: str) -> int:
+    digits = re.sub(r"\W", "", written)
+    return len(digits) if digits.isdigit() else 1
+
+
+def _is_same(said: str, written: str) -> bool:
+    return re.sub(r"\W", "", said).casefold() == re.sub(r"\W", "", written).casefold()
