@@ -179,14 +179,15 @@ def test_half_of_the_pauses_come_after_a_whole_clause() -> None:
 
 
 DIGRESSIONS = """
-    Where do I find it?|I don't have it with me.|I lost my email.|I'd like to talk to a person.|What do you mean?|No.
-    I forgot.|Can I use something else?|I don’t know|It's not here.|Why do you need it?|Hello?|Never mind.|Real person
+    Where do I find it?|I don't have it with me.|I lost my email.|I'd like to talk to a person.|What do you mean?
+    I forgot.|Can I use something else?|I don’t know|Why do you need it?|Real person
     I don't have one.|Oh, I don't have it.|Sorry, I can't find it
 """
 NO_DIGRESSIONS = """
     |Sure.|Okay.|I have it here|It's|W237|It's W, three|one nine|I don't know, one nine|john at|It's not on the, um
     My email is Sarah dot Rossi, and it's Sarah with an H, not Sara|It begins with a W, I can't read the rest
     My email is|no idea, let me check|John Smith|I have two orders here|12|I can't find it but|It's 237-8156.
+    Good night.|Thank you.|That's not fault I'm not a black|It's not a new time to camera.|No.|Bye.|Hello?|What?
 """
 
 

@@ -80,7 +80,9 @@ class English:
             return False
         if self.completeness(text, expectation) is not OPEN:
             return False
-        return bool(_DIGRESSION.match(words) or _A_PERSON.search(words)) or _anything(text, words) is COMPLETE
+        # No goodbye, no "that's not": of digits in noise a recognizer makes "Good night." and "That's not fault".
+        asks = text.rstrip().endswith("?") and bool(_QUESTION.match(words))
+        return asks or bool(_DIGRESSION.match(words) or _A_PERSON.search(words))
 
     def is_backchannel(self, text: str, /) -> bool:
         """Whether it only says "I am listening"."""
@@ -302,7 +304,7 @@ _OTHER_THAN_AN_ENTITY: Final = re.compile(rf"\b(?:{_OTHERWISE})\b")
 _DIGRESSION: Final = re.compile(
     r"(?:(?:oh|um|uh|well|so|sorry|okay|ok|yes|yeah|no|but|and|actually|i think|i'm sorry|i'm afraid) )*"
     r"(?:(?:i|we) (?:don't|do not|didn't|can't|cannot|can not|couldn't|haven't|won't|never|forgot|lost|want|need)"
-    r"|(?:i'd|we'd|i would) like|i'm calling|(?:can|could) (?:you|i|we)|no idea|it's not|that's not)\b"
+    r"|(?:i'd|we'd|i would) like|i'm calling|(?:can|could) (?:you|i|we)|no idea)\b"
 )
 """Says why there is no answer, or wants something else. "I have it here" does neither."""
 _ADDRESS_LEAD_IN: Final = re.compile(
