@@ -667,10 +667,8 @@ class Conversation:
                 if failed and self._known(floor):
                     text, failed = self._known(floor), False
                 floor, language = replace(floor, unheard=failed), self._settings.language
-                if not text and self._agent.turn is not None and not self._spoke_up(floor):
-                    self._no_words(floor, now)
-                elif text and self._agent.has_more_to_say and language.is_backchannel(text):
-                    self._go_on("backchannel", utterance, now)
+                if text and self._agent.has_more_to_say and language.is_backchannel(text):
+                    self._enter(replace(floor, text="", backchannel=True))
                 elif text and self._agent.has_more_to_say and self._is_brief(text, floor.voiced, now):
                     # Whoever said it may only have begun: the agent goes on when nothing follows.
                     pause = replace(floor.pause, words=len(text.split()))
@@ -711,10 +709,6 @@ class Conversation:
             and len(text.split()) <= rules.brief_words
             and not self._settings.language.is_demand(text)
         )
-
-    def _spoke_up(self, floor: Endpointing) -> bool:
-        """Whether a voice that no words were made of was too long for a cough: more may follow at once."""
-        return floor.voice.is_voice is True and floor.voiced > self._settings.barge_in.brief
 
     def _guess(self, text: str, whole: Completeness, voice: Voice, now: float) -> None:
         """Let the reply be made ahead, unless the caller is sure to go on, or it is not they who speak."""
@@ -883,6 +877,8 @@ class Conversation:
                     self._transcribed(floor.utterance, self._revisions, self._known(floor), now)
                 else:
                     self._no_words(replace(floor, unheard=True), now)
+            case Endpointing(utterance=utterance, backchannel=True):
+                self._go_on("backchannel", utterance, now)
             case Endpointing(utterance=utterance, text="", pause=pause) if pause.words and self._agent.turn is not None:
                 self._agent.passed_over(now)
                 self._go_on("brief_words", utterance, now)

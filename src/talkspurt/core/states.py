@@ -64,9 +64,11 @@ class Endpointing:
     voice: Voice = UNKNOWN_VOICE
     pause: Pause = field(default_factory=Pause)
     text: str | None = None
-    """None until the transcript is there; "" when there are no words, or too few to take the turn (`pause.words`)."""
+    """None until the transcript is there; "" when there are no words, or none that take the turn."""
     partial: str = ""
     """The words so far, for want of a transcript."""
+    backchannel: bool = False
+    """The words only said "I am listening": the agent goes on, if nothing follows."""
     bridged: bool = False
     """The words do not come, and the caller has been told that it takes a moment."""
     unheard: bool = False
