@@ -47,9 +47,9 @@ WRITTEN: Final = ("openai:gpt-5-mini", '["anthropic:claude-haiku-4-5"]')
 SPOKEN: Final = ("openai-realtime:gpt-realtime", '["openai:gpt-5-mini", "anthropic:claude-haiku-4-5"]')
 """The model and its fallbacks: one that is given words, and one that hears and speaks itself."""
 FAULTY_TURN: Final = 2
-PATIENCE: Final = Patience(quiet=1.5, answer=20.0)
-"""More than a caller has: how long they are kept waiting is measured, not judged here. And whoever was told "One moment,
-please" does not say yes 0.7 s behind it, to what was not read out yet."""
+PATIENCE: Final = Patience(quiet=1.2, answer=20.0)
+"""More than a caller has: how long they are kept waiting is measured, not judged here. And whoever was told to wait a
+moment does not say yes 0.7 s behind it, to what was not read out yet; their own pause counts as silence, too."""
 _SAID: Final = {
     "malformed tool JSON": ModelReply(tool_uses=(ToolUse("send_catalogue", '{"order":'),)),
     "unknown tool": ModelReply(tool_uses=(ToolUse("send_everything"),)),

@@ -816,12 +816,6 @@ class Conversation:
         As long as what is waited for has only begun, the caller is left alone: a filler right before the answer
         only delays it. What is slow, hangs or has failed is bridged once the line has been silent for `filler_after`.
         """
-        due = self._waiting_due(floor)
-        late = self._agent.playback.unstarted
-        return due if late is None else max(due, late.since + self._settings.least_preparing)
-
-    def _waiting_due(self, floor: Thinking) -> float:
-        """The same, if nothing has been ordered that is only about to begin."""
         turn, rules, agent = self._agent.turn, self._settings, self._agent
         if turn is not None and turn.bridged and not agent.has_news:
             return floor.since + rules.progress_after
@@ -830,7 +824,10 @@ class Conversation:
         began = min((tool.since for tool in agent.waited_for.values()), default=None)
         if began is not None:
             return min(max(due, began + rules.least_preparing), began + rules.tool_filler_after)
-        if turn is not None and turn.reply is not None and not turn.attempts:
+        late = agent.playback.unstarted
+        if late is not None:
+            due = max(due, late.since + rules.least_preparing)
+        elif turn is not None and turn.reply is not None and not turn.attempts:
             due = max(due, turn.asked_at + rules.least_preparing)
         return min(due, max(floor.since, silent_since + rules.longest_silence))
 
@@ -957,9 +954,13 @@ class Conversation:
         """The voice was not meant to take the turn: the agent goes on from the word where it stopped."""
         self._commands.append(Count(reason))
         self._commands.append(EndUtterance(utterance))
+        floor, turn = self._floor, self._agent.turn
+        since = now
+        if isinstance(floor, Endpointing) and turn is not None and not turn.held:
+            # Nothing is to be said at once: whoever waits has waited since that voice ceased.
+            since = floor.stopped_at
         self._agent.resume_turn(now)
-        # Whoever waits has waited since that voice ceased.
-        self._enter(Thinking(self._floor.stopped_at if isinstance(self._floor, Endpointing) else now))
+        self._enter(Thinking(since))
 
     @property
     def _may_ignore(self) -> bool:
