@@ -7,7 +7,7 @@ import pytest
 
 from core.call_world import Asks, Proposes, Says, Stalls, Voices, WorldLanguage, settings, words
 from core.test_turn_taking_scenarios import CALLER, NOISE, STRANGER, pause, until, world
-from talkspurt.core.commands import ExecuteEffect, Phrase, Speak, StopPlayback, Transcribe
+from talkspurt.core.commands import BeginUtterance, ExecuteEffect, Phrase, Speak, StopPlayback, Transcribe
 from talkspurt.core.events import PartlyTranscribed, Voice
 from talkspurt.core.language import Expectation
 from talkspurt.core.settings import Settings
@@ -45,6 +45,17 @@ def test_a_last_syllable_of_somebody_else_does_not_cost_a_long_story() -> None:
     call.starts("dinner", STRANGER).run(3.0)
     assert "utterance_too_long" in call.counted
     assert call.asked == ["so much"]
+
+
+def test_the_end_of_a_monologue_is_not_the_monologue_again() -> None:
+    call = world([Stalls()], transcribe=lambda text: (1.5, text or "so much")).answered()
+    began = call.now
+    call.starts().run(30.3)
+    call.stops().run(4.0)
+    assert call.asked[0] == "so much"
+    first, second = call.of(BeginUtterance)
+    assert first.at == pytest.approx(began)
+    assert second.at == pytest.approx(began + 30.0)
 
 
 def test_music_into_the_agents_turn_stops_it_once() -> None:

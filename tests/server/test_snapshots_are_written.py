@@ -14,6 +14,7 @@ from talkspurt.errors import StoreError
 from talkspurt.server import recorder as waiting
 from talkspurt.server.recorder import Recorder
 from talkspurt.store import Store
+from talkspurt.store.database import ConflictError
 from talkspurt.telemetry.usage import METER, Meter, MeteredRecognizer
 from talkspurt.testing.providers import ScriptedRecognizer
 from talkspurt.testing.virtual_time import run_virtual
@@ -207,6 +208,28 @@ def test_what_is_wrong_with_one_call_ends_no_other() -> None:
             note(recorder, "sound")
             await asyncio.sleep(1.0)
             assert calls.order == ["sound", "sound"]
+
+    run_virtual(scenario())
+
+
+def test_usage_of_a_call_that_was_erased_holds_nothing_up() -> None:
+    class Refusing:
+        async def add(self, call_id: str, _used: object) -> None:
+            if call_id == "erased":
+                raise ConflictError("no such call")
+
+    async def scenario() -> None:
+        calls = Calls()
+        store = SimpleNamespace(calls=calls, turns=calls.turns, usage=Refusing())
+        recorder = Recorder(cast(Store, store))
+        running = asyncio.create_task(recorder.run())
+        for _ in range(3):
+            with recorder.metering("erased", Meter()):
+                pass
+        note(recorder, "call")
+        await asyncio.sleep(0.1)
+        assert calls.order == ["call"]
+        running.cancel()
 
     run_virtual(scenario())
 

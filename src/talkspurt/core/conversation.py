@@ -619,8 +619,11 @@ class Conversation:
             elif known and isinstance(self._floor, Endpointing) and not self._floor.pause.cut:
                 self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced)
             elif known and isinstance(self._floor, Endpointing):
-                self._dismissed = self._dismissed.ended(event)
-                return
+                # What stands before the cut is being transcribed.
+                behind = min(event.voiced, max(0.0, event.at - self._floor.stopped_at))
+                if behind:
+                    self._dismissed = self._dismissed.ended(replace(event, voiced=behind))
+                    return
             self._dismissed = self._dismissed.next()
         match self._floor:
             case Hearing(talkspurt=talkspurt, before=before) as floor if (

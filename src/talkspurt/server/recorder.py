@@ -15,6 +15,7 @@ import structlog
 
 from talkspurt.core.history import Entry
 from talkspurt.errors import StoreError
+from talkspurt.store.database import ConflictError
 from talkspurt.store.store import Store
 from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import Meter
@@ -193,6 +194,10 @@ class Recorder:
             used = meter.unstored()
             await self._store.usage.add(call_id, used)
             meter.stored(used)
+        except ConflictError:
+            # Of a call that was erased, say: the database will never take it, and nothing is to wait behind it.
+            _log.exception("usage_refused", call_id=call_id)
+            metrics.STORE_FAILURES.labels("usage").inc()
         except StoreError as error:
             _log.warning("usage_not_stored", call_id=call_id, error=str(error))
             metrics.STORE_FAILURES.labels("usage").inc()
