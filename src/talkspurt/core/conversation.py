@@ -820,9 +820,11 @@ class Conversation:
         only delays it. What is slow, hangs or has failed is bridged once the line has been silent for `filler_after`.
         """
         turn, rules, agent = self._agent.turn, self._settings, self._agent
-        if turn is not None and turn.bridged and not agent.has_news:
-            return floor.since + rules.progress_after
         silent_since = floor.since - floor.waited
+        if turn is not None and turn.bridged and not agent.has_news:
+            # A filler that was said while the words were waited for is no younger for their having come.
+            bridged_at = silent_since + rules.filler_after if floor.waited else floor.since
+            return max(bridged_at + rules.progress_after, floor.since + rules.least_preparing)
         due = max(silent_since + rules.filler_after, floor.since + rules.least_preparing)
         began = min((tool.since for tool in agent.waited_for.values()), default=None)
         if began is not None:
