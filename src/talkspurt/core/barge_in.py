@@ -28,8 +28,8 @@ class BargeIn:
     second_thought: float = 0.3
     """Seconds of silence behind such words, an "mm-hm" or a cough until the agent goes on: time to say more, and for a
     "stop" that was not understood to have stopped it for a moment. In noise a detector hears a voice in pieces, with
-    0.17 to 0.25 s from the end of one until the next is sure (`make bench-turns`): whoever goes on sooner starts and
-    stops with each of them."""
+    0.17 to 0.25 s from the end of one until the next is sure (seen in journals of bench-turns): whoever goes on sooner
+    starts and stops with each of them."""
     insistence: float = 2.5
     """Seconds after such words within which others are not passed over for being brief: somebody wants the turn."""
 

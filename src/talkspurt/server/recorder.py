@@ -17,15 +17,14 @@ from talkspurt.core.history import Entry
 from talkspurt.errors import StoreError
 from talkspurt.store.database import ConflictError
 from talkspurt.store.store import Store
+from talkspurt.store.turns import CLOSE_TIMEOUT, RETRY_DELAYS
 from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import Meter
 
 MOST_SNAPSHOTS: Final = 500
 """Calls whose state may wait for the database, those that have ended among them; then the one that waits longest is
 forgotten: if it is live, its next turn notes it again."""
-RETRY_DELAYS: Final = (0.1, 0.5, 2.0, 5.0)
-"""Seconds before each further attempt to write; the last is repeated."""
-FLUSH_TIMEOUT: Final = 5.0
+FLUSH_TIMEOUT: Final = CLOSE_TIMEOUT
 """Seconds that what waits may take at the end: as the transcript."""
 MOST_USAGE: Final = 1000
 """Calls whose usage may wait for the database; then the oldest is forgotten."""

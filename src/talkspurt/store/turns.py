@@ -176,11 +176,11 @@ class TurnLog:
         for turn in batch:
             try:
                 await self._append((turn,))
-            except StoreError as error:
-                if not isinstance(error, ConflictError):
-                    raise
+            except ConflictError as error:
                 metrics.TURNS_DROPPED.labels("refused").inc()
                 log.error("turn_refused", call_id=turn.call_id, error=str(error))
+            except StoreError:
+                raise
             except Exception:
                 metrics.TURNS_DROPPED.labels("refused").inc()
                 log.exception("turn_refused", call_id=turn.call_id)
