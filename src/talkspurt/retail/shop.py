@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from talkspurt.agent import Effect, ReadBack
 from talkspurt.agent.once import once, settle
+from talkspurt.engines import close_engine
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail.schema import Address, Order, Product, Row, User, Variant
 from talkspurt.retail.seed import seed_shop
@@ -77,10 +78,10 @@ class Shop:
                 if seeded and await session.scalar(select(func.count()).select_from(User)) == 0:
                     await seed_shop(session, today=shop_day())
         except StoreError:
-            await self._engine.dispose()
+            await close_engine(self._engine)
             raise
         except (SQLAlchemyError, OSError) as error:
-            await self._engine.dispose()
+            await close_engine(self._engine)
             cause = getattr(error, "orig", None) or error
             raise StoreError(
                 f"the shop's database {self._name} cannot be opened: {cause}; "
@@ -89,7 +90,7 @@ class Shop:
         try:
             yield self
         finally:
-            await self._engine.dispose()
+            await close_engine(self._engine)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from talkspurt.engines import close_engine
 from talkspurt.errors import ConfigurationError, StoreError
 
 TIMEOUT: Final = 5.0
@@ -80,8 +81,8 @@ class Database:
             yield connection
 
     async def aclose(self) -> None:
-        """Close all connections. Idempotent."""
-        await self._engine.dispose()
+        """Close all connections, behind those in use. Idempotent."""
+        await close_engine(self._engine)
 
     @asynccontextmanager
     async def _errors(self) -> AsyncIterator[None]:
