@@ -243,6 +243,8 @@ class Usage:
     audio_cached_tokens: int = 0
     model: str = ""
     """Whose they are, by its name in the configuration; filled in where they are counted."""
+    cut_off: bool = False
+    """Whether a limit or a filter ended the reply, and not the model."""
 
 
 ReplyPart = TextDelta | ToolCallDelta | ToolCallPart | Usage

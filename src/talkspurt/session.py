@@ -63,6 +63,7 @@ from talkspurt.core.events import (
     ReplyCompleted,
     ReplyFailed,
     ReplyTextReceived,
+    ReplyToolComing,
     ReplyToolRequested,
     SegmentFailed,
     SegmentFinished,
@@ -104,6 +105,7 @@ from talkspurt.ports import (
     SpeechChunk,
     Synthesizer,
     TextDelta,
+    ToolCallDelta,
     ToolCallPart,
     Transport,
     TurnDetector,
@@ -619,6 +621,8 @@ class Session:
             async for part in parts:
                 if isinstance(part, TextDelta):
                     self._post(ReplyTextReceived(reply, part.text))
+                elif isinstance(part, ToolCallDelta):
+                    self._post(ReplyToolComing(reply))
                 elif isinstance(part, ToolCallPart):
                     self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
                 elif isinstance(part, Usage):

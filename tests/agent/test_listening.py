@@ -47,7 +47,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
     (Expectation("yes_no"), COMPLETE): """
         Yes.|yes|Yeah.|Yep, go ahead.|No.|No, thanks.|Mm-hmm.|Mm-hm|Uh-huh.|Okay.|Sure, go ahead.|That's right.
         Yes, please.|No, don't.|Yes, it is.|Yes, I do.|No, it's not.|I said yes.|Correct.|Absolutely.|No, sorry.
-        Please do.|Yes I am.|No, I don't.
+        Please do.|Yes I am.|No, I don't.|Go ahead, then.|Yes, do it then.|Yes, just do it.|Yes please, for me.
     """,
     (Expectation("yes_no"), OPEN): """
         |I guess so.|Well I don't know.|What was the question?|Right.|No, I want the keyboard instead.|The blue one.
@@ -57,6 +57,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         Yes, but|Yes and|No, wait.|No, I mean|Um.|Yes, I|No, it's|Let me think.|No, W237.|No, it's W 23.|Yes,|Well
         Hold on.|No, because
         Yes, but only the|Yeah, um|I would like to|No, actually
+        Yes, just.|Sure, and then|Okay, um, well, so.|Yes, if you could|Yes, I want to
     """,
     (ORDER, COMPLETE): """
         W2378156|W2378156.|w2378156|W-237-8156.|It's W 237 8156.|W two three seven, eight one five six.

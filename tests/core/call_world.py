@@ -51,6 +51,7 @@ from talkspurt.core.events import (
     ReplyCompleted,
     ReplyFailed,
     ReplyTextReceived,
+    ReplyToolComing,
     ReplyToolRequested,
     SecretRequested,
     SegmentFailed,
@@ -83,16 +84,16 @@ HANGOVER = 0.1
 
 
 class WorldLanguage:
-    """The world's locale: only one word each is clear, and "and" asks for more."""
+    """The world's locale: only one word each is clear, and "and" and "just" ask for more."""
 
     def yes_or_no(self, text: str, /) -> bool | None:
-        return {"yes": True, "mm-hm": True, "no": False}.get(text)
+        return {"yes": True, "yes just": True, "mm-hm": True, "no": False}.get(text)
 
     def expectation(self, said: str, /) -> Expectation:
         return Expectation("yes_no") if said.endswith("?") else ANYTHING
 
     def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
-        if text.endswith(" and"):
+        if text.endswith((" and", " just")):
             return Completeness.UNFINISHED
         whole = expectation.kind == "yes_no" and self.yes_or_no(text) is not None
         return Completeness.COMPLETE if whole or text == "whole" else Completeness.OPEN
@@ -158,6 +159,13 @@ class Asks:
 
 
 @dataclass(frozen=True)
+class Writes:
+    """The model writes more of a tool call."""
+
+    after: float = 0.1
+
+
+@dataclass(frozen=True)
 class Fails:
     """The model fails."""
 
@@ -169,7 +177,7 @@ class Stalls:
     """The model sends nothing more, and never completes."""
 
 
-Part = Says | Asks | Fails | Stalls
+Part = Says | Asks | Writes | Fails | Stalls
 
 
 @dataclass(frozen=True)
@@ -615,6 +623,9 @@ class World:
                 case Asks(name, tool_call, arguments, after):
                     delay += after
                     news(ReplyToolRequested(reply, tool_call or f"t{next(self.tool_calls)}", name, arguments), delay)
+                case Writes(after):
+                    delay += after
+                    news(ReplyToolComing(reply), delay)
                 case Fails(after):
                     news(ReplyFailed(reply, "broken"), delay + after)
                     return

@@ -823,6 +823,26 @@ def test_a_heard_read_back_and_a_clear_yes_execute_exactly_once() -> None:
     assert call.of(WithdrawEffect) == []
 
 
+def test_the_half_of_a_sentence_that_begins_with_yes_is_asked_about_again() -> None:
+    call = proposing([Says("Done. ")]).listens().asks("yes just").listens()
+    assert call.of(ExecuteEffect, WithdrawEffect) == []
+    assert "hasty_yes" in call.counted
+    call.asks("yes").listens()
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 3)]
+
+
+def test_what_came_of_an_effect_is_told_though_its_turn_is_gone() -> None:
+    call = proposing([Says("One moment. ")], [Says("It is done. ")], effect=lambda _c: Returns('{"done":true}', 6.0))
+    call.listens().asks("yes").run(2.0)
+    call.asks("hello").listens()
+    assert ToolAnswered("t1-confirmed", "refund", '{"status":"running"}') in call.of(RequestReply)[-1].history
+    call.run(4.0)
+    call.listens()
+    assert call.answers()["t1-confirmed"] == '{"done":true}'
+    assert call.said[-1].endswith("It is done.")
+    assert len(call.of(ExecuteEffect)) == 1
+
+
 @pytest.mark.parametrize("answer", ["no", "maybe", "yes but", "yes and"])
 def test_anything_but_a_clear_yes_withdraws(answer: str) -> None:
     call = proposing().listens().asks(answer).listens()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, settings, words
+from core.call_world import Asks, Proposes, Says, Stalls, Wants, World, Writes, settings, words
 from talkspurt.core.barge_in import together
 from talkspurt.core.commands import CancelReply, EndCall, Prepare, RequestReply, RunTool, Transcribe
 from talkspurt.core.conversation import Conversation
@@ -14,6 +14,7 @@ from talkspurt.core.events import (
     EndRequested,
     Event,
     ReplyTextReceived,
+    ReplyToolComing,
     SegmentFailed,
     SegmentFinished,
     SegmentStarted,
@@ -30,6 +31,32 @@ from talkspurt.core.states import Collecting, Hearing, Speaking, Thinking
 def world(*replies: Sequence[object], **behaviour: object) -> World:
     """A call with scripted replies, whose state is restored from a snapshot at every step."""
     return World(replies=deque(replies), rehearse=True, **behaviour)  # type: ignore[arg-type]
+
+
+# ── a model that takes its time ───────────────────────────────────────────────────
+
+
+def test_a_model_that_writes_a_long_tool_call_is_not_overdue() -> None:
+    call = world([*[Writes(after=2.0)] * 8, Asks("look")], [Says("It ships on Monday. ")]).answered()
+    call.asks().listens()
+    assert "reply_overdue" not in call.counted
+    assert len(call.of(RunTool)) == 1
+    assert call.said[-1].startswith("It ships")
+
+
+def test_a_model_that_stops_in_the_middle_of_a_tool_call_is_asked_again() -> None:
+    call = world([Writes(), Writes(after=2.0), Stalls()], [Says("It ships on Monday. ")]).answered()
+    call.asks().listens()
+    assert call.counted.count("reply_overdue") == 1
+    assert call.said[-1].endswith("It ships on Monday.")
+
+
+def test_a_tool_call_of_a_reply_that_is_not_wanted_any_more_puts_nothing_off() -> None:
+    call = world([Stalls()], [Says("It ships on Monday. ")]).answered()
+    call.asks().run(8.0)
+    call.give(ReplyToolComing(99))
+    call.run(2.0)
+    assert call.counted.count("reply_overdue") == 1
 
 
 # ── what the agent says ───────────────────────────────────────────────────────────

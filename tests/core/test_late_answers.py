@@ -1,12 +1,22 @@
 """Tools that answer in a later turn, and what tools say while they are at it."""
 
+import json
 from collections import deque
 
 import pytest
 
 from core.call_world import Asks, Part, Proposes, Returns, Says, Starts, World, settings, words
 from talkspurt.core.commands import CancelTool, ExecuteEffect, Phrase, RequestReply, RunTool, Speak
-from talkspurt.core.events import CallerHungUp, ToolProgressed, ToolReturned, ToolStarted
+from talkspurt.core.conversation import Conversation
+from talkspurt.core.events import (
+    CallerHungUp,
+    EndRequested,
+    HandoverReturned,
+    LineOpened,
+    ToolProgressed,
+    ToolReturned,
+    ToolStarted,
+)
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.core.states import Hearing, Listening, Thinking
 
@@ -224,6 +234,19 @@ def test_a_call_that_ends_in_doubt_does_not_say_that_nothing_was_done() -> None:
     call.give(CallerHungUp())
     assert "certain" in call.answers()["t1-confirmed-finished"]
     assert "in_doubt" in call.answers()["t1-confirmed-finished"]
+
+
+def test_a_caller_who_comes_back_from_a_hand_over_is_told_what_came_of_a_doubt() -> None:
+    call = in_doubt()
+    call.give(EndRequested("handover", "t1"))
+    call.run_until(lambda world: world.ended == "handover")
+    assert "t1-confirmed-finished" not in call.answers()
+    snapshot = json.loads(json.dumps(call.conversation.snapshot()))
+    back = Conversation.take_back(call.rules, snapshot, HandoverReturned("back_unanswered", '{"status":"busy"}'))
+    assert back.executing == (("t1-confirmed", "p1"),)
+    back.receive(LineOpened(2), call.now)
+    back.receive(ToolReturned("t1-confirmed", '{"done":true}'), call.now)
+    assert ToolAnswered("t1-confirmed-finished", "pay", '{"done":true}') in back.history
 
 
 @pytest.mark.parametrize(("tool_times", "answered"), [({"pay": 60.0}, False), ({"other": 60.0}, True)])

@@ -147,10 +147,11 @@ def test_what_may_hang_on_the_caller_is_always_asked(request_: ReplyRequest) -> 
         (TextDelta("Call 555 0100 now."),),
         (TextDelta("Write to ann@example.com."),),
         (TextDelta("Well. " * 200),),
+        (TextDelta("Our returns are free within"), Usage(100, 10, model="any:model", cut_off=True)),
         (TextDelta("  "),),
         (),
     ],
-    ids=["tool", "goodbye", "number", "address", "long", "nothing", "a fallback's"],
+    ids=["tool", "goodbye", "number", "address", "long", "cut off", "nothing", "a fallback's"],
 )
 def test_what_is_no_plain_answer_of_the_configured_model_is_not_kept(parts: tuple[ReplyPart, ...]) -> None:
     clerk = Clerk(*parts, name="any:model" if parts else "another:model")

@@ -22,6 +22,7 @@ from talkspurt.ports import (
     ReplyRequest,
     SpeechChunk,
     TextDelta,
+    ToolCallDelta,
     ToolCallPart,
     Transcript,
 )
@@ -143,6 +144,19 @@ async def test_a_model_that_never_answers_leaves_nobody_in_silence() -> None:
         silences = [later - earlier for earlier, later in pairwise(call.line.audible)]
         # The longest are those in which the caller spoke for a second themselves.
         assert 1.5 < max(silences) < 3.5
+
+
+@on_virtual_time
+async def test_a_tool_call_that_takes_long_to_write_is_waited_for() -> None:
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        if isinstance(request.history[-1], ToolAnswered):
+            return [TextDelta("Here you are.")]
+        return [*[ToolCallDelta(4)] * 24, ToolCallPart("t1", "nothing_of_the_kind", "{}")]
+
+    async with stage(ScriptedModel(script, between=0.5), ["hello"]) as call:
+        await call.says()
+        await call.until(lambda: "Here you are." in call.synthesizer.spoken)
+        assert len(call.model.requests) == 2
 
 
 @on_virtual_time

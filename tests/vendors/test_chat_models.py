@@ -189,7 +189,15 @@ async def test_a_reply_of_ten_thousand_words_is_cut_off_and_its_request_closed(r
     said = "".join(part.text for part in parts if isinstance(part, TextDelta))
     assert len(said) == 300 * CHARACTERS_PER_TOKEN
     assert isinstance(parts[-1], Usage)
+    assert parts[-1].cut_off
     await asyncio.wait_for(rig.fake.requests[0].disconnected.wait(), 5)
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+async def test_a_reply_that_the_vendor_ended_is_told_from_a_whole_one(rig: Rig, cut_off: bool) -> None:
+    rig.fake.script(ModelReply(("Our returns are free within",), cut_off=cut_off))
+    parts = await rig.ask()
+    assert [part.cut_off for part in parts if isinstance(part, Usage)] == [cut_off]
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "openai", "openai-responses", "bedrock"])

@@ -234,16 +234,21 @@ _BEGINNING: Final = re.compile(
 """Two words that begin something other than an answer: "my husband", "could you"."""
 
 
+_LIMITING: Final = re.compile(r"\bjust$")
+"""What follows says how much of it was meant: "yes, just the lamp"."""
+
+
 def _yes_no(text: str, words: str) -> Completeness:
     answer = yes_or_no(text, "en")
     # "No, sorry" is polite; only here does a closing "sorry" not take something back.
-    polite = words.removesuffix(" sorry") if answer is False else words
+    # And "Go ahead, then" is all that there is to it.
+    polite = words.removesuffix(" sorry" if answer is False else " then") if answer is not None else words
     if _trails(text if polite == words else polite, polite):
         return UNFINISHED
     if answer is None:
         return UNFINISHED if _BEGINNING.match(words) else OPEN
     if answer:
-        return COMPLETE
+        return UNFINISHED if _LIMITING.search(words) else COMPLETE
     # "No, W237" corrects an id that was read back.
     if _part_of_a_number(text, words) is UNFINISHED:
         return UNFINISHED if len(trailing_characters(text)) < _ANY_ID else OPEN

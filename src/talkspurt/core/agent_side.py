@@ -50,6 +50,7 @@ from talkspurt.core.events import (
     ReplyCompleted,
     ReplyFailed,
     ReplyTextReceived,
+    ReplyToolComing,
     ReplyToolRequested,
     SecretEntered,
     SecretProgress,
@@ -63,7 +64,7 @@ from talkspurt.core.events import (
     WordsPlaced,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolCalled
-from talkspurt.core.language import Expectation
+from talkspurt.core.language import CONSENT, Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
@@ -325,8 +326,8 @@ class AgentSide:
             self.playback.interrupt_last(self.turn.before)
         self.turn, self.suspended = None, False
 
-    def shut_down(self) -> None:
-        """Stop everything that may be stopped: the call ends."""
+    def shut_down(self, reason: str) -> None:
+        """Stop everything that may be stopped: the call ends, for good or until a hand-over has failed."""
         if self.pending is not None:
             self._commands.append(WithdrawEffect(self.pending.proposal))
             self.pending = None
@@ -337,6 +338,9 @@ class AgentSide:
             self._commands.append(CancelTool(name))
             self._land(name, _CANCELLED)
         for name, tool in list(self.later.items()):
+            if tool.executing and reason == "handover":
+                # Whoever comes back is told what came of the doubt.
+                continue
             self._commands.append(CancelTool(name))
             self._land_later(name, _NEVER_TOLD if tool.executing else _CALL_ENDED)
 
@@ -434,7 +438,7 @@ class AgentSide:
             # Offered after all else, also while an effect waits for a yes that nobody hears.
             return self.expects
         if self.pending is not None:
-            return Expectation("yes_no", binding=True)
+            return CONSENT
         if self.expects is not None:
             return self.expects
         return self._settings.language.expectation(self.log.last_said(self.playback))
@@ -558,6 +562,11 @@ class AgentSide:
         sentences, rest = take_speakable(turn.text + event.text, first=self._wants_a_clause)
         self.turn = replace(turn, text=rest, fed_at=now)
         self._say_reply(sentences, now)
+
+    def reply_tool_coming(self, event: ReplyToolComing, now: float) -> None:
+        """A model that writes a long tool call is not overdue. A guess has no deadline of its own."""
+        if self.turn is not None and self.turn.reply == event.reply:
+            self.turn = replace(self.turn, fed_at=now)
 
     def _reply_tool(self, event: ReplyToolRequested, now: float) -> None:
         """Run a tool at once, while the model may still be talking."""
@@ -1013,8 +1022,11 @@ class AgentSide:
             self.log.postpone(tool_call)
             self.secret = None
             self._commands.append(DiscardSecret(tool_call))
-        self.running.pop(tool_call)
+        tool = self.running.pop(tool_call)
         self.log.answer(tool_call, content)
+        if tool.executing and (self.turn is None or tool_call not in self.turn.tools):
+            # The turn that would have told what came of it is gone, and the caller waits to hear it.
+            self.untold = True
 
     def _land_later(self, tool_call: str, content: str) -> None:
         self.drop_guess()

@@ -2,7 +2,7 @@
 
 A proposal is read back sentence by sentence, in the words of its tool and not of the model. Only a clear, spoken yes
 whose voice began after all of it was heard confirms it, and only if nothing has been said since. Whatever else the
-caller says withdraws it for good, but for a yes that came too early, which is asked for once more.
+caller says withdraws it for good, but for a yes that came too early or broke off, which is asked for once more.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ from typing import Literal
 
 from talkspurt.core.events import EffectProposed
 from talkspurt.core.history import CallerSaid
-from talkspurt.core.language import Language
+from talkspurt.core.language import CONSENT, Completeness, Language
 from talkspurt.core.playback import Playback
 from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.turn import Line, RunningTool
 
 Answer = Literal["agreed", "hasty", "withdrawn"]
-"""What a turn of the caller means for the effect that waits: yes; yes, but it may have been to something else; no."""
+"""What a turn of the caller means for the effect that waits: yes; yes, but perhaps to something else, or with something
+behind it ("yes, just…"); no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,11 @@ class PendingEffect:
             # mark, and nobody answers within the window by which a voice may seem to have begun too early.
             # A hum into the question is no answer to it: it may say "go on", as into any sentence.
             hums = language.is_hum(said.text)
-            hasty = began < heard_at or (hums and not self._question_was_heard(playback))
+            hasty = (
+                began < heard_at
+                or (hums and not self._question_was_heard(playback))
+                or language.completeness(said.text, CONSENT) is Completeness.UNFINISHED
+            )
             return "hasty" if hasty else "agreed"
         return "withdrawn"
 

@@ -48,6 +48,7 @@ from talkspurt.core.events import (
     ReplyCompleted,
     ReplyFailed,
     ReplyTextReceived,
+    ReplyToolComing,
     ReplyToolRequested,
     SecretEntered,
     SecretProgress,
@@ -432,6 +433,8 @@ class Conversation:
                 self._end_requested(event, now)
             case ReplyTextReceived() | ReplyToolRequested() | ReplyCompleted() | ReplyFailed():
                 self._agent.reply_news(event, now)
+            case ReplyToolComing():
+                self._agent.reply_tool_coming(event, now)
             case ToolReturned():
                 self._agent.tool_returned(event)
             case ToolStarted():
@@ -1111,7 +1114,7 @@ class Conversation:
     def _close(self, reason: str, now: float, phrase: Phrase) -> None:
         """Say one last sentence, then hang up."""
         self._end_utterance()
-        self._agent.shut_down()
+        self._agent.shut_down(reason)
         if isinstance(self._floor, Opening | Lost):
             self._end(reason, now)
             return
@@ -1120,7 +1123,7 @@ class Conversation:
 
     def _end(self, reason: str, now: float) -> None:
         self._end_utterance()
-        self._agent.shut_down()
+        self._agent.shut_down(reason)
         self._enter(Ended(now, reason))
         self._agent.record()
         self._commands.append(EndCall(reason))

@@ -130,6 +130,13 @@ class ReplyTextReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyToolComing:
+    """The model has written more of a tool call, which is not whole yet."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyToolRequested:
     """The model asks for a tool within a reply. `arguments` is a JSON object as text."""
 
@@ -318,6 +325,7 @@ Event = (
     | TurnJudged
     | TranscriptionFailed
     | ReplyTextReceived
+    | ReplyToolComing
     | ReplyToolRequested
     | ReplyCompleted
     | ReplyFailed

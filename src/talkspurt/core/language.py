@@ -29,6 +29,8 @@ class Expectation:
 
 
 ANYTHING = Expectation()
+CONSENT = Expectation("yes_no", binding=True)
+"""A yes to an effect."""
 
 
 class Completeness(Enum):

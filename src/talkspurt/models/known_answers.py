@@ -133,7 +133,7 @@ class KnownAnswers:
                 match part:
                     case TextDelta():
                         text.append(part.text)
-                    case ToolCallPart():
+                    case ToolCallPart() | Usage(cut_off=True):
                         keep = False
                     case Usage():
                         usage = part

@@ -16,7 +16,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import httpx2
@@ -186,7 +186,7 @@ class PydanticAIModel:
                         yield TextDelta(text[:room])
                         room -= len(text)
                     if room <= 0:
-                        yield _usage(stream)
+                        yield replace(_usage(stream), cut_off=True)
                         return
                 for part in self._rest(stream, {e.tool_call for e in request.history if isinstance(e, _TOOL_ENTRIES)}):
                     yield part
@@ -227,7 +227,7 @@ class PydanticAIModel:
             ids.add(id_)
             arguments = call.args if isinstance(call.args, str) else call.args_as_json_str()
             yield ToolCallPart(id_, call.tool_name, arguments or "{}")
-        yield _usage(stream)
+        yield replace(_usage(stream), cut_off=reply.finish_reason in _CUT_OFF)
 
     def _nothing(self, finish_reason: str | None) -> ProviderError:
         if finish_reason == "content_filter":
@@ -266,6 +266,8 @@ class PydanticAIModel:
 
 
 _TOOL_ENTRIES: Final = (ToolCalled, ToolAnswered)
+_CUT_OFF: Final = frozenset({"length", "content_filter"})
+"""Why a reply ended that is not whole."""
 
 
 @dataclass(frozen=True, slots=True)

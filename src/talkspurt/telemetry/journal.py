@@ -30,6 +30,7 @@ from talkspurt.core.events import (
     Event,
     PlaybackReached,
     ReplyTextReceived,
+    ReplyToolComing,
     SpeechContinued,
     SpeechStarted,
     SpeechStirred,
@@ -41,7 +42,7 @@ from talkspurt.core.events import (
 from talkspurt.core.states import Endpointing, Floor
 from talkspurt.media.evidence import Evidence
 
-_QUIET: Final = (PlaybackReached, SpeechContinued, SpeechStirred, ReplyTextReceived)
+_QUIET: Final = (PlaybackReached, SpeechContinued, SpeechStirred, ReplyTextReceived, ReplyToolComing)
 """Facts that come too often to tell anything."""
 LARGEST: Final = 4_000_000
 """Bytes of one call's journal: an hour's call takes a tenth of it."""
