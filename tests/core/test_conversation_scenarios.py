@@ -843,6 +843,17 @@ def test_what_came_of_an_effect_is_told_though_its_turn_is_gone() -> None:
     assert len(call.of(ExecuteEffect)) == 1
 
 
+def test_nothing_is_asked_for_while_something_else_is_still_being_done() -> None:
+    call = proposing([Asks("refund")], [Says("Later. ")], effect=lambda _c: Returns('{"done":true}', 8.0))
+    call.listens().asks("yes").run(2.0)
+    call.asks("another one please").run(4.0)
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p2")]
+    assert "one change" in call.answers()["t2"]
+    call.run(6.0)
+    call.listens()
+    assert call.of(ExecuteEffect) == [ExecuteEffect("t1-confirmed", "p1", 2)]
+
+
 @pytest.mark.parametrize("answer", ["no", "maybe", "yes but", "yes and"])
 def test_anything_but_a_clear_yes_withdraws(answer: str) -> None:
     call = proposing().listens().asks(answer).listens()

@@ -667,7 +667,9 @@ class AgentSide:
         if known or self.playback.knows(event.proposal):
             self._commands.append(Count("duplicate_proposal"))
             return
-        busy = self.pending is not None or self.secret is not None
+        # One would wait behind the other without a limit of its own, and then be done when nobody reckons with it.
+        executing = any(other.executing for other in self.running.values())
+        busy = self.pending is not None or self.secret is not None or executing
         if tool is None or turn is None or event.tool_call not in turn.tools or busy:
             self._commands.append(WithdrawEffect(event.proposal))
             if tool is not None:
