@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from talkspurt.address_books import require_known_vendors
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.effects.dispatcher import tool_specs
@@ -79,7 +80,12 @@ def chosen(
 
 
 async def check(config: Config, agent: Agent, asked: Asked, requests: int) -> Checked:
-    """Ask them, one after the other: side by side they would share one network, and their times would say so."""
+    """Ask them, one after the other: side by side they would share one network, and their times would say so.
+
+    Raises `ConfigurationError` for settings of a vendor that there is not; what is wrong with one of those asked is
+    its result.
+    """
+    require_known_vendors(config)
 
     def named(section: str, **choice: str) -> Config:
         return config.model_copy(update={section: getattr(config, section).model_copy(update=choice)})

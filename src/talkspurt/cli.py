@@ -586,7 +586,10 @@ def _shown(record: "EffectRecord") -> str:
 @config_commands.command
 def check() -> None:
     """Read the configuration and print the effective values as TOML, with secrets masked."""
+    from talkspurt.address_books import require_known_vendors
+
     config = load_config()
+    require_known_vendors(config)
     print(tomli_w.dumps(_effective(config)), end="")
 
 

@@ -172,7 +172,7 @@ class ModelConfig(_Section):
     @classmethod
     def _of_the_vendor(cls, value: str | dict[str, str] | None, info: ValidationInfo) -> dict[str, str]:
         if isinstance(value, str):
-            return {info.data.get("name", "").partition(":")[0]: value}
+            return {info.data.get("name", "").partition(":")[0].strip(): value}
         return value or {}
 
     def address(self, vendor: str) -> str | None:
@@ -376,17 +376,27 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _fallbacks_speak_of_who_is_asked(self) -> Self:
-        speech, rules, choices = self.speech, self.fallbacks, self.choices
-        voices = {speech.synthesizer, *rules.synthesizers, *(name for each in choices for name in each.synthesizer)}
-        others = {speech.recognizer, self.model.name, *rules.recognizers, *rules.models}
-        others.update(name for each in choices for name in (*each.recognizer, *each.model))
-        for setting, names, asked in (("voices", rules.voices, voices), ("patience", rules.patience, voices | others)):
+        rules, voices = self.fallbacks, self.asked("synthesizer")
+        others = self.asked("recognizer") | self.asked("model")
+        for setting, names, asked in (
+            ("voices", rules.voices, voices),
+            ("patience", rules.patience, voices | others),
+            ("capacity", rules.capacity, voices | others),
+        ):
             for name in names:
                 if name not in asked:
+                    near = difflib.get_close_matches(name, asked, n=1, cutoff=0.0)[0]
                     raise ValueError(
-                        f"fallbacks.{setting} names '{name}', which nobody asks ({', '.join(sorted(asked))})"
+                        f"fallbacks.{setting} names '{name}', which nobody asks; did you mean '{near}'? "
+                        f"(asked: {', '.join(sorted(asked))})"
                     )
         return self
+
+    def asked(self, port: Literal["recognizer", "synthesizer", "model"]) -> set[str]:
+        """The names of all of that port who may be asked, for whatever agent and in whatever language."""
+        first = self.model.name if port == "model" else getattr(self.speech, port)
+        chosen = (name for choice in self.choices for name in getattr(choice, port))
+        return {first, *getattr(self.fallbacks, f"{port}s"), *chosen}
 
     def chosen(self, agent: str, locale: str) -> "Config":
         """The configuration for calls of `agent` in `locale`: with what `choices` say, the narrowest last."""

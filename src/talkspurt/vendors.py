@@ -72,10 +72,15 @@ def chosen_model(name: str) -> str:
     return name.partition(":")[2]
 
 
+def address_key(name: str, vendor: Vendor) -> str:
+    """The entry of `speech.base_url` that speaks of `name`, which is one of `vendor`'s."""
+    return vendor.address or ":".join(name.split(":")[: 2 if vendor.rest == "plugin" else 1])
+
+
 def _located(setting: str, name: str, vendor: Vendor, config: Config) -> Config:
     """The configuration with the vendor's endpoint in `speech.region`, if one is asked for and none is named."""
     speech = config.speech
-    key = vendor.address or ":".join(name.split(":")[: 2 if vendor.rest == "plugin" else 1])
+    key = address_key(name, vendor)
     # What needs no extra runs here.
     if not speech.region or vendor.extra is None or key in speech.base_url:
         return config

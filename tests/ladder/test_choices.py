@@ -118,8 +118,19 @@ def test_another_synthesizer_is_not_asked_for_the_voice_of_the_one_before(tmp_pa
     [
         ('[[choices]]\nagent = "concirge"\nmodel = "offline"', "names agent 'concirge', which is not in [agents]"),
         ('[[choices]]\nlocale = "es"', "give what is chosen: recognizer, synthesizer, model or voice"),
-        ('[fallbacks.voices]\npipr = "amy"', "fallbacks.voices names 'pipr', which nobody asks (piper)"),
+        (
+            '[fallbacks.voices]\npipr = "amy"',
+            "fallbacks.voices names 'pipr', which nobody asks; did you mean 'piper'? (asked: piper)",
+        ),
         ('[fallbacks.patience]\n"ollama:qwen3" = 4.0', "fallbacks.patience names 'ollama:qwen3', which nobody asks"),
+        (
+            "[fallbacks.capacity]\nwisper = 8",
+            "fallbacks.capacity names 'wisper', which nobody asks; did you mean 'whisper'",
+        ),
+        (
+            'model.name = "ollama:qwen3"\n[fallbacks.capacity]\nollama = 4',
+            "fallbacks.capacity names 'ollama', which nobody asks; did you mean 'ollama:qwen3'",
+        ),
         ("[fallbacks.patience]\nwhisper = 0", "fallbacks.patience.whisper"),
         ('[[choices]]\nrecognzer = "deepgram"', "choices.0.recognzer: unknown key; did you mean 'recognizer'?"),
     ],

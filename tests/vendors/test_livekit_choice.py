@@ -37,12 +37,12 @@ def test_a_name_without_a_plugin_is_refused() -> None:
 
 
 def test_a_plugin_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(livekit, "_installed", set)
+    monkeypatch.setattr(livekit, "installed", set)
     assert complaint("livekit:assemblyai").endswith("run: pip install 'talkspurt[livekit]' livekit-plugins-assemblyai")
 
 
 def test_a_plugin_that_only_speaks_does_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(livekit, "_installed", lambda: {"rime"})
+    monkeypatch.setattr(livekit, "installed", lambda: {"rime"})
     monkeypatch.setitem(sys.modules, "livekit.plugins.rime", ModuleType("livekit.plugins.rime"))
     assert "livekit-plugins-rime recognises no speech" in complaint("livekit:rime")
 

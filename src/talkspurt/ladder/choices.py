@@ -8,6 +8,7 @@ exceeds what it bears.
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from talkspurt.address_books import require_known_vendors
 from talkspurt.agent.agent import Agent
 from talkspurt.config import Config
 from talkspurt.ladder import (
@@ -25,9 +26,13 @@ from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, Synthesizer,
 
 
 class Choices:
-    """The providers of a process. Whoever makes it closes what it has made."""
+    """The providers of a process. Whoever makes it closes what it has made.
+
+    Raises `ConfigurationError` for settings of a vendor that there is not.
+    """
 
     def __init__(self, config: Config) -> None:
+        require_known_vendors(config)
         self._config = config
         self._rungs: Rungs = {}
         self._recognizers: dict[tuple[str, ...], LadderRecognizer] = {}

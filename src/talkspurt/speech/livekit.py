@@ -18,7 +18,6 @@ import inspect
 import json
 import logging
 import os
-import pkgutil
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -27,23 +26,13 @@ from importlib import import_module
 from typing import Any, Final, Literal, TypeVar
 
 import aiohttp
-import livekit
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from livekit.agents.utils import http_context
 
 from talkspurt.config_secrets import SECRET_NAME
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.speech.failures import SpeechVendor
-
-PREFIX: Final = "livekit"
-KNOWN: Final = frozenset(
-    """
-    assemblyai asyncai aws azure baseten bland cambai cartesia clova deepgram elevenlabs fal fireworksai fishaudio
-    gladia gnani google gradium groq hume inworld lmnt minimax mistralai murf neuphonic nvidia openai resemble rime
-    sarvam simplismart smallestai soniox speechify speechmatics spitch telnyx ultravox upliftai
-    """.split()  # noqa: SIM905  # a list of forty strings is not easier to read
-)
-"""Plugins of LiveKit's own repository that hear or speak, to name the nearest. Any other that is installed works."""
+from talkspurt.speech.livekit_plugins import KNOWN, PREFIX, installed
 
 _GIVEN_BY_US: Final = frozenset({"self", "http_session", "client"})
 _VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
@@ -118,9 +107,9 @@ def find_plugin(
 
 
 def _load(setting: str, name: str, plugin: str, kind: str) -> Callable[..., Any]:
-    installed = _installed()
-    if plugin not in installed:
-        known = sorted({*KNOWN, *installed})
+    found = installed()
+    if plugin not in found:
+        known = sorted({*KNOWN, *found})
         near = difflib.get_close_matches(plugin, known, n=1, cutoff=0.0 if not plugin else 0.6)
         if plugin not in known and near:
             raise ConfigurationError(f"{setting}: there is no plugin '{plugin}'; did you mean '{PREFIX}:{near[0]}'?")
@@ -134,11 +123,6 @@ def _load(setting: str, name: str, plugin: str, kind: str) -> Callable[..., Any]
         cannot = "recognises no speech" if kind == "STT" else "does not speak"
         raise ConfigurationError(f"{setting} = '{name}': livekit-plugins-{plugin} {cannot}; choose another")
     return factory
-
-
-def _installed() -> set[str]:
-    folders = [f"{folder}/plugins" for folder in livekit.__path__]
-    return {module.name for module in pkgutil.iter_modules(folders)}
 
 
 def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
