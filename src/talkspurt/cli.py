@@ -594,9 +594,10 @@ def check() -> None:
 
 
 def _effective(config: Config) -> dict[str, Any]:
+    from talkspurt.config_secrets import without_passwords
     from talkspurt.store.database import database_url
 
-    values: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    values: dict[str, Any] = without_passwords(config.model_dump(mode="json", exclude_none=True))
     values["store"]["url"] = database_url(config.store.url).render_as_string(hide_password=True)
     return values
 

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from talkspurt.config_mcp import McpConfig
+from talkspurt.config_secrets import without_logins
 from talkspurt.config_speech import ChoiceConfig, LivekitOptions, SpeechConfig
 from talkspurt.errors import ConfigurationError
 
@@ -172,8 +173,8 @@ class ModelConfig(_Section):
     @classmethod
     def _of_the_vendor(cls, value: str | dict[str, str] | None, info: ValidationInfo) -> dict[str, str]:
         if isinstance(value, str):
-            return {info.data.get("name", "").partition(":")[0].strip(): value}
-        return value or {}
+            value = {info.data.get("name", "").partition(":")[0].strip(): value}
+        return without_logins(value or {})
 
     def address(self, vendor: str) -> str | None:
         """Where that vendor's interface is; None for its own address."""

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from talkspurt.config_secrets import secret_settings
+from talkspurt.config_secrets import secret_settings, without_logins
 
 _VARIABLES: Final = {
     "elevenlabs.api_key": "ELEVEN_API_KEY",
@@ -62,6 +62,11 @@ class SpeechConfig(_Section):
     """Own endpoint per vendor, whatever the region: `{deepgram = "wss://...", "livekit:cartesia" = "https://..."}`."""
     livekit: dict[str, LivekitOptions] = Field(default_factory=dict)
     """Options of `livekit-plugins-*` packages, by plugin."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_logins(cls, addresses: dict[str, str]) -> dict[str, str]:
+        return without_logins(addresses)
 
     @field_validator("livekit")
     @classmethod

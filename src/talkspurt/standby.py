@@ -30,9 +30,9 @@ class Standby:
     """The pool of an HTTP client, seen by whoever will need a connection to `address`."""
 
     def __init__(self, client: httpx.AsyncClient | httpx2.AsyncClient, address: str) -> None:
-        """`address` is any URL of the vendor's; its path is left out."""
+        """`address` is any URL of the vendor's; its path is left out, and a user and password in it."""
         self._client: Any = client
-        self._origin = str(httpx.URL(address).copy_with(raw_path=b"/"))
+        self._origin = str(httpx.URL(address).copy_with(raw_path=b"/", userinfo=b""))
         self._answered = -math.inf
         self._asking = False
         hooks = self._client.event_hooks

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from talkspurt import cli
 from talkspurt.config import Config, SpeechConfig
 from talkspurt.errors import StoreError, WeightsError
+from talkspurt.server.orders import secrets_of
 from talkspurt.simulate.lines import Interrupt, PlayWav, PressKeys, Say, Wait
 from talkspurt.store import Store
 
@@ -125,6 +126,66 @@ def test_config_check_prints_toml_with_secrets_masked(
     assert values["store"]["url"] == "postgresql+asyncpg://user:***@db/calls"
     assert values["twilio"]["auth_token"].strip("*") == ""
     assert "canary" not in output
+
+
+def test_config_check_prints_no_password_of_an_address_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("talkspurt.toml").write_text(
+        """
+        store.url = "postgresql+asyncpg://calls@db/calls"
+        handover.hold_music = "https://music:canary@word@cdn.example.com/hold.mp3"
+        speech.livekit.cartesia.tts = {base_url = "https://canary-key@proxy", model = "sonic@3://x"}
+        speech.livekit.cartesia.stt = {base_url = "wss://:canary-ear@proxy"}
+        """
+    )
+    assert run("config", "check") == 0
+    output = capsys.readouterr().out
+    assert "canary" not in output
+    values = tomllib.loads(output)
+    assert values["handover"]["hold_music"] == "https://music:***@cdn.example.com/hold.mp3"
+    assert values["speech"]["livekit"]["cartesia"] == {
+        "stt": {"base_url": "wss://:***@proxy"},
+        "tts": {"base_url": "https://***@proxy", "model": "sonic@3://x"},
+    }
+    assert values["store"]["url"] == "postgresql+asyncpg://calls@db/calls"
+
+
+@pytest.mark.parametrize(
+    ("toml", "setting"),
+    [
+        ('model = {name = "vllm:qwen3", base_url = "http://user:canary@gpu.internal:8000/v1"}', "model.base_url"),
+        ('model.base_url = {openai = "https://canary-key@proxy/v1"}', "model.base_url"),
+        ('speech.base_url = {deepgram = "wss://:canary-ear@proxy"}', "speech.base_url"),
+    ],
+)
+def test_a_password_in_the_address_of_a_vendor_is_refused_and_not_printed(
+    capsys: pytest.CaptureFixture[str], toml: str, setting: str
+) -> None:
+    Path("talkspurt.toml").write_text(toml)
+    assert run("config", "check") == 2
+    printed = "".join(capsys.readouterr())
+    assert f"{setting}: Value error, the address of '" in printed
+    assert "must not hold a user or password: set the environment variable" in printed
+    assert "canary" not in printed
+
+
+def test_an_at_sign_elsewhere_in_an_address_is_no_password() -> None:
+    address = "https://proxy.example.com/v1/users/me@example.com"
+    assert Config.model_validate({"model": {"base_url": {"openai": address}}}).model.address("openai") == address
+
+
+def test_the_log_masks_the_passwords_of_addresses_in_the_file_and_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SHOP_DATABASE", "postgresql://shop:canary-shop?@db/shop")
+    config = Config.model_validate(
+        {
+            "handover": {"hold_music": "https://music:canary%40music@cdn.example.com/hold.mp3"},
+            "store": {"url": "postgresql+asyncpg://calls@db/calls"},
+        }
+    )
+    secrets = secrets_of(config)
+    assert {"canary-shop?", "canary%40music"} <= set(secrets)
+    assert "calls" not in secrets
 
 
 @pytest.mark.parametrize("arguments", [["config", "check"], ["serve", "--development", "--port", "0"]])

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
 import pytest
+import structlog
 
 from talkspurt import standby
 from talkspurt.agent import Agent
@@ -78,6 +80,21 @@ async def test_a_vendor_that_cannot_be_reached_is_no_error(case: Any, name: str)
         await fake.suffer(Outage.REFUSED)
         async with asyncio.timeout(5):
             await provider.keep_connected()
+
+
+async def test_neither_user_nor_password_of_an_address_is_sent_or_logged() -> None:
+    asked: list[tuple[httpx.URL, httpx.Headers]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url, request.headers))
+        raise httpx.ConnectError("refused")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        with structlog.testing.capture_logs() as logged:
+            await standby.Standby(client, "http://user:canary@gpu.internal:8000/v1").keep_connected()
+    assert [url for url, _ in asked] == ["http://gpu.internal:8000/"] * standby.ATTEMPTS
+    assert not any("authorization" in headers for _, headers in asked)
+    assert [line["origin"] for line in logged] == ["http://gpu.internal:8000/"]
 
 
 async def test_a_connection_that_was_used_a_moment_ago_is_left_alone_and_many_calls_open_one() -> None:

@@ -12,7 +12,6 @@ import faulthandler
 import importlib
 import json
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ import structlog
 from pydantic import BaseModel, SecretStr
 
 from talkspurt.config import Config
+from talkspurt.config_secrets import passwords_in
 from talkspurt.errors import TalkspurtError, complaints
 from talkspurt.store.database import database_url
 from talkspurt.telemetry.logs import configure_logging
@@ -88,8 +88,8 @@ def secrets_of(config: Config) -> list[str]:
     values = [value for section in sections for value in vars(section).values()]
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
-    # Whatever an agent's own database or proxy is called, its password stands in a URL.
-    passwords = [match for value in os.environ.values() for match in re.findall(r"://[^/\s:@]*:([^@/\s]+)@", value)]
+    # Whatever an agent's own database or proxy is called, its password stands in a URL, and so may a vendor's.
+    passwords = passwords_in([dict(os.environ), config.model_dump(mode="json")])
     password = database_url(config.store.url).password
     return [*secrets, *keys, *passwords, *([password] if password else [])]
 
