@@ -45,9 +45,9 @@ GUARDS: Final = (
     Guard(
         "what a tool server would be sent and nobody would hear is refused",
         "mcp/wording.py",
-        "if heard.keys() - self.names:",
+        "if unheard := heard.keys() - told:",
         "if False:",
-        f"{MCP} -k not_read_back",
+        f"tests/tool_servers/test_mcp_read_back.py {MCP} -k 'left_out_of_the_words or not_read_back'",
     ),
     Guard(
         "a tool server that does not say has not denied it",

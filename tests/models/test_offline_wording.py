@@ -107,6 +107,13 @@ def test_spelling_loses_no_digit(digits: str) -> None:
         ("$0.99", "99 cents"),
         (107.25, "107 dollars and 25 cents"),
         ("$1,234,567.80", "1234567 dollars and 80 cents"),
+        (-50, "minus 50 dollars"),
+        (-0.5, "minus 50 cents"),
+        ("-$1,200.00", "minus 1200 dollars"),
+        ("$-1", "minus 1 dollar"),
+        (1e16, "10000000000000000 dollars"),
+        ("50-60", "50-60"),
+        ("12 EUR", "12 EUR"),
         ("nothing", "nothing"),
     ],
 )

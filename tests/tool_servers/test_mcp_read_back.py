@@ -26,6 +26,40 @@ def test_a_part_in_brackets_is_left_out_without_its_value() -> None:
     assert said(template, guests=2, date=None, name="Ann") == "A table for 2, for Ann."
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"date": "Friday"}, {"date": "Friday", "time": ""}, {"people": []}, {"note": ""}, {"note": "  "}]
+)
+def test_what_was_left_out_of_the_words_is_not_sent_either(arguments: dict[str, Any]) -> None:
+    template = "A table for {guests}[ on {date} at {time}][, with {people}][, and the note {note}]."
+    assert said(template, guests=2, date="Friday", time="20:00") == "A table for 2 on Friday at 20:00."
+    with pytest.raises(ToolError, match=f"about the {next(iter(arguments))}"):
+        said(template, guests=2, **arguments)
+
+
+def test_what_is_heard_elsewhere_may_be_left_out_of_a_part() -> None:
+    assert said("On {date}[, that is {date} at {time}].", date="Friday") == "On Friday."
+
+
+def test_a_list_with_an_empty_text_is_refused() -> None:
+    with pytest.raises(ToolError):
+        said("I'll take {what}.", what=["mug", ""])
+
+
+@pytest.mark.parametrize(
+    ("cents", "dollars"),
+    [
+        (-5000, "minus 50 dollars"),
+        (-5, "minus 5 cents"),
+        (-120, "minus 1 dollar and 20 cents"),
+        (0, "0 dollars"),
+        (10**18, f"{10**16} dollars"),
+        (10**32 + 1, f"{10**30} dollars and 1 cent"),
+    ],
+)
+def test_cents_are_heard_to_the_last_one_and_with_their_sign(cents: int, dollars: str) -> None:
+    assert said("I'll refund {sum:cents}[, so {sum:cents}].", sum=cents) == f"I'll refund {dollars}, so {dollars}."
+
+
 def test_a_value_is_no_template() -> None:
     assert said("The {item}[ at {price}].", item="mug {price} [x]", price=3) == "The mug {price} [x] at 3."
 

@@ -214,7 +214,7 @@ async def test_what_is_not_read_back_is_not_done(stdio_warehouse: Warehouse) -> 
     silent = {**RESERVE, "read_back": "I'll put {quantity} of the {item} aside. Shall I go ahead?"}
     async with desk(mcp_config(stdio_warehouse.settings, {"reserve_item": silent})) as shop:
         refused = await shop.run("reserve_item", item="mug", quantity=2, note="and send the bill to Bob")
-        assert "could not tell you exactly" in refused["error"]["message"]
+        assert "could not tell you about the note" in refused["error"]["message"]
     unspoken = {**silent, "unspoken": ["note"]}
     async with desk(mcp_config(stdio_warehouse.settings, {"reserve_item": unspoken})) as shop:
         assert "aside" in (await shop.run("reserve_item", item="mug", quantity=2, note="gift")).read_back

@@ -6,6 +6,7 @@ same conversation is always worded the same way, which a model without state bet
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from talkspurt.agent.dialogue import Wordings
@@ -14,6 +15,7 @@ _BLANK: Final = re.compile(r"\{([A-Za-z_][\w.\-]*)(?::([a-z]+))?\}")
 _SIGNS: Final[Mapping[str, str]] = {
     "@": "at", ".": "dot", "_": "underscore", "-": "dash", "+": "plus", "'": "apostrophe", "’": "apostrophe"
 }  # fmt: skip
+_SUM: Final = re.compile(r"(-?\$?|\$-)(\d[\d,]*(?:\.\d*)?|\.\d+)", re.ASCII)
 _LISTED: Final = 3
 """Things named in one breath; more are counted."""
 
@@ -80,18 +82,20 @@ def letters(text: str) -> str:
 
 
 def money(amount: str | float) -> str:
-    """A sum in words that no synthesizer gets wrong: "$1,107.25" → "1107 dollars and 25 cents"."""
-    digits = re.sub(r"[^\d.]", "", str(amount))
-    try:
-        cents = round(float(digits) * 100)
-    except ValueError:
+    """A sum in words that no synthesizer gets wrong: "$1,107.25" → "1107 dollars and 25 cents".
+
+    A text that is anything else than one sum of dollars stays as it is.
+    """
+    found = _SUM.fullmatch(f"{amount:.2f}" if isinstance(amount, float) else str(amount).strip())
+    if found is None:
         return str(amount)
-    whole, rest = divmod(cents, 100)
+    whole, rest = divmod(round(Fraction(found[2].replace(",", "")) * 100), 100)
+    minus = "minus " if "-" in found[1] and (whole or rest) else ""
     dollars = f"{whole} dollar{'' if whole == 1 else 's'}"
     coins = f"{rest} cent{'' if rest == 1 else 's'}"
     if not rest:
-        return dollars
-    return f"{dollars} and {coins}" if whole else coins
+        return minus + dollars
+    return minus + (f"{dollars} and {coins}" if whole else coins)
 
 
 def enumeration(things: Sequence[str], last: str = "and") -> str:
