@@ -15,6 +15,13 @@ GUARDS: Final = (
         "tests/tool_servers/test_mcp_tools.py -k dies_or_fails",
     ),
     Guard(
+        "no server can say that a request was never sent",
+        "mcp/connection.py",
+        "            if error.message == NEVER_SENT:\n",
+        "            if error.code == -32090:\n",
+        f"{MCP} -k dies_or_fails",
+    ),
+    Guard(
         "what a tool server would do is short enough to be heard",
         "mcp/wording.py",
         'if len(words) > MESSAGE_CHARACTERS or message(words) != " ".join(words.split()):',

@@ -275,7 +275,7 @@ async def test_an_effect_that_hangs_is_in_doubt_and_never_sent_again(warehouse: 
         assert (await shop.run("check_stock", item="mug"))["in_stock"] == 7
 
 
-@pytest.mark.parametrize("item", ["crash", "fault", "invalid"])
+@pytest.mark.parametrize("item", ["crash", "fault", "invalid", "unreachable"])
 async def test_an_effect_whose_server_dies_or_fails_in_the_middle_is_in_doubt(warehouse: Warehouse, item: str) -> None:
     async with desk(mcp_config(warehouse.settings, {"reserve_item": RESERVE})) as shop:
         answer = await shop.agree(await shop.run("reserve_item", item=item, quantity=1))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from talkspurt.mcp.http import UNREACHABLE, http_client
+from talkspurt.mcp.http import NEVER_SENT, http_client
 
 
 @asynccontextmanager
@@ -54,4 +54,4 @@ async def test_where_nobody_listens_that_is_the_answer() -> None:
     async with http_client({"Authorization": "Bearer x"}, longest=4096, connect_timeout=5) as client:
         answer = await client.post(url)
     assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == UNREACHABLE
+    assert answer.json()["error"]["message"] == NEVER_SENT

@@ -56,6 +56,8 @@ async def reserve_item(item: str, quantity: int, ctx: Context[Any, Any], note: s
         os._exit(1)
     if item == "invalid":
         raise MCPError(INVALID_PARAMS, "the answer does not fit its schema")
+    if item == "unreachable":
+        raise MCPError(-32090, "not connected")
     if item == "fault":
         raise RuntimeError("the shelf fell over")
     return {"reservation": f"R{quantity}"}

@@ -33,7 +33,7 @@ from mcp_types import (
 )
 
 from talkspurt.config_mcp import McpServerConfig
-from talkspurt.mcp.http import UNREACHABLE, streamable_http
+from talkspurt.mcp.http import NEVER_SENT, streamable_http
 from talkspurt.mcp.stdio import stdio
 from talkspurt.telemetry.metrics import MCP_CONNECTED
 
@@ -243,9 +243,9 @@ class McpConnection:
                 progress_callback=None if on_progress is None else farther,
             )
         except MCPError as error:
-            if error.code in (CONNECTION_CLOSED, UNREACHABLE):
+            if error.code == CONNECTION_CLOSED or error.message == NEVER_SENT:
                 self._lost.set()
-            if error.code == UNREACHABLE:
+            if error.message == NEVER_SENT:
                 raise NotSentError("not connected") from None
             if error.code in (METHOD_NOT_FOUND, INVALID_PARAMS):
                 self._stale.set()

@@ -7,6 +7,7 @@ answer to the one request, by which it is known that the server did nothing.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from secrets import token_hex
 from typing import Final
 
 import httpx2
@@ -17,8 +18,10 @@ from talkspurt.telemetry.metrics import ANOMALIES
 READ_TIMEOUT: Final = 600.0
 """Seconds without a byte: as long as the slowest tool may take. Each call has its own, shorter limit."""
 
-UNREACHABLE: Final = -32090
-"""Our own code for a request that was never sent."""
+NEVER_SENT: Final = token_hex(16)
+"""Our own message for a request that was never sent: a text of this process that no server knows. A code would be any
+server's to answer, also one that has acted."""
+_UNREACHABLE: Final = -32090
 
 
 @asynccontextmanager
@@ -58,7 +61,7 @@ class _BoundedTransport(httpx2.AsyncHTTPTransport):
         try:
             response = await super().handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            error = {"code": UNREACHABLE, "message": "not connected"}
+            error = {"code": _UNREACHABLE, "message": NEVER_SENT}
             return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error})
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
