@@ -174,6 +174,13 @@ GUARDS: Final = (
         "tests/effects/test_words.py",
     ),
     Guard(
+        "the caller said the keys of a mapping, too",
+        "effects/words.py",
+        "                if key not in offered:\n",
+        "                if False:\n",
+        "tests/effects/test_words.py",
+    ),
+    Guard(
         "what the caller said is whole numbers",
         "effects/words.py",
         'rf"(?<!\\d){wanted}(?!\\d)"',

@@ -1,10 +1,11 @@
 """Whether a value came from the caller's mouth: in the forms in which speech carries it."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from talkspurt.agent import AccountOf, tool
 from talkspurt.effects.words import unsaid
@@ -12,6 +13,16 @@ from talkspurt.effects.words import unsaid
 
 class Colour(Enum):
     BLUE = "blue"
+
+
+class Line(BaseModel):
+    product: str = Field(alias="the product")
+    count: int = 1
+
+
+@dataclass
+class Place:
+    street: str
 
 
 @tool
@@ -22,6 +33,11 @@ async def act(
     colour: Colour = Colour.BLUE,
     way: Annotated[Literal["post", "shop"] | None, Field(description="how")] = None,
     fast: bool = False,
+    quantities: dict[str, int] | None = None,
+    sizes: dict[Literal["large", "small"], int] | None = None,
+    colours: dict[Colour, int] | None = None,
+    lines: list[Line] | None = None,
+    place: Place | None = None,
     account: Annotated[str, AccountOf()] = "",
 ) -> None:
     """Act."""
@@ -56,6 +72,11 @@ def missing(said: str, **arguments: Any) -> str | None:
         ("twelve, Elm Street", {"thing": "Elm Street"}),
         ("for 1,200,000 please", {"cents": 1_200_000}),
         ("anything", {"colour": "blue", "way": "post", "fast": True, "account": "mallory"}),
+        ("one lamp", {"quantities": {"lamp": 1}}),
+        ("one", {"sizes": {"small": 1}, "colours": {"blue": 1}}),
+        ("one lamp", {"lines": [{"the product": "lamp", "count": 1}]}),
+        ("Elm Street", {"place": {"street": "Elm Street"}}),
+        ("anything", {"quantities": {}}),
         ("anything", {}),
         ("anything", {"thing": "", "items": [], "way": None}),
     ],
@@ -87,6 +108,11 @@ def test_what_was_said_in_any_form_counts(said: str, arguments: dict[str, Any]) 
         ("class", {"thing": "cla"}, "thing"),
         ("nothing", {"thing": "no"}, "thing"),
         ("", {"thing": "x"}, "thing"),
+        ("one", {"quantities": {"W999": 1}}, "quantities"),
+        ("one lamp", {"quantities": {"lamp": 1, "W999": 1}}, "quantities"),
+        ("one lamp", {"quantities": {"W999": 1, "lamp": 1}}, "quantities"),
+        ("one", {"lines": [{"the product": "lamp", "count": 1}]}, "lines"),
+        ("one", {"place": {"street": "Elm Street"}}, "place"),
     ],
 )
 def test_what_was_not_said_does_not(said: str, arguments: dict[str, Any], name: str | None) -> None:

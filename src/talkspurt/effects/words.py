@@ -7,7 +7,7 @@ not in "really", nor 50000 in "order W2350000".
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -23,16 +23,18 @@ _WORD: Final = re.compile(r"[^\W_]+")
 def unsaid(arguments: BaseModel, said: Sequence[str], *, known: Iterable[str] = ()) -> str | None:
     """The name of the first argument that the caller did not say, in words; None when all were said.
 
-    What the tool itself offers (defaults, yes or no, a closed choice) is nobody's text, nor is what is `known`.
+    What the tool itself offers (defaults, yes or no, a closed choice, names of fields) is nobody's text, nor is what is
+    `known`. The keys of a mapping are a model's like its values.
     """
     values = arguments.model_dump(mode="json")
+    offered = frozenset(_offered(type(arguments).model_json_schema(by_alias=False)))
     for name in sorted(arguments.model_fields_set):
         # An argument that only a tool's server knows has no field, and nothing tells what it offers.
         field = type(arguments).model_fields.get(name)
         alias = name if field is None else str(field.alias)
         if alias in known or (field is not None and _closed(field.annotation)):
             continue
-        if not all(_was_said(value, said) for value in _leaves(values[name])):
+        if not all(_was_said(value, said) for value in _leaves(values[name], offered)):
             return alias.replace("_", " ")
     return None
 
@@ -49,14 +51,32 @@ def _closed(annotation: Any) -> bool:
     return False
 
 
-def _leaves(value: Any) -> Iterable[Any]:
+def _offered(schema: Any) -> Iterable[str]:
+    """What a tool's own schema names, however deep: fields, and the members of closed choices."""
+    match schema:
+        case dict():
+            for word in ("properties", "enum"):
+                if isinstance(names := schema.get(word), dict | list):
+                    yield from map(str, names)
+            if "const" in schema:
+                yield str(schema["const"])
+            for part in schema.values():
+                yield from _offered(part)
+        case list():
+            for part in schema:
+                yield from _offered(part)
+
+
+def _leaves(value: Any, offered: Collection[str]) -> Iterable[Any]:
     match value:
         case dict():
-            for entry in value.values():
-                yield from _leaves(entry)
+            for key, entry in value.items():
+                if key not in offered:
+                    yield key
+                yield from _leaves(entry, offered)
         case list():
             for entry in value:
-                yield from _leaves(entry)
+                yield from _leaves(entry, offered)
         case _:
             yield value
 
