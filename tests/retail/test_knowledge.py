@@ -50,6 +50,14 @@ def test_what_the_documents_do_not_say_has_no_answer(question: str) -> None:
     assert LIBRARY.search(question) is None
 
 
+def test_the_return_window_is_told_with_who_keeps_it() -> None:
+    """The shop knows no day of delivery, so it accepts a return of any age."""
+    found = LIBRARY.search("How many days do I have to return something?")
+    assert found is not None
+    assert "30 days" in found.text
+    assert "check both when it arrives" in found.text
+
+
 def test_answers_are_short_enough_to_be_heard() -> None:
     for topic in LIBRARY.topics:
         found = LIBRARY.search(topic)
