@@ -10,8 +10,8 @@ GUARDS: Final = (
     Guard(
         "a yes begins after the read-back was heard",
         "core/consent.py",
-        "hasty = began < heard_at or (",
-        "hasty = (",
+        "began < heard_at\n                or (hums",
+        "(hums",
         CORE,
     ),
     Guard(
