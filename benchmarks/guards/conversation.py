@@ -8,6 +8,20 @@ CORE: Final = "tests/core/test_conversation_scenarios.py"
 
 GUARDS: Final = (
     Guard(
+        "a yes that breaks off is none",
+        "core/consent.py",
+        "                or language.completeness(said.text, CONSENT) is Completeness.UNFINISHED\n",
+        "",
+        CORE,
+    ),
+    Guard(
+        "nothing is read back while an effect is executed",
+        "core/agent_side.py",
+        "or self.secret is not None or executing",
+        "or self.secret is not None",
+        CORE,
+    ),
+    Guard(
         "a yes begins after the read-back was heard",
         "core/consent.py",
         "began < heard_at\n                or (hums",
