@@ -201,6 +201,11 @@ async def test_withheld_numbers_do_not_share_a_limit(tmp_path: Path) -> None:
             assert (await server.voice(f"CA{number}", caller=caller)).verbs == ["Connect", "Redirect"]
 
 
+async def test_what_stands_for_a_withheld_number_is_not_taken_for_one(server: Running) -> None:
+    _, session = await server.call(caller="anonymous")
+    assert (session.call.caller, (await stored(server)).caller) == ("", "")
+
+
 async def test_an_unreachable_database_becomes_a_sentence(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise StoreError("secret-host:5432 refused the connection")

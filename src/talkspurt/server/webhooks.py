@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from talkspurt.agent.locales import Locale, find_locale
 from talkspurt.config import Config
 from talkspurt.server import twiml
+from talkspurt.server.caller_number import caller_number
 from talkspurt.server.fleet import Refusal
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents
@@ -81,13 +82,14 @@ class TwilioWebhooks:
 
     async def voice(self, fields: Fields) -> Response:
         """A call comes in: give it a row, a place and a token."""
-        sid, caller, dialled = (fields.get(name, "")[:64] for name in ("CallSid", "From", "To"))
+        sid, told, dialled = (fields.get(name, "")[:64] for name in ("CallSid", "From", "To"))
         known = await self._store.calls.by_carrier_id(sid)
         if known is not None:
             return await self._go_on(known)
         number = self._config.number(dialled)
         if number is None:
             return _refused("unknown_number", twiml.say_and_hang_up(twiml.UNKNOWN_NUMBER), dialled=dialled)
+        caller = caller_number(told)
         waits = _turns_waited(fields)
         if not waits and not self._limits.admit_call(caller):
             # The busy tone, because it is not billed: whoever calls like this would run up a bill by being spoken to.
