@@ -1,11 +1,13 @@
 """Cold hand-overs as the carrier sees them: who is dialled, how it went, and that the caller comes back."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from talkspurt.agent import Caller
+from talkspurt.agent import Caller, ToolError
+from talkspurt.agent.handover import HandoverAnswer
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Handover
@@ -294,6 +296,33 @@ async def test_nobody_is_promised_a_call_to_a_withheld_number(server: Running) -
     _, session = await server.call()
     answer = await desk(server).call_back(caller_of(session, ""), target=None, reason="A bill")
     assert (answer.callback, await server.store.callbacks.outstanding()) == (False, ())
+
+
+@pytest.mark.parametrize("wish", [Desk.hand_over, Desk.call_back])
+async def test_where_there_is_no_place_a_named_one_gets_the_call_back_that_any_would(
+    server: Running, wish: Callable[..., Awaitable[HandoverAnswer]]
+) -> None:
+    _, session = await server.call()
+    nowhere = Desk(Targets(()), server.store, lambda: NIGHT)
+    answer = await wish(nowhere, caller_of(session), target="billing", reason="A bill")
+    assert (answer.status, answer.target, answer.callback) == ("unavailable", None, True)
+    (callback,) = await server.store.callbacks.outstanding()
+    assert (callback.target, callback.reason) == (None, "For billing: A bill")
+
+
+async def test_a_call_back_from_a_place_that_there_is_not_is_noted_for_anybody(server: Running) -> None:
+    _, session = await server.call()
+    answer = await desk(server).call_back(caller_of(session), target="the florist", reason="Roses")
+    assert (answer.target, answer.callback) == (None, True)
+    (callback,) = await server.store.callbacks.outstanding()
+    assert (callback.target, callback.reason) == (None, "For the florist: Roses")
+
+
+async def test_a_place_that_there_is_not_is_refused_with_those_that_are(server: Running) -> None:
+    _, session = await server.call()
+    with pytest.raises(ToolError, match="Places it can go to: billing"):
+        await desk(server).hand_over(caller_of(session), target="the florist", reason="Roses")
+    assert await server.store.handovers.open_of(session.call.id) is None
 
 
 async def test_a_call_back_that_the_call_has_already_is_not_said_to_be_another(server: Running) -> None:

@@ -66,7 +66,7 @@ class Caller:
         """Get a person for the caller; what comes of it is in the answer, which is true as it stands.
 
         `target` is a name ("billing"), never a number; None is the first there is. `reason`, what the caller needs
-        in one sentence, is told to the person. Raises `ToolError` when there is no such target.
+        in one sentence, is told to the person. Raises `ToolError` when there are targets, but none of that name.
         """
         answer = await self.desk.hand_over(self, target=target, reason=reason)
         self.leaving = self.leaving or answer.handed_over

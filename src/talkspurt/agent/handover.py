@@ -58,7 +58,7 @@ class HandoverDesk(Protocol):
     async def hand_over(
         self, caller: "Caller", *, target: str | None, reason: str, last_resort: bool = False
     ) -> HandoverAnswer:
-        """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not.
+        """Have the call handed over, or say why not. Raises `ToolError` for a name that is not among the targets.
 
         `last_resort`: no agent is left to come back to, so whoever was handed over in vain is not again.
         """

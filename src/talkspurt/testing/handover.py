@@ -23,8 +23,8 @@ class MemoryDesk:
     async def hand_over(
         self, caller: Caller, *, target: str | None, reason: str, last_resort: bool = False
     ) -> HandoverAnswer:
-        if target is not None and target not in self.targets:
-            raise ToolError(f"The call cannot go there. Places it can go to: {', '.join(self.targets) or 'none'}.")
+        if self.targets and target is not None and target not in self.targets:
+            raise ToolError(f"The call cannot go there. Places it can go to: {', '.join(self.targets)}.")
         if not self.targets or self.opens is not None:
             noted = self._note(caller, reason)
             status: HandoverStatus = "closed" if self.targets else "unavailable"
@@ -37,7 +37,7 @@ class MemoryDesk:
     async def call_back(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
         noted = self._note(caller, reason)
         message = f"All right.{CALLED_BACK}" if noted else "I can't see your number."
-        return HandoverAnswer("unavailable", message, target=target, callback=noted)
+        return HandoverAnswer("unavailable", message, target=target if target in self.targets else None, callback=noted)
 
     def _note(self, caller: Caller, reason: str) -> bool:
         if caller.number:

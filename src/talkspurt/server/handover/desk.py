@@ -40,10 +40,13 @@ class Desk:
     async def hand_over(
         self, caller: Caller, *, target: str | None, reason: str, last_resort: bool = False
     ) -> HandoverAnswer:
-        """Have the call handed over, or say why not. Raises `ToolError` for a target that there is not."""
+        """Have the call handed over, or say why not. Raises `ToolError` for a name that is not among the targets."""
+        if not self._targets.names:
+            return await self._unreachable(caller, _naming(target, reason))
         wanted = self._find(target)
         if wanted is None:
-            return await self._unreachable(caller, reason)
+            known = ", ".join(self._targets.names)
+            raise ToolError(f"The call cannot go there. Places it can go to: {known}.")
         now = self._now()
         there = self._targets.next_open(wanted.name, (), now)
         if there is None:
@@ -69,20 +72,17 @@ class Desk:
         return HandoverAnswer("queued", words.queued(there.name, ahead + 1), target=there.name, position=ahead + 1)
 
     async def call_back(self, caller: Caller, *, target: str | None, reason: str) -> HandoverAnswer:
-        """Note that somebody is to call back, once a call."""
+        """Note that somebody is to call back, once a call; a name that there is not goes into the reason."""
         wanted = self._find(target)
-        name = wanted.name if wanted is not None else None
-        noted, message = await self._note_callback(caller, name, reason)
-        return HandoverAnswer("unavailable", message, target=name, callback=noted)
+        if wanted is None:
+            noted, message = await self._note_callback(caller, None, _naming(target, reason))
+            return HandoverAnswer("unavailable", message, callback=noted)
+        noted, message = await self._note_callback(caller, wanted.name, reason)
+        return HandoverAnswer("unavailable", message, target=wanted.name, callback=noted)
 
     def _find(self, target: str | None) -> Target | None:
-        if not target:
-            return next(iter(self._targets), None)
-        found = self._targets.find(target)
-        if found is None:
-            known = ", ".join(self._targets.names) or "none"
-            raise ToolError(f"The call cannot go there. Places it can go to: {known}.")
-        return found
+        """The target of that name, or else the first; None when there is none."""
+        return self._targets.find(target) if target else next(iter(self._targets), None)
 
     async def _unreachable(self, caller: Caller, reason: str) -> HandoverAnswer:
         noted, message = await self._note_callback(caller, None, reason)
@@ -117,3 +117,8 @@ class Desk:
         if (kept.target, kept.account) != (target, account):
             return True, words.callback_kept(kept.target)
         return True, words.callback_noted()
+
+
+def _naming(target: str | None, reason: str) -> str:
+    """What the caller needs, and where they wanted it."""
+    return f"For {target}: {reason}" if target else reason
