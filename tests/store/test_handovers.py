@@ -27,13 +27,53 @@ async def test_a_call_is_handed_over_to_one_place_at_a_time(store: Store, call: 
     first, second = await asyncio.gather(
         *(store.handovers.request(call.id, target=target, reason="") for target in ("billing", "returns"))
     )
-    assert first == second
+    assert first.id == second.id
     assert await store.handovers.move(first, "failed", leaving=OPEN, cause="busy", detail="busy")
     assert (await store.handovers.request(call.id, target="returns", reason="")).id != first.id
     assert await store.handovers.failures_of(call.id, besides=("came_back",)) == 1
     assert await store.handovers.failures_of(call.id, besides=("busy",)) == 0
     steps = await store.handovers.steps(first.id)
-    assert [(step.state, step.detail) for step in steps] == [("requested", ""), ("failed", "busy")]
+    assert [(step.state, step.detail) for step in steps if step.detail != "asked_again"] == [
+        ("requested", ""),
+        ("failed", "busy"),
+    ]
+
+
+async def test_what_is_asked_for_last_counts_while_nobody_has_left_for_it(
+    store: Store, call: Call, clock: HandClock
+) -> None:
+    """An earlier request may have lost its tool, or its process: the call went on as if there were none."""
+    first = await store.handovers.request(call.id, target="billing", reason="A bill")
+    clock.advance(VANISHED.total_seconds() + 1)
+    second = await store.handovers.request(call.id, target="returns", reason="A lamp", account="maya", level=1)
+    assert (second.id, second.state) == (first.id, "requested")
+    assert (second.target, second.reason, second.account, second.level) == ("returns", "A lamp", "maya", 1)
+    assert second.requested_at - first.requested_at > VANISHED, "its caller has not been waiting since then"
+    assert await store.handovers.load("billing") == (0, 0)
+    assert await store.handovers.load("returns") == (0, 1)
+    steps = await store.handovers.steps(first.id)
+    assert [(step.target, step.detail) for step in steps] == [("billing", ""), ("returns", "asked_again")]
+    waiting = await store.handovers.move(second, "waiting", leaving=("requested",))
+    assert waiting is not None
+    late = await store.handovers.request(call.id, target="billing", reason="A bill")
+    assert (late.state, late.target) == ("waiting", "returns"), "the caller has left for it"
+
+
+async def test_whoever_asks_for_the_same_place_again_keeps_their_place(
+    store: Store, call: Call, clock: HandClock
+) -> None:
+    await store.handovers.request(call.id, target="billing", reason="A bill")
+    clock.advance(1)
+    other = await asks(store, 1)
+    clock.advance(1)
+    again = await store.handovers.request(call.id, target="billing", reason="Two bills")
+    assert await store.handovers.ahead(again) == 0
+    elsewhere = await store.handovers.request(call.id, target="returns", reason="Two bills")
+    clock.advance(1)
+    back = await store.handovers.request(call.id, target="billing", reason="Two bills")
+    assert elsewhere.queued_at < back.queued_at
+    assert await store.handovers.ahead(back) == 1
+    assert await store.handovers.ahead(other) == 0
 
 
 async def test_a_step_is_made_once_and_only_from_where_it_may(store: Store) -> None:

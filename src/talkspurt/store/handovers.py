@@ -90,20 +90,17 @@ class HandoverRecords:
     async def request(
         self, call_id: str, *, target: str, reason: str, account: str | None = None, level: int = 0
     ) -> Handover:
-        """Note that a call is to go to `target`; returns the open hand-over if the call has one already."""
+        """Note that a call is to go to `target`; returns the open hand-over of a caller who has left the agent already.
+
+        One that they have not left for is for what they want now, by who they are now: an earlier request may have
+        been given up in the middle, and nobody knows.
+        """
+        wish = {"target": target, "reason": reason, "account": account, "level": level}
         known = await self.open_of(call_id)
         if known is not None:
-            return known
+            return await self._renew(known, wish) or known
         row = insert(handovers).values(
-            id=uuid.uuid4().hex,
-            call_id=call_id,
-            target=target,
-            tried="",
-            reason=reason,
-            account=account,
-            level=level,
-            state="requested",
-            attempt=0,
+            id=uuid.uuid4().hex, call_id=call_id, tried="", state="requested", attempt=0, **wish
         )
         try:
             async with self._database.write() as connection:
@@ -117,6 +114,22 @@ class HandoverRecords:
             if known is None:
                 raise
             return known
+
+    async def _renew(self, known: Handover, wish: dict[str, Any]) -> Handover | None:
+        """Ask for it anew; None when it is not just requested any more. The place in a queue that was told is kept."""
+        async with self._database.write() as connection:
+            now = await self._time.now(connection)
+            return await _move(
+                connection,
+                (handovers.c.id == known.id, handovers.c.state == "requested"),
+                "requested",
+                detail="asked_again",
+                requested_at=now,
+                queued_at=known.queued_at if known.target == wish["target"] else now,
+                changed_at=now,
+                seen_at=now,
+                **wish,
+            )
 
     async def find(self, handover_id: str) -> Handover | None:
         """The hand-over with that id."""

@@ -62,7 +62,7 @@ class Desk:
             account=caller.account if caller.level else None,
             level=caller.level,
         )
-        # The one it already has, if the model asks twice.
+        # Another one, if the call has left the agent for it already.
         there = self._targets.find(handover.target) or there
         at, waiting = await self._store.handovers.load(there.name)
         _log.info("handover_requested", call_id=caller.call_id, target=there.name, at=at, waiting=waiting)
