@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from ladder.rungs import FIRST, REQUEST, Step, StepModel, error, ladder, rung, say
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ladder import LadderModel
 from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, Rung
@@ -326,6 +326,46 @@ def test_a_model_of_our_own_that_has_too_much_to_do_is_neither_asked_again_nor_l
     run_virtual(scenario())
 
 
+OF_ONE_REQUEST: tuple[ProviderFault, ...] = ("refused", "too_long", "rejected")
+
+
+@pytest.mark.parametrize("fault", OF_ONE_REQUEST)
+def test_what_is_wrong_with_one_request_keeps_no_other_from_the_provider(fault: ProviderFault) -> None:
+    async def scenario() -> None:
+        first = StepModel(*[[error(retryable=False, fault=fault)]] * (FAILURES + 1), [HELLO])
+        asked = rung(f"judges {fault}", first)
+        model = LadderModel([asked, rung("next", good())], hedged=False)
+        for _ in range(FAILURES + 1):
+            assert await texts(model) == "Second."
+        assert len(first.asked) == FAILURES + 1
+        assert failures_of(asked.name) == FAILURES + 1
+        assert asked.breaker.state == Closed()
+        assert await texts(model) == "Hello."
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("fault", OF_ONE_REQUEST)
+def test_a_provider_that_may_be_well_again_is_found_out_by_the_next_when_one_request_is_refused(
+    fault: ProviderFault,
+) -> None:
+    async def scenario() -> None:
+        first = StepModel(*[[error(retryable=False)]] * FAILURES, [error(retryable=False, fault=fault)], [HELLO])
+        model = ladder(first, good(after=0.0))
+        for _ in range(FAILURES):
+            await texts(model)
+        await asyncio.sleep(PAUSE)
+        assert await texts(model) == "Second."
+        assert await texts(model) == "Hello."
+
+    run_virtual(scenario())
+
+
+def failures_of(name: str) -> float | None:
+    labels = {"port": "model", "vendor": name}
+    return metrics.REGISTRY.get_sample_value("talkspurt_provider_failures_total", labels)
+
+
 def test_a_full_rung_sends_the_next_call_down_and_bears_again_when_it_is_free() -> None:
     async def scenario() -> None:
         first, second = StepModel([0.5, HELLO]), good()
@@ -574,6 +614,19 @@ def test_an_outage_at_start_up_does_not_keep_a_server_with_one_provider_from_sta
         assert breaker_open("down at the start") == 1
         assert await texts(model) == "Hello."
         assert breaker_open("down at the start") == 0
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("fault", OF_ONE_REQUEST)
+def test_a_request_that_is_refused_at_start_up_is_told_of(fault: ProviderFault) -> None:
+    async def scenario() -> None:
+        refused = error(retryable=False, fault=fault)
+        model = LadderModel([rung(f"start {fault}", StepModel([refused])), rung("next", good())])
+        await model.warm_up()
+        assert breaker_open(f"start {fault}") == 1
+        with pytest.raises(ProviderError):
+            await ladder(StepModel([refused])).warm_up()
 
     run_virtual(scenario())
 

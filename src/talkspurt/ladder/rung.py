@@ -22,6 +22,9 @@ SOONEST_HEDGE: Final = 0.25
 
 _NOBODYS_FAULT: Final[frozenset[ProviderFault]] = frozenset({"no_session", "overloaded"})
 """One call's trouble, of which its recognizer has told; or too much to do, which less to do mends, and no pause."""
+_OF_ONE_REQUEST: Final[frozenset[ProviderFault]] = frozenset({"rejected", "refused", "too_long"})
+"""The provider is well and has judged what it was asked: an agent's voice or tool, a caller's words, a call's length.
+Whoever asks for something else may have it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -110,14 +113,22 @@ class Rung(Generic[Provider]):
         metrics.BREAKERS_OPEN.labels(self.port, self.name).set(0)
 
     def failed(self, error: Exception, *, at_once: bool = False) -> None:
-        """It did not, or not in time. `at_once`: it is left alone now, without more failures."""
-        if isinstance(error, ProviderError) and error.fault in _NOBODYS_FAULT:
+        """It did not, or not in time. `at_once`: it is left alone now, without more failures.
+
+        An answer about one request alone counts, but says nothing of the provider to others who ask it.
+        """
+        fault = error.fault if isinstance(error, ProviderError) else "failed"
+        if fault in _NOBODYS_FAULT:
+            self.given_up()
+            return
+        metrics.RUNG_FAILURES.labels(self.port, self.name).inc()
+        if fault in _OF_ONE_REQUEST and not at_once:
+            _log.warning("request_refused", port=self.port, vendor=self.name, fault=fault, error=str(error))
             self.given_up()
             return
         # Until an operator acts, more failures would tell nothing new.
-        hopeless = isinstance(error, ProviderError) and (error.rejected or error.fault == "quota_exceeded")
+        hopeless = fault == "quota_exceeded" or (isinstance(error, ProviderError) and error.rejected)
         pause = error.retry_after if isinstance(error, ProviderError) else None
-        metrics.RUNG_FAILURES.labels(self.port, self.name).inc()
         was_closed = self.breaker.closed
         self.breaker.failed(_now(), pause=pause, at_once=at_once or hopeless)
         if was_closed and not self.breaker.closed:
