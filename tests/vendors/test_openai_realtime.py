@@ -1,8 +1,10 @@
 """OpenAI's Realtime API through the real SDK, against a vendor on loopback."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -489,6 +491,33 @@ async def test_a_refused_reply_says_so(fake: FakeOpenAIRealtime, caller: Caller)
     with pytest.raises(ProviderError) as failed:
         await caller.reply(ASKED)
     assert failed.value.fault == "rate_limited"
+    assert text_of(await caller.reply(ASKED)) == "Certainly. Anything else?"
+
+
+@pytest.mark.parametrize("nameless", [False, True])
+async def test_a_model_that_does_not_take_the_agents_tools_says_nothing_in_its_name(
+    fake: FakeOpenAIRealtime, caller: Caller, nameless: bool
+) -> None:
+    fake.nameless = nameless
+    wordy = replace(WEATHER, description="The weather. " * 100)
+    own = caller.stages.own_voice
+    assert own is not None
+    for _ in range(2):
+        with pytest.raises(ProviderError, match="string_above_max_length: the agent's instructions or tools") as failed:
+            await exhaust(caller.stages.model.reply(caller.request(ASKED, tools=(wordy,))))
+        assert (failed.value.fault, failed.value.retryable) == ("rejected", False)
+        await asyncio.sleep(0.2)
+        assert not own.speaks(caller.replies), "somebody else's words may be found in it"
+    assert len(socket(fake).asked) == 1
+
+
+async def test_a_pace_that_is_refused_ends_no_session(fake: FakeOpenAIRealtime, caller: Caller) -> None:
+    await caller.reply(ASKED)
+    async for _ in caller.stages.model.reply(caller.request(ASKED, pace=0.85)):
+        pass
+    [*_, told] = [event for event in socket(fake).received if event["type"] == "session.update"]
+    error = {"type": "invalid_request_error", "code": "invalid_value", "message": "", "event_id": told["event_id"]}
+    socket(fake).send_text(json.dumps({"type": "error", "event_id": "e1", "error": error}))
     assert text_of(await caller.reply(ASKED)) == "Certainly. Anything else?"
 
 

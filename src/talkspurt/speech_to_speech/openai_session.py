@@ -100,6 +100,10 @@ _FAULTS: Final[Mapping[str, tuple[ProviderFault, bool]]] = {
     "context_length_exceeded": ("too_long", False),
     "server_error": ("unavailable", True),
 }
+_OF_THE_AGENT: Final = ("session.instructions", "session.tools")
+_UNTAKEN: Final = (
+    "the agent's instructions or tools are not taken; look at the tools' names, descriptions and parameters"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -329,7 +333,9 @@ class OpenAISession:
         if news:
             self._standing = standing
             session = cast(RealtimeSessionCreateRequestParam, {"type": "realtime", **news})
-            self._send({"type": "session.update", "event_id": self._name("update"), "session": session})
+            # Without a new pace it speaks as before; without the others it would be nobody's agent.
+            name = self._name("pace" if news.keys() == {"audio"} else "update")
+            self._send({"type": "session.update", "event_id": name, "session": session})
 
     def _bring_in_step(self, request: ReplyRequest) -> None:
         changes, self._items = reconcile(self._items, request.history, self._new_id, spared=self._utterances.spared)
@@ -374,6 +380,9 @@ class OpenAISession:
         elif kind == "response" and self._response is not None:
             self._end(self._response, _error(code))
             self._response.over.set()
+        elif kind == "update" or (not kind and str(error.param).startswith(_OF_THE_AGENT)):
+            # The reply that has been asked for would know neither rules nor tools. Some are told without our name.
+            self._lose(_error(code) if code in _FAULTS else _error(f"{code}: {_UNTAKEN}", "rejected"))
         elif kind == "create":
             # What it does not know now, it will never know.
             self._lose(_error(code))
@@ -571,7 +580,8 @@ class OpenAISession:
             try:
                 event = self._connection.parse_event(data)
                 handle = self._handlers.get(event.type)
-                if handle is not None:
+                # Of a session that is lost nothing is heard or said any more, whatever still comes.
+                if handle is not None and self._lost is None:
                     handle(event)
             except (ValueError, TypeError, AttributeError, KeyError):
                 # The SDK checks no types.

@@ -18,7 +18,9 @@ of its SDK):
 * a response is told by `response.created`, then for each item `response.output_item.added`, its deltas and
   `response.output_item.done`, at last `response.done` with its status and usage. Its transcript comes ahead of its
   audio;
-* a refusal is an `error` event with the `event_id` of what is refused.
+* a tool's description has at most 1,024 characters; of an update that is refused nothing is done;
+* a refusal is an `error` event with the `event_id` of what is refused; some of those of an update come without it, and
+  their `param` says what was wrong (as users of the vendor report).
 
 It neither hears nor thinks: what the commits hold is scripted (`heard`), and so are the replies. A voice is a tone with
 a pause of a fifth of a second behind every sentence, so that tests can tell where sentences end.
@@ -61,6 +63,7 @@ _LOUD: Final = 100
 """Root mean square below which a commit is silence, which has no words."""
 _SHORTEST_BYTES: Final = 800
 """100 ms of µ-law."""
+_LONGEST_DESCRIPTION: Final = 1_024
 
 Answer = Callable[["Conversation"], ModelReply]
 
@@ -128,6 +131,8 @@ class FakeOpenAIRealtime:
         """Seconds from a commit to its transcript."""
         self.crossing = False
         """Whether a response has always just been completed when its cancellation comes."""
+        self.nameless = False
+        """Whether it does not say which event it refuses."""
         self.wordless = False
         """Whether it speaks without a transcript."""
         self.speed = 8.0
@@ -306,6 +311,8 @@ class FakeRealtimeSocket(WSListener):
             self._refuse(event, "missing_required_parameter")
         elif unknown != {"audio/pcmu"} or not all(_NAME.fullmatch(tool["name"]) for tool in news.get("tools", ())):
             self._refuse(event, "invalid_value")
+        elif wordy := [place for place, tool in enumerate(news.get("tools", ())) if _wordy(tool)]:
+            self._refuse(event, "string_above_max_length", f"session.tools[{wordy[0]}].description")
         else:
             self.session = _merged(self.session, news)
             self._send("session.updated", session=self.session)
@@ -547,13 +554,13 @@ class FakeRealtimeSocket(WSListener):
         for event in ("conversation.item.added", "conversation.item.done"):
             self._send(event, previous_item_id=self._before(item), item=_told(item, "completed"))
 
-    def _refuse(self, event: dict[str, Any], code: str) -> None:
+    def _refuse(self, event: dict[str, Any], code: str, param: str | None = None) -> None:
         error = {
             "type": "invalid_request_error",
             "code": code,
             "message": "as scripted",
-            "param": None,
-            "event_id": event.get("event_id"),
+            "param": param,
+            "event_id": None if self.fake.nameless else event.get("event_id"),
         }
         self.errors.append({**error, "event": event})
         self._send("error", error=error)
@@ -638,6 +645,10 @@ def _merged(old: dict[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
 
 def _id(kind: str) -> str:
     return f"{kind}_{uuid.uuid4().hex[:20]}"
+
+
+def _wordy(tool: Mapping[str, Any]) -> bool:
+    return len(tool["description"]) > _LONGEST_DESCRIPTION
 
 
 __all__ = ["Conversation", "FakeOpenAIRealtime", "FakeRealtimeSocket", "HeldItem", "heard_of", "voice"]
