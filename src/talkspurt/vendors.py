@@ -31,7 +31,9 @@ class Vendor:
     regions: Mapping[str, str] = field(default_factory=dict)
     """Its endpoints elsewhere, by the region's name."""
     address: str = ""
-    """Its key in `speech.base_url`, where that is not its name."""
+    """Its key in `base_url`, where that is not its name."""
+    section: Literal["speech", "model"] = "speech"
+    """Whose `base_url` names its address."""
 
 
 class _Configurable(Protocol):
@@ -73,24 +75,23 @@ def chosen_model(name: str) -> str:
 
 
 def address_key(name: str, vendor: Vendor) -> str:
-    """The entry of `speech.base_url` that speaks of `name`, which is one of `vendor`'s."""
+    """The entry of `base_url` that speaks of `name`, which is one of `vendor`'s."""
     return vendor.address or ":".join(name.split(":")[: 2 if vendor.rest == "plugin" else 1])
 
 
 def _located(setting: str, name: str, vendor: Vendor, config: Config) -> Config:
     """The configuration with the vendor's endpoint in `speech.region`, if one is asked for and none is named."""
-    speech = config.speech
+    region, section = config.speech.region, getattr(config, vendor.section)
+    named = section.base_url or {}
     key = address_key(name, vendor)
     # What needs no extra runs here.
-    if not speech.region or vendor.extra is None or key in speech.base_url:
+    if not region or vendor.extra is None or key in named:
         return config
-    address = vendor.regions.get(speech.region)
+    address = vendor.regions.get(region)
     if address is None:
         known = f" (known: {', '.join(sorted(vendor.regions))})" if vendor.regions else ""
         raise ConfigurationError(
-            f"{setting} = '{name}': no endpoint of it in speech.region = '{speech.region}' is known{known}; "
-            f'name one: speech.base_url = {{ "{key}" = "…" }}'
+            f"{setting} = '{name}': no endpoint of it in speech.region = '{region}' is known{known}; "
+            f'name one: {vendor.section}.base_url = {{ "{key}" = "…" }}'
         )
-    return config.model_copy(
-        update={"speech": speech.model_copy(update={"base_url": {**speech.base_url, key: address}})}
-    )
+    return config.model_copy(update={vendor.section: section.model_copy(update={"base_url": {**named, key: address}})})

@@ -2,8 +2,11 @@
 
 import pytest
 
-from talkspurt.config import Config, SpeechConfig
+from talkspurt.config import Config, ModelConfig, SpeechConfig
+from talkspurt.errors import ConfigurationError
 from talkspurt.recognizers import create_recognizer
+from talkspurt.speech_to_speech import create_speech_to_speech
+from talkspurt.speech_to_speech.openai_realtime import OpenAIRealtime
 from talkspurt.synthesizers.elevenlabs import ElevenLabsSynthesizer
 from talkspurt.synthesizers.openai import OpenAISynthesizer
 from talkspurt.testing.fakes import FakeDeepgram, FakeElevenLabs, FakeOpenAISpeech, FakeOpenAITranscription
@@ -68,3 +71,28 @@ async def test_google_hears_with_the_model_that_was_chosen(monkeypatch: pytest.M
         await recognizer.warm_up()
         assert fake.requests[0].body.streaming_config.config.model == "telephony_short"
         await recognizer.aclose()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [(None, "https://eu.api.openai.com/v1"), ("https://own.example.com/v1", "https://own.example.com/v1")],
+)
+def test_a_model_that_hears_callers_does_so_in_the_region_asked_for(
+    monkeypatch: pytest.MonkeyPatch, base_url: str | None, address: str
+) -> None:
+    name = "openai-realtime:gpt-realtime-2.1"
+    monkeypatch.setattr(OpenAIRealtime, "from_config", lambda config: config.model.address("openai-realtime"))
+    config = Config(model=ModelConfig(name=name, base_url=base_url), speech=SpeechConfig(region="eu"))
+    assert create_speech_to_speech(config) == address  # type: ignore[comparison-overlap]
+
+
+async def test_a_model_that_hears_callers_where_it_is_not_known_to_be_asks_for_the_address_that_it_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    where = SpeechConfig(region="eu", base_url={"gemini-live": "https://ignored.example.com"})
+    model = ModelConfig(name="gemini-live:gemini-3-flash-live")
+    with pytest.raises(ConfigurationError, match=r'name one: model\.base_url = \{ "gemini-live" = "…" \}'):
+        create_speech_to_speech(Config(model=model, speech=where))
+    named = ModelConfig(name=model.name, base_url={"gemini-live": "https://eu.example.com"})
+    await create_speech_to_speech(Config(model=named, speech=where)).aclose()

@@ -20,18 +20,24 @@ from typing import Final
 from talkspurt.config import Config
 from talkspurt.models.vendors import split_name
 from talkspurt.ports import SpeechToSpeech
-from talkspurt.vendors import Vendor, create_vendor
+from talkspurt.vendors import OPENAI_REGIONS, Vendor, create_vendor
 
 VENDORS: Final = {
-    "openai-realtime": Vendor("talkspurt.speech_to_speech.openai_realtime:OpenAIRealtime", extra="openai"),
-    "gemini-live": Vendor("talkspurt.speech_to_speech.gemini_live:GeminiLive", extra="google"),
+    "openai-realtime": Vendor(
+        "talkspurt.speech_to_speech.openai_realtime:OpenAIRealtime",
+        extra="openai",
+        regions=OPENAI_REGIONS,
+        section="model",
+    ),
+    "gemini-live": Vendor("talkspurt.speech_to_speech.gemini_live:GeminiLive", extra="google", section="model"),
 }
 
 
 def create_speech_to_speech(config: Config) -> SpeechToSpeech:
     """Make the vendor that `config.model` names; it has no connection until `warm_up`.
 
-    Raises `ConfigurationError` for a missing key or extra.
+    It hears callers, so its endpoint is in `speech.region`, like a recognizer's. Raises `ConfigurationError` for a
+    missing key or extra, and where no endpoint there is known or named.
     """
     vendor, _ = split_name(config.model.name)
     made: SpeechToSpeech = create_vendor("model.name", vendor.name, VENDORS, config)
