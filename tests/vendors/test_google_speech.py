@@ -1,7 +1,9 @@
 """Google Cloud's speech through its real SDK, against a fake that speaks its wire format."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,28 @@ async def test_an_account_that_is_gone_is_a_rejected_key(
         await synthesizer.warm_up()
     assert caught.value.rejected
     assert fake.requests == []
+
+
+@pytest.fixture
+def unreachable(fake: FakeGoogleSynthesis, tmp_path: Path) -> Iterator[str]:
+    """The fake's credentials, at a token server that refuses connections."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        account = json.loads(Path(fake.credentials()).read_text())
+        account["token_uri"] = f"http://127.0.0.1:{nobody.getsockname()[1]}/token"
+        path = tmp_path / "key.json"
+        path.write_text(json.dumps(account))
+        yield str(path)
+
+
+async def test_a_token_server_that_is_out_of_reach_is_no_rejected_key(
+    fake: FakeGoogleSynthesis, unreachable: str
+) -> None:
+    synthesizer = GoogleSynthesizer(base_url=fake.base_url, environment={"GOOGLE_APPLICATION_CREDENTIALS": unreachable})
+    with pytest.raises(ProviderError) as caught:
+        await synthesizer.warm_up()
+    await synthesizer.aclose()
+    assert (caught.value.fault, caught.value.retryable, caught.value.rejected) == ("unreachable", True, False)
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"type": "service_account"}'])

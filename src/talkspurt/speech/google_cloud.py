@@ -24,7 +24,7 @@ import google.auth
 import grpc.aio
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import Credentials, TokenState
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.rpc.error_details_pb2 import RetryInfo
 
@@ -152,8 +152,8 @@ class GoogleCloud(Generic[Client]):
     def judge(self, error: Exception) -> ProviderError | None:
         """What an exception of the SDK means."""
         if isinstance(error, GoogleAuthError):
-            # The vendor's token server: it is down, or it does not know the account.
-            if getattr(error, "retryable", False):
+            # The vendor's token server: it is down or out of reach, or it does not know the account.
+            if error.retryable or isinstance(error, TransportError):
                 return self._vendor.unreachable()
             return self._vendor.refused_as("key_rejected", "no token")
         status = _status(error)
