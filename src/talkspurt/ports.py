@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from talkspurt.core.history import Entry
-from talkspurt.errors import ProviderFault, TransportError
+from talkspurt.errors import ProviderError, ProviderFault, TransportError
 
 LINE_RATE_HZ: Final = 8_000
 """Samples per second on a telephone line (G.711)."""
@@ -94,7 +94,8 @@ class Transcript:
 
     `final` answers one `finalize` (same utterance and revision) and covers the utterance from
     its beginning; empty text means that there were no words. Without `final` it is a partial,
-    `revision` 0. `error` is set instead of text when the recognizer failed, and `fault` says what went wrong.
+    `revision` 0. `error` is set instead of text when the recognizer failed, and `fault` says what went wrong; `failure`
+    is the whole of it where more is known, such as how long the vendor asks to wait.
     """
 
     utterance: int
@@ -103,6 +104,7 @@ class Transcript:
     final: bool = True
     error: str | None = None
     fault: ProviderFault = "failed"
+    failure: ProviderError | None = field(default=None, compare=False)
 
 
 class RecognizerStream(Protocol):

@@ -13,7 +13,7 @@ import pytest
 from ladder.rungs import BETWEEN, FIRST, error, rung
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderRecognizer, Rung
-from talkspurt.ladder.breaker import FAILURES, PAUSE, Closed
+from talkspurt.ladder.breaker import FAILURES, LONGEST_PAUSE, PAUSE, Closed, Open
 from talkspurt.ladder.opinion import FRUITLESS, PATIENCE
 from talkspurt.ladder.recognizer import KEPT, LAST_WORD, SHUNNED, SLOW, LadderStream, Opinions
 from talkspurt.ports import LINE_RATE_HZ, Transcript
@@ -33,9 +33,12 @@ Fault = Literal["clings", "none", "refuses", "hangs", "silent", "errors", "ends"
 class Ear:
     """A recognizer whose transcripts tell its name and how many seconds it was given of the utterance."""
 
-    def __init__(self, name: str, fault: Fault = "none", *, delay: float = 0.1) -> None:
+    def __init__(
+        self, name: str, fault: Fault = "none", *, delay: float = 0.1, failure: ProviderError | None = None
+    ) -> None:
         self.name = name
         self.fault = fault
+        self.failure = failure
         self.delay = delay
         self.streams: list[_EarStream] = []
 
@@ -90,7 +93,7 @@ class _EarStream:
             case "deaf":
                 answer = Transcript(utterance, revision, "")
             case "errors":
-                answer = Transcript(utterance, revision, "", error="lost")
+                answer = Transcript(utterance, revision, "", error="lost", failure=self.ear.failure)
             case "overloaded":
                 answer = Transcript(utterance, revision, "", error="overloaded", fault="overloaded")
             case "ends":
@@ -613,6 +616,25 @@ def test_who_has_too_much_to_do_is_not_asked_the_same_again_and_has_not_failed(o
             assert (await line.utter(9)).text == "a 1.00"
 
     on_a_call(*(overloaded, other)[: 1 + others], run=run, before=rungs.extend)
+
+
+@pytest.mark.parametrize(
+    ("failure", "pause"),
+    [
+        (ProviderError("recognizer", "a", "429", retryable=True, retry_after=20.0, fault="rate_limited"), 20.0),
+        (ProviderError("recognizer", "a", "401", rejected=True, fault="key_rejected"), LONGEST_PAUSE),
+    ],
+    ids=str,
+)
+def test_what_a_vendor_says_in_place_of_words_holds_for_all_calls(failure: ProviderError, pause: float) -> None:
+    rungs: list[Rung[Any]] = []
+
+    async def run(line: Line) -> None:
+        assert (await line.utter(1)).text.startswith("b")
+        assert isinstance(rungs[0].breaker.state, Open)
+        assert rungs[0].breaker.state.pause == pause
+
+    on_a_call(Ear("a", "errors", failure=failure), Ear("b"), run=run, before=rungs.extend)
 
 
 def test_a_stream_that_opens_too_late_is_closed() -> None:

@@ -237,6 +237,7 @@ async def test_a_session_that_is_refused_says_why_and_not_the_key(
     with pytest.raises(ProviderError) as failed:
         await model.warm_up()
     assert (failed.value.fault, failed.value.rejected) == (fault, fault == "key_rejected")
+    assert failed.value.retry_after == (2.0 if outage is Outage.RATE_LIMITED else None)
     assert KEY not in str(failed.value)
     await model.aclose()
 

@@ -14,7 +14,7 @@ from typing import Final
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.goodbyes import Goodbyes
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import note_switch, provider_error
+from talkspurt.ladder.streams import note_switch, provider_error, unheard
 from talkspurt.media.level import spoken_seconds
 from talkspurt.ports import LINE_RATE_HZ, Recognizer
 from talkspurt.telemetry import metrics
@@ -84,8 +84,7 @@ class SecondEar:
             stream.finalize(1, 1)
             async for transcript in stream.transcripts():
                 if transcript.error is not None:
-                    why, fault = transcript.error, transcript.fault
-                    raise ProviderError("recognizer", rung.name, why, retryable=True, fault=fault)
+                    raise unheard(rung, transcript)
                 if transcript.final:
                     return transcript.text.strip()
             raise ProviderError("recognizer", rung.name, "the stream ended", retryable=True)

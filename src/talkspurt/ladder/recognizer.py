@@ -25,7 +25,7 @@ from talkspurt.errors import ProviderError
 from talkspurt.ladder.goodbyes import Goodbyes
 from talkspurt.ladder.opinion import SecondEar
 from talkspurt.ladder.rung import Rung
-from talkspurt.ladder.streams import note_switch, provider_error
+from talkspurt.ladder.streams import note_switch, provider_error, unheard
 from talkspurt.ladder.warming import close_all, warm_up
 from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream, Transcript
 from talkspurt.telemetry import metrics
@@ -291,12 +291,11 @@ class LadderStream:
                 elif transcript.error is None:
                     self._heard(rung, transcript)
                 else:
-                    fault = transcript.fault
-                    if fault == "overloaded" and self._is_last:
+                    if transcript.fault == "overloaded" and self._is_last:
                         # To be asked the same again would not help it, and it will have time for other words.
                         self._answer(transcript)
                         continue
-                    self._leave(ProviderError("recognizer", rung.name, transcript.error, retryable=True, fault=fault))
+                    self._leave(unheard(rung, transcript))
                     return
             self._leave(ProviderError("recognizer", rung.name, "the stream ended", retryable=True))
         except Exception as error:  # whatever a provider raises is its failure

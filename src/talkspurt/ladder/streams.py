@@ -32,6 +32,7 @@ import structlog
 
 from talkspurt.errors import ProviderError
 from talkspurt.ladder.rung import Provider, Rung
+from talkspurt.ports import Transcript
 from talkspurt.synthesizers.cache import ALONE
 from talkspurt.telemetry import metrics
 from talkspurt.watchdog import Watchdog
@@ -372,6 +373,14 @@ def note_switch(rung: Rung[Any], trouble: float | None) -> None:
 
 def _port(rung: Rung[Any]) -> Any:
     return rung.port
+
+
+def unheard(rung: Rung[Any], transcript: Transcript) -> ProviderError:
+    """Why there are no words in a transcript that tells an error."""
+    if transcript.failure is not None:
+        return transcript.failure
+    error = transcript.error or "no words"
+    return ProviderError("recognizer", rung.name, error, retryable=True, fault=transcript.fault)
 
 
 def provider_error(rung: Rung[Any], error: Exception) -> ProviderError:

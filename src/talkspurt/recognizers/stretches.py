@@ -127,8 +127,6 @@ class StretchedStream:
         self._heard = 0.0
         self._closed = False
         self._sent_bytes = 0
-        self.failure: ProviderError | None = None
-        """What went wrong last."""
 
     # ── the port ──────────────────────────────────────────────────────────────────
 
@@ -229,9 +227,8 @@ class StretchedStream:
         """Answer the questions of which everything is known."""
         for question in list(self._questions):
             if question.failure is not None:
-                self.failure = question.failure
                 self._questions.remove(question)
-                self._answer(question, error=_message(question.failure))
+                self._answer(question, failure=question.failure)
             elif all(stretch.over for stretch in question.stretches):
                 self._questions.remove(question)
                 self._answer(question)
@@ -277,18 +274,20 @@ class StretchedStream:
             self._answer(question)
             return
         # A vendor that has not even guessed may have heard words: to say that there were none would be a lie.
-        self.failure = self._vendor.too_late()
-        self._answer(question, error=_message(self.failure))
+        failure = self._vendor.too_late()
+        self._answer(question, failure=failure)
         for stretch in missing:
-            stretch.fail(self.failure)
+            stretch.fail(failure)
             if not alive:
                 self.ear.give_up(stretch)
 
-    def _answer(self, question: _Question, *, error: str | None = None) -> None:
+    def _answer(self, question: _Question, *, error: str | None = None, failure: ProviderError | None = None) -> None:
         if question.timer is not None:
             question.timer.cancel()
+        if failure is not None:
+            error = _message(failure)
         text = "" if error else _words(question.stretches)
-        self._answers.tell(Transcript(question.utterance, question.revision, text, error=error))
+        self._answers.tell(Transcript(question.utterance, question.revision, text, error=error, failure=failure))
 
 
 async def prove(vendor: SpeechVendor, recognizer: Recognizer) -> None:
@@ -300,8 +299,7 @@ async def prove(vendor: SpeechVendor, recognizer: Recognizer) -> None:
         stream.finalize(0, 1)
         async for transcript in stream.transcripts():
             if transcript.error is not None:
-                known = stream.failure if isinstance(stream, StretchedStream) else None
-                raise known or vendor.error(transcript.error, "failed")
+                raise transcript.failure or vendor.error(transcript.error, "failed")
             if transcript.final:
                 return
     finally:

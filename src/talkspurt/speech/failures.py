@@ -51,7 +51,7 @@ class SpeechVendor:
             self.name,
             message,
             retryable=retryable,
-            retry_after=retry_after if retry_after is not None and 0 <= retry_after <= _LONGEST_WAIT else None,
+            retry_after=_sensible(retry_after),
             rejected=fault == "key_rejected",
             fault=fault,
         )
@@ -129,9 +129,13 @@ def _fault(status: int) -> ProviderFault:
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
-    """How long the vendor asks to wait, of the response header `retry-after` in seconds."""
+    """How long the vendor asks to wait, of the response header `retry-after` in seconds; None for nothing sensible."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     try:
-        return float(value)
+        return _sensible(float(value))
     except ValueError:
         return None
+
+
+def _sensible(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and 0 <= seconds <= _LONGEST_WAIT else None

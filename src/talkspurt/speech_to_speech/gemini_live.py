@@ -47,6 +47,7 @@ from talkspurt.ports import (
     ToolSpec,
     Usage,
 )
+from talkspurt.speech.failures import seconds_to_wait
 from talkspurt.speech_to_speech.call import Message, Spoken, too_long
 from talkspurt.speech_to_speech.ear import Ear, HearingAlong
 from talkspurt.speech_to_speech.letters import letters
@@ -455,7 +456,8 @@ def _provider_error(model: str, error: Exception) -> ProviderError:
     if isinstance(code, int) and isinstance(error, InvalidStatus | APIError):
         fault, retryable = _FAULTS.get(code, ("unavailable", True))
         advice = perhaps_no_such_model(VENDOR, model, ()) if code in _OF_THE_SETUP else ""
-        return _error(f"status {code}{advice}", fault, retryable=retryable)
+        wait = seconds_to_wait(error.response.headers) if isinstance(error, InvalidStatus) else None
+        return _error(f"status {code}{advice}", fault, retryable=retryable, retry_after=wait)
     if isinstance(error, TimeoutError):
         return _error("nothing came in time", "timeout", retryable=True)
     if isinstance(error, OSError | WebSocketException):
@@ -466,5 +468,8 @@ def _provider_error(model: str, error: Exception) -> ProviderError:
     return _error(f"failed ({type(error).__name__})", "failed", retryable=True)
 
 
-def _error(message: str, fault: ProviderFault, *, retryable: bool) -> ProviderError:
-    return ProviderError("model", VENDOR, message, retryable=retryable, rejected=fault == "key_rejected", fault=fault)
+def _error(message: str, fault: ProviderFault, *, retryable: bool, retry_after: float | None = None) -> ProviderError:
+    rejected = fault == "key_rejected"
+    return ProviderError(
+        "model", VENDOR, message, retryable=retryable, retry_after=retry_after, rejected=rejected, fault=fault
+    )

@@ -17,6 +17,7 @@ from talkspurt.config import Config
 from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.models.vendors import perhaps_no_such_model, read_address, read_key, split_name
 from talkspurt.ports import Recognizer, Stages
+from talkspurt.speech.failures import seconds_to_wait
 from talkspurt.speech_to_speech.call import LiveCall, Spoken
 from talkspurt.speech_to_speech.openai_session import OpenAISession, Ways
 
@@ -105,7 +106,13 @@ def _provider_error(model: str, error: Exception) -> ProviderError:
         fault, retryable = _FAULTS.get(status, ("unavailable", True) if status >= 500 else ("rejected", False))
         advice = perhaps_no_such_model(VENDOR, model, MODELS) if status in (400, 404) else ""
         return ProviderError(
-            "model", VENDOR, f"HTTP {status}{advice}", retryable=retryable, rejected=status in (401, 403), fault=fault
+            "model",
+            VENDOR,
+            f"HTTP {status}{advice}",
+            retryable=retryable,
+            retry_after=seconds_to_wait(error.response.headers),
+            rejected=status in (401, 403),
+            fault=fault,
         )
     if isinstance(error, TimeoutError):
         return ProviderError("model", VENDOR, "no connection in time", retryable=True, fault="timeout")

@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -39,12 +38,12 @@ from picows import (
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
-    WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
 
 from talkspurt.media.g711 import decode_mulaw
+from talkspurt.testing.fakes.handshake import refuse
 from talkspurt.testing.fakes.openai_realtime import voice
 from talkspurt.testing.fakes.script import Fault, ModelReply, Outage
 
@@ -143,8 +142,7 @@ class FakeGeminiLive:
             status = 403
         if status is not None:
             self.refused += 1
-            response = WSUpgradeResponse.create_error_response(HTTPStatus(status), b'{"error":{"status":"SCRIPTED"}}')
-            return WSUpgradeResponseWithListener(response, None)
+            return refuse(status, b'{"error":{"status":"SCRIPTED"}}')
         socket = FakeGeminiSocket(self)
         self.sockets.append(socket)
         return socket

@@ -34,7 +34,6 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from http import HTTPStatus
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,12 +45,12 @@ from picows import (
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
-    WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
 
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
+from talkspurt.testing.fakes.handshake import refuse
 from talkspurt.testing.fakes.line import Line, LineState
 from talkspurt.testing.fakes.script import Fault, ModelReply, Outage, ToolUse, fragments
 
@@ -212,8 +211,7 @@ class FakeOpenAIRealtime:
             status = 400
         if status is not None:
             self.refused += 1
-            response = WSUpgradeResponse.create_error_response(HTTPStatus(status), b'{"error":{"code":"as scripted"}}')
-            return WSUpgradeResponseWithListener(response, None)
+            return refuse(status, b'{"error":{"code":"as scripted"}}')
         socket = FakeRealtimeSocket(self, query)
         self.sockets.append(socket)
         self.connected.set()
