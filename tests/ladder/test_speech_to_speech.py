@@ -18,8 +18,9 @@ from talkspurt.ladder import (
     create_recognizer,
     create_speech_to_speech,
 )
+from talkspurt.ladder.breaker import FAILURES
 from talkspurt.ladder.recognizer import PAUSE
-from talkspurt.ports import Recognizer, RecognizerStream, ReplyRequest, Stages, TextDelta, Transcript
+from talkspurt.ports import Recognizer, RecognizerStream, ReplyRequest, Stages, TextDelta, ToolSpec, Transcript
 from talkspurt.testing.fakes import FakeOpenAIRealtime, Fault, ModelReply, Outage
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
 from talkspurt.testing.virtual_time import run_virtual
@@ -87,8 +88,8 @@ class Hears:
         """Nothing to do."""
 
 
-async def words(stages: Stages, *history: AgentSaid | CallerSaid, reply: int) -> str:
-    request = ReplyRequest("You are Sarah.", history or (ASKED,), (), reply=reply)
+async def words(stages: Stages, *history: AgentSaid | CallerSaid, reply: int, tools: tuple[ToolSpec, ...] = ()) -> str:
+    request = ReplyRequest("You are Sarah.", history or (ASKED,), tools, reply=reply)
     async with asyncio.timeout(10):
         parts = [part async for part in stages.model.reply(request)]
     return "".join(part.text for part in parts if isinstance(part, TextDelta))
@@ -150,6 +151,26 @@ async def test_a_reply_that_fails_before_its_first_word_is_given_by_the_model_be
     assert await words(stages, reply=3) == "Said by another."
     assert await words(stages, reply=4) == "Certainly. Anything else?"
     assert fake.sockets[-1].errors == []
+    await stream.aclose()
+    await both.aclose()
+
+
+async def test_an_agent_whose_tools_the_vendor_does_not_take_is_another_models_and_no_trouble_of_the_others(
+    fake: FakeOpenAIRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ladder(fake, monkeypatch)
+    wordy = (ToolSpec("look", "Looks. " * 200, {"type": "object", "properties": {}}),)
+    for _ in range(FAILURES):
+        stages = both.for_call(below())
+        stream = await stages.recognizer.open(locale="en-US", call_id="c1")
+        await utter(stream, 1)
+        assert await words(stages, reply=1, tools=wordy) == "Said by another."
+        assert (await utter(stream, 2)).text == "heard by another"
+        await stream.aclose()
+    stages = both.for_call(below())
+    stream = await stages.recognizer.open(locale="en-US", call_id="c2")
+    await utter(stream, 1)
+    assert await words(stages, reply=1) == "Certainly. Anything else?"
     await stream.aclose()
     await both.aclose()
 
