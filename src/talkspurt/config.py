@@ -12,7 +12,7 @@ import sys
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -43,6 +43,9 @@ VENDOR_NAMES = {
 """Variables that carry their vendor's own name."""
 CALLS_PER_WORKER = 75
 """What one core was measured to hold with networked providers (docs/capacity.md)."""
+
+BEHIND: Final = 1.0
+"""Seconds that others wait for a provider beyond the ladder's patience with it (`fallbacks`): that one is to tell."""
 
 
 class _Section(BaseModel):
@@ -199,9 +202,10 @@ class FallbacksConfig(_Section):
     first_token: float = Field(1.5, gt=0, le=10)
     """Seconds that a model may take until its first word or tool call."""
     first_audio: float = Field(1.0, gt=0, le=10)
-    """Seconds that a synthesizer may take until its first audio, and a recognizer until it listens."""
+    """Seconds that a synthesizer may take until its first audio, and a recognizer until it listens (3 at most)."""
     stall: float = Field(1.5, gt=0, le=10)
-    """Seconds of silence in the middle of a reply or of speech after which a provider counts as hung."""
+    """Seconds of silence in the middle of a reply or of speech (there 3 at most) after which a provider counts as
+    hung."""
     patience: dict[str, Annotated[float, Field(gt=0, le=30)]] = Field(default_factory=dict)
     """The same for one provider, by its name: `{"ollama:qwen3" = 6.0}`. Seconds that a recognizer may take for the
     words, a model until its first word, a synthesizer until its first audio."""

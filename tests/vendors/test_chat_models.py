@@ -432,7 +432,7 @@ async def test_cancelling_the_task_closes_its_request(rig: Rig) -> None:
     if rig.vendor == "bedrock":
         # Its SDK waits in a thread until it runs out of patience.
         await rig.model.aclose()
-        rig.model = rig.connect(patience=Patience(first=1))
+        rig.model = rig.connect(patience=Patience(first=1, between=1))
     rig.fake.script(ModelReply(fault=Fault.HANG))
     task = asyncio.create_task(rig.ask())
     await asyncio.wait_for(rig.fake.received.wait(), 5)

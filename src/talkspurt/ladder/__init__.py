@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from talkspurt.agent.agent import Agent
-from talkspurt.config import Config
+from talkspurt.config import BEHIND, Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.ladder.breaker import Breaker
 from talkspurt.ladder.model import LadderModel
@@ -150,19 +150,43 @@ def _known(known: Rungs | None, rung: Rung[Any]) -> Rung[Any]:
 
 
 def _rung(port: str, name: str, provider: Any, config: Config) -> Rung[Any]:
+    patience = patience_with(port, name, config)
+    return Rung(port, name, provider, patience, config.fallbacks.capacity.get(name), _is_local(name))
+
+
+def _is_local(name: str) -> bool:
+    return name in LOCAL or name.partition(":")[0] in _OWN_SERVERS
+
+
+def patience_with(port: str, name: str, config: Config) -> Patience:
+    """How long the provider called `name` is waited for, as recognizer, synthesizer or model."""
     rules = config.fallbacks
     cloud = {
         "recognizer": Patience(rules.first_audio, rules.transcript),
         "synthesizer": Patience(rules.first_audio, rules.stall),
         "model": Patience(rules.first_token, rules.stall),
     }
-    local = name in LOCAL or name.partition(":")[0] in _OWN_SERVERS
-    patience = LOCAL_PATIENCE if local else cloud[port]
+    patience = LOCAL_PATIENCE if _is_local(name) else cloud[port]
     if name in rules.patience:
         # That a recognizer listens says little of how soon it has words.
         wanted = "between" if port == "recognizer" else "first"
         patience = replace(patience, **{wanted: rules.patience[name]})
-    return Rung(port, name, provider, patience, rules.capacity.get(name), local)
+    return patience
+
+
+def longest_reply(config: Config) -> float:
+    """Seconds in which each of the configured models has had its time, one after the other, and one more.
+
+    Whoever gives up a reply that is silent for less does so while somebody is still waited for as configured.
+    """
+    each = [patience_with("model", name, config) for name in (config.model.name, *config.fallbacks.models)]
+    return sum(max(patience.first, patience.between) for patience in each) + BEHIND
+
+
+def longest_segment(config: Config) -> float:
+    """The same of the synthesizers, until speech begins."""
+    names = (config.speech.synthesizer, *config.fallbacks.synthesizers)
+    return sum(patience_with("synthesizer", name, config).first for name in names) + BEHIND
 
 
 __all__ = [
@@ -179,4 +203,6 @@ __all__ = [
     "create_recognizer",
     "create_speech_to_speech",
     "create_synthesizer",
+    "longest_reply",
+    "longest_segment",
 ]

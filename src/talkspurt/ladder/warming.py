@@ -13,7 +13,8 @@ from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import provider_error
 
 WARMING: Final = 10.0
-"""Seconds for a vendor in the cloud to be warmed. Models of our own are loaded, and need what they need."""
+"""Seconds for a vendor in the cloud to be warmed, or its patience if that is longer. Models of our own are loaded, and
+need what they need."""
 
 
 async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
@@ -34,7 +35,7 @@ async def warm_up(rungs: Sequence[Rung[Any]]) -> None:
 async def warm(rung: Rung[Any]) -> ProviderError | None:
     """Warm one; returns why it could not be, and then leaves it alone. Raises what is no provider's failure."""
     try:
-        async with asyncio.timeout(None if rung.local else WARMING):
+        async with asyncio.timeout(None if rung.local else max(WARMING, rung.patience.first)):
             await rung.provider.warm_up()
     except (ProviderError, TimeoutError) as raised:
         error = provider_error(rung, raised)

@@ -11,7 +11,7 @@ Bedrock's SDK is not asynchronous: each of its requests waits in a thread of any
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import httpx2
@@ -21,6 +21,7 @@ from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from talkspurt.config import BEHIND, Config
 from talkspurt.errors import ConfigurationError
 from talkspurt.models.vendors import ModelVendor, read_address, read_key, split_name
 from talkspurt.standby import Standby
@@ -41,6 +42,18 @@ class Patience:
     first: float = 8.0
     between: float = 5.0
     whole: float = 60.0
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """For `config.model`: as usual, and longer where the ladder waits longer, which then gives up first."""
+        rules, usual = config.fallbacks, cls()
+        first = rules.patience.get(config.model.name, rules.first_token)
+        return cls(first=max(usual.first, first + BEHIND), between=max(usual.between, rules.stall + BEHIND))
+
+    @property
+    def read(self) -> float:
+        """For anything to be read at all, of whoever tells pieces and signs of life not apart."""
+        return max(self.first, self.between)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +135,7 @@ def _fit_tools_once(model: Any) -> None:
 
 
 def _http_client(patience: Patience) -> httpx2.AsyncClient:
-    return httpx2_client(connect=patience.connect, first=patience.first)
+    return httpx2_client(connect=patience.connect, first=patience.read)
 
 
 def _over(
@@ -167,7 +180,7 @@ def _groq(order: _Order) -> Connection:
     from pydantic_ai.models.groq import GroqModel
     from pydantic_ai.providers.groq import GroqProvider
 
-    http = httpx_client(connect=order.patience.connect, first=order.patience.first)
+    http = httpx_client(connect=order.patience.connect, first=order.patience.read)
     client = AsyncGroq(api_key=order.key, base_url=order.base_url, max_retries=0, http_client=http)
     _send_as_it_is(client.chat.completions, "messages")
     provider = GroqProvider(groq_client=client)
@@ -194,7 +207,7 @@ def _bedrock(order: _Order) -> Connection:
         base_url=order.base_url,
         environment=order.environment,
         connect_timeout=order.patience.connect,
-        read_timeout=order.patience.first,
+        read_timeout=order.patience.read,
     )
     provider = BedrockProvider(bedrock_client=client)
     return Connection(

@@ -98,6 +98,7 @@ class PydanticAIModel:
             base_url=model.address(split_name(model.name)[0].name),
             max_tokens=model.max_tokens,
             context_window=model.context_window,
+            patience=Patience.of(config),
         )
 
     def require_room(self, agent: Agent) -> None:

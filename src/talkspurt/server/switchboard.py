@@ -29,7 +29,7 @@ from talkspurt.core.settings import Menu, Settings
 from talkspurt.effects.dispatcher import ToolDispatcher
 from talkspurt.effects.rates import RunCounter
 from talkspurt.errors import ConfigurationError, ProviderError, StoreError
-from talkspurt.ladder import LadderSpeechToSpeech, Remembers
+from talkspurt.ladder import LadderSpeechToSpeech, Remembers, longest_reply, longest_segment
 from talkspurt.ladder.choices import Choices
 from talkspurt.ports import Call, LanguageModel, Recognizer, Stages, Synthesizer, Transport, keep_connected
 from talkspurt.server.handover.desk import Desk
@@ -283,7 +283,7 @@ class Switchboard:
         desk = self._desk(call.agent, call.locale)
         agent = self._staff.equipped(call.agent)
         locale = find_locale(call.locale)
-        rules = self._config.conversation
+        rules, chosen, usual = self._config.conversation, self._config.chosen(call.agent, call.locale), Settings()
         settings = Settings(
             greeting=desk.agent.greeting,
             announcement=desk.agent.announcement,
@@ -297,6 +297,9 @@ class Switchboard:
             silence_prompt=rules.silence_prompt,
             silence_offer=(rules.silence_prompt + rules.silence_hangup) / 2,
             silence_hangup=rules.silence_hangup,
+            # The ladder is to say that nobody answered; the conversation, only that it did not.
+            reply_timeout=max(usual.reply_timeout, longest_reply(chosen)),
+            segment_timeout=max(usual.segment_timeout, longest_segment(chosen)),
             max_call=min(rules.max_call, desk.agent.policies.max_call_minutes * 60),
             max_tool_rounds=desk.agent.policies.max_tool_rounds,
             menu=_menu(desk.agent),

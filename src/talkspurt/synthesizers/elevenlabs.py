@@ -86,7 +86,7 @@ class ElevenLabsSynthesizer:
     def from_config(cls, config: Config) -> Self:
         """The synthesizer for `config.speech`."""
         model = chosen_model(config.speech.synthesizer) or MODEL
-        return cls(base_url=config.speech.base_url.get(VENDOR.name), model=model)
+        return cls(base_url=config.speech.base_url.get(VENDOR.name), patience=Patience.of(config), model=model)
 
     async def warm_up(self) -> None:
         """Speak one word: it proves key and endpoint, and leaves a connection open."""

@@ -70,7 +70,7 @@ class GoogleSynthesizer:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """The synthesizer for `config.speech`."""
-        return cls(base_url=config.speech.base_url.get("google-texttospeech"))
+        return cls(base_url=config.speech.base_url.get("google-texttospeech"), patience=Patience.of(config))
 
     async def warm_up(self) -> None:
         """Speak one word: it proves credentials and endpoint, and leaves the channel connected."""

@@ -60,7 +60,8 @@ class LivekitSynthesizer:
     def from_config(cls, config: Config) -> Self:
         """The synthesizer that `speech.synthesizer` names. Raises `ConfigurationError`."""
         configured = {name: options.tts for name, options in config.speech.livekit.items()}
-        return cls(find_plugin(SETTING, config.speech.synthesizer, "TTS", configured, config.speech.base_url))
+        plugin = find_plugin(SETTING, config.speech.synthesizer, "TTS", configured, config.speech.base_url)
+        return cls(plugin, patience=Patience.of(config))
 
     async def warm_up(self) -> None:
         """Speak one word: it proves key and endpoint, and leaves a connection open."""

@@ -36,7 +36,8 @@ class PiperSynthesizer:
     @classmethod
     def from_config(cls, config: Config) -> "PiperSynthesizer":
         """The synthesizer that the configuration describes."""
-        return cls(open_inference(config), patience=config.inference.patience)
+        patience = max(config.inference.patience, config.fallbacks.patience.get("piper", 0.0))
+        return cls(open_inference(config), patience=patience)
 
     settings: Final = DEFAULT_VOICE
     """What its sound depends on besides the voice's name: which voice "" stands for."""

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
+from talkspurt.config import BEHIND, Config
 from talkspurt.ports import LINE_RATE_HZ
 from talkspurt.speech.failures import SpeechVendor
 from talkspurt.watchdog import Watchdog
@@ -28,6 +29,15 @@ class Patience:
     connect: float = 3.0
     first: float = 3.0
     between: float = 3.0
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """For `config.speech.synthesizer`: as usual, and longer for the first audio where the ladder waits longer,
+        which then gives up first. Between two pieces it need not be: a conversation waits no longer for them.
+        """
+        rules, usual = config.fallbacks, cls()
+        first = rules.patience.get(config.speech.synthesizer, rules.first_audio)
+        return cls(first=max(usual.first, first + BEHIND))
 
 
 class Deadline:
