@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talkspurt.agent.locales import ENGLISH
+from talkspurt.agent.yes_no import ENGLISH as ANSWER_PHRASES
+from talkspurt.agent.yes_no import yes_or_no
 from talkspurt.core.language import ANYTHING, Completeness, Expectation, Language
 
 LANGUAGE: Language = ENGLISH.language
@@ -298,6 +300,21 @@ def test_words_that_say_something_are_no_hum(text: str) -> None:
 )
 def test_that_behind_a_verb_of_saying_begins_a_clause(text: str, whole: Completeness) -> None:
     assert LANGUAGE.completeness(text, ANYTHING) is whole
+
+
+@pytest.mark.parametrize("phrase", [*ANSWER_PHRASES["yes"].split(","), *ANSWER_PHRASES["mild"].split(",")])
+def test_no_whole_yes_breaks_off(phrase: str) -> None:
+    phrase = phrase.strip()
+    for text in (phrase, f"Yes, {phrase}.", f"{phrase}, please.", f"{phrase} then", f"{phrase},"):
+        assert not LANGUAGE.breaks_off(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Yes, just.", "Sure, and", "Sure, and then…", "Okay, um, well, so.", "Yes. Um", "Yeah, uh,", "Yes, er."]
+)
+def test_a_yes_with_the_beginning_of_something_behind_it_breaks_off(text: str) -> None:
+    assert yes_or_no(text) is True
+    assert LANGUAGE.breaks_off(text)
 
 
 @pytest.mark.parametrize("text", ["My husband", "The blue", "Could you", "Let me", "I just"])

@@ -84,16 +84,19 @@ HANGOVER = 0.1
 
 
 class WorldLanguage:
-    """The world's locale: only one word each is clear, and "and" and "just" ask for more."""
+    """The world's locale: only one word each is clear; "and" asks for more, and "just" breaks off."""
 
     def yes_or_no(self, text: str, /) -> bool | None:
         return {"yes": True, "yes just": True, "mm-hm": True, "no": False}.get(text)
+
+    def breaks_off(self, text: str, /) -> bool:
+        return text.endswith(" just")
 
     def expectation(self, said: str, /) -> Expectation:
         return Expectation("yes_no") if said.endswith("?") else ANYTHING
 
     def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
-        if text.endswith((" and", " just")):
+        if text.endswith(" and"):
             return Completeness.UNFINISHED
         whole = expectation.kind == "yes_no" and self.yes_or_no(text) is not None
         return Completeness.COMPLETE if whole or text == "whole" else Completeness.OPEN

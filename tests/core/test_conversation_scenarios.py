@@ -838,7 +838,8 @@ def test_what_came_of_an_effect_is_told_though_its_turn_is_gone() -> None:
     assert ToolAnswered("t1-confirmed", "refund", '{"status":"running"}') in call.of(RequestReply)[-1].history
     call.run(4.0)
     call.listens()
-    assert call.answers()["t1-confirmed"] == '{"done":true}'
+    answer = ToolAnswered("t1-confirmed", "refund", '{"done":true}')
+    assert call.of(RequestReply)[-1].history[-1] == answer, "the model is asked right behind what it is to tell"
     assert call.said[-1].endswith("It is done.")
     assert len(call.of(ExecuteEffect)) == 1
 

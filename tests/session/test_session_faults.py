@@ -14,7 +14,7 @@ from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
 from talkspurt.core.states import Ended
 from talkspurt.errors import ProviderError
-from talkspurt.ladder import LadderRecognizer, Patience, Rung
+from talkspurt.ladder import LadderModel, LadderRecognizer, Patience, Rung
 from talkspurt.ports import (
     LINE_RATE_HZ,
     LineListener,
@@ -153,10 +153,12 @@ async def test_a_tool_call_that_takes_long_to_write_is_waited_for() -> None:
             return [TextDelta("Here you are.")]
         return [*[ToolCallDelta(4)] * 24, ToolCallPart("t1", "nothing_of_the_kind", "{}")]
 
-    async with stage(ScriptedModel(script, between=0.5), ["hello"]) as call:
+    model = ScriptedModel(script, between=0.5)
+    ladder = LadderModel([Rung("model", "scripted", model, Patience(2.0, 2.0), local=False)])
+    async with stage(ladder, ["hello"]) as call:  # type: ignore[arg-type]
         await call.says()
         await call.until(lambda: "Here you are." in call.synthesizer.spoken)
-        assert len(call.model.requests) == 2
+        assert len(model.requests) == 2
 
 
 @on_virtual_time

@@ -98,6 +98,10 @@ class AgentLanguage:
         """As the locale reads it."""
         return self._language.yes_or_no(text)
 
+    def breaks_off(self, text: str, /) -> bool:
+        """As the locale reads it."""
+        return self._language.breaks_off(text)
+
     def completeness(self, text: str, expectation: Expectation, /) -> Completeness:
         """As the locale reads it; but half an id of this agent's own is unfinished whatever was asked."""
         read = self._language.completeness(text, expectation)

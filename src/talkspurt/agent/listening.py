@@ -70,6 +70,10 @@ class English:
                 return _name(text, words)
         return _anything(text, words)
 
+    def breaks_off(self, text: str, /) -> bool:
+        """Whether a clear yes has the beginning of something behind it; a mark is none: some end all with a comma."""
+        return bool(_BREAKING_OFF.search(_plain(text)))
+
     def digresses(self, text: str, expectation: Expectation, /) -> bool:
         """Whether it says in so many words something else than the number or the address that was asked for."""
         text = text.replace("’", "'")
@@ -236,6 +240,12 @@ _BEGINNING: Final = re.compile(
 
 _LIMITING: Final = re.compile(r"\bjust$")
 """What follows says how much of it was meant: "yes, just the lamp"."""
+
+
+_BREAKING_OFF: Final = re.compile(
+    r"(?:^|\s)(?:and(?: then)?|(?<!do )(?<!it )so|(?<!very )well|just|u+m+|(?<!uh )u+h+|e+r+m?)$"
+)
+"""What `yes_or_no` passes over as meaning nothing, and behind which a sentence goes on."""
 
 
 def _yes_no(text: str, words: str) -> Completeness:

@@ -64,7 +64,7 @@ from talkspurt.core.events import (
     WordsPlaced,
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolCalled
-from talkspurt.core.language import CONSENT, Expectation
+from talkspurt.core.language import Expectation
 from talkspurt.core.log import Called, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
@@ -438,7 +438,7 @@ class AgentSide:
             # Offered after all else, also while an effect waits for a yes that nobody hears.
             return self.expects
         if self.pending is not None:
-            return CONSENT
+            return Expectation("yes_no", binding=True)
         if self.expects is not None:
             return self.expects
         return self._settings.language.expectation(self.log.last_said(self.playback))
@@ -1025,10 +1025,12 @@ class AgentSide:
             self.secret = None
             self._commands.append(DiscardSecret(tool_call))
         tool = self.running.pop(tool_call)
-        self.log.answer(tool_call, content)
-        if tool.executing and (self.turn is None or tool_call not in self.turn.tools):
+        gone = self.turn is None or tool_call not in self.turn.tools
+        if tool.executing and gone and self.log.is_shown(tool_call):
             # The turn that would have told what came of it is gone, and the caller waits to hear it.
+            self.log.postpone(tool_call)
             self.untold = True
+        self.log.answer(tool_call, content)
 
     def _land_later(self, tool_call: str, content: str) -> None:
         self.drop_guess()

@@ -11,7 +11,7 @@ from typing import Literal
 
 from talkspurt.core.events import EffectProposed
 from talkspurt.core.history import CallerSaid
-from talkspurt.core.language import CONSENT, Completeness, Language
+from talkspurt.core.language import Language
 from talkspurt.core.playback import Playback
 from talkspurt.core.sentences import flush, take_sentences
 from talkspurt.core.turn import Line, RunningTool
@@ -68,11 +68,8 @@ class PendingEffect:
             # mark, and nobody answers within the window by which a voice may seem to have begun too early.
             # A hum into the question is no answer to it: it may say "go on", as into any sentence.
             hums = language.is_hum(said.text)
-            hasty = (
-                began < heard_at
-                or (hums and not self._question_was_heard(playback))
-                or language.completeness(said.text, CONSENT) is Completeness.UNFINISHED
-            )
+            passing = hums and not self._question_was_heard(playback)
+            hasty = began < heard_at or passing or language.breaks_off(said.text)
             return "hasty" if hasty else "agreed"
         return "withdrawn"
 

@@ -29,8 +29,6 @@ class Expectation:
 
 
 ANYTHING = Expectation()
-CONSENT = Expectation("yes_no", binding=True)
-"""A yes to an effect."""
 
 
 class Completeness(Enum):
@@ -49,6 +47,9 @@ class Language(Protocol):
 
     def yes_or_no(self, text: str, /) -> bool | None:
         """True a clear yes, False a clear no, None anything else."""
+
+    def breaks_off(self, text: str, /) -> bool:
+        """Whether a clear yes has the beginning of something behind it: "yes, just", "okay, and um"."""
 
     def expectation(self, said: str, /) -> Expectation:
         """What the agent's words `said` ask for, read from their last question."""
@@ -78,6 +79,10 @@ class NoLanguage:
     def yes_or_no(self, _text: str, /) -> bool | None:
         """Nothing is a clear answer."""
         return None
+
+    def breaks_off(self, _text: str, /) -> bool:
+        """Nobody can tell."""
+        return True
 
     def expectation(self, _said: str, /) -> Expectation:
         """Every question is an open one."""

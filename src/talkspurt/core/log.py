@@ -73,6 +73,11 @@ class Log:
             # Nothing from here on has been recorded: an open place holds back all that follow.
             self.places.append(self.places.pop(index))
 
+    def is_shown(self, tool_call: str) -> bool:
+        """Whether it was called for whoever has the phone now."""
+        index, _ = self._called(tool_call)
+        return not any(isinstance(place, HandedOn) for place in self.places[index + 1 :])
+
     def answer(self, tool_call: str, content: str) -> bool:
         """Fill in a tool's answer; only the first one lands. False for an unknown or answered call."""
         index, place = self._called(tool_call)

@@ -87,6 +87,8 @@ class Attempt(Generic[Provider, Part]):
         usual = rung.usual_first
         self.unusual = math.inf if usual is None or beside is not None else self.began + usual
         self.useful = False
+        self.sign: Part | None = None
+        """The newest sign of useful output of which nobody has been told: there may be one for each token."""
         self._first: float | None = None
         """Seconds until the first sign of useful output."""
         self._between = rung.patience.between
@@ -120,7 +122,8 @@ class Attempt(Generic[Provider, Part]):
             async with aclosing(self._start(self.rung)) as stream:
                 async for part in stream:
                     if not self.useful and self._look_at(part) is Worth.COMING:
-                        # Nobody reads yet, and there may be as many signs as a tool call has tokens.
+                        self.sign = part
+                        self._news.set()
                         continue
                     await self._parts.put(part)
             if not self.useful:
@@ -218,8 +221,11 @@ class Climb(Generic[Provider, Part]):
         """When the first of them failed, or its time was over."""
         self._error = ProviderError(_port(self._rungs[0]), "every provider", "is busy", retryable=True)
 
-    async def winner(self) -> Attempt[Provider, Part]:
-        """The attempt that first gave something useful; the others are over. Raises `ProviderError` if none does."""
+    async def race(self) -> AsyncGenerator[Attempt[Provider, Part], None]:
+        """Each attempt that gives a new sign of useful output, and last the winner, who first gave some.
+
+        The others are over then. Raises `ProviderError` if none wins.
+        """
         self._step_down("first")
         while self._running:
             await self._wait()
@@ -229,9 +235,12 @@ class Climb(Generic[Provider, Part]):
                     for loser in self._running:
                         loser.lose()
                     note_switch(attempt.rung, self._trouble)
-                    return attempt
+                    yield attempt
+                    return
                 if attempt.error is not None:
                     self._failed(attempt, attempt.error)
+                elif attempt.sign is not None:
+                    yield attempt
             await self._look_at_the_clock()
         raise self._error
 
@@ -346,13 +355,17 @@ async def stream_from(
     *,
     hedged: bool = True,
 ) -> AsyncGenerator[tuple[Rung[Provider], Part], None]:
-    """The parts of the first rung that streams something useful, each with its rung.
+    """The parts of the first rung that streams something useful, behind signs that it is coming; each with its rung.
 
     Raises `ProviderError`: the last one when no rung gives anything, the winner's when it breaks off or stalls.
     """
     climb = Climb(rungs, start, worth, hedged=hedged)
     try:
-        attempt = await climb.winner()
+        async with aclosing(climb.race()) as attempts:
+            async for attempt in attempts:
+                sign, attempt.sign = attempt.sign, None
+                if sign is not None and not attempt.useful:
+                    yield attempt.rung, sign
     except BaseException:
         await climb.end()
         raise
