@@ -44,6 +44,8 @@ VENDOR_NAMES = {
 CALLS_PER_WORKER = 75
 """What one core was measured to hold with networked providers (docs/capacity.md)."""
 
+SMALLEST_WINDOW: Final = 1_000
+"""Tokens of a model's window."""
 BEHIND: Final = 1.0
 """Seconds that others wait for a provider beyond the ladder's patience with it (`fallbacks`): that one is to tell."""
 
@@ -167,8 +169,9 @@ class ModelConfig(_Section):
     """Of a model that speaks itself, by its vendor's name; "" for the vendor's default."""
     max_tokens: int = Field(300, ge=1)
     """The longest reply; some 200 words, which take more than a minute to say."""
-    context_window: int | None = Field(None, ge=1_000)
-    """Tokens that the model takes, for a server that was given another window than is known of the model."""
+    context_window: int | dict[str, int] | None = None
+    """Tokens that the model takes, for a server that was given another window than is known of the model. With
+    fallbacks by name: `{"ollama:qwen3" = 16384}`; a number alone is that of the model in `name`."""
     known_answers: int = Field(0, ge=0, le=10_000)
     """Answers to common questions that are kept, and told again without asking the model; 0 for none."""
 
@@ -178,6 +181,20 @@ class ModelConfig(_Section):
         if isinstance(value, str):
             value = {info.data.get("name", "").partition(":")[0].strip(): value}
         return without_logins(value or {})
+
+    @field_validator("context_window")
+    @classmethod
+    def _of_the_model(cls, value: int | dict[str, int] | None, info: ValidationInfo) -> dict[str, int]:
+        windows = {info.data.get("name", ""): value} if isinstance(value, int) else value or {}
+        for tokens in windows.values():
+            if tokens < SMALLEST_WINDOW:
+                raise ValueError(f"{tokens} tokens are too few for a conversation: at least {SMALLEST_WINDOW}")
+        return windows
+
+    @property
+    def window(self) -> int | None:
+        """The tokens that the model in `name` takes; None for what is known of it."""
+        return self.context_window.get(self.name) if isinstance(self.context_window, dict) else None
 
     def address(self, vendor: str) -> str | None:
         """Where that vendor's interface is; None for its own address."""
@@ -380,19 +397,21 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
-    def _fallbacks_speak_of_who_is_asked(self) -> Self:
-        rules, voices = self.fallbacks, self.asked("synthesizer")
-        others = self.asked("recognizer") | self.asked("model")
+    def _settings_speak_of_who_is_asked(self) -> Self:
+        rules, voices, models = self.fallbacks, self.asked("synthesizer"), self.asked("model")
+        others = self.asked("recognizer") | models
+        windows = self.model.context_window if isinstance(self.model.context_window, dict) else {}
         for setting, names, asked in (
-            ("voices", rules.voices, voices),
-            ("patience", rules.patience, voices | others),
-            ("capacity", rules.capacity, voices | others),
+            ("fallbacks.voices", rules.voices, voices),
+            ("fallbacks.patience", rules.patience, voices | others),
+            ("fallbacks.capacity", rules.capacity, voices | others),
+            ("model.context_window", windows, models),
         ):
             for name in names:
                 if name not in asked:
                     near = difflib.get_close_matches(name, asked, n=1, cutoff=0.0)[0]
                     raise ValueError(
-                        f"fallbacks.{setting} names '{name}', which nobody asks; did you mean '{near}'? "
+                        f"{setting} names '{name}', which nobody asks; did you mean '{near}'? "
                         f"(asked: {', '.join(sorted(asked))})"
                     )
         return self

@@ -124,6 +124,11 @@ def test_another_synthesizer_is_not_asked_for_the_voice_of_the_one_before(tmp_pa
         ),
         ('[fallbacks.patience]\n"ollama:qwen3" = 4.0', "fallbacks.patience names 'ollama:qwen3', which nobody asks"),
         (
+            'model = {name = "ollama:qwen3", context_window = {ollama = 16384}}',
+            "model.context_window names 'ollama', which nobody asks; did you mean 'ollama:qwen3'",
+        ),
+        ('model = {name = "ollama:qwen3", context_window = 900}', "900 tokens are too few for a conversation"),
+        (
             "[fallbacks.capacity]\nwisper = 8",
             "fallbacks.capacity names 'wisper', which nobody asks; did you mean 'whisper'",
         ),

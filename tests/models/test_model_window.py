@@ -3,6 +3,7 @@
 import pytest
 
 from talkspurt.agent import Agent
+from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.models.window import LEFT_OUT
@@ -34,6 +35,19 @@ def test_instructions_that_are_too_long_alone_stop_the_start() -> None:
     model.require_room(Agent(name="brief", prompt="Be kind.", greeting="Hello."))
     with pytest.raises(ConfigurationError, match=r"agent 'wordy': its prompt and tools take about \d+ tokens"):
         model.require_room(Agent(name="wordy", prompt="Be kind. " * 2_000, greeting="Hello."))
+
+
+@pytest.mark.parametrize(
+    ("window", "of_the_first", "of_the_second"),
+    [(50_000, 50_000, None), ({"ollama:qwen3": 16_384}, None, 16_384), (None, None, None)],
+)
+def test_a_window_is_that_of_one_model(
+    window: int | dict[str, int] | None, of_the_first: int | None, of_the_second: int | None
+) -> None:
+    model = {"name": "anthropic:claude-sonnet-4-5", "context_window": window}
+    config = Config.model_validate({"model": model, "fallbacks": {"models": ["ollama:qwen3"]}})
+    assert config.model.window == of_the_first
+    assert config.model.model_copy(update={"name": "ollama:qwen3"}).window == of_the_second
 
 
 async def test_a_call_over_the_window_is_sent_without_its_oldest_turns() -> None:

@@ -97,7 +97,7 @@ class PydanticAIModel:
             model.name,
             base_url=model.address(split_name(model.name)[0].name),
             max_tokens=model.max_tokens,
-            context_window=model.context_window,
+            context_window=model.window,
             patience=Patience.of(config),
         )
 
@@ -110,8 +110,9 @@ class PydanticAIModel:
             raise ConfigurationError(
                 f"agent '{agent.name}': its prompt and tools take about {taken} tokens, which with"
                 f" {self._max_tokens} for a reply and {CONVERSATION_ROOM} for the conversation is more than the"
-                f" {self._window} of {self.name}: shorten them, choose another model, or set model.context_window"
-                " if the server was given a larger window than is known here"
+                f" {self._window} of {self.name}: shorten them, choose another model, or set"
+                f' model.context_window = {{"{self.name}" = …}} if the server was given a larger window'
+                " than is known here"
             )
 
     async def warm_up(self) -> None:
