@@ -14,28 +14,40 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.capacity.charts import draw
 from benchmarks.capacity.clips import voices
-from benchmarks.capacity.figures import Record, in_ms, most_calls
+from benchmarks.capacity.figures import Comparison, Record, compared, in_ms, most_calls
 from benchmarks.capacity.load import FOLDER
 from benchmarks.capacity.networked import cloud
 from benchmarks.capacity.page import write_page
-from benchmarks.capacity.systems import OWN, PEERS, REPOSITORY, Own, Peer, Running, System, answering, talkspurt
+from benchmarks.capacity.systems import (
+    OWN,
+    PEERS,
+    REPOSITORY,
+    VARIANTS,
+    Own,
+    Peer,
+    Running,
+    System,
+    answering,
+    talkspurt,
+)
 from benchmarks.capacity.trial import CLIENT_CORE, SERVER_CORE, measure, start_block
 from rich.console import Console
 from rich.table import Table
 
+from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, TransportError
 
 REPORT: Final = REPOSITORY / "build" / "bench" / "capacity.json"
 DOCS: Final = REPOSITORY / "docs"
 SECONDS: Final = 20.0
 QUICK_SECONDS: Final = 10.0
-SYSTEMS: Final[tuple[System, ...]] = (*OWN, *PEERS)
+SYSTEMS: Final[tuple[System, ...]] = (*OWN, *VARIANTS, *PEERS)
 
 
 @asynccontextmanager
@@ -46,9 +58,13 @@ async def running(system: System, folder: Path, probe: Path, *, spin: bool = Fal
             started = answering(system, folder, SERVER_CORE, probe=probe, spin=spin)
         else:
             assert isinstance(system, Own)
-            vendors, more = None, dict[str, str]()
+            vendors, more = None, {"TALKSPURT_SERVER__WORKERS": str(system.workers)}
+            if system.offender:
+                # The others call once each, and are not touched by it.
+                more["TALKSPURT_LIMITS__CALLS_PER_CALLER"] = Config.model_validate({}).limits.calls_per_caller
             if system.networked:
-                vendors, more = await stack.enter_async_context(cloud(CLIENT_CORE, folder))
+                vendors, addresses = await stack.enter_async_context(cloud(CLIENT_CORE, folder))
+                more |= addresses
             started = talkspurt(folder, SERVER_CORE, probe=probe, spin=spin, more=more, vendors=vendors)
         yield await stack.enter_async_context(started)
 
@@ -75,6 +91,7 @@ async def measured(
                 seconds=seconds,
                 ideals=system.ideals,
                 probe=probe,
+                offender=system.offender if isinstance(system, Own) else "",
             )
         records.append(replace(record, call_start_block_ms=block))
         console.print(row_of(records[-1]), highlight=False)
@@ -90,6 +107,14 @@ def row_of(record: Record) -> str:
         f"overhead p95 {record.overhead_p95_ms} ms, underruns {record.underruns}, missed {record.missed_turns}"
         + ("" if record.on_time else "; client or fakes were late themselves, and the overhead is theirs, too")
     )
+
+
+def comparison_of(each: Comparison) -> str:
+    """One line."""
+    times = (("CPU", each.cpu), ("overhead p95", each.overhead_p95), ("barge-in p95", each.barge_in_p95))
+    said = ", ".join(f"{what} {'not measured' if value is None else f'{value:.2f} times'}" for what, value in times)
+    cut_off = "" if each.cut_off is None else f"; cut off {each.cut_off} times"
+    return f"{each.system} against {OWN[0].name}, {each.n} calls: {said}{cut_off}"
 
 
 def table_of(records: Sequence[Record]) -> Table:
@@ -129,18 +154,28 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         numbers = [int(n) for n in options.calls.split(",")] if options.calls else None
         calls = numbers or (system.quick if options.quick else system.calls)
         try:
-            # For peers it takes as long as for us, and a quick run has three minutes.
-            block = None if options.quick and system is not OWN[0] else await longest_block(system)
+            # For peers it takes as long as for us, and a quick run has three minutes; variants start calls as we do.
+            spared = system in VARIANTS or (options.quick and system is not OWN[0])
+            block = None if spared else await longest_block(system)
             records += await measured(system, calls, options.seconds, block, console)
         except (ConfigurationError, TransportError) as error:
             console.print(f"{system.name} was not measured: {error}", style="red", markup=False)
             missing += 1
     every = write(records)
     if not options.quick:
-        draw(every, DOCS)
-        write_page(every, [system.name for system in SYSTEMS], DOCS / "capacity.md")
+        variants = [variant.name for variant in VARIANTS]
+        draw([record for record in every if record.system not in variants], DOCS)
+        write_page(
+            every,
+            [system.name for system in (*OWN, *PEERS)],
+            compared(every, variants, OWN[0].name),
+            DOCS / "capacity.md",
+        )
     console.print(table_of(records))
-    console.print("calls that one core holds: " + ", ".join(f"{n} {most_calls(records, n)}" for n in chosen))
+    tried = [system.name for system in (*OWN, *PEERS) if system.name in chosen]
+    console.print("calls that one core holds: " + ", ".join(f"{n} {most_calls(records, n)}" for n in tried))
+    for each in compared(records, [variant.name for variant in VARIANTS], OWN[0].name):
+        console.print(comparison_of(each), highlight=False)
     return int(missing > 0)
 
 
@@ -152,7 +187,8 @@ def write(records: Sequence[Record]) -> list[Record]:
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     report = {
         "records": [record.as_json() for record in every],
-        "max_calls": {system.name: most_calls(every, system.name) for system in SYSTEMS},
+        "max_calls": {system.name: most_calls(every, system.name) for system in (*OWN, *PEERS)},
+        "compared": [asdict(each) for each in compared(every, [variant.name for variant in VARIANTS], OWN[0].name)],
     }
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
     return every

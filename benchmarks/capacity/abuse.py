@@ -4,7 +4,8 @@
 
 `flood` sends audio as fast as the socket takes it, `huge` messages of almost 64 kB, `deaf` asks for answers and never
 reads, `churn` opens sockets and drops them. Whenever it is cut off it calls again, until the time is over; one line of
-JSON then says how often, after how many seconds, and with which close codes. The server has to be in development mode.
+JSON then says how often, after how many seconds, and with which close codes, and how many calls were not taken. The
+server has to be in development mode.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 AT_ONCE: Final = 64 * 1024
 """Bytes that wait in this process before it pauses: the offender must not swell instead of the server."""
+ONCE_MORE: Final = 0.5
+"""Seconds until a refused caller calls again."""
 CUT_OFF: Final = 15.0
 """Seconds after which a line that is still open counts as not cut off: longer than a deaf carrier is given."""
 
@@ -65,6 +68,8 @@ class Found:
     """What became of the offender."""
 
     lines: int = 0
+    refused: int = 0
+    """Calls that the server did not take: of its own accord, as too many of one caller."""
     cut_off_after: list[float] = field(default_factory=list)
     close_codes: Counter[str] = field(default_factory=Counter)
     sent_bytes: int = 0
@@ -76,6 +81,7 @@ class Found:
             {
                 "kind": kind,
                 "lines": self.lines,
+                "refused": self.refused,
                 "cut_off": len(after),
                 "cut_off_after_s_p50": round(statistics.median(after), 3) if after else None,
                 "cut_off_after_s_max": round(max(after), 3) if after else None,
@@ -118,13 +124,14 @@ async def _deaf(line: Line, found: Found) -> None:
 KINDS: Final[dict[str, Callable[[Line, Found], Awaitable[None]]]] = {"flood": _flood, "huge": _huge, "deaf": _deaf}
 
 
-async def _call(http: httpx.AsyncClient) -> Line:
+async def _call(http: httpx.AsyncClient) -> Line | None:
+    """A line, or None when the server does not connect the call."""
     sid = f"CA{uuid.uuid4().hex}"
     form = {"CallSid": sid, "From": "+14155550199", "To": "+18005550199", "CallStatus": "ringing"}
     twiml = fromstring((await http.post("/twilio/voice", data=form)).text)
     stream, parameter = twiml.find("Connect/Stream"), twiml.find("Connect/Stream/Parameter")
     if stream is None or parameter is None:
-        raise SystemExit("the server refuses the call: start it with --development and limits.calls_per_caller raised")
+        return None
     _, line = await ws_connect(Line, stream.attrib["url"])
     assert isinstance(line, Line)
     start = {
@@ -148,8 +155,12 @@ async def misbehave(webhook: str, kind: str, seconds: float) -> Found:
     until = time.monotonic() + seconds
     async with httpx.AsyncClient(base_url=webhook, trust_env=False) as http:
         while time.monotonic() < until:
-            found.lines += 1
             line = await _call(http)
+            if line is None:
+                found.refused += 1
+                await asyncio.sleep(ONCE_MORE)
+                continue
+            found.lines += 1
             began = time.monotonic()
             if kind == "churn":
                 line.transport.disconnect(False)

@@ -38,6 +38,8 @@ class Record:
     refused: int = 0
     vendors_cpu_percent: float | None = None
     vendors_lag_p99_ms: float | None = None
+    cut_off: int | None = None
+    """How often the caller who misbehaved beside these was cut off; None where there was none."""
 
     @property
     def on_time(self) -> bool:
@@ -116,6 +118,40 @@ def most_calls(records: Iterable[Record], system: str) -> int:
             break
         most = record.n
     return most
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A record over one of as many calls that nothing was changed for: how many times as much."""
+
+    system: str
+    n: int
+    cpu: float
+    overhead_p95: float | None
+    barge_in_p95: float | None
+    cut_off: int | None
+
+
+def compared(records: Iterable[Record], systems: Sequence[str], to: str) -> list[Comparison]:
+    """Those of `systems` over that of `to` with as many calls, where there is one."""
+    every = list(records)
+    alone = {record.n: record for record in every if record.system == to}
+    return [
+        Comparison(
+            record.system,
+            record.n,
+            record.cpu_percent_per_call / alone[record.n].cpu_percent_per_call,
+            _times(record.overhead_p95_ms, alone[record.n].overhead_p95_ms),
+            _times(record.barge_in_p95_ms, alone[record.n].barge_in_p95_ms),
+            record.cut_off,
+        )
+        for record in every
+        if record.system in systems and record.n in alone
+    ]
+
+
+def _times(value: float | None, other: float | None) -> float | None:
+    return value / other if value is not None and other else None
 
 
 def fitted_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.capacity.figures import Record, fitted_line, most_calls
+from benchmarks.capacity.figures import Comparison, Record, fitted_line, most_calls
 
 BEGIN: Final = "<!-- figures of the last run, written by make bench-capacity -->"
 END: Final = "<!-- end of the figures -->"
@@ -20,14 +20,16 @@ LOCAL_SPEECH_SECONDS: Final = 0.13 + 2.8 * 0.15
 """Of a core for a turn: a transcript of 3 s by Whisper tiny.en, and an answer of 2.8 s by Piper."""
 
 
-def write_page(records: Sequence[Record], systems: Sequence[str], page: Path) -> None:
+def write_page(
+    records: Sequence[Record], systems: Sequence[str], comparisons: Sequence[Comparison], page: Path
+) -> None:
     """Replace what is between the markers. Raises `ValueError` when they are not there."""
     text = page.read_text(encoding="utf-8")
     before, found, rest = text.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise ValueError(f"{page} has no place for the figures: {BEGIN} … {END}")
-    parts = [table(records), held(records, systems), curves(records), extrapolation(records)]
+    parts = [table(records), held(records, systems), against(comparisons), curves(records), extrapolation(records)]
     page.write_text("\n\n".join([before + BEGIN, *filter(None, parts), END]) + after, encoding="utf-8")
 
 
@@ -54,6 +56,26 @@ def held(records: Sequence[Record], systems: Sequence[str]) -> str:
     """How many calls one core holds."""
     tried = [name for name in systems if any(record.system == name for record in records)]
     return "Calls that one core holds: " + ", ".join(f"{name} **{most_calls(records, name)}**" for name in tried) + "."
+
+
+def against(comparisons: Sequence[Comparison]) -> str:
+    """What two workers on the one core cost, and what a caller who misbehaves costs the others."""
+    rows = [
+        f"| {each.system} | {each.n} | {each.cpu:.2f} | {_shown(_short(each.overhead_p95))} "
+        f"| {_shown(_short(each.barge_in_p95))} | {_shown(each.cut_off)} |"
+        for each in comparisons
+    ]
+    head = [
+        "As many times as talkspurt_scripted with as many calls (the CPU includes what the offender costs):",
+        "",
+        "| system | calls | CPU | overhead p95 | barge-in p95 | offender cut off |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows]) if rows else ""
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def curve(records: Sequence[Record], system: str) -> tuple[float, float] | None:

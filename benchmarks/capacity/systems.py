@@ -46,6 +46,9 @@ class Own(System):
     """Talkspurt. It does not ask its model ahead while what it was interrupted in may have to go on."""
 
     networked: bool = False
+    workers: int = 1
+    offender: str = ""
+    """What one more caller does meanwhile who misbehaves, see `benchmarks.capacity.abuse`; "" for nobody."""
 
     @property
     def ideals(self) -> tuple[float, float]:
@@ -67,6 +70,14 @@ OWN: Final = (
     Own("talkspurt_scripted", PROVIDERS - 0.01, (50, 100, 150, 200, 250, 300), (100,)),
     Own("talkspurt_networked", PROVIDERS - 0.01, (25, 50, 75, 100, 125), (50,), networked=True),
 )
+VARIANTS: Final = (
+    Own("talkspurt_two_workers", PROVIDERS - 0.01, (100,), (), workers=2),
+    *(
+        Own(f"talkspurt_beside_{kind}", PROVIDERS - 0.01, (100,), (), offender=kind)
+        for kind in ("flood", "huge", "deaf", "churn")
+    ),
+)
+"""With scripted providers, and each to be held against `OWN[0]` with as many calls."""
 PEERS: Final = (
     Peer("pipecat_default", PROVIDERS, (5, 6, 7, 8, 10), (6,), "pipecat", "default"),
     # 0.2 s of silence that Silero must see and 0.6 s that the strategy adds, instead of the wait for the transcript.

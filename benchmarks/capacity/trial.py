@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.capacity.figures import Record, in_ms, percentile
+from benchmarks.capacity.load import SETTLE, STARTS_PER_SECOND
 from benchmarks.capacity.systems import REPOSITORY, Running
 
 from talkspurt.errors import TransportError
@@ -20,9 +21,22 @@ STARTS: Final = 12
 
 async def place(running: Running, *options: str) -> dict[str, Any]:
     """Run the load client against it. Raises `TransportError` when it fails."""
+    return await _beside_the_server("load", *running.address, *options)
+
+
+async def offend(running: Running, kind: str, seconds: float) -> dict[str, Any]:
+    """Let one more caller misbehave that long. It gives way to the others on the client's core."""
+    assert running.webhook is not None
+    return await _beside_the_server(
+        "abuse", "--webhook", running.webhook, "--kind", kind, "--seconds", str(seconds), nice=19
+    )
+
+
+async def _beside_the_server(module: str, *options: str, nice: int = 0) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        "taskset", "-c", str(CLIENT_CORE), sys.executable, "-m", "benchmarks.capacity.load",
-        *running.address, *options, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY,
+        "nice", "-n", str(nice), "taskset", "-c", str(CLIENT_CORE),
+        sys.executable, "-m", f"benchmarks.capacity.{module}", *options,
+        stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY,
     )  # fmt: skip
     try:
         output, _ = await process.communicate()
@@ -31,7 +45,7 @@ async def place(running: Running, *options: str) -> dict[str, Any]:
             process.terminate()
             await process.wait()
     if process.returncode != 0:
-        raise TransportError(f"the load client ended with status {process.returncode}")
+        raise TransportError(f"benchmarks.capacity.{module} ended with status {process.returncode}")
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
@@ -44,13 +58,18 @@ async def measure(
     seconds: float,
     ideals: tuple[float, float],
     probe: Path | None = None,
+    offender: str = "",
 ) -> Record:
-    """Place so many calls at once and see."""
-    async with starting as running:
-        found = await place(
+    """Place so many calls at once and see, beside an `offender` if one is named."""
+    async with starting as running, asyncio.TaskGroup() as group:
+        load = place(
             running, "--calls", str(calls), "--seconds", str(seconds),
             "--ideal", str(ideals[0]), "--ideal-interrupting", str(ideals[1]),
         )  # fmt: skip
+        placing = group.create_task(load)
+        lasting = calls / STARTS_PER_SECOND + SETTLE + seconds
+        offending = group.create_task(offend(running, offender, lasting)) if offender else None
+    found = placing.result()
     begin, end = found.pop("window")
     del found["starts"]
 
@@ -63,6 +82,7 @@ async def measure(
         loop_lag_p99_ms=late(probe),
         vendors_lag_p99_ms=late(running.vendors.probe if running.vendors else None),
         call_start_block_ms=None,
+        cut_off=offending.result()["cut_off"] if offending else None,
         **found,
     )
 

@@ -1,12 +1,13 @@
 """The arithmetic of the capacity benchmark: what a caller does when, what counts as what, and what holds."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
-from benchmarks.capacity.figures import Record, fitted_line, judge, most_calls, percentile
+from benchmarks.capacity.figures import Record, compared, fitted_line, judge, most_calls, percentile
 from benchmarks.capacity.page import BEGIN, END, write_page
 
 CLIP = 50
@@ -148,7 +149,9 @@ def test_a_run_whose_client_or_fakes_were_late_says_so(tmp_path: Path) -> None:
             vendors_cpu_percent=vendors and 30.0, vendors_lag_p99_ms=vendors,
         )  # fmt: skip
 
-    write_page([record(1, 10.0, 10.0), record(2, 10.0, None), record(3, 10.1, 1.0), record(4, 1.0, 10.1)], ["s"], page)
+    write_page(
+        [record(1, 10.0, 10.0), record(2, 10.0, None), record(3, 10.1, 1.0), record(4, 1.0, 10.1)], ["s"], (), page
+    )
     rows = [line for line in page.read_text().splitlines() if line.startswith("| s |")]
     assert ["late" in row for row in rows] == [False, False, True, True]
     assert rows[0].endswith("| 20 | 30 | 10 / 10 |")
@@ -175,13 +178,15 @@ def test_the_page_has_the_figures_of_the_last_run_between_its_markers(tmp_path: 
         Record("talkspurt_networked", n, 10 / n + 0.5, 0.2, 5.0, 20.0, 100.0, 150.0, 0, 3.0, 1.0, 0, 20.0, turns=9)
         for n in (50, 100)
     ]
-    write_page(records, ["talkspurt_networked"], page)
+    beside = replace(records[1], system="beside", cpu_percent_per_call=0.66, overhead_p95_ms=21.0, cut_off=10)
+    write_page(records, ["talkspurt_networked"], compared([*records, beside], ["beside"], "talkspurt_networked"), page)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "of the run before" not in text
     assert "| talkspurt_networked | 100 | 0.60 |" in text
     assert "CPU of the core in % = 10.0 + 0.500 × calls" in text
+    assert "| beside | 100 | 1.10 | 1.05 | 1 | 10 |" in text
     # 140 would take 80 % of a core, but only 100 were measured.
     assert "100 calls a core, so 10.0 cores" in text
 
@@ -190,5 +195,5 @@ def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> Non
     page = tmp_path / "capacity.md"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="no place for the figures"):
-        write_page([], [], page)
+        write_page([], [], (), page)
     assert page.read_text() == "nothing"
