@@ -38,13 +38,60 @@ async def listener(stream: StretchedStream) -> AsyncIterator[Listener]:
 
 
 async def test_credit_that_is_used_up_is_told_from_a_wrong_request(fake: FakeOpenAITranscription) -> None:
-    fake.used_up = True
+    fake.refusals["session.update"] = ("insufficient_quota", "insufficient_quota")
     recognizer: OpenAIRecognizer = EARS["openai"].connect(fake)
     with pytest.raises(ProviderError, match="quota or credit is used up") as caught:
         await recognizer.warm_up()
     await recognizer.aclose()
     assert caught.value.fault == "quota_exceeded"
     assert not caught.value.retryable
+
+
+OUTAGES = pytest.mark.parametrize(
+    ("type_", "code", "fault"),
+    [
+        ("server_error", None, "unavailable"),
+        ("server_error", "server_error", "unavailable"),
+        ("requests", "rate_limit_exceeded", "rate_limited"),
+    ],
+)
+
+
+@OUTAGES
+async def test_a_session_that_an_outage_refuses_may_be_had_later(
+    fake: FakeOpenAITranscription, type_: str, code: str | None, fault: str
+) -> None:
+    fake.refusals["session.update"] = (type_, code)
+    recognizer: OpenAIRecognizer = EARS["openai"].connect(fake)
+    with pytest.raises(ProviderError, match="the session was refused") as caught:
+        await recognizer.warm_up()
+    await recognizer.aclose()
+    assert (caught.value.fault, caught.value.retryable) == (fault, True)
+
+
+@OUTAGES
+async def test_audio_that_an_outage_refuses_is_no_wrong_request(
+    fake: FakeOpenAITranscription, stream: StretchedStream, listener: Listener, type_: str, code: str | None, fault: str
+) -> None:
+    fake.refusals["input_audio_buffer.commit"] = (type_, code)
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.0) + silence(0.4))
+    stream.finalize(1, 1)
+    failure = (await listener.answer(1, 1)).failure
+    assert isinstance(failure, ProviderError)
+    assert (failure.fault, failure.retryable) == (fault, True)
+
+
+async def test_what_only_this_audio_is_refused_for_is_a_wrong_request(
+    fake: FakeOpenAITranscription, stream: StretchedStream, listener: Listener
+) -> None:
+    fake.refusals["input_audio_buffer.commit"] = ("invalid_request_error", "invalid_value")
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.0) + silence(0.4))
+    stream.finalize(1, 1)
+    failure = (await listener.answer(1, 1)).failure
+    assert isinstance(failure, ProviderError)
+    assert (failure.fault, failure.retryable) == ("rejected", False)
 
 
 def ear(stream: StretchedStream) -> OpenAIEar:

@@ -42,10 +42,13 @@ MODEL: Final = "gpt-live-transcribe"
 _FORGOTTEN_ITEMS: Final = 64
 _SETTING: Final = "talkspurt-session"
 """The id of our `session.update`, by which its refusal is known."""
-_REFUSALS: Final[Mapping[str | None, ProviderFault]] = {
+_REFUSALS: Final[Mapping[str, ProviderFault]] = {
     "invalid_api_key": "key_rejected",
     "insufficient_quota": "quota_exceeded",
+    "rate_limit_exceeded": "rate_limited",
+    "server_error": "unavailable",
 }
+"""By the code of an error; `server_error` is a type, and may come without a code."""
 _TOO_LITTLE: Final = "input_audio_buffer_commit_empty"
 
 
@@ -293,7 +296,7 @@ class OpenAIEar:
         if error.code == _TOO_LITTLE:
             refused.finish("")
         else:
-            refused.fail(VENDOR.error("refused the audio", "rejected", retryable=False))
+            refused.fail(VENDOR.refused_as(_fault(error), "refused the audio"))
 
     def _forget(self, item: str) -> None:
         if item:
@@ -321,8 +324,13 @@ async def _await_session(vendor: SpeechVendor, socket: AsyncRealtimeConnection) 
         if kind == "session.updated":
             return
         if kind == "error":
-            code = getattr(getattr(event, "error", None), "code", None)
-            raise vendor.refused_as(_REFUSALS.get(code, "rejected"), "the session was refused")
+            raise vendor.refused_as(_fault(getattr(event, "error", None)), "the session was refused")
+
+
+def _fault(error: Any) -> ProviderFault:
+    """What an error of the vendor's means; the SDK checks none of its types."""
+    known = (_REFUSALS.get(str(getattr(error, name, None))) for name in ("code", "type"))
+    return next(filter(None, known), "rejected")
 
 
 def _name(stretch: Stretch) -> str:

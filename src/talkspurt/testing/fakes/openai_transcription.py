@@ -12,7 +12,8 @@ server events"):
   will become; `…completed` with the whole transcript comes after the commit, perhaps in another order than the commits,
   and is empty for silence;
 * the key is a bearer token; a refusal is an HTTP status at the handshake, but that of an account whose credit is used
-  up: an `error` with code `insufficient_quota`.
+  up: an `error` with code `insufficient_quota`. Any order may be answered so; a `server_error` is a type, and may have
+  no code.
 
 It does not recognise speech: what it hears is scripted (`ear`), on each socket anew. Only `audio/pcmu` is taken.
 """
@@ -38,7 +39,7 @@ from picows import (
 from talkspurt.media.g711 import decode_mulaw
 from talkspurt.testing.fakes.ear import ScriptedEar
 from talkspurt.testing.fakes.handshake import WEB_PAGE, SocketVendor, refuse
-from talkspurt.testing.fakes.openai import INSUFFICIENT_QUOTA, error_body
+from talkspurt.testing.fakes.openai import error_body
 from talkspurt.testing.fakes.script import Outage
 from talkspurt.testing.fakes.vendor import DRIP_EVERY, REFUSALS, TOOLS
 
@@ -58,8 +59,8 @@ class FakeOpenAITranscription(SocketVendor["FakeTranscriptionSocket"]):
         self.phrases = tuple(phrases)
         """What the stretches of sound on each socket are, in order."""
         self.key = key
-        self.used_up = False
-        """True: sessions are refused, as those of an account without credit."""
+        self.refusals: dict[str, tuple[str, str | None]] = {}
+        """Orders that are refused, by their type, with an error of this type and code."""
         self.completes = True
         """False: commits are accepted and never transcribed."""
 
@@ -151,7 +152,10 @@ class FakeTranscriptionSocket(WSListener):
             self._listen(message)
             return
         self.events.append(kind)
-        if kind == "session.update":
+        if kind in self.fake.refusals:
+            type_, code = self.fake.refusals[kind]
+            self._refuse(message, code, "as scripted", type_)
+        elif kind == "session.update":
             self._set(message)
         elif kind == "input_audio_buffer.clear":
             self._empty()
@@ -164,9 +168,7 @@ class FakeTranscriptionSocket(WSListener):
     def _set(self, message: dict[str, Any]) -> None:
         session = message["session"]
         audio = session.get("audio", {}).get("input", {})
-        if self.fake.used_up:
-            self._refuse(message, INSUFFICIENT_QUOTA, "You exceeded your current quota")
-        elif session.get("type") != "transcription" or audio.get("format") != {"type": "audio/pcmu"}:
+        if session.get("type") != "transcription" or audio.get("format") != {"type": "audio/pcmu"}:
             self._refuse(message, "invalid_value", "this fake only transcribes audio/pcmu")
         elif audio.get("turn_detection") is not None:
             self._refuse(message, "invalid_value", "Turn detection is not supported for this transcription model")
@@ -250,8 +252,10 @@ class FakeTranscriptionSocket(WSListener):
     def _described(self) -> dict[str, Any]:
         return {"type": "transcription", "object": "realtime.transcription_session", "id": "sess_fake", **self.session}
 
-    def _refuse(self, message: dict[str, Any], code: str, text: str) -> None:
-        error = {"type": "invalid_request_error", "code": code, "message": text, "param": None}
+    def _refuse(
+        self, message: dict[str, Any], code: str | None, text: str, type_: str = "invalid_request_error"
+    ) -> None:
+        error = {"type": type_, "code": code, "message": text, "param": None}
         self._send("error", error={**error, "event_id": message.get("event_id")})
 
     def _send(self, kind: str, **fields: Any) -> None:
