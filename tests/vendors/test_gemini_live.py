@@ -271,6 +271,34 @@ async def test_what_the_fake_says_is_of_the_sdks_types(fake: FakeGeminiLive, cal
         LiveServerMessage.model_validate(message)
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "API key not valid. Please pass a valid API key.",
+        "API Key not found. Please pass a valid API key.",
+        "API key expired. Please renew the API key.",
+    ],
+)
+async def test_a_key_that_is_revoked_while_the_server_runs_is_a_rejected_key(fake: FakeGeminiLive, reason: str) -> None:
+    fake.close_with = reason
+    model = GeminiLive(NAME, base_url=fake.base_url, environment={"GOOGLE_API_KEY": KEY})
+    with pytest.raises(ProviderError) as failed:
+        await model.warm_up()
+    assert (failed.value.fault, failed.value.rejected, failed.value.retryable) == ("key_rejected", True, False)
+    assert "status 1007: the key is not accepted" in str(failed.value)
+    assert "there may be no model" not in str(failed.value)
+    await model.aclose()
+
+
+async def test_a_setup_that_is_refused_for_anything_else_is_no_rejected_key(fake: FakeGeminiLive) -> None:
+    fake.close_with = "Invalid value at 'setup.tools[0]': the API key of the shop"
+    model = GeminiLive(NAME, base_url=fake.base_url, environment={"GOOGLE_API_KEY": KEY})
+    with pytest.raises(ProviderError, match="there may be no model") as failed:
+        await model.warm_up()
+    assert (failed.value.fault, failed.value.rejected) == ("rejected", False)
+    await model.aclose()
+
+
 @pytest.mark.parametrize("status", [400, 404])
 async def test_a_model_that_the_vendor_does_not_know_is_named(fake: FakeGeminiLive, status: int) -> None:
     fake.refuse_with = status

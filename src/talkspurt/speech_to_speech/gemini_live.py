@@ -18,6 +18,7 @@ Source: ai.google.dev, "Live API", "Live API capabilities", and the SDK's types.
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
     1008: ("key_rejected", False),
     1011: ("unavailable", True),
 }
+_OF_THE_KEY: Final = re.compile("api key (?:not|expired)", re.IGNORECASE)
+"""How the vendor's reason for closing begins when the key is not valid: the code, 1007, is that of any setup."""
 _OF_THE_SETUP: Final = frozenset({400, 404, 1007})
 """Those by which a session is refused whose model is not known."""
 
@@ -454,6 +457,8 @@ def _provider_error(model: str, error: Exception) -> ProviderError:
         return error
     code = error.response.status_code if isinstance(error, InvalidStatus) else getattr(error, "code", None)
     if isinstance(code, int) and isinstance(error, InvalidStatus | APIError):
+        if isinstance(error, APIError) and _OF_THE_KEY.match(str(error.details)):
+            return _error(f"status {code}: the key is not accepted", "key_rejected", retryable=False)
         fault, retryable = _FAULTS.get(code, ("unavailable", True))
         advice = perhaps_no_such_model(VENDOR, model, ()) if code in _OF_THE_SETUP else ""
         wait = seconds_to_wait(error.response.headers) if isinstance(error, InvalidStatus) else None

@@ -2,7 +2,7 @@
 
 What it assumes about the vendor (ai.google.dev: "Live API", "Live API capabilities"; the types of its SDK):
 * the key is the header `x-goog-api-key`; a refusal is an HTTP status. The first message is `setup`, answered by
-  `setupComplete`;
+  `setupComplete`, or by closing with 1007 and a sentence: also where the key is not valid (any more);
 * with `historyConfig.initialHistoryInClientContent` the first `clientContent`, up to `turnComplete`, is the history and
   is not answered;
 * with automatic activity detection disabled the caller's turn is what comes between `activityStart` and
@@ -97,6 +97,8 @@ class FakeGeminiLive:
         self.refused = 0
         self.refuse_with: int | None = None
         """The HTTP status that refuses every session."""
+        self.close_with = ""
+        """The sentence with which every setup is refused."""
         self._folder = tempfile.TemporaryDirectory()
         self.certificate = Path(self._folder.name) / "certificate.pem"
         self._server: asyncio.Server | None = None
@@ -200,7 +202,9 @@ class FakeGeminiSocket(WSListener):
         if "setup" in message:
             self._setup = message["setup"]
             detection = self._setup.get("realtimeInputConfig", {}).get("automaticActivityDetection", {})
-            if not detection.get("disabled") or "historyConfig" not in self._setup:
+            if self.fake.close_with:
+                self._refuse(self.fake.close_with)
+            elif not detection.get("disabled") or "historyConfig" not in self._setup:
                 self._refuse("this fake detects no activity, and wants a history first")
             else:
                 self._send({"setupComplete": {"sessionId": uuid.uuid4().hex}})
