@@ -57,9 +57,13 @@ def without_passwords(settings: Any) -> Any:
 
 
 def passwords_in(settings: Any) -> Iterator[str]:
-    """The passwords in the addresses of nested `settings`, as they stand there."""
+    """The passwords in the addresses of nested `settings`, as they stand there.
+
+    Where a later @ may be of a query or of a second host, what stands before the first one is told, too.
+    """
     if isinstance(settings, str):
-        yield from (password for _, user, password in _LOGIN.findall(settings) if user and password)
+        passwords = [password for _, user, password in _LOGIN.findall(settings) if user and password]
+        yield from {part for password in passwords for part in (password, password.partition("@")[0]) if part}
     elif isinstance(settings, list | tuple):
         for each in settings:
             yield from passwords_in(each)
