@@ -25,6 +25,11 @@ def read(toml: str) -> Config:
             "speech.base_url names 'google', which nobody reads; did you mean 'google-speech'? "
             "(known: deepgram, elevenlabs, google-speech, google-texttospeech, openai, livekit:<plugin>)",
         ),
+        (
+            'speech.base_url = {openai-realtime = "https://x"}',
+            "speech.base_url names 'openai-realtime', which nobody reads; the address of a model stands in "
+            "model.base_url",
+        ),
         ('speech.base_url = {whisper = "https://x"}', "speech.base_url names 'whisper', which nobody reads"),
         ('speech.base_url = {livekit = "https://x"}', "speech.base_url names 'livekit', which nobody reads"),
         ('speech.base_url = {"livekit:cartesio" = "https://x"}', "did you mean 'livekit:cartesia'?"),

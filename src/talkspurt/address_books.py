@@ -29,6 +29,7 @@ def require_known_vendors(config: Config) -> None:
         plugins = chosen | KNOWN | installed()
     vendors = {key for table in (RECOGNIZERS, SYNTHESIZERS) for key in _address_keys(table.items())}
     known = f" (known: {', '.join(sorted(vendors))}, {PREFIX}:<plugin>)"
+    _require_no_models(speech.base_url, vendors)
     _require("speech.base_url", speech.base_url, vendors | {f"{PREFIX}:{plugin}" for plugin in plugins}, known)
     _require("speech.livekit", speech.livekit, plugins)
     names = config.asked("model")
@@ -42,6 +43,15 @@ def require_known_vendors(config: Config) -> None:
 def _address_keys(table: Iterable[tuple[str, Vendor]]) -> Iterable[str]:
     """The entries of `speech.base_url` that a table's vendors read; what runs here reads none."""
     return (address_key(name, vendor) for name, vendor in table if vendor.extra is not None and vendor.rest != "plugin")
+
+
+def _require_no_models(keys: Collection[str], vendors: Collection[str]) -> None:
+    """Raise `ConfigurationError` for `openai-realtime`: whoever took the nearest, `openai`, would move others."""
+    for key in keys:
+        if key in VENDORS and not any(vendor.startswith(key) for vendor in vendors):
+            raise ConfigurationError(
+                f"speech.base_url names '{key}', which nobody reads; the address of a model stands in model.base_url"
+            )
 
 
 def _require(setting: str, keys: Collection[str], known: Collection[str], others: str = "") -> None:
