@@ -83,6 +83,20 @@ GUARDS: Final = (
         "core/consent.py",
         "passing = hums and not self._question_was_heard(playback)",
         "passing = False",
+        f"{CORE} -k hum",
+    ),
+    Guard(
+        "a question that may hold details has to be heard",
+        "core/consent.py",
+        "language.asks_only(str(lines[-1].text))",
+        'str(lines[-1].text).endswith("?")',
+        f"{CORE} -k hold_details",
+    ),
+    Guard(
+        "one effect waits for a yes at a time",
+        "core/agent_side.py",
+        "busy = self.pending is not None or self.secret",
+        "busy = self.secret",
         CORE,
     ),
     Guard(

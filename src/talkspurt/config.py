@@ -171,7 +171,7 @@ class ModelConfig(_Section):
     """The longest reply; some 200 words, which take more than a minute to say."""
     context_window: int | dict[str, int] | None = None
     """Tokens that the model takes, for a server that was given another window than is known of the model. With
-    fallbacks by name: `{"ollama:qwen3" = 16384}`; a number alone is that of the model in `name`."""
+    fallbacks and choices by name: `{"ollama:qwen3" = 16384}`; a number alone is that of the model in `name`."""
     known_answers: int = Field(0, ge=0, le=10_000)
     """Answers to common questions that are kept, and told again without asking the model; 0 for none."""
 

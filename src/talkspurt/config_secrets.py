@@ -56,14 +56,20 @@ def without_passwords(settings: Any) -> Any:
     return settings
 
 
+def _readings(password: str) -> tuple[str, str, str]:
+    first, _, rest = password.partition("@")
+    return password, first, rest.rpartition(":")[2]
+
+
 def passwords_in(settings: Any) -> Iterator[str]:
     """The passwords in the addresses of nested `settings`, as they stand there.
 
-    Where a later @ may be of a query or of a second host, what stands before the first one is told, too.
+    Where a later @ may be of a query or of a second host, what stands before the first one is told, too, and the last
+    host's.
     """
     if isinstance(settings, str):
         passwords = [password for _, user, password in _LOGIN.findall(settings) if user and password]
-        yield from {part for password in passwords for part in (password, password.partition("@")[0]) if part}
+        yield from {part for password in passwords for part in _readings(password) if part}
     elif isinstance(settings, list | tuple):
         for each in settings:
             yield from passwords_in(each)

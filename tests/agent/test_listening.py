@@ -310,7 +310,21 @@ def test_no_whole_yes_breaks_off(phrase: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Yes, just.", "Sure, and", "Sure, and then…", "Okay, um, well, so.", "Yes. Um", "Yeah, uh,", "Yes, er."]
+    "text",
+    [
+        "Yes, just.",
+        "Sure, and",
+        "Sure, and then…",
+        "Okay, um, well, so.",
+        "Yes. Um",
+        "Yeah, uh,",
+        "Yes, er.",
+        "Yes, I want to",
+        "Sure, if you could…",
+        "Yes, that's",
+        "Yes, sorry.",
+        "Okay, hmm.",
+    ],
 )
 def test_a_yes_with_the_beginning_of_something_behind_it_breaks_off(text: str) -> None:
     assert yes_or_no(text) is True

@@ -178,7 +178,7 @@ def test_the_log_masks_the_passwords_of_addresses_in_the_file_and_in_the_environ
 ) -> None:
     monkeypatch.setenv("SHOP_DATABASE", "postgresql://shop:canary-shop?@db/shop")
     monkeypatch.setenv("SHOP_MAIL", "smtp://bot:canary-mail@mail.example.com:587?from=bot@example.com")
-    monkeypatch.setenv("SHOP_QUEUE", "amqp://shop:canary-queue@h1:5672,shop:canary-queue@h2:5672")
+    monkeypatch.setenv("SHOP_QUEUE", "amqp://shop:canary-queue@h1:5672,shop:canary-other@h2:5672")
     monkeypatch.setenv("SHOP_CACHE", "redis://:canary@cache@db:6379")
     config = Config.model_validate(
         {
@@ -187,7 +187,9 @@ def test_the_log_masks_the_passwords_of_addresses_in_the_file_and_in_the_environ
         }
     )
     secrets = secrets_of(config)
-    assert {"canary-shop?", "canary%40music", "canary-mail", "canary-queue", "canary@cache"} <= set(secrets)
+    assert {"canary-shop?", "canary%40music", "canary-mail", "canary-queue", "canary-other", "canary@cache"} <= set(
+        secrets
+    )
     assert "calls" not in secrets
 
 

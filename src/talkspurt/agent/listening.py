@@ -243,7 +243,8 @@ _LIMITING: Final = re.compile(r"\bjust$")
 
 
 _BREAKING_OFF: Final = re.compile(
-    r"(?:^|\s)(?:and(?: then)?|(?<!do )(?<!it )so|(?<!very )well|just|u+m+|(?<!uh )u+h+|e+r+m?)$"
+    r"(?:^|\s)(?:and(?: then)?|(?<!do )(?<!it )so|(?<!very )well|just|sorry|that(?:'s| is)|i want to"
+    r"|if you (?:could|would)|u+m+|(?<!uh )u+h+|e+r+m?|(?<!m )(?<!mm )(?<!um )(?<!uh )h+m+)$"
 )
 """What `yes_or_no` passes over as meaning nothing, and behind which a sentence goes on."""
 

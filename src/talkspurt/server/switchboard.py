@@ -297,7 +297,7 @@ class Switchboard:
             silence_prompt=rules.silence_prompt,
             silence_offer=(rules.silence_prompt + rules.silence_hangup) / 2,
             silence_hangup=rules.silence_hangup,
-            # The ladder is to say that nobody answered; the conversation, only that it did not.
+            # What the ladder waits for must not be given up sooner here.
             reply_timeout=max(usual.reply_timeout, longest_reply(chosen)),
             segment_timeout=max(usual.segment_timeout, longest_segment(chosen)),
             max_call=min(rules.max_call, desk.agent.policies.max_call_minutes * 60),
