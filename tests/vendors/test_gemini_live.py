@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from google.genai.types import LiveServerMessage
+from picows import WSCloseCode
 
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import ConfigurationError, ProviderError
@@ -296,6 +297,15 @@ async def test_a_setup_that_is_refused_for_anything_else_is_no_rejected_key(fake
     with pytest.raises(ProviderError, match="there may be no model") as failed:
         await model.warm_up()
     assert (failed.value.fault, failed.value.rejected) == ("rejected", False)
+    await model.aclose()
+
+
+async def test_a_session_that_the_vendor_drops_closes_the_provider_to_no_other_call(fake: FakeGeminiLive) -> None:
+    fake.close_with, fake.close_code = "Requested entity was not found.", WSCloseCode.POLICY_VIOLATION
+    model = GeminiLive(NAME, base_url=fake.base_url, environment={"GOOGLE_API_KEY": KEY})
+    with pytest.raises(ProviderError, match="status 1008") as failed:
+        await model.warm_up()
+    assert (failed.value.fault, failed.value.rejected, failed.value.retryable) == ("unavailable", False, True)
     await model.aclose()
 
 

@@ -74,9 +74,10 @@ _FAULTS: Final[Mapping[int, tuple[ProviderFault, bool]]] = {
     404: ("unknown_model", False),
     408: ("timeout", True),
     429: ("rate_limited", True),
-    # Closing codes of the WebSocket: what the setup asks for is invalid, or not allowed to this key.
+    # Closing codes of the WebSocket. 1007: what the setup asks for is invalid. 1008 is what many sessions are reported
+    # to end with by no fault of theirs, "Requested entity was not found" behind a tool's answer among them.
     1007: ("rejected", False),
-    1008: ("key_rejected", False),
+    1008: ("unavailable", True),
     1011: ("unavailable", True),
 }
 _OF_THE_KEY: Final = re.compile("api key (?:not|expired)", re.IGNORECASE)

@@ -99,6 +99,8 @@ class FakeGeminiLive:
         """The HTTP status that refuses every session."""
         self.close_with = ""
         """The sentence with which every setup is refused."""
+        self.close_code = WSCloseCode.INVALID_TEXT
+        """The closing code beside it."""
         self._folder = tempfile.TemporaryDirectory()
         self.certificate = Path(self._folder.name) / "certificate.pem"
         self._server: asyncio.Server | None = None
@@ -203,7 +205,7 @@ class FakeGeminiSocket(WSListener):
             self._setup = message["setup"]
             detection = self._setup.get("realtimeInputConfig", {}).get("automaticActivityDetection", {})
             if self.fake.close_with:
-                self._refuse(self.fake.close_with)
+                self._refuse(self.fake.close_with, self.fake.close_code)
             elif not detection.get("disabled") or "historyConfig" not in self._setup:
                 self._refuse("this fake detects no activity, and wants a history first")
             else:
