@@ -460,6 +460,9 @@ class Session:
     def _take(self, fact: Event | None) -> None:
         before, over = self._conversation.floor, self.ended.is_set()
         now = self._now
+        if fact is None and self._armed_for is not None:
+            # A time is up when its timer fires, however a sum of times was rounded; else it would fire again at once.
+            now = max(now, self._armed_for)
         commands = self._conversation.receive(fact, now)
         after = self._conversation.floor
         self._journal.took(now, fact, before, after, commands)
