@@ -35,7 +35,7 @@ help:
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
 	@echo "make bench-capacity [QUICK=1]"
 	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (in"
-	@echo "             environments of their own, made if need be); needs two idle cores for a quarter of an hour"
+	@echo "             environments of their own, made if need be); needs two idle cores for twenty minutes"
 	@echo "make bench-effects [QUICK=1] [FRESH=1]"
 	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9 or racing"
 	@echo "             another one, and what became of the effects; needs Debian's postgresql; taken up again where"
