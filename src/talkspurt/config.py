@@ -42,7 +42,7 @@ VENDOR_NAMES = {
 }
 """Variables that carry their vendor's own name."""
 CALLS_PER_WORKER = 75
-"""What one core holds with networked providers at 0.2 s of added latency, on a good day (docs/capacity.md)."""
+"""What one core holds with networked providers at 0.2 s of added latency: in one of two runs (docs/capacity.md)."""
 
 SMALLEST_WINDOW: Final = 1_000
 """Tokens of a model's window."""

@@ -238,10 +238,6 @@ _BEGINNING: Final = re.compile(
 """Two words that begin something other than an answer: "my husband", "could you"."""
 
 
-_LIMITING: Final = re.compile(r"\bjust$")
-"""What follows says how much of it was meant: "yes, just the lamp"."""
-
-
 _BREAKING_OFF: Final = re.compile(
     r"(?:^|\s)(?:and(?: then)?|(?<!do )(?<!it )so|(?<!very )well|just|sorry|that(?:'s| is)|i want to"
     r"|if you (?:could|would)|u+m+|(?<!uh )u+h+|e+r+m?|(?<!m )(?<!mm )(?<!um )(?<!uh )h+m+)$"
@@ -259,7 +255,7 @@ def _yes_no(text: str, words: str) -> Completeness:
     if answer is None:
         return UNFINISHED if _BEGINNING.match(words) else OPEN
     if answer:
-        return UNFINISHED if _LIMITING.search(words) else COMPLETE
+        return UNFINISHED if _BREAKING_OFF.search(words) else COMPLETE
     # "No, W237" corrects an id that was read back.
     if _part_of_a_number(text, words) is UNFINISHED:
         return UNFINISHED if len(trailing_characters(text)) < _ANY_ID else OPEN
