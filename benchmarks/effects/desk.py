@@ -16,7 +16,7 @@ from benchmarks.effects.faults import Reach, calm
 from benchmarks.effects.log import CallLog
 from benchmarks.effects.outside import ClosedKeyError, Outside
 from benchmarks.effects.plan import Mishap
-from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from talkspurt.agent import (
@@ -32,6 +32,7 @@ from talkspurt.agent import (
     tool,
 )
 from talkspurt.agent.once import applied_effects, once, settle
+from talkspurt.engines import prepare_sqlite, writing
 from talkspurt.retail.agent import POLICY as RETAIL_POLICY
 from talkspurt.retail.shop import Shop
 from talkspurt.retail.tools import ServiceDesk
@@ -72,11 +73,8 @@ class ParcelDesk:
         sqlite = database.startswith("sqlite")
         self._engine = create_async_engine(database, connect_args={} if sqlite else settings)
         if sqlite:
-            event.listen(self._engine.sync_engine, "connect", _durable)
-            event.listen(
-                self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
-            )
-        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+            prepare_sqlite(self._engine, timeout=4.0)
+        self._sessions = async_sessionmaker(writing(self._engine), expire_on_commit=False)
         self._outside = outside
         self._changing = changing
         self._asked: Counter[str] = Counter()
@@ -313,11 +311,3 @@ class Watch:
 def _told(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the model sent, without what the runtime filled in."""
     return {name: value for name, value in arguments.items() if not isinstance(value, Caller | Effect)}
-
-
-def _durable(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=4000"):
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()

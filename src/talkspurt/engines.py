@@ -1,15 +1,65 @@
-"""Closing a database engine without leaving behind what is still in use."""
+"""What every database engine needs: SQLite files that survive, and closing without leaving behind what is in use."""
 
 import asyncio
+import sqlite3
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+import aiosqlite
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 PATIENCE: Final = 2.0
 """Seconds that whoever still uses a connection has to give it back."""
 _LOOK: Final = 0.01
+"""Seconds between two looks at something that cannot be waited for."""
+_WRITES: Final = "talkspurt_writes"
+
+
+def prepare_sqlite(engine: AsyncEngine, *, timeout: float) -> None:
+    """Make transactions of a SQLite `engine` durable, and wait `timeout` seconds for the lock of another process.
+
+    Those of `writing(engine)` take the lock when they begin (`BEGIN IMMEDIATE`); the others only read.
+    """
+    event.listen(engine.sync_engine, "connect", partial(_connect_sqlite, timeout))
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+
+
+def writing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, for transactions that write."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _connect_sqlite(patience: float, connection: Any, _record: object) -> None:
+    # The driver's own transaction control would begin too late and without IMMEDIATE.
+    connection.isolation_level = None
+    connection.run_async(partial(_set_pragmas, patience))
+
+
+async def _set_pragmas(patience: float, connection: aiosqlite.Connection) -> None:
+    # FULL: a commit survives the loss of power, which an effect on the real world must.
+    for pragma in (f"busy_timeout={int(patience * 1000)}", "synchronous=FULL", "foreign_keys=ON"):
+        await connection.execute(f"PRAGMA {pragma}")
+    # A file that another process is just writing to for the first time cannot become a WAL one, and SQLite says
+    # so at once, whatever the busy timeout: of workers that start together on a new file one would fail.
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    while True:
+        try:
+            await connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if clock() >= deadline:
+                raise
+            await asyncio.sleep(_LOOK)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 async def close_engine(engine: AsyncEngine) -> None:

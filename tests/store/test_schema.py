@@ -1,6 +1,7 @@
 """The migrations lead to the tables in the code, on an empty database and on a second start."""
 
 import asyncio
+import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,29 @@ async def test_several_processes_may_start_at_once_and_again(url: str) -> None:
     for store in stores:
         await store.ping()
         await store.aclose()
+
+
+async def test_a_new_file_to_which_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    # SQLite does not wait by itself: a file with a writer cannot become a WAL one, and it says so at once.
+    other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    opening = asyncio.create_task(Store.open(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}"))
+    await asyncio.wait([opening], timeout=0.3)
+    assert not opening.done()
+    other.execute("COMMIT")
+    await (await opening).aclose()
+    other.close()
+
+
+async def test_a_new_file_that_stays_locked_is_refused(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'calls.db'}", timeout=0.1)
+    with pytest.raises(StoreError, match="database is locked"):
+        async with database.read():
+            pass
+    await database.aclose()
+    other.close()
 
 
 async def test_a_database_of_a_newer_version_is_refused_with_what_to_do(url: str, store: Store) -> None:

@@ -16,14 +16,14 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, event, false, func, inspect, or_, select
+from sqlalchemy import Connection, false, func, inspect, or_, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from talkspurt.agent import Effect, ReadBack
 from talkspurt.agent.once import once, settle
-from talkspurt.engines import close_engine
+from talkspurt.engines import close_engine, prepare_sqlite, writing
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail.schema import Address, Order, Product, Row, User, Variant
 from talkspurt.retail.seed import seed_shop
@@ -33,6 +33,8 @@ DEFAULT_DATABASE: Final = "sqlite+aiosqlite:///retail.db"
 
 TIMEOUT: Final = 5.0
 """Seconds that one statement may take, with waiting for a lock (on PostgreSQL)."""
+_SQLITE_TIMEOUT: Final = 4.0
+"""Seconds that SQLite waits for another process's lock."""
 IDLE: Final = 6.0
 """Seconds after which PostgreSQL ends a transaction in which nothing happens: its process was stopped, or is gone."""
 
@@ -60,10 +62,9 @@ class Shop:
         # SQLite has one writer at a time, and its own busy waiting polls: those of this process queue here in order.
         self._turn = asyncio.Lock() if is_sqlite else nullcontext()
         if is_sqlite:
-            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+            prepare_sqlite(self._engine, timeout=_SQLITE_TIMEOUT)
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._write = async_sessionmaker(self._engine.execution_options(shop_writes=True), expire_on_commit=False)
+        self._write = async_sessionmaker(writing(self._engine), expire_on_commit=False)
 
     @asynccontextmanager
     async def opened(self, *, seeded: bool = True) -> AsyncIterator["Shop"]:
@@ -72,7 +73,7 @@ class Shop:
         Raises `StoreError` when the database cannot be reached.
         """
         try:
-            async with self._engine.execution_options(shop_writes=True).begin() as connection:
+            async with writing(self._engine).begin() as connection:
                 await connection.run_sync(_create_tables)
             async with self.writing() as session:
                 if seeded and await session.scalar(select(func.count()).select_from(User)) == 0:
@@ -214,17 +215,3 @@ def _create_tables(connection: Connection) -> None:
                 f"{', '.join(sorted(lacking))}; name a new one in {DATABASE_VARIABLE}, "
                 "or delete it if it holds only the made-up shop"
             )
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver would begin transactions by itself, later and without the lock.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=4000"):
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("shop_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

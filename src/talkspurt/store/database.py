@@ -8,16 +8,14 @@ Between processes SQLite's own lock (`BEGIN IMMEDIATE`, busy timeout) still deci
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from talkspurt.engines import close_engine
+from talkspurt.engines import close_engine, prepare_sqlite, writing
 from talkspurt.errors import ConfigurationError, StoreError
 
 TIMEOUT: Final = 5.0
@@ -59,8 +57,7 @@ class Database:
         _check_folder(self.url)
         self._timeout = timeout
         self._engine = _engine(self.url, timeout)
-        # `writes` tells the event below which BEGIN to send.
-        self._writer = self._engine.execution_options(talkspurt_writes=True)
+        self._writer = writing(self._engine)
         self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
 
     @property
@@ -125,29 +122,8 @@ def _engine(url: URL, timeout: float) -> AsyncEngine:
             f"store.url needs the driver of '{url.drivername}': pip install 'talkspurt[postgresql]'"
         ) from None
     if url.get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, timeout))
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        prepare_sqlite(engine, timeout=timeout)
     return engine
-
-
-def _prepare_sqlite(timeout: float, connection: Any, _record: object) -> None:
-    # The driver's own transaction control would begin too late and without IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # FULL: a commit survives the loss of power, which an effect on the real world must.
-    for pragma in (
-        f"busy_timeout={int(timeout * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("talkspurt_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _cause(error: SQLAlchemyError | OSError) -> str:
