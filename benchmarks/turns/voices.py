@@ -32,7 +32,7 @@ FADE: Final = 32
 """Samples faded at a cut: 4 ms, so that it does not click."""
 MARGIN: Final = 400
 """Samples kept around what is audible: a plosive begins below what counts."""
-CACHE_VERSION: Final = 3
+CACHE_VERSION: Final = 5
 PROGRAM_SECONDS: Final = 30.0
 
 Samples = NDArray[np.float64]
@@ -222,15 +222,21 @@ def _quietest(samples: Samples, around: int) -> int:
     return min(starts, key=lambda start: float(np.sum(samples[start : start + 40] ** 2)), default=around) + 20
 
 
+_HUMS: Final = {"Hmm.": ("pau m m m pau", "[[mmmm]]"), "Mm hmm.": ("pau m m hh m m pau", "[[m-hm]]")}
+"""Phones of flite and espeak: both read the letters otherwise, "em em aitch em", which nobody hums."""
+
+
 def _run_voice(voice: str, text: str) -> tuple[Samples, list[tuple[str, float]]]:
     """Speak; returns the samples and, of flite, each phone with the second at which it ends."""
     program, _, name = voice.partition(":")
+    phones_of_flite, spelled = _HUMS.get(text, ("", text))
     with tempfile.TemporaryDirectory(prefix="talkspurt-") as folder:
         # Files, because both programs take some text on the command line for something else.
         text_path, wav_path = Path(folder) / "text", Path(folder) / "speech.wav"
-        text_path.write_text(text, encoding="utf-8")
+        text_path.write_text(spelled, encoding="utf-8")
         if program == "flite":
-            command = ["flite", "-voice", name, "-psdur", "-f", str(text_path), "-o", str(wav_path)]
+            said = ["-p", phones_of_flite] if phones_of_flite else ["-f", str(text_path)]
+            command = ["flite", "-voice", name, "-psdur", *said, "-o", str(wav_path)]
         else:
             command = ["espeak-ng", "-v", name, "-s", "165", "-f", str(text_path), "-w", str(wav_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)

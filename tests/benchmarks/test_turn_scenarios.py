@@ -96,6 +96,14 @@ def test_what_was_spoken_once_is_remembered(voices: Voices, monkeypatch: pytest.
     assert (first.voiced, first.pauses) == (again.voiced, again.pauses)
 
 
+@pytest.mark.parametrize("voice", ["flite:slt", "espeak:en-us"])
+@pytest.mark.parametrize(("hum", "longest"), [("Hmm.", 0.4), ("Mm hmm.", 0.6)])
+def test_a_hum_is_hummed_and_not_spelled(voices: Voices, voice: str, hum: str, longest: float) -> None:
+    # Left to themselves both programs read the letters, "em em aitch em", which takes twice as long.
+    (voiced,) = voices.utter(voice, [{"text": hum}], one_utterance=True).voiced
+    assert 0.2 < voiced.end - voiced.begin < longest
+
+
 @pytest.mark.parametrize("kind", SOUNDS)
 def test_a_noise_is_audible_short_and_always_the_same(kind: str) -> None:
     clip = noise_burst(kind, 7)
