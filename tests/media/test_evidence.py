@@ -561,3 +561,26 @@ def test_measuring_takes_about_a_millisecond_and_hearing_microseconds() -> None:
     frame = bytes(FRAME)
     assert fastest(lambda: line.hear(frame)) < 50e-6
     assert line.room.caller_dbfs is not None
+
+
+# ── where a voice begins ────────────────────────────────────────────────────────
+
+
+def test_a_voice_over_an_echo_begins_where_it_comes_up() -> None:
+    line = LineEvidence()
+    line.hear(pcm(np.concatenate((agent(0.6) * 0.04, caller(0.4)))))
+    onset = line.onset(0, RATE_HZ) / RATE_HZ
+    assert 0.5 <= onset <= 0.6
+
+
+@pytest.mark.parametrize("faint", [0.2, 1.0])
+def test_a_voice_of_one_loudness_begins_with_its_talkspurt(faint: float) -> None:
+    line = LineEvidence()
+    line.hear(pcm(np.concatenate((stranger(0.6) * faint, caller(0.4)))))
+    assert line.onset(160, RATE_HZ) == 160
+
+
+def test_the_beginning_of_nothing_is_where_it_would_be() -> None:
+    line = LineEvidence()
+    line.hear(pcm(caller(0.5)))
+    assert line.onset(800, 800) == 800

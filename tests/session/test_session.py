@@ -1,12 +1,13 @@
 """The session carries facts and commands faithfully: one call on a virtual line and a virtual clock."""
 
 import asyncio
+import audioop
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
-from session.line import VirtualLine
+from session.line import VOICE, VirtualLine
 from session.stage import cancelled_orders, on_virtual_time, stage
 from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
@@ -93,6 +94,20 @@ def test_latency_is_from_the_callers_last_sample_to_the_reply_whatever_is_heard_
     run_virtual(call_of_two())
     (latency,) = measured
     assert slow < latency < slow + 1.5
+
+
+@on_virtual_time
+async def test_a_backchannel_over_an_echo_lasts_as_long_as_it_does_without() -> None:
+    long = " ".join(f"word{n}" for n in range(12)) + "."
+    async with stage(ScriptedModel.saying(long), ["tell me all", "so do that"]) as call:
+        await call.says()
+        await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
+        await asyncio.sleep(1.0)
+        faint = audioop.mul(VOICE, 2, 0.05)
+        call.line.sounds.extend([faint] * 40 + [VOICE] * 20)
+        await call.until(lambda: bool(call.line.clears))
+        await call.listening()
+        assert CallerSaid("so do that") not in call.recorder.entries
 
 
 @on_virtual_time

@@ -69,7 +69,10 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechContinued:
-    """The talkspurt goes on; sent about ten times a second with what it sounds like up to now."""
+    """The talkspurt goes on; sent about ten times a second with what it sounds like up to now.
+
+    `voiced` is the seconds of voice in it, without the echo or the faint sounds over which the voice came up.
+    """
 
     talkspurt: int
     voiced: float
@@ -78,7 +81,10 @@ class SpeechContinued:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """Voice activity ceased; `at` is the time of its last voiced sample, `voiced` the seconds of voice in it."""
+    """Voice activity ceased; `at` is the time of its last voiced sample, `voiced` the seconds of voice in it.
+
+    They are counted as in `SpeechContinued`.
+    """
 
     talkspurt: int
     at: float

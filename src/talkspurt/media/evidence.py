@@ -17,7 +17,16 @@ import numpy as np
 
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.frames import RATE_HZ, WINDOW, GrowingStretch
-from talkspurt.media.level import Floats, NoiseFloor, amplified, audible_share, loudest_level, mean_level
+from talkspurt.media.level import (
+    ACTIVE_RANGE_DB,
+    Floats,
+    NoiseFloor,
+    amplified,
+    audible_share,
+    frame_levels,
+    loudest_level,
+    mean_level,
+)
 from talkspurt.media.ring import SampleRing
 from talkspurt.media.room import Room
 from talkspurt.media.talkspurts import START_THRESHOLD, STOP_THRESHOLD
@@ -34,6 +43,8 @@ LEARNED_AT_ONCE: Final = 3_600
 FLOOR_EVERY: Final = RATE_HZ
 FRAME: Final = 160
 """Samples over which the line's noise and the agent's level are measured, 20 ms."""
+SOFT_BEGINNING: Final = 3
+"""Frames before its first loud one that still belong to a voice: many words begin with a soft consonant."""
 
 NOISY: Final = 0.12
 """Harmonicity of noise; 0.09 to 0.16 were measured for white and street noise."""
@@ -207,6 +218,18 @@ class LineEvidence:
             caller_dbfs=self.room.caller_dbfs,
             echoless=self._echo.delay is None and self._searches >= SEARCHES,
         )
+
+    def onset(self, first: int, last: int) -> int:
+        """From which sample between `first` and `last` a voice is heard that is as loud as the loudest there.
+
+        A voice that comes up over an echo, or over somebody far away, begins in the middle of a talkspurt.
+        """
+        first, last = self._held(first, last)
+        levels = frame_levels(self._heard.read(first, last), FRAME)
+        if not len(levels):
+            return first
+        loud = int(np.argmax(levels > levels.max() - ACTIVE_RANGE_DB))
+        return first + max(0, loud - SOFT_BEGINNING) * FRAME
 
     def for_detection(self, pcm: bytes) -> bytes:
         """The caller's audio as a voice activity detector hears it best."""

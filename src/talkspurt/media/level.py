@@ -42,12 +42,18 @@ class NoiseFloor:
 
     def receive(self, samples: Floats, frame: int) -> None:
         """Take the next second of the line, to be cut into frames of `frame` samples."""
-        levels = 10 * np.log10(_powers(samples, frame) + 1e-12)
+        levels = frame_levels(samples, frame)
         heard = levels[levels > SILENT_DBFS]
         if len(heard) >= len(levels) / 2:
             self._seconds.append(_quantile(heard, QUIET))
             # Kept, because it is asked for with every frame of the line.
             self.dbfs = min(self._seconds)
+
+
+def frame_levels(samples: Floats, frame: int) -> Floats:
+    """The level of each whole frame of a stretch."""
+    levels: Floats = 10 * np.log10(_powers(samples, frame) + 1e-12)
+    return levels
 
 
 def active(levels: Floats) -> NDArray[np.bool_]:
@@ -86,7 +92,7 @@ def spoken_seconds(pcm: bytes, rate_hz: int) -> float:
     frame = rate_hz // 50
     if len(samples) < frame:
         return 0.0
-    levels = 10 * np.log10(_powers(samples, frame) + 1e-12)
+    levels = frame_levels(samples, frame)
     floor = max(float(np.quantile(levels, QUIET)), DEFAULT_FLOOR_DBFS)
     loud = np.count_nonzero(levels > max(floor + SPOKEN_ABOVE_DB, FAINTEST_SPEECH_DBFS))
     return int(loud) * frame / rate_hz
