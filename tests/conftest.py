@@ -1,13 +1,16 @@
 """What tests of several packages share. Tests of one package keep their fixtures to themselves."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import hypothesis
 import msgspec
@@ -17,6 +20,8 @@ from talkspurt.speech import piper_voice as piper
 from talkspurt.speech.inference.process import Settings
 from talkspurt.speech.weights import WeightStore, default_root
 from talkspurt.speech.whisper_model import Transcriber
+from talkspurt.store import schema
+from talkspurt.store.database import Database
 
 # What hypothesis finds by chance is for people to look into; a change must not fail or pass by luck.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
@@ -25,6 +30,50 @@ if os.environ.get("CI"):
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def template_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where databases are kept that tests start from."""
+    return tmp_path_factory.mktemp("templates")
+
+
+@pytest.fixture(autouse=True)
+def new_stores_are_copies(template_folder: Path) -> Iterator[None]:
+    """A store on a new SQLite file starts from a copy of a migrated one: tests open many hundreds of them.
+
+    The real `migrate` runs on the copy, too, and finds nothing to do. Tests of the migrations turn this off.
+    """
+    template = template_folder / "calls.db"
+
+    async def migrate(database: Database) -> None:
+        file = Path(database.url.database or "")
+        if database.is_sqlite and _is_missing(file):
+            if _is_missing(template):
+                made = Database(f"sqlite+aiosqlite:///{template_folder / uuid4().hex}")
+                await schema.migrate(made)
+                await made.aclose()
+                _place(Path(made.url.database or ""), template)
+            _place(template, file)
+        await schema.migrate(database)
+
+    # Not the test's own `monkeypatch`, which a test may undo early.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("talkspurt.store.store.migrate", migrate)
+        yield
+
+
+def _is_missing(file: Path) -> bool:
+    return not file.exists()
+
+
+def _place(original: Path, file: Path) -> None:
+    """Copy `original` to where nothing is: at once and whole, because another process may open the file meanwhile."""
+    copy = file.with_name(uuid4().hex)
+    shutil.copyfile(original, copy)
+    with suppress(FileExistsError):
+        file.hardlink_to(copy)
+    copy.unlink()
 
 
 @pytest.fixture(scope="session")

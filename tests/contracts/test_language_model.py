@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import pytest
@@ -18,6 +18,8 @@ from talkspurt.agent.dialogue import Dialogue, Intent, Outcome
 from talkspurt.agent.small_talk import SMALL_TALK
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.models.offline import OfflineModel
+from talkspurt.models.offline.embedding import WEIGHTS, SentenceEmbedder
+from talkspurt.models.offline.understanding import Comprehension
 from talkspurt.ports import LanguageModel, ReplyPart, ReplyRequest, TextDelta, ToolCallPart, ToolSpec, Usage
 from talkspurt.speech.weights import WeightStore, default_root
 from talkspurt.speech_to_speech.gemini_live import GeminiLive
@@ -82,9 +84,22 @@ FORECASTER = Dialogue(
 )
 
 
+@cache
+def comprehension() -> Comprehension:
+    """What `warm_up` loads; it keeps no state of a call."""
+    return Comprehension(FORECASTER, SentenceEmbedder(WeightStore(default_root()).path(WEIGHTS)))
+
+
+class Forecaster(OfflineModel):
+    """One whose examples were embedded once for all tests, which takes seconds; it has to be warmed up like any."""
+
+    def _load(self) -> Comprehension:
+        return comprehension()
+
+
 @asynccontextmanager
 async def offline() -> AsyncIterator[Case]:
-    model = OfflineModel(FORECASTER, WeightStore(default_root()))
+    model = Forecaster(FORECASTER, WeightStore(default_root()))
     request = ReplyRequest("You are Sarah.", (GREETING, CallerSaid("What is the weather in Ulm?")), ())
     try:
         yield Case(model, request, replace(request, tools=(WEATHER,)))

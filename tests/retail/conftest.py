@@ -1,6 +1,8 @@
 """The made-up shop, for tests that open it on every database."""
 
+import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,16 +10,30 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from talkspurt.retail.shop import Shop
+from talkspurt.retail.shop import Shop, shop_day
 
 POSTGRESQL = os.environ.get("TALKSPURT_TEST_POSTGRESQL")
 
 
+@pytest.fixture
+def shop_file(template_folder: Path, tmp_path: Path) -> Path:
+    """The made-up shop in a file of the test's own: filled once, then copied. Its orders are so many days old."""
+    template = template_folder / f"shop-{shop_day()}.db"
+    if not template.exists():
+
+        async def fill() -> None:
+            async with Shop(f"sqlite+aiosqlite:///{template}").opened():
+                pass
+
+        asyncio.run(fill())
+    return Path(shutil.copyfile(template, tmp_path / "shop.db"))
+
+
 @pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
-async def shop_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database: SQLite, and PostgreSQL where the environment names one."""
+async def shop_url(request: pytest.FixtureRequest, shop_file: Path) -> str:
+    """The made-up shop in SQLite, or an empty database in PostgreSQL where the environment names one."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/shop.db"
+        return f"sqlite+aiosqlite:///{shop_file}"
     assert POSTGRESQL
     engine = create_async_engine(POSTGRESQL)
     async with engine.begin() as connection:

@@ -91,7 +91,7 @@ class HostileCall:
 
 @asynccontextmanager
 async def hostile_call(folder: Path) -> AsyncIterator[tuple[Shop, HostileCall]]:
-    """The bundled agent on its made-up shop, and a caller on the line to it."""
+    """The bundled agent on the shop in `folder`, and a caller on the line to it."""
     url = f"sqlite+aiosqlite:///{folder / 'shop.db'}"
     agent = create_agent(url)
     store = await Store.open(f"sqlite+aiosqlite:///{folder / 'calls.db'}")

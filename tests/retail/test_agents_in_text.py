@@ -48,8 +48,8 @@ def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Agent:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path}/retail.db"
+def url(shop_file: Path) -> str:
+    return f"sqlite+aiosqlite:///{shop_file}"
 
 
 async def test_an_order_is_looked_up(url: str, sarah: OfflineModel) -> None:

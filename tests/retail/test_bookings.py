@@ -13,8 +13,8 @@ PENDING = "W7704128"
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with Shop(f"sqlite+aiosqlite:///{tmp_path}/shop.db").opened() as opened:
+async def shop(shop_file: Path) -> AsyncIterator[Shop]:
+    async with Shop(f"sqlite+aiosqlite:///{shop_file}").opened() as opened:
         yield opened
 
 

@@ -17,6 +17,8 @@ from retail.shop_line import dump
 from talkspurt.retail.schema import Order, OrderItem, Product, Status, User
 from talkspurt.retail.shop import Shop
 
+pytestmark = pytest.mark.usefixtures("shop_file")
+
 MINE_DELIVERED, MINE_SHIPPED, MINE_CANCELLED, MINE_PENDING = "W2378156", "W5540917", "W9013362", "W7704128"
 MAYA = Turn(
     "I'm Maya Collins, order W2378156, ZIP code 60614",

@@ -32,8 +32,8 @@ NO_ORDER = {"match": "none", "order_id": None, "keypad": KEYPAD}
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with Shop(f"sqlite+aiosqlite:///{tmp_path}/shop.db").opened() as opened:
+async def shop(shop_file: Path) -> AsyncIterator[Shop]:
+    async with Shop(f"sqlite+aiosqlite:///{shop_file}").opened() as opened:
         yield opened
 
 

@@ -22,6 +22,11 @@ from talkspurt.store.schema import VERSION_TABLE
 from talkspurt.store.tables import metadata
 
 
+@pytest.fixture
+def new_stores_are_copies() -> None:
+    """Here they are not: every store is migrated."""
+
+
 async def test_the_migrations_make_exactly_the_tables_of_the_code(url: str, store: Store) -> None:
     def difference(connection: Connection) -> list[Any]:
         options = {"version_table": VERSION_TABLE, "compare_type": True}
