@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from talkspurt.simulate.child_server import free_port
 from tool_servers.desk import Warehouse
 
 HERE = Path(__file__).parent
@@ -23,9 +24,7 @@ def stdio_warehouse(tmp_path: Path) -> Warehouse:
 
 @contextmanager
 def over_http(folder: Path, *more: str) -> Iterator[Warehouse]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = [sys.executable, str(HERE / "warehouse.py"), "http", str(folder), str(port), *more]
     warehouse = Warehouse(folder, {"url": f"http://127.0.0.1:{port}/mcp"})
 

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -154,11 +154,11 @@ async def hasty(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-def nobody() -> str:
-    """A URL at which nobody listens."""
+def nobody() -> Iterator[str]:
+    """A URL at which nobody listens, nor can begin to."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 # ── how a failure is called ───────────────────────────────────────────────────────
