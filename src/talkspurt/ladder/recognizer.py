@@ -9,7 +9,8 @@ was said, or is slow, the next one is asked as well (`opinion`); one that hears 
 `Opinions` say otherwise.
 
 Invariants: the port's synchronous methods touch memory only; every `finalize` is answered once, unless its
-utterance has ended; at most `KEPT` seconds of audio are kept, of which the oldest are dropped.
+utterance has ended; at most `KEPT` seconds of audio are kept, of which the oldest are dropped. They are kept as
+mu-law, the telephone's own code: half the memory, and nothing is lost of what came over such a line.
 """
 
 import asyncio
@@ -27,11 +28,12 @@ from talkspurt.ladder.opinion import SecondEar
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import note_switch, provider_error, unheard
 from talkspurt.ladder.warming import close_all, warm_up
+from talkspurt.media.g711 import decode_mulaw, encode_mulaw
 from talkspurt.ports import LINE_RATE_HZ, Recognizer, RecognizerStream, Transcript
 from talkspurt.telemetry import metrics
 
 KEPT: Final = 15.0
-"""Seconds of an open utterance: callers rarely speak longer without a pause, and 240 kB a call are no burden."""
+"""Seconds of an open utterance: callers rarely speak longer without a pause, and 120 kB a call are no burden."""
 LEAD: Final = 2.0
 """Seconds kept when no utterance is open: the next one may begin in the past."""
 PAUSE: Final = 1.0
@@ -47,7 +49,6 @@ Opinions = Literal["followed", "taken", "unasked"]
 """What becomes of second opinions on the first rung: who has heard words takes the call over; its words are taken, and
 the call stays where it is; or nobody is asked. Those on the others are followed."""
 
-_BYTES_PER_S: Final = 2 * LINE_RATE_HZ
 _ANSWERS: Final = 256
 _NOBODY: Final = "no recognizer can be reached"
 
@@ -119,11 +120,11 @@ class LadderStream:
         self._locale = locale
         self._call_id = call_id
         self._audio = bytearray()
-        """The caller's last seconds."""
+        """The caller's last seconds, a byte a sample."""
         self._fed = 0
-        """Bytes of the caller so far."""
+        """Samples of the caller so far."""
         self._open: dict[int, int] = {}
-        """The open utterances: the byte at which each begins."""
+        """The open utterances: the sample with which each begins."""
         self._questions: dict[tuple[int, int], _Question] = {}
         """By utterance and revision."""
         self._answers: asyncio.Queue[Transcript | None] = asyncio.Queue(_ANSWERS)
@@ -146,17 +147,16 @@ class LadderStream:
 
     def feed(self, pcm: bytes, /) -> None:
         """Keep the audio, and let whoever listens hear it."""
-        self._audio += pcm
-        self._fed += len(pcm)
-        keep = round((KEPT if self._open else LEAD) * _BYTES_PER_S)
-        if len(self._audio) > keep + _BYTES_PER_S:
-            del self._audio[:-keep]
+        self._audio += encode_mulaw(pcm)
+        self._fed += len(pcm) // 2
+        # With every frame, for it moves nothing: Python only notes where the bytes begin now.
+        del self._audio[: -round((KEPT if self._open else LEAD) * LINE_RATE_HZ)]
         if self._stream is not None:
             self._stream.feed(pcm)
 
     def begin(self, utterance: int, lead_in: float, /) -> None:
         """Words from `lead_in` seconds ago on belong to `utterance`."""
-        self._open[utterance] = max(0, self._fed - 2 * round(lead_in * LINE_RATE_HZ))
+        self._open[utterance] = max(0, self._fed - round(lead_in * LINE_RATE_HZ))
         if self._stream is not None:
             self._stream.begin(utterance, lead_in)
 
@@ -265,7 +265,7 @@ class LadderStream:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
         # Begun before it is fed: a stream need not keep what no utterance has claimed.
         oldest = self._fed - len(self._audio)
-        given = self._fed if self._open else max(oldest, self._fed - round(LEAD * _BYTES_PER_S))
+        given = self._fed if self._open else max(oldest, self._fed - round(LEAD * LINE_RATE_HZ))
         for utterance, began in sorted(self._open.items(), key=lambda item: item[1]):
             begin = max(began, oldest)
             stream.feed(self._between(given, begin))
@@ -278,8 +278,9 @@ class LadderStream:
             self._ask(stream, utterance, revision)
 
     def _between(self, begin: int, end: int) -> bytes:
+        """The samples from `begin` to `end`, which are kept, as PCM16."""
         oldest = self._fed - len(self._audio)
-        return bytes(self._audio[begin - oldest : end - oldest]) if begin < end else b""
+        return decode_mulaw(bytes(self._audio[begin - oldest : end - oldest])) if begin < end else b""
 
     async def _forward(self, rung: Rung[Recognizer], stream: RecognizerStream) -> None:
         try:
