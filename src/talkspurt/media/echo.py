@@ -133,7 +133,7 @@ def _loudest(heard: Samples) -> tuple[int, int]:
     if len(heard) <= LONGEST:
         return 0, len(heard) // BLOCK * BLOCK
     blocks = heard[: len(heard) // BLOCK * BLOCK].reshape(-1, BLOCK)
-    energies = np.einsum("ij,ij->i", blocks, blocks)
+    energies = np.vecdot(blocks, blocks)
     sums = np.convolve(energies, np.ones(LONGEST // BLOCK), mode="valid")
     return int(np.argmax(sums)) * BLOCK, LONGEST
 

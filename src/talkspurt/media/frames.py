@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
@@ -125,8 +124,9 @@ def analyse(samples: Floats) -> Frames:
 def _windows(samples: Floats) -> Floats:
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    windows: Floats = sliding_window_view(samples, WINDOW)[::HOP]
-    return windows
+    # As `sliding_window_view`, which takes as long as half of the transform.
+    shape, step = (1 + (len(samples) - WINDOW) // HOP, WINDOW), samples.itemsize
+    return np.ndarray(shape, samples.dtype, samples, strides=(HOP * step, step))
 
 
 def _measured(frames: Floats) -> Frames:

@@ -45,7 +45,7 @@ class NoiseFloor:
         levels = frame_levels(samples, frame)
         heard = levels[levels > SILENT_DBFS]
         if len(heard) >= len(levels) / 2:
-            self._seconds.append(_quantile(heard, QUIET))
+            self._seconds.append(quantile(heard, QUIET))
             # Kept, because it is asked for with every frame of the line.
             self.dbfs = min(self._seconds)
 
@@ -93,7 +93,7 @@ def spoken_seconds(pcm: bytes, rate_hz: int) -> float:
     if len(samples) < frame:
         return 0.0
     levels = frame_levels(samples, frame)
-    floor = max(float(np.quantile(levels, QUIET)), DEFAULT_FLOOR_DBFS)
+    floor = max(quantile(levels, QUIET), DEFAULT_FLOOR_DBFS)
     loud = np.count_nonzero(levels > max(floor + SPOKEN_ABOVE_DB, FAINTEST_SPEECH_DBFS))
     return int(loud) * frame / rate_hz
 
@@ -108,9 +108,9 @@ def amplified(pcm: bytes, factor: float) -> bytes:
     return audioop.mul(pcm[: len(pcm) & ~1], 2, factor)
 
 
-def _quantile(levels: Floats, share: float) -> float:
-    """As `numpy.quantile`, which takes fifteen times as long for the frames of a second."""
-    ordered = np.sort(levels)
+def quantile(values: Floats, share: float) -> float:
+    """As `numpy.quantile` and `numpy.median` (0.5), of at least one; of a second's frames they take 43 µs for 3."""
+    ordered = np.sort(values)
     at = share * (len(ordered) - 1)
     low, high = ordered[int(at)], ordered[min(int(at) + 1, len(ordered) - 1)]
     return float(low + (high - low) * (at - int(at)))
@@ -118,5 +118,5 @@ def _quantile(levels: Floats, share: float) -> float:
 
 def _powers(samples: Floats, frame: int) -> Floats:
     whole = samples[: len(samples) // frame * frame].reshape(-1, frame)
-    powers: Floats = np.einsum("ij,ij->i", whole, whole) / np.float32(frame)
+    powers: Floats = np.vecdot(whole, whole) / np.float32(frame)
     return powers

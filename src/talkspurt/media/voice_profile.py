@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkspurt.media.frames import CEPSTRA, Frames, analyse
-from talkspurt.media.level import active, active_level
+from talkspurt.media.level import active, active_level, quantile
 
 Floats = NDArray[np.float32]
 
@@ -129,7 +129,7 @@ class VoiceProfile:
         pitches = stretch.pitches()
         if len(pitches) >= PITCHED_FRAMES:
             pitched = min(self._pitched, MEMORY_FRAMES)
-            self._pitch += len(pitches) / (pitched + len(pitches)) * (float(np.median(pitches)) - self._pitch)
+            self._pitch += len(pitches) / (pitched + len(pitches)) * (quantile(pitches, 0.5) - self._pitch)
             self._pitched = pitched + len(pitches)
         if self._frames >= SPREAD_FRAMES:
             # What own speech that has not been learned yet is away: the measure for strangers.
@@ -156,7 +156,7 @@ class VoiceProfile:
         pitch = UNKNOWN_PITCH
         pitches = stretch.pitches()
         if self._pitched and len(pitches) >= PITCHED_FRAMES:
-            pitch = min(FARTHEST_PITCH, abs(float(np.median(pitches)) - self._pitch))
+            pitch = min(FARTHEST_PITCH, abs(quantile(pitches, 0.5) - self._pitch))
         # While little was learned, many of the voice's own sounds are still strange.
         spread = self._spread * (1 + COVERED_FRAMES / self._frames)
         sounds = math.log(self._distance(cepstra) / max(NEAREST, spread))
@@ -176,26 +176,24 @@ class VoiceProfile:
 
         Geometric, because a single new sound must not make the whole stretch strange.
         """
-        squares = np.einsum("ij,ij->i", self._sounds, self._sounds) - 2 * (cepstra @ self._sounds.T)
-        nearest = squares.min(axis=1) + np.einsum("ij,ij->i", cepstra, cepstra)
+        squares = np.vecdot(self._sounds, self._sounds) - 2 * (cepstra @ self._sounds.T)
+        nearest = squares.min(axis=1) + np.vecdot(cepstra, cepstra)
         return float(np.exp(np.log(np.maximum(nearest, NEAREST)).mean()))
 
     def _learn_sounds(self, cepstra: Floats) -> None:
         """Move the sound that is nearest to each frame towards it, one after the other; new sounds while there is room.
 
-        Every tenth of a second of a turn passes here, so nothing is allocated for a frame.
+        Every tenth of a second of a turn passes here, so of each frame's distances only what differs is computed.
         """
         room = SOUNDS - len(self._sounds)
         if room > 0:
             self._sounds = np.concatenate((self._sounds, cepstra[:room]))
             self._counts += [1] * min(room, len(cepstra))
         sounds, counts = self._sounds, self._counts
-        away, distances = np.empty_like(sounds), np.empty(len(sounds), dtype=np.float32)
+        squares = np.vecdot(sounds, sounds) / 2
         for frame in cepstra[max(0, room) :]:
-            np.subtract(sounds, frame, out=away)
-            np.einsum("ij,ij->i", away, away, out=distances)
-            nearest = int(distances.argmin())
+            nearest = int((squares - sounds @ frame).argmin())
             counts[nearest] = count = min(SOUND_MEMORY, counts[nearest] + 1)
-            step = away[nearest]
-            step /= np.float32(count)
-            sounds[nearest] -= step
+            sound = sounds[nearest]
+            sound += (frame - sound) / count
+            squares[nearest] = sound @ sound / 2

@@ -54,7 +54,7 @@ class EnergyGate:
 
     def open(self, slots: NDArray[np.intp], windows: Floats) -> NDArray[np.intp]:
         """Which rows of `windows`, the next ones of these slots, the model must judge."""
-        powers = np.einsum("ij,ij->i", windows, windows) / np.float32(windows.shape[1])
+        powers = np.vecdot(windows, windows) / np.float32(windows.shape[1])
         # Never below what is faint anyhow: from the nothing that fills a gap on the line no floor would rise.
         floors = np.minimum(self._floors[slots] * RISE, np.maximum(powers, LOWEST))
         self._floors[slots] = floors
