@@ -83,7 +83,7 @@ class ParcelDesk:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Create the tables that are missing, and close at the end."""
-        async with self._engine.begin() as connection:
+        async with writing(self._engine).begin() as connection:
             await connection.run_sync(tables.create_all)
         try:
             yield

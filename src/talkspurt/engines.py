@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -44,13 +45,12 @@ async def _set_pragmas(patience: float, connection: aiosqlite.Connection) -> Non
         await connection.execute(f"PRAGMA {pragma}")
     # A file that another process is just writing to for the first time cannot become a WAL one, and SQLite says
     # so at once, whatever the busy timeout: of workers that start together on a new file one would fail.
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + patience
+    deadline = time.monotonic() + patience
     while True:
         try:
             await connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if clock() >= deadline:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
             await asyncio.sleep(_LOOK)
         else:

@@ -380,10 +380,10 @@ class Session:
                     self._windows = 0
                     known = None if self._conversation.heeds_echo else self._echo_share
                     voice = self._voice_of(tracker.first, samples, echo=known)
-                    self._post(SpeechContinued(self._talkspurts, self._of_one(tracker.voiced, samples), voice))
+                    at = self._when(samples / LINE_RATE_HZ)
+                    self._post(SpeechContinued(self._talkspurts, at, self._of_one(tracker.voiced, samples), voice))
             return
-        # The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
-        at = self._heard_until - (self._received / LINE_RATE_HZ - fact.at)
+        at = self._when(fact.at)
         if isinstance(fact, TalkspurtStirred):
             self._post(SpeechStirred(at))
         elif isinstance(fact, TalkspurtStarted):
@@ -398,10 +398,17 @@ class Session:
                 self._evidence.overhear(tracker.first, last)
             self._post(SpeechStopped(self._talkspurts, at, self._of_one(fact.voiced, last), voice))
 
+    def _when(self, heard: float) -> float:
+        """When the sample was on the line before which so many seconds had been heard.
+
+        The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
+        """
+        return self._heard_until - (self._received / LINE_RATE_HZ - heard)
+
     def _of_one(self, voiced: float, last: int) -> float:
         """The seconds of voice up to `last` that are of the voice that is heard by then: not of an echo before it."""
         begin = self._utterance_from or self._evidence.onset(max(self._tracker.first, last - LINE_RATE_HZ), last)
-        return min(voiced, (last - begin) / LINE_RATE_HZ)
+        return max(0.0, min(voiced, (last - begin) / LINE_RATE_HZ))
 
     def _voice_of(self, first: int, last: int, *, echo: float | None = None) -> Voice:
         """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.

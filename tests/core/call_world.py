@@ -492,7 +492,7 @@ class World:
 
     def _continue(self, talkspurt: int) -> None:
         if talkspurt == self.talkspurt and self.speaking_since is not None:
-            self.give(SpeechContinued(talkspurt, self.now - self.speaking_since, self.sound))
+            self.give(SpeechContinued(talkspurt, self.now, self.now - self.speaking_since, self.sound))
             self.later(CONTINUED_EVERY, lambda: self._continue(talkspurt))
 
     def stops(self) -> "World":

@@ -241,7 +241,7 @@ anything: st.SearchStrategy[Event | None] = st.one_of(
     st.builds(CallerHungUp),
     st.builds(SpeechStirred, numbers),
     st.builds(SpeechStarted, ids, numbers, voices),
-    st.builds(SpeechContinued, ids, numbers, voices),
+    st.builds(SpeechContinued, ids, numbers, numbers, voices),
     st.builds(SpeechStopped, ids, numbers, numbers, voices),
     st.builds(PartlyTranscribed, ids, texts),
     st.builds(Transcribed, ids, ids, texts),

@@ -195,10 +195,17 @@ def test_a_stranger_stays_dismissed_until_it_is_surely_the_caller() -> None:
     assert call.asked == ["go", "stop"]
 
 
+def test_a_voice_of_which_is_told_late_is_heard_from_where_it_began() -> None:
+    call = speaking()
+    call.starts("stop", ECHO).run(0.5)
+    call.give(SpeechContinued(call.talkspurt, call.now - 0.3, 0.1, UNSURE))
+    assert call.of(BeginUtterance)[-1].at == pytest.approx(call.now - 0.4)
+
+
 def test_news_of_a_dismissed_voice_that_has_ceased_is_no_voice() -> None:
     call = speaking()
     call.says("", 0.5, ECHO)
-    call.give(SpeechContinued(call.talkspurt, 0.5, CALLER))
+    call.give(SpeechContinued(call.talkspurt, call.now, 0.5, CALLER))
     assert clears(call) == 0
 
 

@@ -580,6 +580,12 @@ def test_a_voice_of_one_loudness_begins_with_its_talkspurt(faint: float) -> None
     assert line.onset(160, RATE_HZ) == 160
 
 
+def test_a_knock_behind_a_voice_is_not_where_it_begins() -> None:
+    line = LineEvidence()
+    line.hear(pcm(np.concatenate((caller(0.5) * 0.2, np.full(160, 0.9), caller(0.2) * 0.2))))
+    assert line.onset(0, 5_600) == 0
+
+
 def test_the_beginning_of_nothing_is_where_it_would_be() -> None:
     line = LineEvidence()
     line.hear(pcm(caller(0.5)))

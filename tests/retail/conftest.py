@@ -20,12 +20,15 @@ def shop_file(template_folder: Path, tmp_path: Path) -> Path:
     """The made-up shop in a file of the test's own: filled once, then copied. Its orders are so many days old."""
     template = template_folder / f"shop-{shop_day()}.db"
     if not template.exists():
+        filled = template.with_suffix(".part")
+        filled.unlink(missing_ok=True)
 
         async def fill() -> None:
-            async with Shop(f"sqlite+aiosqlite:///{template}").opened():
+            async with Shop(f"sqlite+aiosqlite:///{filled}").opened():
                 pass
 
         asyncio.run(fill())
+        filled.rename(template)
     return Path(shutil.copyfile(template, tmp_path / "shop.db"))
 
 

@@ -14,7 +14,7 @@ from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCall
 from talkspurt.errors import ProviderError
 from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, ToolCallPart
 from talkspurt.speech.inference import current_purpose
-from talkspurt.testing.providers import ScriptedModel, ToneSynthesizer
+from talkspurt.testing.providers import LOUD, ScriptedModel, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
 
@@ -103,7 +103,8 @@ async def test_a_backchannel_over_an_echo_lasts_as_long_as_it_does_without() -> 
         await call.says()
         await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
         await asyncio.sleep(1.0)
-        faint = audioop.mul(VOICE, 2, 0.05)
+        faint = audioop.mul(VOICE, 2, 0.06)
+        assert audioop.max(faint, 2) > LOUD, "the detector must take it for a voice"
         call.line.sounds.extend([faint] * 40 + [VOICE] * 20)
         await call.until(lambda: bool(call.line.clears))
         await call.listening()

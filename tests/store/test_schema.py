@@ -4,8 +4,9 @@ import asyncio
 import sqlite3
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
+import aiosqlite
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from talkspurt.engines import _set_pragmas
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.store import Store
 from talkspurt.store.database import Database
@@ -87,6 +89,22 @@ async def test_a_new_file_to_which_another_process_is_writing_is_waited_for(tmp_
     other.execute("COMMIT")
     await (await opening).aclose()
     other.close()
+
+
+async def test_a_file_that_cannot_be_written_is_not_waited_for() -> None:
+    class Full:
+        statements: ClassVar[list[str]] = []
+
+        async def execute(self, statement: str) -> None:
+            self.statements.append(statement)
+            if "WAL" in statement:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await _set_pragmas(5.0, cast("aiosqlite.Connection", Full()))
+    assert len([statement for statement in Full.statements if "WAL" in statement]) == 1
 
 
 async def test_a_new_file_that_stays_locked_is_refused(tmp_path: Path) -> None:

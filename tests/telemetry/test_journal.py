@@ -166,7 +166,7 @@ def test_it_tells_facts_states_and_decisions_in_order(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", [PlaybackReached(0, 1.0), SpeechContinued(1, 0.1), SpeechStirred(1.0), ReplyTextReceived(1, "x"), None]
+    "fact", [PlaybackReached(0, 1.0), SpeechContinued(1, 1.0, 0.1), SpeechStirred(1.0), ReplyTextReceived(1, "x"), None]
 )
 def test_facts_that_come_all_the_time_are_left_out(path: Path, fact: Event | None) -> None:
     journal = FileJournal(path)

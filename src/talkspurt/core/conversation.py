@@ -600,7 +600,7 @@ class Conversation:
                 and self._dismissed.is_caller_now(event.voice, silent=self._is_silent)
             ):
                 # It was an echo or somebody else; by now it is the caller, or the announcement is over.
-                at = max(0.0, now - min(event.voiced, REACH_BACK))
+                at = max(0.0, min(event.at, now) - min(event.voiced, REACH_BACK))
                 self._voice_came_up(event.talkspurt, at, event.voice, now)
             case Endpointing(pause=pause) as floor if (
                 event.talkspurt == self._dismissed.talkspurt
@@ -608,7 +608,7 @@ class Conversation:
                 and not pause.cut
             ):
                 # It began over what bridges the wait for their words, and might have been its echo.
-                self._goes_on(floor, event.talkspurt, event.voice, now - event.voiced)
+                self._goes_on(floor, event.talkspurt, event.voice, min(event.at, now) - event.voiced)
             case _:
                 return
 

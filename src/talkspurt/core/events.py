@@ -71,20 +71,19 @@ class SpeechStarted:
 class SpeechContinued:
     """The talkspurt goes on; sent about ten times a second with what it sounds like up to now.
 
-    `voiced` is the seconds of voice in it, without the echo or the faint sounds over which the voice came up.
+    `at` is the time of its last sample so far, `voiced` the seconds of voice in it. As long as it belongs to no
+    utterance, that is without an echo or faint sounds over which the voice came up, and no more than a second.
     """
 
     talkspurt: int
+    at: float
     voiced: float
     voice: Voice = UNKNOWN_VOICE
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """Voice activity ceased; `at` is the time of its last voiced sample, `voiced` the seconds of voice in it.
-
-    They are counted as in `SpeechContinued`.
-    """
+    """Voice activity ceased; `at` is the time of its last voiced sample, `voiced` counts as in `SpeechContinued`."""
 
     talkspurt: int
     at: float

@@ -147,7 +147,7 @@ class LadderStream:
 
     def feed(self, pcm: bytes, /) -> None:
         """Keep the audio, and let whoever listens hear it."""
-        self._audio += encode_mulaw(pcm)
+        self._audio += encode_mulaw(pcm[: len(pcm) & ~1])
         self._fed += len(pcm) // 2
         # With every frame, for it moves nothing: Python only notes where the bytes begin now.
         del self._audio[: -round((KEPT if self._open else LEAD) * LINE_RATE_HZ)]

@@ -45,6 +45,8 @@ FRAME: Final = 160
 """Samples over which the line's noise and the agent's level are measured, 20 ms."""
 SOFT_BEGINNING: Final = 3
 """Frames before its first loud one that still belong to a voice: many words begin with a soft consonant."""
+LATELY: Final = 5 * FRAME
+"""Samples by which it is told how loud a voice is by now, 0.1 s."""
 
 NOISY: Final = 0.12
 """Harmonicity of noise; 0.09 to 0.16 were measured for white and street noise."""
@@ -220,15 +222,15 @@ class LineEvidence:
         )
 
     def onset(self, first: int, last: int) -> int:
-        """From which sample between `first` and `last` a voice is heard that is as loud as the loudest there.
+        """From which sample between `first` and `last` a voice is heard that is about as loud as it is at `last`.
 
         A voice that comes up over an echo, or over somebody far away, begins in the middle of a talkspurt.
         """
         first, last = self._held(first, last)
-        levels = frame_levels(self._heard.read(first, last), FRAME)
-        if not len(levels):
+        heard = self._heard.read(first, last)
+        if len(heard) < FRAME:
             return first
-        loud = int(np.argmax(levels > levels.max() - ACTIVE_RANGE_DB))
+        loud = int(np.argmax(frame_levels(heard, FRAME) > mean_level(heard[-LATELY:]) - ACTIVE_RANGE_DB))
         return first + max(0, loud - SOFT_BEGINNING) * FRAME
 
     def for_detection(self, pcm: bytes) -> bytes:
