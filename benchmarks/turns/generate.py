@@ -178,7 +178,7 @@ SHORT_INTERRUPTIONS: Final = ("Stop.", "No, wait.", "Wait.", "Hold on.", "Stop i
 
 BACKCHANNELS: Final = ("Mm-hm.", "Uh-huh.", "Okay.", "Right.", "Yeah.", "I see.", "Mm.", "Sure.")
 SPELLED: Final = {"Mm-hm.": "Mm hmm.", "Mm.": "Hmm."}
-"""What a synthesizer must be given to make the sound."""
+"""What stands for the sound in the frozen scenarios: `voices` gives the synthesizers its phones."""
 
 SIDE_TALK: Final = (
     "Dinner's nearly ready.",
