@@ -31,8 +31,8 @@ def nowhere(_point: str) -> None:
 async def calm() -> None:
     """Wait until no database is at work for this call: a process that sleeps from here on holds no lock."""
     loop = asyncio.get_running_loop()
-    while isinstance(loop, VirtualTimeLoop) and loop.busy:  # noqa: ASYNC110 - nobody tells when it is over
-        await asyncio.sleep(0)
+    if isinstance(loop, VirtualTimeLoop):
+        await loop.until_idle()
 
 
 class StopAt:

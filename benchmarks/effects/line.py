@@ -203,9 +203,9 @@ class VirtualLine:
                 queue.appendleft(rest)
             left -= len(played)
             self.audible_at = now
-            for value in {abs(sample) - QUIETEST for sample in memoryview(played).cast("h")}:
-                if value % 2:
-                    self._on_heard(Heard(now, self._words[value // 2]))
+            for sample in set(memoryview(played).cast("h")):
+                if sample > 0 and (sample - QUIETEST) % 2:
+                    self._on_heard(Heard(now, self._words[(sample - QUIETEST) // 2]))
 
     def _return(self, mark: str) -> None:
         chance = self._chance

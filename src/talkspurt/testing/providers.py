@@ -62,8 +62,9 @@ class _LevelStream:
         while len(self._pending) >= 2 * WINDOW:
             window, self._pending = self._pending[: 2 * WINDOW], self._pending[2 * WINDOW :]
             self._samples += WINDOW
-            loudest = max(abs(sample) for sample in memoryview(window).cast("h"))
-            self._on_window(1.0 if loudest > self._detector.loud else 0.0, self._samples)
+            samples = memoryview(window).cast("h")
+            loud = max(samples) > self._detector.loud or min(samples) < -self._detector.loud
+            self._on_window(1.0 if loud else 0.0, self._samples)
 
     def close(self) -> None:
         self._detector.forget(self)

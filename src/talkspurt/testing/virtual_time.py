@@ -31,13 +31,14 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.loop: VirtualTimeLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready or self.loop is None or self.loop.busy:
-            return ready or super().select(0.001 if timeout else timeout)
+        if self.loop is None or self.loop.busy:
+            return super().select(0.001 if timeout else timeout)
         if timeout is None:
             # Nothing is scheduled: only a thread or a signal can wake the loop.
             return super().select(0.05)
-        if timeout > 0:
+        # With nothing but the loop's own pipe there is nothing to ask the system for, which takes longer than most timers.
+        ready = super().select(0) if len(self.get_map()) > 1 else []
+        if timeout > 0 and not ready:
             self.loop.advance(timeout)
         return ready
 
@@ -49,11 +50,10 @@ class _Timer(asyncio.TimerHandle):
     threads, would not go the same way twice.
     """
 
-    number: int
+    order: tuple[float, int]
 
-    def __lt__(self, other: object) -> bool:
-        assert isinstance(other, _Timer)
-        return (self.when(), self.number) < (other.when(), other.number)
+    def __lt__(self, other: "_Timer") -> bool:  # type: ignore[override]
+        return self.order < other.order
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -63,6 +63,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         self._virtual = 0.0
         self._at_work = 0
+        self._idle: asyncio.Future[None] | None = None
         self._numbers = count()
         self._scheduled: list[asyncio.TimerHandle]
         super().__init__(selector)
@@ -74,6 +75,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def busy(self) -> bool:
         """Whether something that takes real time is waited for."""
         return self._at_work > 0
+
+    async def until_idle(self) -> None:
+        """Wait until nothing takes real time any more. No time passes."""
+        while self.busy:
+            if self._idle is None:
+                self._idle = self.create_future()
+            # Of several who wait none cancels the others.
+            await asyncio.shield(self._idle)
 
     def time(self) -> float:
         """Virtual seconds since the loop began."""
@@ -88,7 +97,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         """As asyncio does it, with timers that know their order."""
         timer = _Timer(when, callback, args, self, context)
-        timer.number = next(self._numbers)
+        timer.order = (when, next(self._numbers))
         heappush(self._scheduled, timer)
         timer._scheduled = True  # type: ignore[attr-defined]
         return timer
@@ -100,7 +109,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         try:
             yield
         finally:
-            self._at_work -= 1
+            self._ended()
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
         """Run in a thread; the clock stands still meanwhile."""
@@ -108,10 +117,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._at_work += 1
 
         def done(_future: asyncio.Future[_T]) -> None:
-            self._at_work -= 1
+            self._ended()
 
         future.add_done_callback(done)
         return future
+
+    def _ended(self) -> None:
+        self._at_work -= 1
+        if not self._at_work and self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.set_result(None)
 
 
 def run_virtual(main: Coroutine[Any, Any, _T]) -> _T:
