@@ -36,7 +36,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             # Nothing is scheduled: only a thread or a signal can wake the loop.
             return super().select(0.05)
-        # With nothing but the loop's own pipe there is nothing to ask the system for: that takes longer than most timers.
+        # With nothing but the loop's own pipe there is nothing to ask the system for, and asking takes longest of all.
         ready = super().select(0) if len(self.get_map()) > 1 else []
         if timeout > 0 and not ready:
             self.loop.advance(timeout)
