@@ -50,7 +50,8 @@ def test_nobody_waits_for_a_loop_that_is_idle() -> None:
 
 def test_timers_of_one_moment_fire_in_the_order_in_which_they_were_set() -> None:
     async def main() -> list[int]:
-        loop, fired = _loop(), []
+        loop = _loop()
+        fired: list[int] = []
         for number in range(20):
             loop.call_at(1.0, fired.append, number)
         await asyncio.sleep(2.0)

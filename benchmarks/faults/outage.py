@@ -119,7 +119,6 @@ class Outcome:
     keys_pressed: int
     longest_silence_ms: int
     silence_p95_ms: int
-    effects_repeated: int = 0
 
     @property
     def complaints(self) -> list[str]:

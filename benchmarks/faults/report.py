@@ -12,6 +12,7 @@ LONGEST_SILENCE: Final = 3.0
 LONGEST_SWITCH: Final = 1.0
 FILLER_BY: Final = 1.5
 """Seconds, all of issue 6. Where a longer silence is found, no filler bridged it in time."""
+NORMALISED: Final = 0.98
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -66,9 +67,14 @@ def _milliseconds(seconds: float | None) -> int | None:
 
 
 def write(
-    outcomes: Sequence[Outcome], outages: Sequence[outage.Outcome], normalisation: float | None, path: Path
+    outcomes: Sequence[Outcome],
+    outages: Sequence[outage.Outcome],
+    normalisation: float,
+    path: Path,
+    *,
+    failed: str = "",
 ) -> int:
-    """Print the table and write it to `path`; returns 1 when a goal was missed."""
+    """Print the table and write it to `path`; returns 1 when a goal was missed, or something has `failed`."""
     faults = rows(outcomes)
     print(f"{'stage':<12} {'fault':<22} calls lost  silence   switch  sent/again")
     for row in faults:
@@ -77,10 +83,14 @@ def write(
             f"{row['stage']:<12} {row['fault']:<22} {row['calls']:>5} {row['lost']:>4} {row['longest_silence_ms']:>5}"
             f" ms {switch:>5} ms  {row['effects_done']}/{row['effects_repeated']}"
         )
+    for row in faults:
+        print(f"\n{row['stage']}, {row['fault']}; what the caller heard who waited longest:")
+        print(*(f"  {said}" for said in row["said"]), sep="\n")
     complaints = missed(faults) if faults or outages else ["no call was placed"]
     complaints += [complaint for each in outages for complaint in each.complaints]
-    if normalisation is None:
-        print("normalisation: not measured yet (make bench-normalisation)")
+    complaints += [failed] if failed else []
+    if normalisation < NORMALISED:
+        complaints.append(f"normalisation: {normalisation:.2%} is less than {NORMALISED:.0%}")
     for complaint in complaints:
         print(f"NOT REACHED  {complaint}")
     path.parent.mkdir(parents=True, exist_ok=True)

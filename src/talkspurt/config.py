@@ -439,7 +439,10 @@ class Config(_Section):
             elif voice:
                 speech = speech.model_copy(update=voice)
             if choice.model:
-                model = model.model_copy(update={"name": choice.model[0]})
+                # So is the voice of a model that speaks itself.
+                same = choice.model[0].partition(":")[0] == model.name.partition(":")[0]
+                kept = model.voice if same and choice.model_voice is None else choice.model_voice or ""
+                model = model.model_copy(update={"name": choice.model[0], "voice": kept})
                 fallbacks = fallbacks.below("models", choice.model)
         return self.model_copy(update={"speech": speech, "model": model, "fallbacks": fallbacks})
 

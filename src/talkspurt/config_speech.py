@@ -103,11 +103,15 @@ class ChoiceConfig(_Section):
     model: Names = ()
     voice: str | None = None
     """The synthesizer's own name of a voice."""
+    model_voice: str | None = None
+    """The same of a model that speaks itself; None keeps that of `model.voice` if the vendor is the same."""
 
     @model_validator(mode="after")
     def _chooses(self) -> "ChoiceConfig":
         if not (self.recognizer or self.synthesizer or self.model or self.voice is not None):
             raise ValueError("give what is chosen: recognizer, synthesizer, model or voice")
+        if self.model_voice is not None and not self.model:
+            raise ValueError("model_voice is that of a model that speaks itself: give the model, too")
         return self
 
     def fits(self, agent: str, locale: str) -> bool:

@@ -193,6 +193,22 @@ def test_the_log_masks_the_passwords_of_addresses_in_the_file_and_in_the_environ
     assert "calls" not in secrets
 
 
+def test_the_log_masks_whatever_a_variable_calls_a_key_a_token_or_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (
+        "OPENAI_API_KEY",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "SHOP_PASSWORD",
+    )
+    for name in names:
+        monkeypatch.setenv(name, f"canary-{name}")
+    monkeypatch.setenv("SHOP_TOKENIZER", "canary-of-no-secret")
+    secrets = secrets_of(Config())
+    assert {f"canary-{name}" for name in names} <= set(secrets)
+    assert "canary-of-no-secret" not in secrets
+
+
 @pytest.mark.parametrize("arguments", [["config", "check"], ["serve", "--development", "--port", "0"]])
 @pytest.mark.parametrize(
     ("variables", "complaint"),

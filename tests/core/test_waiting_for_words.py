@@ -99,6 +99,16 @@ def test_a_model_that_is_slow_as_well_is_bridged_once_more_before_three_seconds(
     assert call.phrases == ["filler", "still_working"]
 
 
+def test_a_model_that_is_asked_behind_late_words_and_a_tool_is_bridged_in_time_for_the_caller() -> None:
+    replies = [Asks("refund")], [Says("It is done. ", after=2.0)]
+    call = world(*replies, after=0.05, tool=lambda _command: Proposes("I refund it. Shall I?")).answered()
+    call.asks("please").listens()
+    call.transcribe = Recognizer(0.95)
+    call.says("yes")
+    assert bridged(call) == pytest.approx(call.rules.filler_by)
+    assert len(call.of(RequestReply)) == 2
+
+
 def test_late_words_that_ask_for_more_are_waited_for_as_ever() -> None:
     call = world(after=1.25).answered()
     call.says("this and")

@@ -12,10 +12,12 @@ from talkspurt.core.history import CallerSaid
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder import LadderRecognizer, Patience, Rungs, create_model, create_recognizer
 from talkspurt.ladder.choices import Choices
+from talkspurt.ladder.warming import WARMING
 from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta
 from talkspurt.speech.inference.supervision import local_kinds
 from talkspurt.testing.fakes import FakeElevenLabs
 from talkspurt.testing.providers import ScriptedModel
+from talkspurt.testing.virtual_time import run_virtual
 
 AGENTS = 'agents = {retail = "talkspurt.retail:create_agent", concierge = "talkspurt.retail:create_agent"}\n'
 
@@ -95,6 +97,29 @@ def test_one_name_keeps_the_fallbacks_and_several_are_the_whole_ladder(tmp_path:
     assert heard_by(config, "concierge", "en-US") == ("livekit:assemblyai", "deepgram")
     assert heard_by(config, "retail", "es") == ("livekit:cartesia", "whisper")
     assert heard_by(config, "retail", "fr") == ("whisper",)
+
+
+def test_another_vendors_model_is_not_asked_for_the_voice_of_the_one_before(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        [model]
+        name = "openai-realtime:gpt-realtime"
+        voice = "marin"
+        [[choices]]
+        locale = "es"
+        model = "gemini-live:gemini-live-2.5-flash"
+        [[choices]]
+        locale = "fr"
+        model = "gemini-live:gemini-live-2.5-flash"
+        model_voice = "Puck"
+        [[choices]]
+        locale = "de"
+        model = "openai-realtime:gpt-realtime-mini"
+        """,
+    )
+    voices = {locale: config.chosen("retail", locale).model.voice for locale in ("en-US", "es", "fr", "de")}
+    assert voices == {"en-US": "marin", "es": "", "fr": "Puck", "de": "marin"}
 
 
 def test_another_synthesizer_is_not_asked_for_the_voice_of_the_one_before(tmp_path: Path) -> None:
@@ -252,6 +277,24 @@ async def test_a_server_starts_in_the_outage_of_its_only_vendors(
     with pytest.raises(ProviderError):
         await anext(synthesizer.synthesize("Hello.", voice="", locale="en-US"))
     await choices.aclose()
+
+
+def test_a_vendor_that_hangs_is_waited_for_once_however_many_agents_think_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def hang(_model: ScriptedModel) -> None:
+        await asyncio.sleep(10 * WARMING)
+
+    async def start() -> float:
+        Models(monkeypatch)
+        monkeypatch.setattr(ScriptedModel, "warm_up", hang)
+        choices = Choices(read(tmp_path, 'model.name = "openai:a"'))
+        for number in range(20):
+            choices.model("retail", "en-US", Agent(f"agent {number}", "Be brief.", "Hello."))
+        await choices.warm_up()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(start()) == pytest.approx(WARMING, abs=0.1)
 
 
 async def test_a_key_that_is_rejected_at_the_start_is_told_when_nobody_else_is_there(

@@ -5,6 +5,7 @@ import math
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from random import Random
 from typing import Any, Literal
 
@@ -462,6 +463,32 @@ def test_who_is_slow_is_not_waited_for_when_another_one_has_heard() -> None:
         assert asyncio.get_running_loop().time() - began == pytest.approx(1.2 + SLOW * BETWEEN + 0.1, abs=0.05)
 
     on_a_call(Ear("a", "silent"), second, run=run)
+
+
+def test_a_second_opinion_is_asked_on_the_calls_account_whoever_asks_for_the_words() -> None:
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    seen: list[str] = []
+
+    class Accountable(Ear):
+        async def open(self, *, locale: str, call_id: str) -> _EarStream:
+            seen.append(whose.get())
+            return await super().open(locale=locale, call_id=call_id)
+
+    outside = copy_context()
+
+    async def scenario() -> None:
+        rungs = [rung(ear.name, ear, port="recognizer") for ear in (Ear("a", "silent"), Accountable("b"))]
+        whose.set("the call's")
+        line = Line(await LadderRecognizer(rungs).open(locale="en-US", call_id="c1"))
+        line.stream.begin(1, 0.0)
+        await line.speak(1.2, SPEECH)
+        # The clock of all calls asks, which was started before there were any.
+        outside.run(line.stream.finalize, 1, 1)
+        await line.speak(SLOW * BETWEEN + 1.0)
+        await line.hang_up()
+
+    run_virtual(scenario())
+    assert set(seen) == {"the call's"}
 
 
 def test_how_long_a_second_opinion_took_is_measured_when_it_is_taken() -> None:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from ladder.rungs import FIRST, rung
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder import LadderSynthesizer
 from talkspurt.ladder.breaker import FAILURES
 from talkspurt.ladder.rung import FEWEST_OUTPUTS, SOONEST_HEDGE
@@ -103,6 +103,28 @@ def test_a_fallback_speaks_with_the_voice_that_was_chosen_for_it() -> None:
         assert second.voices == ["amy"]
 
     run_virtual(scenario())
+
+
+@pytest.mark.parametrize("voice", ["amy", "joe"])
+def test_a_local_fallbacks_voice_that_there_is_not_stops_the_start_and_not_a_call(voice: str) -> None:
+    class OnlyJoe(Voice):
+        async def synthesize(
+            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+        ) -> AsyncGenerator[SpeechChunk, None]:
+            if voice not in ("", "joe"):
+                raise ProviderError("synthesizer", "piper", f"there is no voice '{voice}' (known: joe)")
+            async for chunk in super().synthesize(text, voice=voice, locale=locale, pace=pace):
+                yield chunk
+
+    async def start() -> None:
+        rungs = [rung("cloud", Voice(), port="synthesizer"), rung("piper", OnlyJoe(), port="synthesizer", local=True)]
+        await LadderSynthesizer(rungs, voices={"piper": voice}).warm_up()
+
+    if voice == "joe":
+        run_virtual(start())
+    else:
+        with pytest.raises(ConfigurationError, match="no voice 'amy'"):
+            run_virtual(start())
 
 
 def test_how_long_another_voice_took_to_go_on_is_measured() -> None:

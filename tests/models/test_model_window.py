@@ -5,8 +5,10 @@ import pytest
 from talkspurt.agent import Agent
 from talkspurt.config import Config
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry
+from talkspurt.effects.dispatcher import tool_specs
 from talkspurt.errors import ConfigurationError, ProviderError
-from talkspurt.models.window import LEFT_OUT
+from talkspurt.models.pydantic_ai import BUILT_IN_TOOLS
+from talkspurt.models.window import LEFT_OUT, tokens_of_tools
 from talkspurt.ports import ReplyRequest, Usage
 from talkspurt.testing.fakes import FakeOpenAI, ModelReply
 from talkspurt.testing.fakes.chat import require
@@ -32,6 +34,8 @@ def long_call(turns: int) -> tuple[Entry, ...]:
 
 def test_instructions_that_are_too_long_alone_stop_the_start() -> None:
     model = WIRES["openai"].connect(FakeOpenAI(key=KEY), context_window=2_000)
+    added = tokens_of_tools(tool_specs(Agent(name="brief", prompt="Be kind.", greeting="Hello.")))
+    assert added <= BUILT_IN_TOOLS < 2 * added
     model.require_room(Agent(name="brief", prompt="Be kind.", greeting="Hello."))
     with pytest.raises(ConfigurationError, match=r"agent 'wordy': its prompt and tools take about \d+ tokens"):
         model.require_room(Agent(name="wordy", prompt="Be kind. " * 2_000, greeting="Hello."))

@@ -89,6 +89,22 @@ def test_the_same_call_can_be_reckoned_with_another_provider(tmp_path: Path) -> 
     assert bill.lines[0].cost == pytest.approx(0.01)
 
 
+def test_what_a_model_paid_by_its_sound_would_cost_is_unknown_where_no_sound_was_counted(tmp_path: Path) -> None:
+    speaks = (
+        '[model."openai-realtime:x"]\ninput = 4.0\ncached = 0.4\noutput = 24.0\naudio_input = 32.0\n'
+        'audio_cached = 0.4\naudio_output = 64.0\ndate = "2026-01"\nsource = "a test"\n'
+    )
+    words: Used = {("model", "scripted", "input"): 1000.0, ("model", "scripted", "output"): 50.0}
+    bill = reckon(words, prices(tmp_path, LIST + speaks), instead={"model": "openai-realtime:x"})
+    line = next(line for line in bill.lines if line.part == "model")
+    assert (line.cost, line.source) == (None, "what it would hear and speak was not measured")
+    sound: Used = {**words, ("model", "scripted", "audio_input"): 500.0}
+    bill = reckon(sound, prices(tmp_path, LIST + speaks), instead={"model": "openai-realtime:x"})
+    assert next(line for line in bill.lines if line.part == "model").cost == pytest.approx(
+        (4.0 * 1000 + 24.0 * 50 + 32.0 * 500) / 1e6
+    )
+
+
 @pytest.mark.parametrize(
     ("measured", "instead", "seconds"),
     [

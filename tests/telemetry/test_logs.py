@@ -23,6 +23,7 @@ def as_before() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.getLogger("talkspurt").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -75,6 +76,14 @@ def test_a_secret_is_masked_wherever_it_turns_up(stream: io.StringIO) -> None:
     assert CANARY not in stream.getvalue()
     assert stream.getvalue().count(MASK) >= 7
     assert "ValueError" in events(stream)[-1]["exception"]
+
+
+def test_libraries_do_not_write_their_requests_at_debug_and_we_do(stream: io.StringIO) -> None:
+    logging.getLogger("anthropic._base_client").debug("Request options: what the caller said")
+    logging.getLogger("botocore.endpoint").debug("Authorization: Bearer something")
+    logging.getLogger("some_vendor").info("connected")
+    structlog.get_logger("talkspurt.ladder").debug("asked")
+    assert [event["event"] for event in events(stream)] == ["connected", "asked"]
 
 
 def test_an_empty_or_tiny_secret_does_not_blank_ordinary_text() -> None:

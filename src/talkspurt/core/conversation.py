@@ -13,6 +13,7 @@ Rules:
 The agent's half lives in `AgentSide`, the caller's keys in `Keypad`; this file holds the floor and the caller's voice.
 """
 
+import math
 from dataclasses import replace
 from types import NoneType
 from typing import Any, Literal, assert_never
@@ -832,11 +833,14 @@ class Conversation:
         began = min((tool.since for tool in agent.waited_for.values()), default=None)
         if began is not None:
             return min(max(due, began + rules.least_preparing), began + rules.tool_filler_after)
-        late = agent.playback.unstarted
+        late, newest = agent.playback.unstarted, -math.inf
         if late is not None:
-            due = max(due, late.since + rules.least_preparing)
+            newest = late.since
         elif turn is not None and turn.reply is not None and not turn.attempts:
-            due = max(due, turn.asked_at + rules.least_preparing)
+            newest = turn.asked_at
+        if floor.late > rules.late_words:
+            newest = min(newest, silent_since + rules.filler_by - rules.least_preparing)
+        due = max(due, newest + rules.least_preparing)
         return min(due, max(floor.since, silent_since + rules.longest_silence))
 
     def _expire(self, now: float) -> None:
@@ -933,7 +937,10 @@ class Conversation:
         handed_on: bool = False,
     ) -> None:
         """The caller has said something whole: it is the agent's turn."""
-        bridged = isinstance(self._floor, Endpointing) and self._floor.bridged
+        bridged, late = False, 0.0
+        if isinstance(self._floor, Endpointing):
+            bridged = self._floor.bridged
+            late = max(0.0, waited - self._settings.endpointing.wait(self._floor.pause))
         self._end_utterance()
         self._misses = 0
         self._ignored = 0
@@ -947,7 +954,7 @@ class Conversation:
         waiting = self._dismissed
         if source == "voice":
             self._dismissed = replace(waiting, wordless=False)
-        self._enter(Thinking(now, waited=waited))
+        self._enter(Thinking(now, waited=waited, late=late))
         if waiting.over is not None:
             self._take_up(waiting, waiting.over, now)
 

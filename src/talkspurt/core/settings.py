@@ -58,6 +58,10 @@ class Settings:
     filler_after: float = 1.3
     """Dead air after the caller's last voice until the agent says that it is busy: it is heard 0.12 s later
     (measured by bench-faults), by 1.5 s; callers ask "hello?" after 2 s."""
+    filler_by: float = 1.36
+    """The same when what is waited for has only just begun, but the caller's words had been late: it gets no longer."""
+    late_words: float = 0.3
+    """Seconds beyond its pause from which a turn's words were late: a local recognizer takes that."""
     least_preparing: float = 0.3
     """Seconds that a model, a tool, a synthesizer, and all that follows when the caller's turn is over, get before
     the waiting is bridged: a filler right before the answer only delays it."""

@@ -100,6 +100,8 @@ class Thinking:
     filled: bool = False
     waited: float = 0.0
     """How long the line had been silent by then: the silence that ended the caller's turn is dead air to them too."""
+    late: float = 0.0
+    """How much of it was no pause that the turn was given, but words that did not come."""
 
 
 @dataclass(frozen=True, slots=True)

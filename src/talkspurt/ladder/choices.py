@@ -5,7 +5,8 @@ A provider has one rung in a process, whatever ladders it stands in, so that all
 exceeds what it bears.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
 from talkspurt.address_books import require_known_vendors
@@ -80,21 +81,28 @@ class Choices:
         return self._speech_to_speech[names]
 
     async def warm_up(self) -> None:
-        """Warm all, the recognizers first. Raises what the first raises that an operator has to mend."""
-        for provider in self._all():
-            await provider.warm_up()
+        """Warm all of a kind at once, the recognizers first. Raises what an operator has to mend.
+
+        Not one after the other: a vendor that hangs is waited for by every agent's model.
+        """
+        for kind in self._kinds():
+            outcomes = await asyncio.gather(*(provider.warm_up() for provider in kind), return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
 
     async def aclose(self) -> None:
         """Close all. Idempotent."""
-        for provider in self._all():
-            await provider.aclose()
+        for kind in self._kinds():
+            for provider in kind:
+                await provider.aclose()
 
-    def _all(self) -> "tuple[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech, ...]":
+    def _kinds(self) -> "tuple[Collection[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech], ...]":
         return (
-            *self._recognizers.values(),
-            *self._synthesizers.values(),
-            *self._models,
-            *self._speech_to_speech.values(),
+            self._recognizers.values(),
+            self._synthesizers.values(),
+            self._models,
+            self._speech_to_speech.values(),
         )
 
 

@@ -16,6 +16,7 @@ mu-law, the telephone's own code: half the memory, and nothing is lost of what c
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final, Literal
@@ -119,6 +120,7 @@ class LadderStream:
         self._second = SecondEar(rungs, locale=locale, call_id=call_id)
         self._locale = locale
         self._call_id = call_id
+        self._context = copy_context()
         self._audio = bytearray()
         """The caller's last seconds, a byte a sample."""
         self._fed = 0
@@ -354,7 +356,10 @@ class LadderStream:
         question.timers.append(loop.call_later(patience, self._leave, late))
         if self._hedged:
             key = (utterance, revision)
-            question.timers.append(loop.call_later(SLOW * patience, self._doubt, rung, key, "hedged"))
+            # In the call's own context, since whoever asks may be the clock of all calls: the meter is found by it.
+            question.timers.append(
+                loop.call_later(SLOW * patience, self._doubt, rung, key, "hedged", context=self._context)
+            )
         stream.finalize(utterance, revision)
 
     def _doubt(self, rung: Rung[Recognizer], key: tuple[int, int], reason: str) -> bool:

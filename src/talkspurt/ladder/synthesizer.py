@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, Protocol, runtime_checkable
 
-from talkspurt.errors import ProviderError
+from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import Worth, note_switch, provider_error, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
@@ -23,6 +23,8 @@ from talkspurt.telemetry import metrics
 LEARNING: Final = 10.0
 """Seconds for one stock phrase, of which the longest last six."""
 
+_WORD_TO_TRY: Final = "Hello."
+_TRIED_IN: Final = "en-US"
 _WORD: Final = re.compile(r"\S+")
 
 
@@ -49,8 +51,24 @@ class LadderSynthesizer:
         self._hedged = hedged
 
     async def warm_up(self) -> None:
-        """Warm all rungs at once; fails only when not one of them can be used."""
+        """Warm all rungs at once; fails only when not one of them can be used.
+
+        A local fallback with a voice of its own says a word in it: that there is none should not come out in an outage.
+        Raises `ConfigurationError`. (A vendor's voice may be of another language than the word; `talkspurt providers
+        check` tries those.)
+        """
         await warm_up(self._rungs)
+        for rung in self._rungs[1:]:
+            if rung.local and self._voices.get(rung.name):
+                await self._try_voice(rung)
+
+    async def _try_voice(self, rung: Rung[Synthesizer]) -> None:
+        speech = rung.provider.synthesize(_WORD_TO_TRY, voice=self._voices[rung.name], locale=_TRIED_IN)
+        try:
+            async with aclosing(speech):
+                await anext(speech, None)
+        except ProviderError as error:
+            raise ConfigurationError(f"fallbacks.voices: {error}") from error
 
     async def keep_connected(self) -> None:
         """Have a connection of the rung open that is asked first. Raises nothing."""

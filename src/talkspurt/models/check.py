@@ -1,5 +1,6 @@
 """Asks a language model a few times, as a call would, and tells how it answered. Behind `talkspurt providers check`."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -10,6 +11,8 @@ from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LanguageModel, ReplyRequest, TextDelta, ToolCallDelta, ToolCallPart, ToolSpec, Usage
 
+ANSWER = 30.0
+"""Seconds for a whole answer: who takes longer serves no caller."""
 QUESTION = "Hello? Can you tell me what you can do for me?"
 
 
@@ -42,12 +45,14 @@ async def check_model(
             times.append(first)
     except ProviderError as error:
         return ModelCheck(name, str(error))
+    except TimeoutError:
+        return ModelCheck(name, f"it took the question and had not answered it within {ANSWER:.0f} s")
     return ModelCheck(name, "", times[0], median(times[1:] or times), max(times[1:] or times), usage)
 
 
 async def _ask(model: LanguageModel, request: ReplyRequest) -> tuple[float, Usage]:
     began, first, usage = time.perf_counter(), None, Usage()
-    async with aclosing(model.reply(request)) as reply:
+    async with asyncio.timeout(ANSWER), aclosing(model.reply(request)) as reply:
         async for part in reply:
             if isinstance(part, Usage):
                 usage = part

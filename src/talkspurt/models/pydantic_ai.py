@@ -14,7 +14,7 @@ Invariants:
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -53,6 +53,8 @@ CHARACTERS_PER_TOKEN: Final = 8
 """More than any language has: a reply that is longer than this is not held to its `max_tokens` by its server."""
 LONGEST_ARGUMENTS: Final = 8_192
 """Characters of all tool calls of a reply."""
+BUILT_IN_TOOLS: Final = 250
+"""Tokens at most of the tools that the runtime adds to an agent's (a test compares them)."""
 CONVERSATION_ROOM: Final = 1_000
 """Tokens that have to be left for the conversation beside instructions and tools; some ten turns."""
 LEARNT: Final = 0.8
@@ -105,11 +107,12 @@ class PydanticAIModel:
         """Raise `ConfigurationError` when the agent's instructions and tools alone leave no room for a conversation."""
         if self._window is None:
             return
-        taken = tokens_of_text(agent.instructions) + tokens_of_tools(agent.tools)
-        if taken + self._max_tokens + CONVERSATION_ROOM > self._window:
+        taken = tokens_of_text(agent.instructions) + tokens_of_tools(agent.tools) + BUILT_IN_TOOLS
+        longest = self._settings["max_tokens"]
+        if taken + longest + CONVERSATION_ROOM > self._window:
             raise ConfigurationError(
                 f"agent '{agent.name}': its prompt and tools take about {taken} tokens, which with"
-                f" {self._max_tokens} for a reply and {CONVERSATION_ROOM} for the conversation is more than the"
+                f" {longest} for a reply and {CONVERSATION_ROOM} for the conversation is more than the"
                 f" {self._window} of {self.name}: shorten them, choose another model, or set"
                 f' model.context_window = {{"{self.name}" = …}} if the server was given a larger window'
                 " than is known here"
@@ -190,7 +193,7 @@ class PydanticAIModel:
                     if room <= 0:
                         yield replace(_usage(stream), cut_off=True)
                         return
-                for part in self._rest(stream, {e.tool_call for e in request.history if isinstance(e, _TOOL_ENTRIES)}):
+                for part in self._rest(stream):
                     yield part
 
     def _parameters(self, request: ReplyRequest) -> ModelRequestParameters:
@@ -210,8 +213,12 @@ class PydanticAIModel:
             self._standing = _Standing.of(request.instructions, request.tools)
         return self._standing
 
-    def _rest(self, stream: StreamedResponse, taken: Collection[str]) -> Iterator[ReplyPart]:
-        """What is known at a reply's end: its tool calls, each with an id not yet `taken`, and its usage."""
+    def _rest(self, stream: StreamedResponse) -> Iterator[ReplyPart]:
+        """What is known at a reply's end: its tool calls and its usage.
+
+        The calls get ids of our own: some servers count from zero in every reply, and the history that a model is shown
+        may begin anew within a call, so that nobody here can tell which are taken.
+        """
         reply = stream.get()
         if "finish_reason" not in (reply.provider_details or {}):
             raise self._failures.error("the reply broke off", "broken_off", retryable=True)
@@ -220,15 +227,9 @@ class PydanticAIModel:
         if reply.finish_reason == "length" and reply.tool_calls:
             # The last of them may be the half of one.
             raise self._too_short("while it asked for a tool")
-        ids = set(taken)
         for call in reply.tool_calls:
-            id_ = call.tool_call_id
-            if not id_ or id_ in ids:
-                # Some servers count from zero in every reply.
-                id_ = f"call_{uuid.uuid4().hex}"
-            ids.add(id_)
             arguments = call.args if isinstance(call.args, str) else call.args_as_json_str()
-            yield ToolCallPart(id_, call.tool_name, arguments or "{}")
+            yield ToolCallPart(f"call_{uuid.uuid4().hex}", call.tool_name, arguments or "{}")
         yield replace(_usage(stream), cut_off=reply.finish_reason in _CUT_OFF)
 
     def _nothing(self, finish_reason: str | None) -> ProviderError:

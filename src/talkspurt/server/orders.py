@@ -12,6 +12,7 @@ import faulthandler
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -82,12 +83,16 @@ def complaint_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.complaint"
 
 
+_OF_A_SECRET: Final = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE)(_[A-Z0-9]+)?$")
+"""Names of variables that hold a secret: `OPENAI_API_KEY`, `AWS_SESSION_TOKEN`, `AWS_BEARER_TOKEN_BEDROCK`."""
+
+
 def secrets_of(config: Config) -> list[str]:
     """Every secret value of this process, for the logs to mask."""
     sections = [section for section in vars(config).values() if isinstance(section, BaseModel)]
     values = [value for section in sections for value in vars(section).values()]
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY") and value]
+    keys = [value for name, value in os.environ.items() if _OF_A_SECRET.search(name) and value]
     # Whatever an agent's own database or proxy is called, its password stands in a URL, and so may a vendor's.
     passwords = passwords_in([dict(os.environ), config.model_dump(mode="json")])
     password = database_url(config.store.url).password

@@ -461,7 +461,7 @@ def _provider_error(model: str, error: Exception) -> ProviderError:
         if isinstance(error, APIError) and _OF_THE_KEY.match(str(error.details)):
             return _error(f"status {code}: the key is not accepted", "key_rejected", retryable=False)
         fault, retryable = _FAULTS.get(code, ("unavailable", True))
-        advice = perhaps_no_such_model(VENDOR, model, ()) if code in _OF_THE_SETUP else ""
+        advice = f"{perhaps_no_such_model(VENDOR, model, ())}, or no such model.voice" if code in _OF_THE_SETUP else ""
         wait = seconds_to_wait(error.response.headers) if isinstance(error, InvalidStatus) else None
         return _error(f"status {code}{advice}", fault, retryable=retryable, retry_after=wait)
     if isinstance(error, TimeoutError):

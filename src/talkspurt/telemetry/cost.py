@@ -8,7 +8,7 @@ import math
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
@@ -136,6 +136,8 @@ def reckon(used: Used, prices: Prices, *, instead: Mapping[Leg, str] | None = No
             sums[leg, other][unit] += amount
     minutes = sum(units.get("seconds", 0.0) for (leg, _), units in sums.items() if leg == "carrier") / 60
     lines = [_line(leg, vendor, units, prices) for (leg, vendor), units in sums.items()]
+    if "model" in (instead or {}):
+        lines = [_of_words_alone(line, measured, prices) for line in lines]
     lines += [
         Line("hosting", name, f"{minutes:.2f} min", server.hour / 60 / server.calls * minutes, _source(server))
         for name, server in prices.hosting.items()
@@ -185,6 +187,17 @@ def _line(leg: Leg, vendor: str, units: Mapping[Unit, float], prices: Prices) ->
             return Line(leg, vendor, amount, None, "no price known for sound")
         cost += count * (price or 0.0) / 1e6
     return Line(leg, vendor, amount, cost, _source(tokens))
+
+
+def _of_words_alone(line: Line, measured: Mapping[tuple[Leg, str], Mapping[Unit, float]], prices: Prices) -> Line:
+    """`line`; without its price if that model is paid by its sound, and stands for one whose sound nobody counted."""
+    tokens = prices.model.get(line.vendor) if line.part == "model" else None
+    if tokens is None or tokens.audio_input is None:
+        return line
+    others = (units for (leg, vendor), units in measured.items() if leg == "model" and vendor != line.vendor)
+    if all(any(units.get(unit) for unit in _SOUND) for units in others):
+        return line
+    return replace(line, cost=None, source="what it would hear and speak was not measured")
 
 
 def _source(price: _Price | None) -> str:

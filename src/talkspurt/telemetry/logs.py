@@ -7,7 +7,8 @@
 * the values of secrets are masked wherever they turn up, also inside an exception's message;
 * `call_id` is bound once per task (`bind_call`) and appears in every event of the call.
 
-Logs of libraries (uvicorn, SQLAlchemy, picows) pass through the same processors.
+Logs of libraries (uvicorn, SQLAlchemy, the vendors' SDKs) pass through the same processors, and never below "info":
+some of them write whole requests at "debug", with what was said and with the key.
 """
 
 import logging
@@ -31,7 +32,10 @@ def configure_logging(
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Send all logs of the process to `stream` (default: standard error). The last call wins."""
+    """Send all logs of the process to `stream` (default: standard error). The last call wins.
+
+    `level` is that of `talkspurt`; others write from "info" on. Whoever wants more of a logger of their own sets it.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -61,7 +65,9 @@ def configure_logging(
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    own = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(own, logging.INFO))
+    logging.getLogger("talkspurt").setLevel(own)
     # Alembic narrates every start, picows and uvicorn every connection: at "info" that is noise.
     for name in ("alembic", "picows", "uvicorn", "uvicorn.access", "sqlalchemy"):
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
