@@ -180,6 +180,13 @@ GUARDS: Final = (
         f"{WAY} -k nobody_is_certain",
     ),
     Guard(
+        "what a tool that never ends has done is found out all the same",
+        "effects/execution.py",
+        "while not work.done() and loop.time() < end:",
+        "while not work.done():",
+        f"{WAY} -k never_ends",
+    ),
+    Guard(
         "what still runs here is not certain here",
         "effects/known.py",
         "return record.state not in DONE if record.proposal in self._held else record.state in",
