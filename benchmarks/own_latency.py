@@ -217,8 +217,12 @@ class NoRecorder:
     def entry(self, _call_id: str, _entry: Any, /) -> None:
         """Forget it."""
 
-    def snapshot(self, _call_id: str, _attachment: int, _write: Any, /) -> None:
+    def snapshot(self, _call_id: str, _attachment: int, _write: Any, /, *, urgent: bool = False) -> None:
         """Forget it."""
+
+    async def write(self, _call_id: str, _patience: float, /) -> bool:
+        """Have nothing to store."""
+        return True
 
 
 class Trial:

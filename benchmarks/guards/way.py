@@ -8,6 +8,7 @@ AUTHORITY: Final = "tests/effects/test_authority.py"
 WAY: Final = "tests/effects/test_ledger_way.py"
 DISPATCHER: Final = "tests/effects/test_dispatcher.py"
 BAD_CALLS: Final = "tests/session/test_bad_tool_calls.py"
+SNAPSHOTS: Final = "tests/server/test_snapshots_are_written.py"
 AS_AGREED: Final = "tests/retail/test_as_agreed.py"
 
 GUARDS: Final = (
@@ -152,6 +153,20 @@ GUARDS: Final = (
         BAD_CALLS,
     ),
     Guard(
+        "whoever takes the phone is served once that is stored",
+        "session.py",
+        "        if command.name not in BUILT_IN:\n            await self._standing_stored()\n",
+        "",
+        f"{BAD_CALLS} -k no_tool_runs_until",
+    ),
+    Guard(
+        "that somebody else has the phone is stored before the transcript",
+        "server/recorder.py",
+        "if not (state.urgent or await self._store.turns.reached",
+        "if not (await self._store.turns.reached",
+        f"{SNAPSHOTS} -k not_behind_turns",
+    ),
+    Guard(
         "a tool that failed after it was done has done it",
         "effects/execution.py",
         'return ("in_doubt", self._outcomes.doubt(pending.record, tool)) if found is None else ("done", found)',
@@ -178,6 +193,13 @@ GUARDS: Final = (
         "                await bounded(self._ledger.hold(proposal, patience=patience(tool)))",
         "                pass",
         f"{WAY} -k nobody_is_certain",
+    ),
+    Guard(
+        "what a tool that never ends has done is found out all the same",
+        "effects/execution.py",
+        "while not work.done() and loop.time() < end:",
+        "while not work.done():",
+        f"{WAY} -k never_ends",
     ),
     Guard(
         "what still runs here is not certain here",

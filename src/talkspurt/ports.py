@@ -383,16 +383,25 @@ class Call:
 
 
 class CallRecorder(Protocol):
-    """Keeps what happens in calls. It never raises and never blocks: what cannot be written is spooled or counted."""
+    """Keeps what happens in calls. It never raises: what cannot be written is spooled or counted.
+
+    Nor does it block, but for `write`, which is for what must not go on before it is stored.
+    """
 
     def entry(self, call_id: str, entry: Entry, /) -> None:
         """Append one final entry to the call's transcript."""
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
         """Replace the call's stored state, which is this attachment's, by the JSON that `write` returns.
 
         That is the same whenever it is asked for, and costs something: it is asked for when it is stored, and not for a
-        state that a newer one has replaced before.
+        state that a newer one has replaced before. One that is `urgent` does not wait for the transcript.
+        """
+
+    async def write(self, call_id: str, patience: float, /) -> bool:
+        """Store the state of this call, before those that wait; False when that could not be done in time.
+
+        In `patience` seconds it is tried again and again; a try that is under way then is awaited.
         """
 
 

@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ import structlog
 
 from talkspurt.agent import Agent, Caller
 from talkspurt.agent.locales import Locale
+from talkspurt.agent.tools import BUILT_IN
 from talkspurt.clock import MediaClock
 from talkspurt.core.commands import (
     BeginUtterance,
@@ -129,6 +130,8 @@ JUDGEMENT_PATIENCE: Final = 1.0
 """Seconds after which a turn detector's score is of no use to anyone."""
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
+STANDING_PATIENCE: Final = 5.0
+"""Seconds that tools wait until it is stored that somebody else has the phone: as long as for a step of the ledger."""
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 _log = structlog.get_logger(__name__)
@@ -189,6 +192,8 @@ class Session:
         self._saved_standing = caller.standing()
         self._saved_attachment = 0
         """Whose the state is that was noted last; 0 before the first."""
+        self._lowering: asyncio.Task[None] | None = None
+        """Stores that whoever was verified last is not any more."""
         self._writer = Writer()
         self._minimum_voiced = minimum_voiced
         self._pacer = Pacer(LINE_RATE_HZ)
@@ -494,12 +499,15 @@ class Session:
         # A state that still waits to be stored is refused once a later attachment owns the call.
         owned = self._saved_attachment in (0, self._conversation.attachment)
         if not (known and owned) or any(isinstance(command, Record | EndCall) for command in commands):
+            lowered = _is_lowered(self._saved_standing, standing)
             self._saved_standing = standing
             self._saved_attachment = self._conversation.attachment
             # The state is of now, whenever it is written: whatever the conversation comes to behind this, and be it
             # a fault of ours in the middle of a fact, has no part in it.
             write = partial(self._writer.write, self._conversation.state(), {"caller": standing})
-            self._services.recorder.snapshot(self.call.id, self._saved_attachment, write)
+            self._services.recorder.snapshot(self.call.id, self._saved_attachment, write, urgent=lowered)
+            if lowered:
+                self._lowering = self._start(self._store_standing())
 
     def _rearm(self) -> None:
         deadline = self._conversation.deadline
@@ -681,7 +689,23 @@ class Session:
             # It will be asked for again when it is wanted, and then the failure is a fact.
             ANOMALIES.labels("prepare_failed").inc()
 
+    async def _store_standing(self) -> None:
+        stored = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STANDING_PATIENCE):
+                stored = await self._services.recorder.write(self.call.id, STANDING_PATIENCE)
+        if not stored:
+            # It waits on, as any other state; the caller should not have to.
+            _log.error("caller_change_not_stored", waited=STANDING_PATIENCE)
+
+    async def _standing_stored(self) -> None:
+        """No tool starts before this: should the process die, the next one must not serve somebody else than it did."""
+        while self._lowering is not None and not self._lowering.done():
+            await asyncio.wait((self._lowering,))
+
     async def _run_tool(self, command: RunTool) -> None:
+        if command.name not in BUILT_IN:
+            await self._standing_stored()
         # The dispatcher never raises for anything a model or tool does.
         answer = await self._dispatcher.run(command.tool_call, command.name, command.arguments)
         self._tool_returned(answer)
@@ -693,10 +717,12 @@ class Session:
         self._post(ToolProgressed(tool_call, words))
 
     async def _run_with_secret(self, tool_call: str, secret: str | None) -> None:
+        await self._standing_stored()
         self._tool_returned(await self._dispatcher.run_with_secret(tool_call, secret))
         self._tools.pop(tool_call, None)
 
     async def _execute_effect(self, tool_call: str, proposal: str, turn: int) -> None:
+        await self._standing_stored()
         self._effect_told(await self._dispatcher.execute(tool_call, proposal, turn), proposal)
 
     async def _recover_effect(self, tool_call: str, proposal: str) -> None:
@@ -844,6 +870,13 @@ def _conversation(
     if returned is None:
         return Conversation.restore(settings, dict(snapshot))
     return Conversation.take_back(settings, dict(snapshot), returned)
+
+
+def _is_lowered(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether somebody who was verified is not any more, or less so."""
+    if before["account"] is None:
+        return False
+    return bool(after["account"] != before["account"] or after["level"] < before["level"])
 
 
 def _open_journal(journals: Path | Callable[[Call], Journal] | None, call: Call) -> Journal:

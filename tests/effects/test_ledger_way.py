@@ -572,11 +572,15 @@ class Wires:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.entered, self.gate = asyncio.Event(), asyncio.Event()
+        self.unreachable = False
+        """Whether nothing can be looked up."""
 
     async def _word(self, payee: str) -> str:
         return f"I'll wire it to {payee}. Shall I?"
 
     async def _look_up(self, key: str) -> dict[str, bool] | None:
+        if self.unreachable:
+            raise ConnectionError
         return {"wired": True} if key in self.sent else None
 
     @tool(effect=True, read_back=_word, lookup=_look_up, timeout=0.05)
@@ -657,6 +661,32 @@ async def test_a_tool_that_still_runs_is_not_begun_again_by_the_process_that_has
     assert message(await call.run("stubborn", payee="Ann")) == CHECKING
     wires.gate.set()
     await until(call, ["resolved_done"])
+
+
+@pytest.mark.parametrize(("unreachable", "found"), [(False, "resolved_not_done"), (True, "in_doubt")])
+async def test_what_a_tool_that_never_ends_has_done_is_looked_up_or_a_person_is_told(
+    desk: Desk, wires: Wires, monkeypatch: pytest.MonkeyPatch, unreachable: bool, found: str
+) -> None:
+    monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
+    monkeypatch.setattr(execution, "HOLD_EVERY", 0.02)
+    monkeypatch.setattr(execution, "HOLD_FOR", 0.1)
+    wires.unreachable = unreachable
+    call = await wires.desk(desk)
+    proposed = await call.run("stubborn", payee="Ann")
+    before = EFFECTS_FOR_A_PERSON._value.get()
+    with capture_logs() as logs:
+        assert message(await call.execute(proposed)) == CHECKING
+        async with asyncio.timeout(5):
+            while not any(line["event"] == "effect_held_no_longer" for line in logs):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    call.clock.advance(60)
+    await sweeper(call).sweep()
+    assert await call.states() == [found]
+    assert EFFECTS_FOR_A_PERSON._value.get() == before + unreachable
+    wires.gate.set()
+    await until(call, ["resolved_done"])
+    assert await call.run("stubborn", payee="Ann") == {"wired": True}, "what it did after all is the outcome"
+    assert len(wires.sent) == 1
 
 
 @pytest.mark.parametrize("taken_over", [False, True])

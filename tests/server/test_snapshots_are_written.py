@@ -174,6 +174,24 @@ def test_the_state_of_a_call_that_is_handed_over_is_written_before_all_others() 
     run_virtual(scenario())
 
 
+def test_that_somebody_else_has_the_phone_is_stored_before_all_others_and_not_behind_turns() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=0.1)
+        calls.turns.appended = 1
+        async with recording(calls) as recorder:
+            for number in range(50):
+                note(recorder, str(number))
+            await asyncio.sleep(0.5)
+            recorder.snapshot("changed", 1, lambda: "nobody is verified", urgent=True)
+            note(recorder, "changed", "nobody is, and more was said")
+            assert await recorder.write("changed", 2.0)
+            assert calls.saved == [("changed", "nobody is, and more was said")]
+            note(recorder, "changed", "a call like any other")
+            assert not await recorder.write("changed", 2.0), "its turns are not stored yet"
+
+    run_virtual(scenario())
+
+
 def test_the_last_flush_does_not_wait_for_a_database_that_stays_away() -> None:
     async def scenario() -> None:
         calls = Calls(seconds=0.7)

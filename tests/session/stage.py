@@ -30,12 +30,22 @@ class Recorder:
 
     entries: list[Entry] = field(default_factory=list)
     snapshots: list[Mapping[str, Any]] = field(default_factory=list)
+    urgent: list[Mapping[str, Any]] = field(default_factory=list)
+    """Those of the snapshots that must not wait for the transcript."""
+    takes: float = 0.0
+    """Seconds until a snapshot is stored that is waited for."""
 
     def entry(self, call_id: str, entry: Entry, /) -> None:
         self.entries.append(entry)
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
         self.snapshots.append(json.loads(write()))
+        if urgent:
+            self.urgent.append(self.snapshots[-1])
+
+    async def write(self, call_id: str, patience: float, /) -> bool:
+        await asyncio.sleep(self.takes)
+        return True
 
 
 def cancelled_orders() -> tuple[list[str], Any]:

@@ -15,6 +15,7 @@ from talkspurt.core.conversation import Conversation
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
 from talkspurt.effects.refusals import CHECKING, IN_DOUBT
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
+from talkspurt.session import STANDING_PATIENCE
 from talkspurt.testing.providers import ScriptedModel
 from talkspurt.testing.virtual_time import run_virtual
 
@@ -387,5 +388,41 @@ def test_that_somebody_else_has_the_phone_outlives_the_process() -> None:
             await call.until(lambda: any(snapshot["caller"]["level"] == 1 for snapshot in call.recorder.snapshots))
             await call.until(lambda: call.session.caller.level == 0)
             assert call.recorder.snapshots[-1]["caller"] == {"account": None, "level": 0, "served": ["maya"]}
+
+    run_virtual(run())
+
+
+@pytest.mark.parametrize(("takes", "waited"), [(3.0, 3.0), (60.0, STANDING_PATIENCE)])
+def test_no_tool_runs_until_it_is_stored_that_somebody_else_has_the_phone_or_could_not_be(
+    takes: float, waited: float
+) -> None:
+    """A process that is killed in between must not have served them, as whoever they say they are by then."""
+
+    async def run() -> None:
+        looked: list[float] = []
+
+        @tool
+        async def look_up() -> str:
+            """Look something up."""
+            looked.append(asyncio.get_running_loop().time())
+            return "There it is."
+
+        def script(request: ReplyRequest) -> list[ReplyPart]:
+            match request.history[-1]:
+                case CallerSaid():
+                    return [ToolCallPart("t1", "new_caller", "{}")]
+                case ToolAnswered(name="new_caller"):
+                    return [ToolCallPart("t2", "look_up", "{}")]
+            return [TextDelta("All is well.")]
+
+        async with stage(ScriptedModel(script), ["here is my wife"], tools=(look_up,)) as call:
+            call.session.caller.verify("maya", level=2)
+            call.recorder.takes = takes
+            await call.says(0.6)
+            await call.until(lambda: call.session.caller.level == 0)
+            changed = asyncio.get_running_loop().time()
+            await call.until(lambda: bool(looked))
+            assert looked[0] - changed == pytest.approx(waited, abs=0.1)
+            assert [state["caller"]["level"] for state in call.recorder.urgent] == [0]
 
     run_virtual(run())

@@ -1,8 +1,9 @@
 """Carries out what was confirmed and begun, and writes down what came of it.
 
 `carry_through` is the only place that calls the function of a tool with an effect. Whoever carries it out is the only
-one who knows. While a tool still runs, though its time is over, nobody may find out that nothing happened (`_hold`);
-and what it has done in the end stands above all that was looked up (`_happened`).
+one who knows. While a tool still runs, though its time is over, nobody may find out that nothing happened (`_hold`),
+until it has run for so long that it may never end. What it has done in the end stands above all that was looked up
+(`_happened`).
 """
 
 import asyncio
@@ -23,6 +24,9 @@ from talkspurt.telemetry.metrics import EFFECTS, EFFECTS_FOR_A_PERSON
 
 HOLD_EVERY: Final = 2.0
 """Seconds after which the ledger is told again that a tool is still at it; less than `calling.GRACE`."""
+HOLD_FOR: Final = 300.0
+"""Seconds for which an effect is held open for its tool at most. What has not ended so long after it was cancelled will
+hardly end at all, and while it is held nobody is asked or told what came of it."""
 WRITING_PAUSES: Final = (0.0, 0.2, 1.0)
 """Seconds before each attempt to write down what came of an effect: it must not stay unknown for a hiccup."""
 
@@ -88,12 +92,19 @@ class Execution:
 
     async def _held_open(self, pending: Proposal, work: asyncio.Future[Any]) -> None:
         tool, proposal = pending.tool, pending.record.proposal
-        while not work.done():
+        loop = asyncio.get_running_loop()
+        end = loop.time() + HOLD_FOR
+        while not work.done() and loop.time() < end:
             try:
                 await bounded(self._ledger.hold(proposal, patience=patience(tool)))
             except Exception as error:
                 _log.error("effect_not_held", tool=tool.name, **where(error))
             await asyncio.wait({work}, timeout=HOLD_EVERY)
+        if not work.done():
+            _log.error("effect_held_no_longer", tool=tool.name, proposal=proposal)
+            # The lookup or a person decides, here as everywhere; what it does after all still stands above that.
+            self._known.release(pending.record)
+            await asyncio.wait({work})
         if not work.cancelled() and work.exception() is None:
             await self._finish(pending, "done", told(tool, work.result()))
         # Otherwise its lookup decides, once the last hold has run out.

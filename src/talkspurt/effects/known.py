@@ -54,7 +54,7 @@ class KnownEffects:
         self._held[record.proposal] = record
 
     def release(self, record: EffectRecord) -> None:
-        """Its tool has come to an end."""
+        """Its tool has come to an end, or nobody waits for that any more."""
         self._held.pop(record.proposal, None)
 
     def is_open(self, record: EffectRecord) -> bool:

@@ -1,14 +1,15 @@
 """What becomes of a call's states and of what it uses: both wait here for the database.
 
-A live call does not wait with them, but for the moment in which it is handed over. One write goes on at a time. What
-the database did not take is tried again, so that an outage costs no call the place that it had come to, nor the count
-of what it has used.
+A live call does not wait with them, but for the moment in which it is handed over and, with its tools, for the one in
+which somebody else takes its phone. One write goes on at a time. What the database did not take is tried again, so that
+an outage costs no call the place that it had come to, nor the count of what it has used.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -36,6 +37,20 @@ USAGE_EVERY: Final = 60.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Where a call stands, as it waits to be stored."""
+
+    attachment: int
+    """Whose it is."""
+    turns: int
+    """How many turns of all calls have to be stored before it."""
+    write: Callable[[], str]
+    """What writes it down."""
+    urgent: bool
+    """Whether it waits for no turns: a caller who is taken for somebody else does more harm than turns out of order."""
+
+
 class Recorder:
     """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written.
 
@@ -45,9 +60,8 @@ class Recorder:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: dict[str, tuple[int, int, Callable[[], str]]] = {}
-        """By call, in the order of their turn: of which attachment the state is, how many turns of all calls had been
-        recorded by then, and what writes it down."""
+        self._waiting: dict[str, _State] = {}
+        """By call, in the order of their turn."""
         self._usage: deque[tuple[str, Meter]] = deque()
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -57,13 +71,16 @@ class Recorder:
         """Append it to the spool of the transcript."""
         self._store.turns.append(call_id, entry)
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /) -> None:
+    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
         """Note the state of a call, in the place of one that is not stored yet."""
         if call_id not in self._waiting and len(self._waiting) >= MOST_SNAPSHOTS:
             del self._waiting[next(iter(self._waiting))]
             metrics.STORE_FAILURES.labels("snapshot").inc()
+        # What takes the place of an urgent state says what was urgent, too.
+        replaced = self._waiting.get(call_id)
+        urgent = urgent or (replaced is not None and replaced.urgent)
         # A call that waits already keeps its place.
-        self._waiting[call_id] = attachment, self._store.turns.appended, write
+        self._waiting[call_id] = _State(attachment, self._store.turns.appended, write, urgent)
         self._arrived.set()
 
     @contextmanager
@@ -147,7 +164,7 @@ class Recorder:
             if not stored:
                 return False
 
-    async def write(self, call_id: str, patience: float) -> bool:
+    async def write(self, call_id: str, patience: float, /) -> bool:
         """Store the state of this call, before those that wait; False when the database has not taken it in time.
 
         In `patience` seconds it is tried again and again; a write that is under way then is awaited.
@@ -163,16 +180,16 @@ class Recorder:
             await asyncio.sleep(RETRY_DELAYS[1])
 
     async def _write_snapshot(self, call_id: str) -> bool:
-        attachment, turns, write = entry = self._waiting[call_id]
+        state = self._waiting[call_id]
         stored = True
         try:
             # Whoever takes the call up goes on behind the turns of this state: they have to be there first.
-            if not await self._store.turns.reached(turns, TURNS_PATIENCE):
+            if not (state.urgent or await self._store.turns.reached(state.turns, TURNS_PATIENCE)):
                 raise StoreError("its turns are not stored yet")
             # Encoded only here, for a state may be replaced by a newer one before its turn. What `write` returns is of
             # the moment in which it was noted, and so is the attachment: once a later one owns the call, or it has
             # ended, the store refuses them.
-            await self._store.calls.save_snapshot(call_id, attachment=attachment, snapshot=write())
+            await self._store.calls.save_snapshot(call_id, attachment=state.attachment, snapshot=state.write())
         except StoreError as error:
             stored = False
             _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
@@ -182,7 +199,7 @@ class Recorder:
             _log.exception("snapshot_not_stored", call_id=call_id)
             metrics.STORE_FAILURES.labels("snapshot").inc()
         latest = self._waiting.pop(call_id, None)
-        if latest is not None and (latest is not entry or not stored):
+        if latest is not None and (latest is not state or not stored):
             # Behind the others, which wait longer.
             self._waiting[call_id] = latest
         return stored
