@@ -1,4 +1,4 @@
-"""Who may do what: levels, scope, policy, rates, attempts, codes, secrets, and what text of strangers leaves."""
+"""Who may do what: levels, scope, policy, rates, attempts, codes, secrets, text of strangers, and numbers to dial."""
 
 from typing import Final
 
@@ -11,6 +11,9 @@ CODES: Final = "tests/effects/test_codes.py"
 SECRETS: Final = "tests/effects/test_secrets.py"
 TOOLS: Final = "tests/agent/test_tools.py"
 POLICY: Final = "tests/agent/test_policy.py"
+KEYED_IN: Final = "tests/session/test_session_secrets.py"
+TONES: Final = "tests/media/test_tones.py"
+CHECKS: Final = "tests/server/test_checks.py"
 
 GUARDS: Final = (
     Guard(
@@ -403,5 +406,75 @@ GUARDS: Final = (
         "if (kept.target, kept.account) != (target, account):",
         "if False:",
         "tests/server/test_cold_handover.py -k has_already",
+    ),
+    Guard(
+        "the keys of a secret are told to nobody but its pad",
+        "session.py",
+        "        if self._pad.claims(self._now):\n            fact",
+        "        if False:\n            fact",
+        f"{KEYED_IN} -k canary",
+    ),
+    Guard(
+        "the tones of a secret's keys go to no recognizer",
+        "session.py",
+        "if not self._pad.untouched and self._pad.claims(self._now):",
+        "if False:",
+        f"{KEYED_IN} -k canary",
+    ),
+    Guard(
+        "what the muter has held comes out of it muted",
+        "media/tones.py",
+        "return (bytes(len(held)) if before or toned else held) + (bytes(len(rest)) if toned else rest)",
+        "return held + rest",
+        f"{TONES} -k flushed",
+    ),
+    Guard(
+        "a key's tone is taken out of the audio",
+        "media/tones.py",
+        "return bytes(len(held)) if before or toned or tone else held",
+        "return held",
+        f"{TONES} {KEYED_IN} -k 'nothing_of_a_tone or canary'",
+    ),
+    Guard(
+        "a tone that begins within a frame is taken out from there",
+        "media/tones.py",
+        "if before or toned or tone else held",
+        "if before or toned else held",
+        f"{TONES} -k nothing_of_a_tone",
+    ),
+    Guard(
+        "a tone that ends within a frame is taken out to there",
+        "media/tones.py",
+        "if before or toned or tone else held",
+        "if toned or tone else held",
+        f"{TONES} -k nothing_of_a_tone",
+    ),
+    Guard(
+        "keys behind a secret are no ordinary ones",
+        "effects/secrets.py",
+        "return self._tool_call is not None or now < self._claimed_until",
+        "return self._tool_call is not None",
+        f"{KEYED_IN} {SECRETS} -k 'swallowed or behind_a_whole'",
+    ),
+    Guard(
+        "a call goes to allowed countries only",
+        "server/handover/targets.py",
+        "if country not in countries:",
+        "if False:",
+        f"{CHECKS} -k must_not_be_dialled",
+    ),
+    Guard(
+        "a call goes to no number that costs extra",
+        "server/handover/targets.py",
+        "if phonenumbers.number_type(parsed) not in _ORDINARY:",
+        "if False:",
+        f"{CHECKS} -k must_not_be_dialled",
+    ),
+    Guard(
+        "a number is dialled as it was checked",
+        "server/handover/targets.py",
+        "if not phonenumbers.is_valid_number(parsed) or e164 != number:",
+        "if False:",
+        f"{CHECKS} -k must_not_be_dialled",
     ),
 )

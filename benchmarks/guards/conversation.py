@@ -5,6 +5,7 @@ from typing import Final
 from benchmarks.guards.guard import Guard
 
 CORE: Final = "tests/core/test_conversation_scenarios.py"
+PLAYBACK: Final = "tests/core/test_playback_ledger.py"
 
 GUARDS: Final = (
     Guard(
@@ -161,5 +162,33 @@ GUARDS: Final = (
         'history = (*self.log.shown(self.playback), CallerSaid(text, "voice"))',
         'history = (*self.log.history(self.playback), CallerSaid(text, "voice"))',
         f"{CORE} -k gets_a_model",
+    ),
+    Guard(
+        "a mark of audio that was never sent proves nothing",
+        "session.py",
+        "if epoch == self._pacer.epoch and samples > self._pacer.sent:",
+        "if False:",
+        "tests/session/test_session_faults.py -k never_sent",
+    ),
+    Guard(
+        "what was cut off is proven by what was said again",
+        "core/playback.py",
+        "if segment.tag == tag and not segment.cut]",
+        "if segment.tag == tag]",
+        f"{PLAYBACK} -k unheard_unless_all",
+    ),
+    Guard(
+        "all of a read-back has to be proven",
+        "core/playback.py",
+        "all(segment.proven for segment in tagged)",
+        "any(segment.proven for segment in tagged)",
+        f"{PLAYBACK} -k every_segment",
+    ),
+    Guard(
+        "what was never said, or only cut off, is not proven",
+        "core/playback.py",
+        "return bool(tagged) and all(",
+        "return all(",
+        f"{PLAYBACK} -k 'unheard_unless_all or every_segment'",
     ),
 )

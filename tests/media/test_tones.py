@@ -189,3 +189,14 @@ def _seconds(muter: ToneMuter, pcm: bytes) -> float:
     for start in range(0, len(pcm), FRAME_BYTES):
         muter.feed(pcm[start : start + FRAME_BYTES])
     return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("key", ALL_KEYS)
+@pytest.mark.parametrize("begun", [0, 50])
+def test_what_is_held_of_a_tone_is_flushed_as_silence(key: str, begun: int) -> None:
+    """Keys are expected no more, and the caller is still pressing the last one."""
+    muter = ToneMuter()
+    pcm = on_the_line(tone(key, 3 * FRAME + begun))
+    muted = muter.feed(pcm)
+    assert muter.held == FRAME + begun
+    assert muted + muter.flush() == bytes(len(pcm))

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Update, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from retail.shop_line import Line, dump, order_of
+from retail.shop_line import Line, dump, method_of, order_of
 from talkspurt.core.events import EffectProposed
 from talkspurt.ports import EffectRecord
 from talkspurt.retail.addresses import STATES, Place, choose_address
-from talkspurt.retail.customers import load_customer
-from talkspurt.retail.schema import Order, OrderItem, Payment, PaymentMethod, Status, Variant
+from talkspurt.retail.customers import load_customer, load_products
+from talkspurt.retail.schema import Exchange, ExchangeItem, Order, OrderItem, Payment, PaymentMethod, Status, Variant
 from talkspurt.retail.shop import Shop
 
 MAYA = "maya_collins"
@@ -235,6 +235,96 @@ async def test_of_two_calls_at_once_the_second_does_not_act_on_what_the_first_ma
     assert "Visa" in proposals[1].read_back
     answers = await asyncio.gather(first.execute(proposals[0]), second.execute(proposals[1]))
     assert sorted("error" in answer for answer in answers) == [False, True]
+
+
+# ── what others do who know nothing of calls ──────────────────────────────────────
+
+
+async def executed_beside(shop_url: str, line: Line, proposed: EffectProposed, statement: Update) -> Any:
+    """The answer to an effect that begins when another process has changed a row, and has not committed that yet.
+
+    It holds the row that it changes and no other: a warehouse or a till has no reason to hold the customer's.
+    """
+    begun = asyncio.Event()
+
+    async def note() -> None:
+        begun.set()
+
+    after_begin(line, note)
+    async with Shop(shop_url).opened() as elsewhere:
+        async with elsewhere.writing() as session:
+            await session.execute(statement)
+            waiting = asyncio.create_task(line.execute(proposed))
+            await begun.wait()
+            await until_it_waits(elsewhere, shop_url, waiting)
+            assert not waiting.done()
+        return await waiting
+
+
+def less_on_the_gift_card(cents: int) -> Update:
+    card = update(PaymentMethod).where(PaymentMethod.id == GIFT)
+    return card.values(balance_cents=PaymentMethod.balance_cents - cents)
+
+
+async def test_an_order_that_is_just_being_shipped_is_not_cancelled(shop: Shop, shop_url: str) -> None:
+    line = Line(shop).verified()
+    proposed = await line.propose("cancel_order", **BY_MISTAKE)
+    shipped = update(Order).where(Order.id == PENDING).values(status=Status.SHIPPED)
+    before = (await dump(shop))["payments"]
+    assert "shipped" in (await executed_beside(shop_url, line, proposed, shipped))["error"]["message"]
+    assert (await order_of(shop, PENDING)).status is Status.SHIPPED
+    rows = await dump(shop)
+    assert rows["payments"] == before
+    assert rows["applied_effects"] == []
+
+
+async def test_a_gift_card_that_just_pays_for_something_else_pays_no_more_than_it_has(
+    shop: Shop, shop_url: str
+) -> None:
+    line = Line(shop).verified()
+    proposed = await line.propose("change_order_payment", **TO_GIFT_CARD)
+    answer = await executed_beside(shop_url, line, proposed, less_on_the_gift_card(100_00))
+    assert "The gift card has 50 dollars left" in answer["error"]["message"]
+    assert (await method_of(shop, GIFT)).balance_cents == 50_00
+
+
+async def test_what_a_gift_card_just_pays_elsewhere_is_not_forgotten(shop: Shop, shop_url: str) -> None:
+    line = Line(shop).verified()
+    proposed = await line.propose("change_order_payment", **TO_GIFT_CARD)
+    answer = await executed_beside(shop_url, line, proposed, less_on_the_gift_card(5_00))
+    assert "error" not in answer
+    assert (await method_of(shop, GIFT)).balance_cents == 150_00 - 5_00 - 86_20
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [({"price_cents": 999_99}, "The amount has changed since"), ({"available": False}, "out of stock")],
+)
+@pytest.mark.parametrize("exchanged", [False, True])
+async def test_a_variant_that_is_just_being_changed_is_not_taken_as_it_was(
+    shop: Shop, shop_url: str, values: dict[str, Any], told: str, exchanged: bool
+) -> None:
+    """Not even when an exchange of the customer's has had it loaded before."""
+    item, new = await another_variant(shop, PENDING)
+    if exchanged:
+        other = (await order_of(shop, SHIPPED)).items[0]
+        async with shop.writing() as session:
+            swapped = ExchangeItem(order_item_id=other.id, new_variant_id=new)
+            session.add(Exchange(order_id=SHIPPED, method_id=GIFT, difference_cents=0, items=[swapped]))
+    line = Line(shop).verified()
+    wish = {"order_id": PENDING, "items": [item], "new_items": [new], "payment_method": "my Visa"}
+    proposed = await line.propose("change_order_items", **wish)
+    changing = update(Variant).where(Variant.id == new).values(**values)
+    assert told in (await executed_beside(shop_url, line, proposed, changing))["error"]["message"]
+    assert (await order_of(shop, PENDING)).status is Status.PENDING
+
+
+async def test_two_customers_may_have_the_same_product_changed_at_once(shop: Shop, shop_url: str) -> None:
+    """Whoever waits for one of them would wait as long as a process that was stopped in the middle holds it."""
+    product = (await order_of(shop, PENDING)).items[0].product_id
+    async with Shop(shop_url).opened() as elsewhere, elsewhere.reading() as first, shop.reading() as second:
+        await load_products(first, [product], to_change=True)
+        assert product in await asyncio.wait_for(load_products(second, [product], to_change=True), 2.0)
 
 
 # ── what words mean ───────────────────────────────────────────────────────────────

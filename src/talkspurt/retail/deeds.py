@@ -231,7 +231,8 @@ def _purse(customer: Customer) -> Purse:
 def _swap_planned(kind: Kind, order_id: str, wish: SwapWish) -> Callable[[AsyncSession, Customer], Awaitable[SwapPlan]]:
     async def plan(session: AsyncSession, customer: Customer) -> SwapPlan:
         order = customer.order(order_id)
-        products = await load_products(session, (item.product_id for item in order.items))
+        ids = (item.product_id for item in order.items)
+        products = await load_products(session, ids, to_change=customer.held)
         return plan_swap(kind, order, products, wish, _purse(customer))
 
     return plan

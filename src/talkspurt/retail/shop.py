@@ -6,7 +6,7 @@ the same thing at once get it once.
 
 SQLite (default) and PostgreSQL. On SQLite a write takes the lock when it begins (`BEGIN IMMEDIATE`)
 and survives a loss of power once committed (WAL, `synchronous=FULL`). On PostgreSQL a process that was stopped in the
-middle of a transaction holds its customer for `IDLE` seconds at most; writes for others go on meanwhile.
+middle of a transaction holds what is its customer's for `IDLE` seconds at most; writes for others go on meanwhile.
 """
 
 import asyncio
