@@ -289,6 +289,24 @@ async def test_a_machine_at_the_next_place_is_one_though_the_first_was_briefed(s
     assert (await waiting.handover()).cause == "voicemail"
 
 
+async def test_places_whose_names_have_spaces_are_tried_once_each(store: Store, clock: Clock) -> None:
+    targets = {
+        "front desk": {"number": "+12025550123", "kind": "warm", "otherwise": "back office"},
+        "back office": {"number": "+12025550124", "kind": "warm", "otherwise": "front desk"},
+    }
+    waiting = await desktop(store, clock, Orders(), targets)
+    await waiting.asks()
+    await waiting.flow.leg_ended((await waiting.handover()).id, 1, "busy")
+    assert (await waiting.handover()).tried == ("front desk",)
+    await waiting.asks()
+    await waiting.flow.leg_ended((await waiting.handover()).id, 2, "busy")
+    assert isinstance(await waiting.asks(), Back)
+    assert [order for order in waiting.orders.taken if order.startswith("ring")] == [
+        "ring +12025550123 as +12025550100",
+        "ring +12025550124 as +12025550100",
+    ]
+
+
 async def test_a_colleague_who_listens_has_as_long_again_from_each_key(warm: Desktop) -> None:
     await warm.asks()
     handover = await warm.handover()

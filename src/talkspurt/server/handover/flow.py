@@ -327,7 +327,7 @@ class HandoverFlow:
             detail=cause,
             cause=cause,
             target=following.name,
-            tried=" ".join(tried),
+            tried=tried,
         )
         if moved is not None:
             metrics.HANDOVERS.labels(cause).inc()
@@ -351,10 +351,17 @@ class HandoverFlow:
         return failed
 
     async def _move(
-        self, handover: Handover, to: State, *, leaving: tuple[State, ...], detail: str = "", **values: str
+        self,
+        handover: Handover,
+        to: State,
+        *,
+        leaving: tuple[State, ...],
+        detail: str = "",
+        tried: tuple[str, ...] | None = None,
+        **values: str,
     ) -> Handover | None:
         moved = await self._records.move(
-            handover, to, leaving=leaving, detail=detail, attempt=handover.attempt, **values
+            handover, to, leaving=leaving, detail=detail, attempt=handover.attempt, tried=tried, **values
         )
         if moved is not None:
             _log.info(
