@@ -8,6 +8,7 @@ import pytest
 
 from talkspurt.agent import Caller, ToolError
 from talkspurt.agent.handover import HandoverAnswer
+from talkspurt.errors import StoreError
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Handover
@@ -118,6 +119,45 @@ async def test_the_next_place_is_tried_and_late_news_of_the_first_changes_nothin
             "ringing",
             "failed no_answer",
         ]
+
+
+async def test_a_talk_that_ends_while_the_database_is_away_is_not_rung_for_again(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session = await leaves(server)
+    _, action = dialled(await server.resume())
+    known = server.store.handovers.open_of
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "open_of", fail)
+    held = await server.resume(path=action, DialCallStatus="completed")
+    assert held.verbs == ["Say", "Pause", "Redirect"]
+    monkeypatch.setattr(server.store.handovers, "open_of", known)
+    again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
+    assert (await server.resume(path=again)).verbs == ["Hangup"]
+    assert (await steps(server, session))[-1] == "completed"
+
+
+async def test_a_key_that_is_pressed_while_the_database_is_away_counts(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leaves(server, sid="CA1")
+    _, session = await leaves(server, sid="CA2")
+    await server.resume("CA1")
+    await server.resume("CA2")
+    known = server.store.handovers.seen
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "seen", fail)
+    held = await server.resume("CA2", Digits="1")
+    monkeypatch.setattr(server.store.handovers, "seen", known)
+    again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
+    assert (await server.resume("CA2", path=again)).verbs == ["Connect", "Redirect"]
+    assert (await steps(server, session))[-1] == "failed callback"
 
 
 async def test_a_place_that_is_gone_from_the_configuration_comes_back_to_the_agent(server: Running) -> None:

@@ -21,10 +21,11 @@ import pytest
 from numpy.typing import NDArray
 
 from talkspurt.config import Config
+from talkspurt.errors import StoreError
 from talkspurt.simulate.child_server import free_port
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
 from talkspurt.simulate.twilio import TwilioDouble
-from talkspurt.store import Store
+from talkspurt.store import Handover, Store
 
 from .conftest import DIALLED, PUBLIC, TOKEN, EchoSession, Running, running, settings
 
@@ -432,6 +433,28 @@ async def stored(config: Config) -> AsyncIterator[Store]:
     store = await Store.open(config.store.url)
     yield store
     await store.aclose()
+
+
+async def test_a_key_of_a_colleague_that_finds_no_database_counts_when_it_is_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, failures = scene.server.store.handovers.find, 0
+
+    async def away(handover_id: str) -> Handover | None:
+        nonlocal failures
+        if "presses 1" in scene.exchange.of(BILLING) and failures < 1:
+            failures += 1
+            raise StoreError("refused the connection")
+        return await known(handover_id)
+
+    monkeypatch.setattr("talkspurt.server.guard.HOLD_SECONDS", 1)
+    monkeypatch.setattr(scene.server.store.handovers, "find", away)
+    scene.exchange.hire(BILLING, Colleague(keys=("1",)))
+    await scene.ask_for()
+    await asyncio.wait_for(scene.line.ended(), 30)
+    assert failures == 1
+    assert "hears One moment, please." in scene.exchange.of(BILLING)
+    assert (await scene.steps())[-2:] == ["connected", "completed"]
 
 
 async def test_news_of_an_earlier_ringing_is_ignored(scene: Scene) -> None:

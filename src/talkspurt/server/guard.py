@@ -2,13 +2,14 @@
 What is rightly signed is not counted after all: the carrier's addresses are few, and all calls come from them.
 
 A caller never gets an HTTP error or a traceback once the request is known to be Twilio's: what goes wrong
-becomes a sentence in TwiML, and a line in our log.
+becomes a sentence in TwiML, and a line in our log. Who is in the middle of a call does not lose it because the database
+is away for a moment: their line is held and asks again, for about a minute.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
-from urllib.parse import parse_qsl
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlencode
 
 import structlog
 from fastapi import Request, Response
@@ -33,6 +34,18 @@ ANSWER_TIMEOUT: Final = 10.0
 Fields = ImmutableMultiDict[str, str]
 """What the carrier posted, and before it what the webhook's own URL says: both are signed."""
 Action = Callable[[Fields], Awaitable[Response]]
+Outage = Literal["give_up", "hold"]
+"""What becomes of a request that finds no database: the call is ended with a sentence, or its line is held."""
+
+LONGEST_OUTAGE: Final = 60
+"""Seconds that a line is held for the database."""
+HOLD_SECONDS: Final = 5
+"""Seconds of silence until a line that is held asks again."""
+CARRIED: Final = ("handover", "attempt", "worker", "DialCallStatus", "Digits")
+"""What a line that asks again has to say a second time, because the carrier tells it once: without the first three
+nobody knew what it is about, and without the others a talk that is over were rung for again, and a key lost."""
+HELD: Final = "held"
+"""In the address at which a line asks again: seconds that it has been held for."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +69,12 @@ class Guard:
         self._limits = limits
 
     def guarded(
-        self, path: str, action: Action, *, identified_by: str = "CallSid"
+        self, path: str, action: Action, *, identified_by: str = "CallSid", outage: Outage = "give_up"
     ) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint for `path`: `action` sees only what Twilio has signed, and surely the field `identified_by`."""
+        """The endpoint for `path`: `action` sees only what Twilio has signed, and surely the field `identified_by`.
+
+        `outage` "hold" is for what may be done once more from its beginning.
+        """
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -67,13 +83,15 @@ class Guard:
                 metrics.WEBHOOKS.labels(path, refused.outcome).inc()
                 # Whoever it is may not go on with this connection: each request costs more than it does to connect.
                 return Response(status_code=refused.status, headers={"Connection": "close"})
+            began = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     response = await action(fields)
-            except StoreError as error:
-                log.error("webhook_failed", path=path, error=str(error))
+            except (StoreError, TimeoutError) as error:
+                log.error("webhook_failed", path=path, error=str(error) or "no answer in time")
                 metrics.STORE_FAILURES.labels("webhook").inc()
-                outcome, response = "store", xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
+                spent = asyncio.get_running_loop().time() - began
+                outcome, response = "store", xml(self._without_store(path, fields, outage, spent))
             except Exception:
                 log.exception("webhook_failed", path=path)
                 outcome, response = "error", xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))
@@ -83,6 +101,21 @@ class Guard:
             return response
 
         return endpoint
+
+    def _without_store(self, path: str, fields: Fields, outage: Outage, spent: float) -> str:
+        """The answer to a request that did not get at the database, for which it has waited `spent` seconds."""
+        held = _seconds_held(fields)
+        if outage == "give_up" or held >= LONGEST_OUTAGE:
+            return twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM)
+        carried = {name: fields[name][:64] for name in CARRIED if fields.get(name)}
+        # Counted in seconds, because a database that refuses costs none and one that hangs costs many.
+        query = urlencode({**carried, HELD: held + HOLD_SECONDS + round(spent)})
+        return twiml.wait(
+            text=twiml.ONE_MOMENT if held == 0 else "",
+            language="en-US",
+            seconds=HOLD_SECONDS,
+            then_url=self._origin.url(f"{path}?{query}"),
+        )
 
     async def _authentic_fields(self, request: Request, path: str, identified_by: str) -> Fields:
         """The POST fields, once Twilio is known to have sent them. Raises `_RefusedError`."""
@@ -133,6 +166,12 @@ def _parse(body: bytes) -> Fields:
     except ValueError:
         raise _RefusedError(400, "form") from None
     return ImmutableMultiDict(pairs)
+
+
+def _seconds_held(fields: Fields) -> int:
+    """How long a line has been held for already: our own URL says so, and it is signed."""
+    held = fields.get(HELD, "")
+    return int(held) if held.isascii() and held.isdigit() and len(held) < 6 else 0
 
 
 def xml(document: str) -> Response:

@@ -27,14 +27,15 @@ class HandoverWebhooks:
     def routes(self) -> APIRouter:
         """The routes, each with its guard."""
         router = APIRouter()
-        actions = {
-            LEG: self.answered,
-            LEG_KEY: self.key,
-            LEG_STATUS: self.status,
-            LEG_MACHINE: self.machine,
+        endpoints = {
+            # A colleague whose key found no database waits for it as the caller does, and the key counts then.
+            LEG: self._guard.guarded(LEG, self.answered, outage="hold"),
+            LEG_KEY: self._guard.guarded(LEG_KEY, self.key, outage="hold"),
+            LEG_STATUS: self._guard.guarded(LEG_STATUS, self.status),
+            LEG_MACHINE: self._guard.guarded(LEG_MACHINE, self.machine),
         }
-        for path, action in actions.items():
-            router.add_api_route(path, self._guard.guarded(path, action), methods=["POST"])
+        for path, endpoint in endpoints.items():
+            router.add_api_route(path, endpoint, methods=["POST"])
         # News of a room as a whole is about no call.
         room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid")
         router.add_api_route(CONFERENCE, room, methods=["POST"])
