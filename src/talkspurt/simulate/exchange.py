@@ -71,6 +71,8 @@ class _Room:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     sid: str = field(default_factory=lambda: f"CF{uuid.uuid4().hex}")
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    played: int = 0
+    """Sentences and recordings that whoever was alone in it has heard."""
 
 
 class ExchangeDouble:
@@ -105,6 +107,8 @@ class ExchangeDouble:
         """Let REST requests fail, as they do when the carrier has trouble."""
         self.lose_redirects = 0
         """So many of the next orders to callers' lines fail, and nothing else."""
+        self.lose_reports = False
+        """Let nobody be told that a colleague's call is over."""
         self.api_url = ""
 
     async def __aenter__(self) -> Self:
@@ -203,6 +207,7 @@ class ExchangeDouble:
         if place is None or place.over.is_set():
             place = self._rooms[room.name] = _Room()
         place.participants.append(sid)
+        playing = self.start(self._entertain(room, place, sid)) if len(place.participants) == 1 else None
         try:
             if len(place.participants) == 2 and room.starts:
                 place.started.set()
@@ -219,8 +224,33 @@ class ExchangeDouble:
             finally:
                 over.cancel()
         finally:
+            if playing is not None:
+                playing.cancel()
             if room.ends:
                 place.over.set()
+
+    async def _entertain(self, room: Room, place: _Room, sid: str) -> None:
+        """Play to whoever is alone in a room what its waitUrl says. Its fields are not documented."""
+        url, form = room.wait_url, {"AccountSid": self.account_sid, "CallSid": sid, "ConferenceSid": place.sid}
+        try:
+            while url and not place.started.is_set():
+                document = parse_twiml(await self.requests.document(url, form, "POST", lambda _: None))
+                url = await self._play(document, place, url)
+        except (ProtocolError, TransportError) as error:
+            self.problems.append(str(error))
+
+    async def _play(self, verbs: tuple[Verb, ...], place: _Room, url: str) -> str | None:
+        for verb in verbs:
+            match verb:
+                case Say() | Play():
+                    place.played += 1
+                case Pause():
+                    await asyncio.sleep(verb.seconds)
+                case Redirect():
+                    return urljoin(url, verb.url)
+                case _:
+                    raise ProtocolError("twiml", f"12200 a waitUrl may not answer with {type(verb).__name__}")
+        return None
 
     async def _tell(self, room: Room, place: _Room, event: str) -> None:
         if room.status_callback is None:
@@ -338,7 +368,7 @@ class OutgoingCall:
         finally:
             self._over = True
             self._exchange.note(self._number, status)
-        if "StatusCallback" in self._order:
+        if "StatusCallback" in self._order and not self._exchange.lose_reports:
             await self._exchange.report(self._order["StatusCallback"], self._form(status))
 
     async def _call(self) -> str:

@@ -80,6 +80,8 @@ class Room:
     """Whether it ends for all when this participant leaves."""
     status_callback: str | None = None
     """Told when it begins."""
+    wait_url: str | None = None
+    """Asked what to play to whoever is alone in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def _dial(element: Element) -> Dial:
             starts=noun.get("startConferenceOnEnter", "true") == "true",
             ends=noun.get("endConferenceOnExit", "false") == "true",
             status_callback=noun.get("statusCallback") if "start" in events else None,
+            wait_url=noun.get("waitUrl"),
         )
     return Dial(
         number="" if room else _text(noun),
