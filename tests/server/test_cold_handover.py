@@ -1,5 +1,6 @@
 """Cold hand-overs as the carrier sees them: who is dialled, how it went, and that the caller comes back."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +78,50 @@ async def test_a_handover_dials_the_configured_number_and_ends_with_it(server: R
     call = await server.store.calls.find(session.call.id)
     assert call is not None
     assert (call.state, call.end_reason) == ("ended", "handover")
+
+
+async def test_a_line_is_free_again_when_the_telephone_there_says_so(server: Running) -> None:
+    """The caller has hung up, and the word of that was lost: nobody else would say so for four hours."""
+    for number in (1, 2):
+        await leaves(server, sid=f"CA{number}")
+    twiml = await server.resume("CA1")
+    telephone = twiml.find("Dial/Number")
+    assert telephone.attrib["statusCallbackEvent"] == "answered completed"
+    status = telephone.attrib["statusCallback"].removeprefix("https://voice.example.com")
+    for news in ("in-progress", "completed"):
+        assert "number 1 in the queue" in waiting(await server.resume("CA2"))
+        await server.post(status, {"CallSid": "CA9", "CallStatus": news})
+    assert dialled(await server.resume("CA2"))[0] == "+12025550123"
+    assert (await server.resume("CA1", path=dialled(twiml)[1], DialCallStatus="completed")).verbs == ["Hangup"]
+
+
+async def test_a_telephone_that_nobody_answers_is_told_of_by_the_callers_line_alone(server: Running) -> None:
+    """Both say it at the same moment: were it acted upon twice, the next place would be rung and left at once."""
+    _, session = await leaves(server)
+    twiml = await server.resume()
+    status = twiml.find("Dial/Number").attrib["statusCallback"].removeprefix("https://voice.example.com")
+    await server.post(status, {"CallSid": "CA9", "CallStatus": "busy"})
+    assert (await handed(server, session)).state == "ringing"
+    assert (await server.resume(path=dialled(twiml)[1], DialCallStatus="busy")).verbs == ["Connect", "Redirect"]
+
+
+async def test_news_of_a_telephone_that_finds_no_database_is_acted_upon_when_it_is_back(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session = await leaves(server)
+    twiml = await server.resume()
+    status = twiml.find("Dial/Number").attrib["statusCallback"].removeprefix("https://voice.example.com")
+    known = server.store.handovers.find
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "find", fail)
+    assert (await server.post(status, {"CallSid": "CA9", "CallStatus": "in-progress"})).status_code == 204
+    monkeypatch.setattr(server.store.handovers, "find", known)
+    async with asyncio.timeout(5):
+        while (await handed(server, session)).state != "connected":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

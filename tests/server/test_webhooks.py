@@ -216,14 +216,10 @@ async def test_an_unreachable_database_becomes_a_sentence(server: Running, monke
         raise StoreError("secret-host:5432 refused the connection")
 
     monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
-    for path in ("/twilio/voice", "/twilio/status"):
-        response = await server.post(path, {**VOICE, "CallStatus": "completed"})
-        assert response.status_code == 200
-        assert (Twiml(response.text).verbs, said(Twiml(response.text))) == (
-            ["Say", "Hangup"],
-            documents.TECHNICAL_PROBLEM,
-        )
-        assert "secret-host" not in response.text
+    response = await server.post("/twilio/voice", VOICE)
+    assert response.status_code == 200
+    assert (Twiml(response.text).verbs, said(Twiml(response.text))) == (["Say", "Hangup"], documents.TECHNICAL_PROBLEM)
+    assert "secret-host" not in response.text
 
 
 async def test_a_line_that_asks_how_to_go_on_is_held_while_the_database_is_away(
@@ -370,6 +366,25 @@ async def test_a_final_status_without_a_session_tells_why(server: Running) -> No
         await server.status("failed")
     assert (await stored(server)).end_reason == "carrier_failed"
     assert total("talkspurt_calls_ended_total", reason="carrier_failed") == before + 1
+
+
+async def test_a_final_status_that_finds_no_database_is_acted_upon_when_it_is_back(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The carrier tells it once."""
+    await server.voice()
+    known = server.store.calls.by_carrier_id
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
+    assert await server.status("completed") == 204
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", known)
+    async with asyncio.timeout(5):
+        while (await stored(server)).state != "ended":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await stored(server)).end_reason == "caller_hung_up"
 
 
 async def test_a_passing_status_changes_nothing(server: Running) -> None:

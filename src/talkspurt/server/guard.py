@@ -8,6 +8,7 @@ is away for a moment: their line is held and asks again, for about a minute.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,6 +21,7 @@ from talkspurt.config import Config
 from talkspurt.errors import StoreError
 from talkspurt.server import twiml
 from talkspurt.server.addresses import client_address
+from talkspurt.server.errands import Errand
 from talkspurt.server.limits import RateLimits
 from talkspurt.server.origin import Origin
 from talkspurt.server.signatures import HEADER, Signatures
@@ -34,8 +36,9 @@ ANSWER_TIMEOUT: Final = 10.0
 Fields = ImmutableMultiDict[str, str]
 """What the carrier posted, and before it what the webhook's own URL says: both are signed."""
 Action = Callable[[Fields], Awaitable[Response]]
-Outage = Literal["give_up", "hold"]
-"""What becomes of a request that finds no database: the call is ended with a sentence, or its line is held."""
+Outage = Literal["give_up", "hold", "keep"]
+"""What becomes of a request that finds no database: the call is ended with a sentence, its line is held, or it is news
+that the carrier does not repeat, which is kept here and acted upon later."""
 
 LONGEST_OUTAGE: Final = 60
 """Seconds that a line is held for the database."""
@@ -62,18 +65,28 @@ class _RefusedError(Exception):
 class Guard:
     """Lets a webhook's requests through to what answers them."""
 
-    def __init__(self, config: Config, *, origin: Origin, signatures: Signatures, limits: RateLimits) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        origin: Origin,
+        signatures: Signatures,
+        limits: RateLimits,
+        again: Callable[[str, Errand], None],
+    ) -> None:
+        """`again` acts later upon news that found no database."""
         self._config = config
         self._origin = origin
         self._signatures = signatures
         self._limits = limits
+        self._again = again
 
     def guarded(
         self, path: str, action: Action, *, identified_by: str = "CallSid", outage: Outage = "give_up"
     ) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint for `path`: `action` sees only what Twilio has signed, and surely the field `identified_by`.
 
-        `outage` "hold" is for what may be done once more from its beginning.
+        `outage` "hold" and "keep" are for what may be done once more from its beginning.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -91,7 +104,13 @@ class Guard:
                 log.error("webhook_failed", path=path, error=str(error) or "no answer in time")
                 metrics.STORE_FAILURES.labels("webhook").inc()
                 spent = asyncio.get_running_loop().time() - began
-                outcome, response = "store", xml(self._without_store(path, fields, outage, spent))
+                outcome = "store"
+                if outage == "keep":
+                    # Whatever we answered, the carrier tells it once.
+                    self._again(path, partial(action, fields))
+                    response = Response(status_code=204)
+                else:
+                    response = xml(self._without_store(path, fields, outage, spent))
             except Exception:
                 log.exception("webhook_failed", path=path)
                 outcome, response = "error", xml(twiml.say_and_hang_up(twiml.TECHNICAL_PROBLEM))

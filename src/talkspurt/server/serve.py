@@ -115,7 +115,7 @@ async def serve(
             store, flow, fleet=fleet, longest_call=config.conversation.max_call, start_deadline=start_deadline
         )
         readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
-        guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
+        guard = Guard(config, origin=origin, signatures=signatures, limits=limits, again=errands.again)
         webhooks = TwilioWebhooks(
             config, store, reception, origin=origin, guard=guard, limits=limits, waiting=waiting, flow=flow
         )

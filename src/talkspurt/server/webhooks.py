@@ -78,7 +78,7 @@ class TwilioWebhooks:
             VOICE: self._guard.guarded(VOICE, self.voice),
             # Whoever asks how to go on has a call already, and perhaps a colleague who waits for them.
             RESUME: self._guard.guarded(RESUME, self.resume, outage="hold"),
-            STATUS: self._guard.guarded(STATUS, self.status),
+            STATUS: self._guard.guarded(STATUS, self.status, outage="keep"),
         }
         for path, endpoint in endpoints.items():
             router.add_api_route(path, endpoint, methods=["POST"])

@@ -194,12 +194,17 @@ class ExchangeDouble:
             status = await answered(colleague, verb.timeout)
             if status == "completed":
                 self.note(verb.number, "answers")
-                if verb.status_callback is not None:
-                    await self.report(verb.status_callback, form)
+                await self._tell_of_number(verb, "answered", form)
                 await asyncio.sleep(FOR_EVER if colleague.talks is None else colleague.talks)
         finally:
             self.note(verb.number, status)
+            # Behind the caller's back: they may have hung up, and this goes on.
+            self.start(self._tell_of_number(verb, "completed", form | {"CallStatus": status}))
         return status
+
+    async def _tell_of_number(self, verb: Dial, event: str, form: dict[str, str]) -> None:
+        if verb.status_callback is not None and event in verb.events:
+            await self.report(verb.status_callback, form)
 
     async def meet(self, room: Room, sid: str, leave_after: float | None = None) -> None:
         """Be in a conference until it ends, or for `leave_after` seconds from its beginning on."""

@@ -96,7 +96,8 @@ class Dial:
     timeout: float = 30.0
     """Seconds that the telephone rings."""
     status_callback: str | None = None
-    """Told when `number` has answered."""
+    """Told of `number` what is in `events`."""
+    events: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,8 @@ def _dial(element: Element) -> Dial:
         action=element.get("action"),
         method=_method(element),
         timeout=_seconds(element, "timeout", "30"),
-        status_callback=noun.get("statusCallback") if not room and "answered" in events else None,
+        status_callback=None if room else noun.get("statusCallback"),
+        events=frozenset(events),
     )
 
 

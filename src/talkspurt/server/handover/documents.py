@@ -66,7 +66,8 @@ def put(following: Put, origin: Origin) -> str:
     dial.number(
         following.number,
         status_callback=origin.url(about(LEG_STATUS, following.handover, following.attempt)),
-        status_callback_event="answered",
+        # "completed" too: `action` may not be asked when it is the caller who hangs up, and the line is held then.
+        status_callback_event="answered completed",
         status_callback_method="POST",
     )
     response.append(dial)

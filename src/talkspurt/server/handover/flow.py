@@ -323,6 +323,12 @@ class HandoverFlow:
         handover = await self._current(handover_id, attempt)
         if handover is None:
             return
+        target = self._targets.find(handover.target)
+        if target is not None and target.kind == "cold":
+            # One that was not answered is for the caller's line to tell: it asks how to go on at the same moment.
+            if status in DIAL_DONE:
+                await self._move(handover, "completed", leaving=("ringing", "connected"))
+            return
         if handover.state == "connected":
             # What becomes of the caller's line, it asks itself.
             await self._move(handover, "completed", leaving=("connected",))

@@ -40,7 +40,7 @@ class HandoverWebhooks:
             # A colleague whose key found no database waits for it as the caller does, and the key counts then.
             LEG: self._guard.guarded(LEG, self.answered, outage="hold"),
             LEG_KEY: self._guard.guarded(LEG_KEY, self.key, outage="hold"),
-            LEG_STATUS: self._guard.guarded(LEG_STATUS, self.status),
+            LEG_STATUS: self._guard.guarded(LEG_STATUS, self.status, outage="keep"),
             LEG_MACHINE: self._guard.guarded(LEG_MACHINE, self.machine),
         }
         for path, endpoint in endpoints.items():
@@ -49,7 +49,7 @@ class HandoverWebhooks:
         wait = self._guard.guarded(ROOM, self.alone, identified_by="AccountSid")
         router.add_api_route(ROOM, wait, methods=["POST"])
         # News of a room as a whole is about no call.
-        room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid")
+        room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid", outage="keep")
         router.add_api_route(CONFERENCE, room, methods=["POST"])
         return router
 
