@@ -1,5 +1,6 @@
 """Cold hand-overs as the carrier sees them: who is dialled, how it went, and that the caller comes back."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from talkspurt.agent import Caller, ToolError
 from talkspurt.agent.handover import HandoverAnswer
+from talkspurt.errors import StoreError
 from talkspurt.server.handover.desk import Desk
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Handover
@@ -78,6 +80,50 @@ async def test_a_handover_dials_the_configured_number_and_ends_with_it(server: R
     assert (call.state, call.end_reason) == ("ended", "handover")
 
 
+async def test_a_line_is_free_again_when_the_telephone_there_says_so(server: Running) -> None:
+    """The caller has hung up, and the word of that was lost: nobody else would say so for four hours."""
+    for number in (1, 2):
+        await leaves(server, sid=f"CA{number}")
+    twiml = await server.resume("CA1")
+    telephone = twiml.find("Dial/Number")
+    assert telephone.attrib["statusCallbackEvent"] == "answered completed"
+    status = telephone.attrib["statusCallback"].removeprefix("https://voice.example.com")
+    for news in ("in-progress", "completed"):
+        assert "number 1 in the queue" in waiting(await server.resume("CA2"))
+        await server.post(status, {"CallSid": "CA9", "CallStatus": news})
+    assert dialled(await server.resume("CA2"))[0] == "+12025550123"
+    assert (await server.resume("CA1", path=dialled(twiml)[1], DialCallStatus="completed")).verbs == ["Hangup"]
+
+
+async def test_a_telephone_that_nobody_answers_is_told_of_by_the_callers_line_alone(server: Running) -> None:
+    """Both say it at the same moment: were it acted upon twice, the next place would be rung and left at once."""
+    _, session = await leaves(server)
+    twiml = await server.resume()
+    status = twiml.find("Dial/Number").attrib["statusCallback"].removeprefix("https://voice.example.com")
+    await server.post(status, {"CallSid": "CA9", "CallStatus": "busy"})
+    assert (await handed(server, session)).state == "ringing"
+    assert (await server.resume(path=dialled(twiml)[1], DialCallStatus="busy")).verbs == ["Connect", "Redirect"]
+
+
+async def test_news_of_a_telephone_that_finds_no_database_is_acted_upon_when_it_is_back(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session = await leaves(server)
+    twiml = await server.resume()
+    status = twiml.find("Dial/Number").attrib["statusCallback"].removeprefix("https://voice.example.com")
+    known = server.store.handovers.find
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "find", fail)
+    assert (await server.post(status, {"CallSid": "CA9", "CallStatus": "in-progress"})).status_code == 204
+    monkeypatch.setattr(server.store.handovers, "find", known)
+    async with asyncio.timeout(5):
+        while (await handed(server, session)).state != "connected":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("status", "cause"),
     [
@@ -118,6 +164,45 @@ async def test_the_next_place_is_tried_and_late_news_of_the_first_changes_nothin
             "ringing",
             "failed no_answer",
         ]
+
+
+async def test_a_talk_that_ends_while_the_database_is_away_is_not_rung_for_again(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session = await leaves(server)
+    _, action = dialled(await server.resume())
+    known = server.store.handovers.open_of
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "open_of", fail)
+    held = await server.resume(path=action, DialCallStatus="completed")
+    assert held.verbs == ["Say", "Pause", "Redirect"]
+    monkeypatch.setattr(server.store.handovers, "open_of", known)
+    again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
+    assert (await server.resume(path=again)).verbs == ["Hangup"]
+    assert (await steps(server, session))[-1] == "completed"
+
+
+async def test_a_key_that_is_pressed_while_the_database_is_away_counts(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await leaves(server, sid="CA1")
+    _, session = await leaves(server, sid="CA2")
+    await server.resume("CA1")
+    await server.resume("CA2")
+    known = server.store.handovers.seen
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "seen", fail)
+    held = await server.resume("CA2", Digits="1")
+    monkeypatch.setattr(server.store.handovers, "seen", known)
+    again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
+    assert (await server.resume("CA2", path=again)).verbs == ["Connect", "Redirect"]
+    assert (await steps(server, session))[-1] == "failed callback"
 
 
 async def test_a_place_that_is_gone_from_the_configuration_comes_back_to_the_agent(server: Running) -> None:

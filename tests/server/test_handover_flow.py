@@ -12,8 +12,9 @@ from talkspurt.agent import Caller
 from talkspurt.config import HandoverConfig
 from talkspurt.errors import ConfigurationError, TransportError
 from talkspurt.ports import Exchange, HandoverKind, Leg, NoExchange
+from talkspurt.server.errands import Errand
 from talkspurt.server.handover.desk import Desk
-from talkspurt.server.handover.flow import LONGEST_BRIEFING, RING_SLACK, HandoverFlow
+from talkspurt.server.handover.flow import LONGEST_BRIEFING, MOST_ALONE, RING_SLACK, HandoverFlow
 from talkspurt.server.handover.next import Back, Join, Next, Over, Wait
 from talkspurt.server.handover.targets import Targets
 from talkspurt.store import Call, Handover, Store
@@ -34,6 +35,11 @@ class Orders:
     fails: bool = False
     while_ringing: Any = None
     """Awaited while the carrier is asked to ring."""
+    errands: list[Errand] = field(default_factory=list)
+    """What is to be done later."""
+
+    def again(self, _what: str, errand: Errand) -> None:
+        self.errands.append(errand)
 
     async def ring(self, leg: Leg, /) -> str:
         self.taken.append(f"ring {leg.number} as {leg.shown}")
@@ -89,7 +95,7 @@ class Clock:
 
 def flow_at(store: Store, now: Callable[[], datetime], orders: Orders, targets: dict[str, Any]) -> HandoverFlow:
     known = Targets.from_config(HandoverConfig.model_validate({"targets": targets}), kinds=BOTH)
-    return HandoverFlow(store, known, orders, max_wait=600, detect_machine=True, now=now)
+    return HandoverFlow(store, known, orders, max_wait=600, detect_machine=True, now=now, again=orders.again)
 
 
 async def desktop(
@@ -289,6 +295,24 @@ async def test_a_machine_at_the_next_place_is_one_though_the_first_was_briefed(s
     assert (await waiting.handover()).cause == "voicemail"
 
 
+async def test_places_whose_names_have_spaces_are_tried_once_each(store: Store, clock: Clock) -> None:
+    targets = {
+        "front desk": {"number": "+12025550123", "kind": "warm", "otherwise": "back office"},
+        "back office": {"number": "+12025550124", "kind": "warm", "otherwise": "front desk"},
+    }
+    waiting = await desktop(store, clock, Orders(), targets)
+    await waiting.asks()
+    await waiting.flow.leg_ended((await waiting.handover()).id, 1, "busy")
+    assert (await waiting.handover()).tried == ("front desk",)
+    await waiting.asks()
+    await waiting.flow.leg_ended((await waiting.handover()).id, 2, "busy")
+    assert isinstance(await waiting.asks(), Back)
+    assert [order for order in waiting.orders.taken if order.startswith("ring")] == [
+        "ring +12025550123 as +12025550100",
+        "ring +12025550124 as +12025550100",
+    ]
+
+
 async def test_a_colleague_who_listens_has_as_long_again_from_each_key(warm: Desktop) -> None:
     await warm.asks()
     handover = await warm.handover()
@@ -338,6 +362,78 @@ async def test_a_carrier_that_obeys_nothing_does_not_hold_the_hand_over_up(warm:
     await warm.flow.leg_ended(handover.id, 1, "completed")
     assert isinstance(await warm.asks(), Back)
     assert (await warm.handover()).cause == "hung_up"
+
+
+async def accepted(desk: Desktop, *, recalled: bool = True) -> str:
+    """A colleague presses 1, and the caller's line is told to ask, if the carrier obeys; returns the hand-over's id."""
+    await desk.asks()
+    handover = await desk.handover()
+    await desk.flow.answered(handover.id, 1, "leg-1")
+    desk.clock.advance(1)
+    desk.orders.fails = not recalled
+    assert await desk.flow.key_pressed(handover.id, 1, "1")
+    desk.orders.fails = False
+    return handover.id
+
+
+async def test_a_caller_is_not_fetched_again_once_they_have_asked(warm: Desktop) -> None:
+    """Whoever has come by themselves is with the colleague, and would be torn from the room."""
+    await accepted(warm, recalled=False)
+    (errand,) = warm.orders.errands
+    assert warm.orders.taken.count("recall CA1") == 1
+    await errand()
+    assert warm.orders.taken.count("recall CA1") == 2
+    warm.clock.advance(1)
+    assert isinstance(await warm.asks(), Join)
+    await errand()
+    assert warm.orders.taken.count("recall CA1") == 2
+
+
+async def test_a_caller_who_is_alone_in_the_room_for_too_long_is_taken_back(warm: Desktop) -> None:
+    handover_id = await accepted(warm)
+    assert isinstance(await warm.asks(), Join)
+    fetched = warm.orders.taken.count("recall CA1")
+    for turns in range(MOST_ALONE):
+        await warm.flow.alone(handover_id, 1, "caller", turns, line="CA1")
+    assert (await warm.handover()).state == "accepted"
+    assert warm.orders.taken.count("recall CA1") == fetched
+    await warm.flow.alone(handover_id, 1, "caller", MOST_ALONE, line="CA1")
+    assert warm.orders.taken[-2:] == ["hang up leg-1", "recall CA1"]
+    assert isinstance(await warm.asks(), Back)
+    assert (await warm.handover()).cause == "hung_up"
+
+
+async def test_a_caller_whose_colleague_is_known_to_have_gone_leaves_the_room_at_once(warm: Desktop) -> None:
+    handover_id = await accepted(warm)
+    assert isinstance(await warm.asks(), Join)
+    warm.orders.fails = True
+    await warm.flow.leg_ended(handover_id, 1, "completed")
+    warm.orders.fails = False
+    fetched = warm.orders.taken.count("recall CA1")
+    await warm.flow.alone(handover_id, 1, "caller", 0, line="CA1")
+    assert warm.orders.taken.count("recall CA1") == fetched + 1
+
+
+async def test_a_colleague_who_waits_alone_has_the_caller_fetched_once_more(warm: Desktop) -> None:
+    handover_id = await accepted(warm)
+    fetched = warm.orders.taken.count("recall CA1")
+    await warm.flow.alone(handover_id, 1, "colleague", MOST_ALONE - 1, line="leg-1")
+    assert warm.orders.taken.count("recall CA1") == fetched
+    await warm.flow.alone(handover_id, 1, "colleague", MOST_ALONE, line="leg-1")
+    assert warm.orders.taken.count("recall CA1") == fetched + 1
+    await hangs_up(warm)
+    await warm.flow.alone(handover_id, 1, "colleague", 0, line="leg-1")
+    assert warm.orders.taken[-1] == "hang up leg-1"
+
+
+async def test_whoever_is_alone_in_the_room_while_both_are_known_to_speak_is_left_there(warm: Desktop) -> None:
+    """The question what to play was on its way when the other one came."""
+    handover_id = await accepted(warm)
+    await warm.flow.connected(handover_id, 1)
+    before = list(warm.orders.taken)
+    for who in ("caller", "colleague"):
+        await warm.flow.alone(handover_id, 1, who, MOST_ALONE, line="CA1")
+    assert warm.orders.taken == before
 
 
 async def test_a_colleague_is_not_briefed_for_a_call_that_has_ended(warm: Desktop) -> None:
@@ -391,7 +487,7 @@ async def test_news_of_no_hand_over_changes_nothing(warm: Desktop) -> None:
 async def test_a_call_that_another_session_has_taken_up_is_not_let_go(store: Store, clock: Clock) -> None:
     call = await store.calls.admit(carrier_call_id="CA9", caller="", dialled="", agent="retail", locale="en-US")
     await store.handovers.request(call.id, target="billing", reason="")
-    flow = HandoverFlow(store, Targets(()), Orders(), max_wait=600, detect_machine=True, now=clock)
+    flow = flow_at(store, clock, Orders(), WARM)
     assert not await flow.begin(call.id, attachment=7)
     latest = await store.calls.find(call.id)
     assert latest is not None

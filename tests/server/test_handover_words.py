@@ -106,6 +106,22 @@ def test_targets_that_cannot_work_are_refused_at_start(target: dict[str, str], c
         Targets.from_config(config, kinds=frozenset({"cold"}))
 
 
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (("front desk", "Front-Desk"), "'front desk' and 'Front-Desk' differ only in how they are written"),
+        (("--",), "'--' is no name of a place"),
+        (("x" * 65,), "at most 64 characters"),
+    ],
+)
+def test_names_that_could_not_be_told_apart_said_or_stored_are_refused_at_start(
+    names: tuple[str, ...], complaint: str
+) -> None:
+    config = HandoverConfig.model_validate({"targets": dict.fromkeys(names, "+12025550123")})
+    with pytest.raises(ConfigurationError, match=complaint):
+        Targets.from_config(config, kinds=frozenset({"cold"}))
+
+
 def test_places_that_send_to_each_other_are_tried_once_each() -> None:
     numbers = {"a": "+12025550123", "b": "+12025550124"}
     config = HandoverConfig.model_validate(

@@ -21,10 +21,11 @@ import pytest
 from numpy.typing import NDArray
 
 from talkspurt.config import Config
+from talkspurt.errors import StoreError
 from talkspurt.simulate.child_server import free_port
 from talkspurt.simulate.exchange import Colleague, ExchangeDouble
 from talkspurt.simulate.twilio import TwilioDouble
-from talkspurt.store import Store
+from talkspurt.store import Handover, Store
 
 from .conftest import DIALLED, PUBLIC, TOKEN, EchoSession, Running, running, settings
 
@@ -243,12 +244,41 @@ async def test_a_caller_who_hangs_up_on_the_colleague_ends_it_for_both(scene: Sc
 async def test_a_colleague_who_hangs_up_before_the_caller_joins_leaves_them_with_the_agent(scene: Scene) -> None:
     scene.exchange.hire(BILLING, Colleague(hangs_up_after=4.0))
     scene.exchange.hire(FRONT_DESK, Colleague(outcome="busy"))
-    # The order to the caller's line is lost, so that they come only when their hold sentence is over.
-    scene.exchange.lose_redirects = 1
+    # The orders to the caller's line are lost until then, so that they come only when their hold sentence is over.
+    scene.exchange.lose_redirects = 4
     await scene.ask_for()
     await scene.back_with_agent()
     assert "accepted" in await scene.steps()
     assert "waiting hung_up" in await scene.steps()
+
+
+async def test_an_order_to_the_callers_line_that_is_lost_is_given_again(scene: Scene) -> None:
+    scene.exchange.hire(BILLING, Colleague())
+    scene.exchange.lose_redirects = 1
+    await scene.ask_for()
+    await scene.until_step("accepted")
+    accepted = scene.line.now
+    await asyncio.wait_for(scene.line.ended(), 30)
+    (joined,) = scene.line.recording.of("joined")
+    assert joined.at - accepted < 5, "and not when ten seconds of silence are over"
+    assert (await scene.steps())[-2:] == ["connected", "completed"]
+
+
+async def test_a_caller_whose_colleague_has_gone_unheard_is_not_left_in_an_empty_room(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("talkspurt.server.handover.documents.ALONE_SECONDS", 1)
+    scene.exchange.hire(BILLING, Colleague(hangs_up_after=4.0))
+    scene.exchange.hire(FRONT_DESK, Colleague(outcome="busy"))
+    scene.exchange.lose_redirects = 100
+    scene.exchange.lose_reports = True
+    await scene.ask_for()
+    await scene.exchange.until(lambda: bool(scene.line.recording.of("joined")))
+    # From here on all goes through again; what was lost stays lost.
+    scene.exchange.lose_redirects, scene.exchange.lose_reports = 0, False
+    await scene.back_with_agent()
+    assert "waiting hung_up" in await scene.steps()
+    assert (await scene.steps())[-1] == "failed busy"
 
 
 async def test_a_caller_who_presses_1_is_called_back_and_nobody_is_rung_any_longer(scene: Scene) -> None:
@@ -434,6 +464,28 @@ async def stored(config: Config) -> AsyncIterator[Store]:
     await store.aclose()
 
 
+async def test_a_key_of_a_colleague_that_finds_no_database_counts_when_it_is_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, failures = scene.server.store.handovers.find, 0
+
+    async def away(handover_id: str) -> Handover | None:
+        nonlocal failures
+        if "presses 1" in scene.exchange.of(BILLING) and failures < 1:
+            failures += 1
+            raise StoreError("refused the connection")
+        return await known(handover_id)
+
+    monkeypatch.setattr("talkspurt.server.guard.HOLD_SECONDS", 1)
+    monkeypatch.setattr(scene.server.store.handovers, "find", away)
+    scene.exchange.hire(BILLING, Colleague(keys=("1",)))
+    await scene.ask_for()
+    await asyncio.wait_for(scene.line.ended(), 30)
+    assert failures == 1
+    assert "hears One moment, please." in scene.exchange.of(BILLING)
+    assert (await scene.steps())[-2:] == ["connected", "completed"]
+
+
 async def test_news_of_an_earlier_ringing_is_ignored(scene: Scene) -> None:
     scene.exchange.hire(BILLING, Colleague(outcome="busy"))
     scene.exchange.hire(FRONT_DESK, Colleague(answers_after=4.8))
@@ -454,7 +506,9 @@ async def test_news_of_an_earlier_ringing_is_ignored(scene: Scene) -> None:
     assert (latest.state, latest.attempt) == ("ringing", 2)
 
 
-@pytest.mark.parametrize("path", ["/twilio/leg", "/twilio/leg/key", "/twilio/leg/status", "/twilio/leg/machine"])
+@pytest.mark.parametrize(
+    "path", ["/twilio/room", "/twilio/leg", "/twilio/leg/key", "/twilio/leg/status", "/twilio/leg/machine"]
+)
 async def test_nobody_else_can_take_or_end_a_call(scene: Scene, path: str) -> None:
     url = f"{path}?handover=x&attempt=1"
     fields = {"CallSid": "CA1", "Digits": "1", "CallStatus": "completed", "AnsweredBy": "fax"}

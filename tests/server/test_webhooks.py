@@ -8,7 +8,7 @@ import pytest
 from talkspurt.agent.locales import ENGLISH
 from talkspurt.errors import StoreError
 from talkspurt.server import twiml as documents
-from talkspurt.server.guard import MAX_BODY_BYTES
+from talkspurt.server.guard import HOLD_SECONDS, LONGEST_OUTAGE, MAX_BODY_BYTES
 from talkspurt.server.webhooks import MOST_ATTACHMENTS, MOST_FAILURES
 from talkspurt.store import Call
 
@@ -21,6 +21,11 @@ async def stored(server: Running, sid: str = "CA1") -> Call:
     call = await server.store.calls.by_carrier_id(sid)
     assert call is not None
     return call
+
+
+def path_of(twiml: Twiml) -> str:
+    """Where the line asks how to go on."""
+    return (twiml.find("Redirect").text or "").removeprefix("https://voice.example.com")
 
 
 def said(twiml: Twiml) -> str:
@@ -211,14 +216,51 @@ async def test_an_unreachable_database_becomes_a_sentence(server: Running, monke
         raise StoreError("secret-host:5432 refused the connection")
 
     monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
-    for path in ("/twilio/voice", "/twilio/resume", "/twilio/status"):
-        response = await server.post(path, {**VOICE, "CallStatus": "completed"})
-        assert response.status_code == 200
-        assert (Twiml(response.text).verbs, said(Twiml(response.text))) == (
-            ["Say", "Hangup"],
-            documents.TECHNICAL_PROBLEM,
-        )
-        assert "secret-host" not in response.text
+    response = await server.post("/twilio/voice", VOICE)
+    assert response.status_code == 200
+    assert (Twiml(response.text).verbs, said(Twiml(response.text))) == (["Say", "Hangup"], documents.TECHNICAL_PROBLEM)
+    assert "secret-host" not in response.text
+
+
+async def test_a_line_that_asks_how_to_go_on_is_held_while_the_database_is_away(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.call()
+    known = server.store.calls.by_carrier_id
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StoreError("secret-host:5432 refused the connection")
+
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
+    twiml = await server.resume()
+    assert (twiml.verbs, said(twiml)) == (["Say", "Pause", "Redirect"], documents.ONE_MOMENT)
+    again = path_of(twiml)
+    assert (await server.resume(path=again)).verbs == ["Pause", "Redirect"], "and is told so once"
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", known)
+    assert (await server.resume(path=again)).verbs == ["Connect", "Redirect"]
+
+
+async def test_a_line_is_not_held_for_ever(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
+    twiml, rounds = await server.resume(), 0
+    while "Redirect" in twiml.verbs:
+        twiml, rounds = await server.resume(path=path_of(twiml)), rounds + 1
+    assert rounds == LONGEST_OUTAGE / HOLD_SECONDS
+    assert (twiml.verbs, said(twiml)) == (["Say", "Hangup"], documents.TECHNICAL_PROBLEM)
+
+
+async def test_a_database_that_hangs_holds_a_line_and_counts_the_time(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("talkspurt.server.guard.ANSWER_TIMEOUT", 1.0)
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", hang)
+    assert path_of(await server.resume()).endswith(f"?held={HOLD_SECONDS + 1}")
 
 
 async def test_a_bug_becomes_a_sentence_and_never_a_traceback(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,6 +366,25 @@ async def test_a_final_status_without_a_session_tells_why(server: Running) -> No
         await server.status("failed")
     assert (await stored(server)).end_reason == "carrier_failed"
     assert total("talkspurt_calls_ended_total", reason="carrier_failed") == before + 1
+
+
+async def test_a_final_status_that_finds_no_database_is_acted_upon_when_it_is_back(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The carrier tells it once."""
+    await server.voice()
+    known = server.store.calls.by_carrier_id
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", fail)
+    assert await server.status("completed") == 204
+    monkeypatch.setattr(server.store.calls, "by_carrier_id", known)
+    async with asyncio.timeout(5):
+        while (await stored(server)).state != "ended":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await stored(server)).end_reason == "caller_hung_up"
 
 
 async def test_a_passing_status_changes_nothing(server: Running) -> None:

@@ -4,12 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from store.conftest import HandClock
 from talkspurt.store import Call, Handover, Store
 from talkspurt.store.clock import DatabaseTime
 from talkspurt.store.database import Database
 from talkspurt.store.handovers import LONGEST_TALK, OPEN, VANISHED
+from talkspurt.store.tables import handovers
 
 
 async def asks(store: Store, number: int, target: str = "billing") -> Handover:
@@ -122,13 +124,30 @@ async def test_a_line_that_is_free_again_goes_to_whoever_has_waited_longest(stor
     assert ringing is not None
     assert await store.handovers.claim(second, 1) is None
     # Nobody takes the third where it was: it comes here, and has waited as long as before.
-    moved = await store.handovers.move(third, "waiting", leaving=("waiting",), target="billing", tried="returns")
+    moved = await store.handovers.move(third, "waiting", leaving=("waiting",), target="billing", tried=("returns",))
     assert moved is not None
     assert moved.tried == ("returns",)
     late = await asks(store, 4)
     assert await store.handovers.ahead(late) == 2
     assert await store.handovers.move(ringing, "completed", leaving=OPEN)
     assert await store.handovers.claim(late, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [("", ()), ("returns night", ("returns", "night")), ('["front desk", "night"]', ("front desk", "night"))],
+)
+async def test_places_that_were_tried_are_read_as_this_and_earlier_versions_wrote_them(
+    url: str, store: Store, written: str, names: tuple[str, ...]
+) -> None:
+    waiting = await asks(store, 1)
+    database = Database(url)
+    async with database.write() as connection:
+        await connection.execute(update(handovers).where(handovers.c.id == waiting.id).values(tried=written))
+    await database.aclose()
+    found = await store.handovers.find(waiting.id)
+    assert found is not None
+    assert found.tried == names
 
 
 async def test_whoever_is_not_heard_of_any_more_holds_no_line_and_no_place(store: Store, clock: HandClock) -> None:

@@ -16,6 +16,7 @@ LEG_KEY: Final = "/twilio/leg/key"
 LEG_STATUS: Final = "/twilio/leg/status"
 LEG_MACHINE: Final = "/twilio/leg/machine"
 CONFERENCE: Final = "/twilio/conference"
+ROOM: Final = "/twilio/room"
 
 _MEDIA_OF_WORKER: Final = re.compile(rf"{MEDIA}(?:/(\d{{1,3}}))?")
 

@@ -23,6 +23,7 @@ from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
 from talkspurt.server.descriptors import take_descriptors, warn_of_too_few
 from talkspurt.server.door import Door
+from talkspurt.server.errands import Errands
 from talkspurt.server.exposition import collect_metrics, show_metrics
 from talkspurt.server.fleet import Fleet
 from talkspurt.server.guard import Guard
@@ -100,6 +101,7 @@ async def serve(
         stack.push_async_callback(store.aclose)
         exchange = create_exchange(config, origin)
         stack.push_async_callback(exchange.aclose)
+        errands = await stack.enter_async_context(Errands())
         flow = HandoverFlow(
             store,
             targets,
@@ -107,12 +109,13 @@ async def serve(
             max_wait=config.handover.max_wait,
             detect_machine=config.handover.detect_voicemail,
             now=utc_now,
+            again=errands.again,
         )
         reception = Reception(
             store, flow, fleet=fleet, longest_call=config.conversation.max_call, start_deadline=start_deadline
         )
         readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
-        guard = Guard(config, origin=origin, signatures=signatures, limits=limits)
+        guard = Guard(config, origin=origin, signatures=signatures, limits=limits, again=errands.again)
         webhooks = TwilioWebhooks(
             config, store, reception, origin=origin, guard=guard, limits=limits, waiting=waiting, flow=flow
         )

@@ -11,6 +11,7 @@ from twilio.twiml.voice_response import Connect, VoiceResponse
 CONTENT_TYPE: Final = "application/xml"
 
 UNKNOWN_NUMBER: Final = "This number is not in service. Goodbye."
+ONE_MOMENT: Final = "One moment, please."
 TECHNICAL_PROBLEM: Final = "We are sorry, there is a technical problem. Please call again in a few minutes. Goodbye."
 
 

@@ -74,8 +74,14 @@ class TwilioWebhooks:
     def routes(self) -> APIRouter:
         """The routes, each with its guard."""
         router = APIRouter()
-        for path, action in ((VOICE, self.voice), (RESUME, self.resume), (STATUS, self.status)):
-            router.add_api_route(path, self._guard.guarded(path, action), methods=["POST"])
+        endpoints = {
+            VOICE: self._guard.guarded(VOICE, self.voice),
+            # Whoever asks how to go on has a call already, and perhaps a colleague who waits for them.
+            RESUME: self._guard.guarded(RESUME, self.resume, outage="hold"),
+            STATUS: self._guard.guarded(STATUS, self.status, outage="keep"),
+        }
+        for path, endpoint in endpoints.items():
+            router.add_api_route(path, endpoint, methods=["POST"])
         return router
 
     # ── the three ─────────────────────────────────────────────────────────────────

@@ -71,6 +71,8 @@ class _Room:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     sid: str = field(default_factory=lambda: f"CF{uuid.uuid4().hex}")
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    played: int = 0
+    """Sentences and recordings that whoever was alone in it has heard."""
 
 
 class ExchangeDouble:
@@ -105,6 +107,8 @@ class ExchangeDouble:
         """Let REST requests fail, as they do when the carrier has trouble."""
         self.lose_redirects = 0
         """So many of the next orders to callers' lines fail, and nothing else."""
+        self.lose_reports = False
+        """Let nobody be told that a colleague's call is over."""
         self.api_url = ""
 
     async def __aenter__(self) -> Self:
@@ -190,12 +194,17 @@ class ExchangeDouble:
             status = await answered(colleague, verb.timeout)
             if status == "completed":
                 self.note(verb.number, "answers")
-                if verb.status_callback is not None:
-                    await self.report(verb.status_callback, form)
+                await self._tell_of_number(verb, "answered", form)
                 await asyncio.sleep(FOR_EVER if colleague.talks is None else colleague.talks)
         finally:
             self.note(verb.number, status)
+            # Behind the caller's back: they may have hung up, and this goes on.
+            self.start(self._tell_of_number(verb, "completed", form | {"CallStatus": status}))
         return status
+
+    async def _tell_of_number(self, verb: Dial, event: str, form: dict[str, str]) -> None:
+        if verb.status_callback is not None and event in verb.events:
+            await self.report(verb.status_callback, form)
 
     async def meet(self, room: Room, sid: str, leave_after: float | None = None) -> None:
         """Be in a conference until it ends, or for `leave_after` seconds from its beginning on."""
@@ -203,6 +212,7 @@ class ExchangeDouble:
         if place is None or place.over.is_set():
             place = self._rooms[room.name] = _Room()
         place.participants.append(sid)
+        playing = self.start(self._entertain(room, place, sid)) if len(place.participants) == 1 else None
         try:
             if len(place.participants) == 2 and room.starts:
                 place.started.set()
@@ -219,8 +229,33 @@ class ExchangeDouble:
             finally:
                 over.cancel()
         finally:
+            if playing is not None:
+                playing.cancel()
             if room.ends:
                 place.over.set()
+
+    async def _entertain(self, room: Room, place: _Room, sid: str) -> None:
+        """Play to whoever is alone in a room what its waitUrl says. Its fields are not documented."""
+        url, form = room.wait_url, {"AccountSid": self.account_sid, "CallSid": sid, "ConferenceSid": place.sid}
+        try:
+            while url and not place.started.is_set():
+                document = parse_twiml(await self.requests.document(url, form, "POST", lambda _: None))
+                url = await self._play(document, place, url)
+        except (ProtocolError, TransportError) as error:
+            self.problems.append(str(error))
+
+    async def _play(self, verbs: tuple[Verb, ...], place: _Room, url: str) -> str | None:
+        for verb in verbs:
+            match verb:
+                case Say() | Play():
+                    place.played += 1
+                case Pause():
+                    await asyncio.sleep(verb.seconds)
+                case Redirect():
+                    return urljoin(url, verb.url)
+                case _:
+                    raise ProtocolError("twiml", f"12200 a waitUrl may not answer with {type(verb).__name__}")
+        return None
 
     async def _tell(self, room: Room, place: _Room, event: str) -> None:
         if room.status_callback is None:
@@ -338,7 +373,7 @@ class OutgoingCall:
         finally:
             self._over = True
             self._exchange.note(self._number, status)
-        if "StatusCallback" in self._order:
+        if "StatusCallback" in self._order and not self._exchange.lose_reports:
             await self._exchange.report(self._order["StatusCallback"], self._form(status))
 
     async def _call(self) -> str:

@@ -80,6 +80,8 @@ class Room:
     """Whether it ends for all when this participant leaves."""
     status_callback: str | None = None
     """Told when it begins."""
+    wait_url: str | None = None
+    """Asked what to play to whoever is alone in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class Dial:
     timeout: float = 30.0
     """Seconds that the telephone rings."""
     status_callback: str | None = None
-    """Told when `number` has answered."""
+    """Told of `number` what is in `events`."""
+    events: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ def _dial(element: Element) -> Dial:
             starts=noun.get("startConferenceOnEnter", "true") == "true",
             ends=noun.get("endConferenceOnExit", "false") == "true",
             status_callback=noun.get("statusCallback") if "start" in events else None,
+            wait_url=noun.get("waitUrl"),
         )
     return Dial(
         number="" if room else _text(noun),
@@ -199,7 +203,8 @@ def _dial(element: Element) -> Dial:
         action=element.get("action"),
         method=_method(element),
         timeout=_seconds(element, "timeout", "30"),
-        status_callback=noun.get("statusCallback") if not room and "answered" in events else None,
+        status_callback=None if room else noun.get("statusCallback"),
+        events=frozenset(events),
     )
 
 

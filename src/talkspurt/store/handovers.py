@@ -11,6 +11,7 @@ a worker whose clock is ahead would take callers for gone who wait.
 A cold hand-over goes from ringing to connected at once. Whoever was taken for gone and asks all the same waits on.
 """
 
+import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -233,6 +234,7 @@ class HandoverRecords:
         leaving: tuple[State, ...],
         detail: str = "",
         attempt: int | None = None,
+        tried: Collection[str] | None = None,
         **values: Any,
     ) -> Handover | None:
         """One transition: None when the hand-over is in none of the states `leaving` (any more), or at another attempt.
@@ -242,6 +244,8 @@ class HandoverRecords:
         conditions = [handovers.c.id == handover.id, handovers.c.state.in_(leaving)]
         if attempt is not None:
             conditions.append(handovers.c.attempt == attempt)
+        if tried is not None:
+            values["tried"] = json.dumps(list(tried))
         if to not in HOLDING:
             values |= {"line": None, "leg": None}
         async with self._database.write() as connection:
@@ -339,5 +343,10 @@ def _before(handover: Handover) -> ColumnElement[bool]:
 
 def _handover(row: Row[*tuple[Any, ...]]) -> Handover:
     values = dict(row._mapping)
-    values["tried"] = tuple(values["tried"].split())
+    values["tried"] = _names(values["tried"])
     return Handover(**values)
+
+
+def _names(tried: str) -> tuple[str, ...]:
+    """The names in a column `tried`. Rows of earlier versions hold them separated by spaces, which names may have."""
+    return tuple(json.loads(tried) if tried.startswith("[") else tried.split())

@@ -201,7 +201,7 @@ handovers: Final = Table(
     Column("id", String(32), primary_key=True),
     Column("call_id", String(32), ForeignKey("calls.id", ondelete="CASCADE"), nullable=False),
     Column("target", String(64), nullable=False),
-    # Names of the targets where nobody took the call, separated by spaces.
+    # Names of the targets where nobody took the call: a list in JSON, "" for none.
     Column("tried", Text, nullable=False),
     Column("reason", Text, nullable=False),
     # Who the caller was known to be when the hand-over was asked for.

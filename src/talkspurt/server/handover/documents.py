@@ -5,7 +5,7 @@ process gave it out. Source: Twilio's pages of `<Dial>`, `<Conference>`, `<Gathe
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlencode
 
 from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
@@ -13,13 +13,20 @@ from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 from talkspurt.server.handover import words
 from talkspurt.server.handover.flow import ACCEPT_KEY, BRIEF_KEY
 from talkspurt.server.handover.next import Join, Put, Wait
-from talkspurt.server.origin import CONFERENCE, LEG_KEY, LEG_STATUS, RESUME, Origin
+from talkspurt.server.origin import CONFERENCE, LEG_KEY, LEG_STATUS, RESUME, ROOM, Origin
+from talkspurt.server.twiml import ONE_MOMENT
+
+Who = Literal["caller", "colleague"]
 
 LANGUAGE: Final = "en-US"
 HOLD_SECONDS: Final = 10
 """Seconds of silence between two hold sentences, when there is no music."""
 KEY_SECONDS: Final = 8
 """Seconds that a colleague has for a key once the briefing is over."""
+ALONE_SECONDS: Final = 5
+"""Seconds of silence until whoever is alone in the room asks again."""
+ALONE_IN_SILENCE: Final = 3
+"""Such silences until they hear again that they wait."""
 LONGEST_TALK: Final = 4 * 60 * 60
 
 ANNOUNCED: Final = f"Press {BRIEF_KEY} to hear who is calling and why, {ACCEPT_KEY} to take the call, or 3 to decline."
@@ -33,8 +40,17 @@ def about(path: str, handover: str, attempt: int) -> str:
 
 def attempt_of(fields: Mapping[str, str]) -> int:
     """Which attempt a webhook is about; 0 when it does not say."""
-    attempt = fields.get("attempt", "")
-    return int(attempt) if attempt.isascii() and attempt.isdecimal() and len(attempt) < 10 else 0
+    return _number(fields, "attempt")
+
+
+def turns_of(fields: Mapping[str, str]) -> int:
+    """How often whoever is alone in the room has asked before."""
+    return _number(fields, "turns")
+
+
+def _number(fields: Mapping[str, str], name: str) -> int:
+    number = fields.get(name, "")
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
 
 
 def put(following: Put, origin: Origin) -> str:
@@ -50,7 +66,8 @@ def put(following: Put, origin: Origin) -> str:
     dial.number(
         following.number,
         status_callback=origin.url(about(LEG_STATUS, following.handover, following.attempt)),
-        status_callback_event="answered",
+        # "completed" too: `action` may not be asked when it is the caller who hangs up, and the line is held then.
+        status_callback_event="answered completed",
         status_callback_method="POST",
     )
     response.append(dial)
@@ -79,7 +96,7 @@ def join(following: Join, origin: Origin) -> str:
         method="POST",
         time_limit=LONGEST_TALK,
     )
-    _room(dial, following.handover, following.attempt, origin)
+    _room(dial, following.handover, following.attempt, "caller", origin)
     response.append(dial)
     return str(response)
 
@@ -101,13 +118,31 @@ def accepted(handover: str, attempt: int, origin: Origin) -> str:
     response = VoiceResponse()
     response.say(words.ACCEPTED, language=LANGUAGE)
     dial = Dial(time_limit=LONGEST_TALK)
-    _room(dial, handover, attempt, origin)
+    _room(dial, handover, attempt, "colleague", origin)
     response.append(dial)
     response.hangup()
     return str(response)
 
 
-def _room(dial: Dial, handover: str, attempt: int, origin: Origin) -> None:
+def alone(handover: str, attempt: int, who: Who, turns: int, origin: Origin) -> str:
+    """What whoever is alone in the room is played, `turns` times before; then the carrier asks again.
+
+    Of TwiML the carrier takes no more here than words, music, silence and another address.
+    """
+    response = VoiceResponse()
+    if turns % ALONE_IN_SILENCE == 0:
+        response.say(ONE_MOMENT, language=LANGUAGE)
+    response.pause(length=ALONE_SECONDS)
+    response.redirect(origin.url(room_path(handover, attempt, who, turns + 1)), method="POST")
+    return str(response)
+
+
+def room_path(handover: str, attempt: int, who: Who, turns: int = 0) -> str:
+    """Where the carrier asks what to play to whoever is alone in the room, and has been asked `turns` times."""
+    return f"{about(ROOM, handover, attempt)}&{urlencode({'who': who, 'turns': turns})}"
+
+
+def _room(dial: Dial, handover: str, attempt: int, who: Who, origin: Origin) -> None:
     # Whoever leaves ends it for both: nobody stays behind alone.
     dial.conference(
         f"handover-{handover}-{attempt}",
@@ -115,7 +150,9 @@ def _room(dial: Dial, handover: str, attempt: int, origin: Origin) -> None:
         end_conference_on_exit=True,
         max_participants=2,
         beep="false",
-        wait_url="",
+        # Asked for as long as one of them is alone: it is how we learn that the other does not come.
+        wait_url=origin.url(room_path(handover, attempt, who)),
+        wait_method="POST",
         status_callback=origin.url(about(CONFERENCE, handover, attempt)),
         status_callback_event="start",
         status_callback_method="POST",

@@ -1,22 +1,25 @@
 """Takes a call through its hand-over: each fact (the caller's line asks how to go on, a telephone is busy, a
 colleague presses 1, somebody hangs up) moves the stored hand-over one step and says what follows.
 
-There is no task that waits and no state in memory. The clock is the caller's own line, which the carrier has
-ask how to go on several times a minute while it holds; so whatever process answers can go on where another died.
-A telephone is rung only after the row says so, and news of the ringing carries the number of its attempt: what
-the carrier repeats changes nothing, and what is late is ignored.
+There is no task that waits and no state in memory, but for orders that the carrier refused and is given again. The
+clock is the caller's own line, which the carrier has ask how to go on several times a minute while it holds; so
+whatever process answers can go on where another died. A telephone is rung only after the row says so, and news of
+the ringing carries the number of its attempt: what the carrier repeats changes nothing, and what is late is
+ignored.
 
 It knows no carrier: orders go to an `Exchange`, and what the caller's line does next is returned as a `Next`.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import structlog
 
 from talkspurt.errors import TransportError
 from talkspurt.ports import Exchange, Leg
+from talkspurt.server.errands import Errand
 from talkspurt.server.handover import words
 from talkspurt.server.handover.briefing import Briefing, announce, brief
 from talkspurt.server.handover.callback import note_callback
@@ -31,6 +34,9 @@ RING_SLACK: Final = 15
 LONGEST_BRIEFING: Final = 180
 """Seconds that a colleague may take to press a key, or the next one: the longest briefing, twice what the keys are, and
 the time for one. Whoever presses none is known sooner, unless the carrier's word of it is lost."""
+MOST_ALONE: Final = 3
+"""Questions what to play, five seconds apart, after which whoever is alone in the room is not left to wait on: the
+other one is fetched once more, or does not come any more."""
 LISTENS: Final = "listens"
 """Marks a briefing of somebody who has pressed a key, which no machine does."""
 MOST_STEPS: Final = 8
@@ -60,7 +66,9 @@ class HandoverFlow:
         max_wait: float,
         detect_machine: bool,
         now: Callable[[], datetime],
+        again: Callable[[str, Errand], None],
     ) -> None:
+        """`again` does later what the carrier refused to do now."""
         self._store = store
         self._records = store.handovers
         self._targets = targets
@@ -68,6 +76,7 @@ class HandoverFlow:
         self._max_wait = timedelta(seconds=max_wait)
         self._detect_machine = detect_machine
         self._now = now
+        self._again = again
 
     # ── the caller ────────────────────────────────────────────────────────────────
 
@@ -264,6 +273,30 @@ class HandoverFlow:
         if handover is not None and await self._move(handover, "connected", leaving=("ringing", "accepted")):
             metrics.HANDOVERS.labels("connected").inc()
 
+    async def alone(
+        self, handover_id: str, attempt: int, who: Literal["caller", "colleague"], turns: int, *, line: str | None
+    ) -> None:
+        """One is in the room, the other not: the carrier asks what to play, and has asked `turns` times before.
+
+        It is the only one to ask when the news that the other has gone is lost. `line` is the carrier's id of the call.
+        """
+        handover = await self._records.find(handover_id)
+        if handover is None:
+            return
+        expected = handover.attempt == attempt and handover.state in ("accepted", "connected")
+        # Not counted from the key on: who was fetched late has not waited yet, and the other may be there.
+        overdue = handover.state == "accepted" and turns >= MOST_ALONE
+        if who == "colleague":
+            if not expected:
+                await self._hang_up(line)
+            elif overdue:
+                await self._recall(handover)
+            return
+        if expected and overdue and await self._attempt_failed(handover, "hung_up", leaving=("accepted",)) is not None:
+            expected = False
+        if not expected:
+            await self._recall(handover)
+
     async def key_pressed(self, handover_id: str, attempt: int, key: str) -> bool:
         """The colleague pressed a key, or none in time (""): True when they take the call."""
         handover = await self._current(handover_id, attempt)
@@ -289,6 +322,12 @@ class HandoverFlow:
         """The outgoing call is over: `status` is "completed" when it had been answered, or why it was not."""
         handover = await self._current(handover_id, attempt)
         if handover is None:
+            return
+        target = self._targets.find(handover.target)
+        if target is not None and target.kind == "cold":
+            # One that was not answered is for the caller's line to tell: it asks how to go on at the same moment.
+            if status in DIAL_DONE:
+                await self._move(handover, "completed", leaving=("ringing", "connected"))
             return
         if handover.state == "connected":
             # What becomes of the caller's line, it asks itself.
@@ -327,7 +366,7 @@ class HandoverFlow:
             detail=cause,
             cause=cause,
             target=following.name,
-            tried=" ".join(tried),
+            tried=tried,
         )
         if moved is not None:
             metrics.HANDOVERS.labels(cause).inc()
@@ -351,10 +390,17 @@ class HandoverFlow:
         return failed
 
     async def _move(
-        self, handover: Handover, to: State, *, leaving: tuple[State, ...], detail: str = "", **values: str
+        self,
+        handover: Handover,
+        to: State,
+        *,
+        leaving: tuple[State, ...],
+        detail: str = "",
+        tried: tuple[str, ...] | None = None,
+        **values: str,
     ) -> Handover | None:
         moved = await self._records.move(
-            handover, to, leaving=leaving, detail=detail, attempt=handover.attempt, **values
+            handover, to, leaving=leaving, detail=detail, attempt=handover.attempt, tried=tried, **values
         )
         if moved is not None:
             _log.info(
@@ -383,5 +429,15 @@ class HandoverFlow:
         try:
             await self._exchange.recall(call.carrier_call_id)
         except TransportError as error:
-            # Their line asks by itself when what it plays to them is over.
+            # Their line asks by itself when what it plays to them is over, which may be half a minute of music.
             _log.error("caller_not_recalled", call_id=call.id, error=str(error))
+            self._again("recall", partial(self._recall_if_needed, handover))
+
+    async def _recall_if_needed(self, handover: Handover) -> None:
+        """Recall the caller unless they have asked since: they may be in the room by now, and would be torn from it."""
+        call = await self._store.calls.find(handover.call_id)
+        latest = await self._records.find(handover.id)
+        if call is None or call.state != "handover" or latest is None:
+            return
+        if latest.changed_at == handover.changed_at and latest.seen_at <= latest.changed_at:
+            await self._exchange.recall(call.carrier_call_id)

@@ -17,6 +17,9 @@ from talkspurt.errors import ConfigurationError
 from talkspurt.ports import HandoverKind
 from talkspurt.server.handover.hours import OpeningHours, time_zone
 
+LONGEST_NAME: Final = 64
+"""Characters of a target's name that the store keeps."""
+
 _ORDINARY: Final = frozenset(
     {
         PhoneNumberType.FIXED_LINE,
@@ -68,8 +71,10 @@ class Targets:
     def from_config(cls, config: HandoverConfig, *, kinds: frozenset[HandoverKind]) -> "Targets":
         """Check every target. `kinds` are what the carrier can do.
 
-        Raises `ConfigurationError` for a number that must not be dialled and settings that contradict each other.
+        Raises `ConfigurationError` for a number that must not be dialled, a name that means nothing or two places, and
+        settings that contradict each other.
         """
+        _check_names(config.targets)
         targets = cls(_target(name, target, config) for name, target in config.targets.items())
         for target in targets:
             if target.kind not in kinds:
@@ -116,6 +121,24 @@ class Targets:
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse names that `Targets.find` could not tell apart, and those that cannot be said or stored."""
+    known: dict[str, str] = {}
+    for name in names:
+        plain = _plain(name)
+        if not plain or len(name) > LONGEST_NAME:
+            raise ConfigurationError(
+                f"handover.targets: '{name}' is no name of a place; "
+                f"write at most {LONGEST_NAME} characters, with a letter or a digit among them"
+            )
+        if plain in known:
+            raise ConfigurationError(
+                f"handover.targets: '{known[plain]}' and '{name}' differ only in how they are written, and callers ask "
+                "for both in the same words; rename one"
+            )
+        known[plain] = name
 
 
 def _target(name: str, target: TargetConfig, config: HandoverConfig) -> Target:

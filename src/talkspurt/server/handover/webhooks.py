@@ -3,16 +3,25 @@
 Each URL carries the hand-over and the attempt, and is signed as a whole. All are idempotent.
 """
 
+import asyncio
+from typing import Final
+
+import structlog
 from fastapi import APIRouter, Response
 
+from talkspurt.errors import StoreError
 from talkspurt.server import twiml
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents, words
 from talkspurt.server.handover.briefing import Briefing
-from talkspurt.server.handover.documents import attempt_of
+from talkspurt.server.handover.documents import Who, attempt_of, turns_of
 from talkspurt.server.handover.flow import BRIEF_KEY, HandoverFlow
-from talkspurt.server.origin import CONFERENCE, LEG, LEG_KEY, LEG_MACHINE, LEG_STATUS, Origin
+from talkspurt.server.origin import CONFERENCE, LEG, LEG_KEY, LEG_MACHINE, LEG_STATUS, ROOM, Origin
 
+ALONE_TIMEOUT: Final = 8.0
+"""Seconds to look at a room: less than the guard has, whose answer would be to hang up."""
+
+_log = structlog.get_logger(__name__)
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
@@ -27,16 +36,20 @@ class HandoverWebhooks:
     def routes(self) -> APIRouter:
         """The routes, each with its guard."""
         router = APIRouter()
-        actions = {
-            LEG: self.answered,
-            LEG_KEY: self.key,
-            LEG_STATUS: self.status,
-            LEG_MACHINE: self.machine,
+        endpoints = {
+            # A colleague whose key found no database waits for it as the caller does, and the key counts then.
+            LEG: self._guard.guarded(LEG, self.answered, outage="hold"),
+            LEG_KEY: self._guard.guarded(LEG_KEY, self.key, outage="hold"),
+            LEG_STATUS: self._guard.guarded(LEG_STATUS, self.status, outage="keep"),
+            LEG_MACHINE: self._guard.guarded(LEG_MACHINE, self.machine),
         }
-        for path, action in actions.items():
-            router.add_api_route(path, self._guard.guarded(path, action), methods=["POST"])
+        for path, endpoint in endpoints.items():
+            router.add_api_route(path, endpoint, methods=["POST"])
+        # It is asked what to play, and Twilio does not say which fields that question has: all requests have this one.
+        wait = self._guard.guarded(ROOM, self.alone, identified_by="AccountSid")
+        router.add_api_route(ROOM, wait, methods=["POST"])
         # News of a room as a whole is about no call.
-        room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid")
+        room = self._guard.guarded(CONFERENCE, self.conference, identified_by="ConferenceSid", outage="keep")
         router.add_api_route(CONFERENCE, room, methods=["POST"])
         return router
 
@@ -74,6 +87,18 @@ class HandoverWebhooks:
         if fields.get("AnsweredBy", "").startswith(("machine", "fax")):
             await self._flow.machine_answered(fields.get("handover", ""), attempt_of(fields))
         return Response(status_code=204)
+
+    async def alone(self, fields: Fields) -> Response:
+        """One of them is in the room, the other not (yet): what to play, and whether to wait for longer."""
+        handover, attempt, turns = fields.get("handover", ""), attempt_of(fields), turns_of(fields)
+        who: Who = "caller" if fields.get("who") == "caller" else "colleague"
+        try:
+            async with asyncio.timeout(ALONE_TIMEOUT):
+                await self._flow.alone(handover, attempt, who, turns, line=fields.get("CallSid"))
+        except (StoreError, TimeoutError) as error:
+            # They ask again, for as long as they are there. Nothing that ends a call may be answered here.
+            _log.error("room_not_looked_at", handover=handover, error=str(error))
+        return xml(documents.alone(handover, attempt, who, turns, self._origin))
 
     async def conference(self, fields: Fields) -> Response:
         """Both are in the room."""
