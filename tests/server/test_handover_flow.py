@@ -404,6 +404,7 @@ async def test_a_caller_who_is_alone_in_the_room_for_too_long_is_taken_back(warm
 
 
 async def test_a_caller_whose_colleague_is_known_to_have_gone_leaves_the_room_at_once(warm: Desktop) -> None:
+    """The news of it came at the very moment at which their line asked, and the order to their line was refused."""
     handover_id = await accepted(warm)
     assert isinstance(await warm.asks(), Join)
     warm.orders.fails = True
@@ -434,6 +435,45 @@ async def test_whoever_is_alone_in_the_room_while_both_are_known_to_speak_is_lef
     for who in ("caller", "colleague"):
         await warm.flow.alone(handover_id, 1, who, MOST_ALONE, line="CA1")
     assert warm.orders.taken == before
+
+
+@pytest.fixture
+async def two(store: Store, clock: Clock) -> Desktop:
+    """Billing, and the night desk behind it."""
+    targets = {
+        "billing": {"number": "+12025550123", "kind": "warm", "otherwise": "night"},
+        "night": {"number": "+12025550124", "kind": "warm"},
+    }
+    return await desktop(store, clock, Orders(), targets)
+
+
+async def test_a_talk_that_is_over_is_not_rung_for_again_when_the_room_has_told_nothing(two: Desktop) -> None:
+    """What it told found no database; the colleague's telephone is heard of sooner than the caller's line."""
+    handover_id = await accepted(two)
+    two.clock.advance(1)
+    assert isinstance(await two.asks(), Join)
+    before = list(two.orders.taken)
+    two.clock.advance(120)
+    await two.flow.leg_ended(handover_id, 1, "completed")
+    assert isinstance(await two.asks(dialled="completed", attempt=1), Over)
+    await two.flow.connected(handover_id, 1)
+    assert two.orders.taken == before
+    assert (await two.handover()).state == "completed"
+
+
+async def test_a_caller_sent_to_a_room_that_the_colleague_has_left_is_alone_there_for_no_longer_than_others(
+    two: Desktop,
+) -> None:
+    handover_id = await accepted(two)
+    two.clock.advance(1)
+    assert isinstance(await two.asks(), Join)
+    await two.flow.leg_ended(handover_id, 1, "completed")
+    await two.flow.alone(handover_id, 1, "caller", MOST_ALONE - 1, line="CA1")
+    assert (await two.handover()).state == "accepted"
+    await two.flow.alone(handover_id, 1, "caller", MOST_ALONE, line="CA1")
+    assert two.orders.taken[-1] == "recall CA1"
+    assert isinstance(await two.asks(), Wait)
+    assert two.orders.taken[-1].startswith("ring +12025550124")
 
 
 async def test_a_colleague_is_not_briefed_for_a_call_that_has_ended(warm: Desktop) -> None:

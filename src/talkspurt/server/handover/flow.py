@@ -333,6 +333,11 @@ class HandoverFlow:
             # What becomes of the caller's line, it asks itself.
             await self._move(handover, "completed", leaving=("connected",))
             return
+        if status in DIAL_DONE and handover.state == "accepted" and _has_asked(handover):
+            # They have been sent to the room. Whether they met there is not known while the room's own news is late or
+            # lost, and ringing for a talk that is over would be worse than waiting: their line tells, by `action` if
+            # there was one, and as whoever is alone in the room if not.
+            return
         cause = DIAL_CAUSES.get(status, "hung_up")
         await self._leg_failed(handover, cause, leaving=ATTEMPTING, hang_up=False)
 
@@ -441,3 +446,8 @@ class HandoverFlow:
             return
         if latest.changed_at == handover.changed_at and latest.seen_at <= latest.changed_at:
             await self._exchange.recall(call.carrier_call_id)
+
+
+def _has_asked(handover: Handover) -> bool:
+    """Whether the caller's line has asked how to go on since the hand-over came to stand where it does."""
+    return handover.seen_at > handover.changed_at
