@@ -10,7 +10,7 @@ import pytest
 
 from talkspurt.agent import Caller
 from talkspurt.config import HandoverConfig
-from talkspurt.errors import ConfigurationError, TransportError
+from talkspurt.errors import ConfigurationError, StoreError, TransportError
 from talkspurt.ports import Exchange, HandoverKind, Leg, NoExchange
 from talkspurt.server.errands import Errand
 from talkspurt.server.handover.desk import Desk
@@ -387,6 +387,40 @@ async def test_a_caller_is_not_fetched_again_once_they_have_asked(warm: Desktop)
     assert isinstance(await warm.asks(), Join)
     await errand()
     assert warm.orders.taken.count("recall CA1") == 2
+
+
+async def test_a_caller_is_fetched_once_though_the_database_is_gone_when_the_key_has_counted(
+    warm: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    warm.clock.advance(1)
+
+    async def away(_call_id: str) -> Call | None:
+        raise StoreError("refused the connection")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(warm.store.calls, "find", away)
+        assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert await warm.flow.key_pressed(handover.id, 1, "1"), "which the carrier repeats"
+    for errand in warm.orders.errands:
+        await errand()
+    assert warm.orders.taken.count("recall CA1") == 1
+
+
+async def test_a_caller_whom_the_carrier_does_not_fetch_out_of_an_empty_room_is_fetched_later(warm: Desktop) -> None:
+    handover_id = await accepted(warm)
+    warm.clock.advance(1)
+    assert isinstance(await warm.asks(), Join)
+    warm.clock.advance(15)
+    warm.orders.fails = True
+    await warm.flow.alone(handover_id, 1, "caller", MOST_ALONE, line="CA1")
+    warm.orders.fails = False
+    fetched = warm.orders.taken.count("recall CA1")
+    (errand,) = warm.orders.errands
+    await errand()
+    assert warm.orders.taken.count("recall CA1") == fetched + 1
 
 
 async def test_a_caller_who_is_alone_in_the_room_for_too_long_is_taken_back(warm: Desktop) -> None:

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import structlog
 
-from talkspurt.errors import TransportError
+from talkspurt.errors import StoreError, TransportError
 from talkspurt.ports import Exchange, Leg
 from talkspurt.server.errands import Errand
 from talkspurt.server.handover import words
@@ -292,10 +292,10 @@ class HandoverFlow:
             elif overdue:
                 await self._recall(handover)
             return
-        if expected and overdue and await self._attempt_failed(handover, "hung_up", leaving=("accepted",)) is not None:
-            expected = False
         if not expected:
             await self._recall(handover)
+        elif overdue:
+            await self._leg_failed(handover, "hung_up", leaving=("accepted",))
 
     async def key_pressed(self, handover_id: str, attempt: int, key: str) -> bool:
         """The colleague pressed a key, or none in time (""): True when they take the call."""
@@ -428,14 +428,14 @@ class HandoverFlow:
             _log.error("leg_not_hung_up", error=str(error))
 
     async def _recall(self, handover: Handover) -> None:
-        call = await self._store.calls.find(handover.call_id)
-        if call is None:
-            return
         try:
-            await self._exchange.recall(call.carrier_call_id)
-        except TransportError as error:
-            # Their line asks by itself when what it plays to them is over, which may be half a minute of music.
-            _log.error("caller_not_recalled", call_id=call.id, error=str(error))
+            call = await self._store.calls.find(handover.call_id)
+            if call is not None:
+                await self._exchange.recall(call.carrier_call_id)
+        except (StoreError, TransportError) as error:
+            # Their line asks by itself when what it plays to them is over, which may be half a minute of music. An
+            # error to whoever told us would not bring them: told again, it finds the row moved, and orders nothing.
+            _log.error("caller_not_recalled", call_id=handover.call_id, error=str(error))
             self._again("recall", partial(self._recall_if_needed, handover))
 
     async def _recall_if_needed(self, handover: Handover) -> None:
