@@ -461,6 +461,33 @@ async def test_a_colleague_who_waits_alone_has_the_caller_fetched_once_more(warm
     assert warm.orders.taken[-1] == "hang up leg-1"
 
 
+async def test_a_colleague_waits_for_nobody_for_ever(warm: Desktop) -> None:
+    """Neither the order to the caller's line nor the end of their call was heard of."""
+    handover_id = await accepted(warm)
+    fetched = warm.orders.taken.count("recall CA1")
+    for turns in range(2 * MOST_ALONE):
+        await warm.flow.alone(handover_id, 1, "colleague", turns, line="leg-1")
+    assert warm.orders.taken.count("recall CA1") == fetched + MOST_ALONE
+    assert (await warm.handover()).state == "accepted"
+    await warm.flow.alone(handover_id, 1, "colleague", 2 * MOST_ALONE, line="leg-1")
+    assert warm.orders.taken[-2:] == ["hang up leg-1", "recall CA1"]
+    assert isinstance(await warm.asks(), Back)
+    assert (await warm.handover()).cause == "hung_up"
+
+
+async def test_a_caller_who_has_asked_is_not_torn_from_a_room_that_has_just_formed(warm: Desktop) -> None:
+    """They come late, by themselves, and the colleague's last questions are still on their way."""
+    handover_id = await accepted(warm)
+    warm.clock.advance(MOST_ALONE * 5 + 1)
+    assert isinstance(await warm.asks(), Join)
+    before = list(warm.orders.taken)
+    for turns in (MOST_ALONE + 1, 2 * MOST_ALONE):
+        await warm.flow.alone(handover_id, 1, "colleague", turns, line="leg-1")
+    assert warm.orders.taken == before
+    await warm.flow.alone(handover_id, 1, "colleague", 3 * MOST_ALONE, line="leg-1")
+    assert warm.orders.taken[-2:] == ["hang up leg-1", "recall CA1"], "but they did not come"
+
+
 async def test_whoever_is_alone_in_the_room_while_both_are_known_to_speak_is_left_there(warm: Desktop) -> None:
     """The question what to play was on its way when the other one came."""
     handover_id = await accepted(warm)

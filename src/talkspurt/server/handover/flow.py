@@ -35,8 +35,8 @@ LONGEST_BRIEFING: Final = 180
 """Seconds that a colleague may take to press a key, or the next one: the longest briefing, twice what the keys are, and
 the time for one. Whoever presses none is known sooner, unless the carrier's word of it is lost."""
 MOST_ALONE: Final = 3
-"""Questions what to play, five seconds apart, after which whoever is alone in the room is not left to wait on: the
-other one is fetched once more, or does not come any more."""
+"""Questions what to play, five seconds apart, after which whoever is alone in the room is not left to wait on: a
+caller is taken back, and for a colleague the caller is fetched once more, for as long again at most."""
 LISTENS: Final = "listens"
 """Marks a briefing of somebody who has pressed a key, which no machine does."""
 MOST_STEPS: Final = 8
@@ -290,12 +290,24 @@ class HandoverFlow:
             if not expected:
                 await self._hang_up(line)
             elif overdue:
-                await self._recall(handover)
+                await self._wait_for_caller(handover, turns)
             return
         if not expected:
             await self._recall(handover)
         elif overdue:
             await self._leg_failed(handover, "hung_up", leaving=("accepted",))
+
+    async def _wait_for_caller(self, handover: Handover, turns: int) -> None:
+        """The colleague is alone for too long: fetch a caller who has not asked since the key, and wait for an end.
+
+        One who has asked may come in at this very moment, and would be torn from the room by being fetched or by the
+        colleague's being hung up. So they have as long again, since they asked before the others are given up.
+        """
+        asked = _has_asked(handover)
+        if turns >= (3 if asked else 2) * MOST_ALONE:
+            await self._leg_failed(handover, "hung_up", leaving=("accepted",))
+        elif not asked:
+            await self._recall(handover)
 
     async def key_pressed(self, handover_id: str, attempt: int, key: str) -> bool:
         """The colleague pressed a key, or none in time (""): True when they take the call."""
@@ -444,7 +456,7 @@ class HandoverFlow:
         latest = await self._records.find(handover.id)
         if call is None or call.state != "handover" or latest is None:
             return
-        if latest.changed_at == handover.changed_at and latest.seen_at <= latest.changed_at:
+        if latest.changed_at == handover.changed_at and not _has_asked(latest):
             await self._exchange.recall(call.carrier_call_id)
 
 
