@@ -135,9 +135,24 @@ async def test_a_telephone_that_nothing_is_heard_of_is_given_up(warm: Desktop) -
     warm.clock.advance(20 + RING_SLACK - 1)
     assert isinstance(await warm.asks(), Wait)
     warm.clock.advance(2)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert warm.orders.taken[1:] == ["hang up leg-1"]
     assert (await warm.handover()).cause == "no_answer"
+
+
+async def test_a_colleague_who_could_not_be_heard_for_lack_of_a_database_is_not_given_up(warm: Desktop) -> None:
+    """Both lines were held meanwhile, and the caller's is the first to find it back."""
+    await warm.asks()
+    handover = await warm.handover()
+    warm.clock.advance(8)
+    assert isinstance(await warm.asks(), Wait)
+    warm.clock.advance(45)
+    assert isinstance(await warm.asks(), Wait)
+    assert await warm.flow.answered(handover.id, 1, "leg-1") is not None
+    assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert isinstance(await warm.asks(), Join)
+    assert "hang up leg-1" not in warm.orders.taken
 
 
 async def test_a_worker_whose_clock_is_ahead_gives_up_no_telephone_early(warm: Desktop) -> None:
@@ -230,6 +245,7 @@ async def test_a_colleague_who_presses_nothing_for_too_long_is_given_up(warm: De
     handover = await warm.handover()
     assert await warm.flow.answered(handover.id, 1, "leg-1") is not None
     warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert "hang up leg-1" in warm.orders.taken
 
@@ -322,6 +338,7 @@ async def test_a_colleague_who_listens_has_as_long_again_from_each_key(warm: Des
         assert isinstance(await warm.asks(), Wait)
         assert await warm.flow.briefed(handover.id, 1) is not None
     warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert "hang up leg-1" in warm.orders.taken
 

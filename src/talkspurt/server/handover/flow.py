@@ -130,7 +130,7 @@ class HandoverFlow:
                     return None
                 return await self._wait(call, handover, target, moment)
             case "ringing" | "briefing" if target.kind == "warm":
-                if await self._wished(call, handover, key) or await self._overdue(handover, target, moment):
+                if await self._wished(call, handover, key) or await self._overdue(handover, target):
                     return None
                 return Wait(f"{words.hold(target.name, None)} {words.hold_keys(call.caller)}")
             case _ if target.kind == "warm":
@@ -191,10 +191,14 @@ class HandoverFlow:
             return None
         return Wait(words.hold_keys(call.caller))
 
-    async def _overdue(self, handover: Handover, target: Target, moment: datetime) -> bool:
-        """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it."""
+    async def _overdue(self, handover: Handover, target: Target) -> bool:
+        """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it.
+
+        By when the caller's line asked before, and not now: in the time between there may have been no database, and
+        whoever rings or is briefed was not heard either. They are held, and come with their news a few seconds later.
+        """
         limit = target.ring + RING_SLACK if handover.state == "ringing" else LONGEST_BRIEFING
-        if moment - handover.changed_at <= timedelta(seconds=limit):
+        if handover.seen_at - handover.changed_at <= timedelta(seconds=limit):
             return False
         return await self._attempt_failed(handover, "no_answer") is not None
 
