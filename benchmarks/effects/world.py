@@ -385,7 +385,11 @@ class World:
         helpers = [asyncio.create_task(helper.run()) for helper in (media, recorder, sweeper)]
         try:
             fleet = Fleet.alone(max_calls=10)
-            async with Reception(store, _NoHandovers(), fleet=fleet, longest_call=LONGEST_CALL) as reception:
+            # What the database does not take is lost, as with a worker that dies before it tries again.
+            reception = Reception(
+                store, _NoHandovers(), fleet=fleet, longest_call=LONGEST_CALL, again=lambda _what, _errand: None
+            )
+            async with reception:
                 reception.open(switchboard)
                 yield Worker(store, reception)
         finally:

@@ -166,7 +166,7 @@ async def test_the_next_place_is_tried_and_late_news_of_the_first_changes_nothin
         ]
 
 
-async def test_a_talk_that_ends_while_the_database_is_away_is_not_rung_for_again(
+async def test_a_talk_that_ends_while_the_database_is_away_is_over_and_written_down_later(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, session = await leaves(server)
@@ -177,12 +177,30 @@ async def test_a_talk_that_ends_while_the_database_is_away_is_not_rung_for_again
         raise StoreError("refused the connection")
 
     monkeypatch.setattr(server.store.handovers, "open_of", fail)
-    held = await server.resume(path=action, DialCallStatus="completed")
+    assert (await server.resume(path=action, DialCallStatus="completed")).verbs == ["Hangup"]
+    monkeypatch.setattr(server.store.handovers, "open_of", known)
+    async with asyncio.timeout(5):
+        while (await steps(server, session))[-1] != "completed":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_place_where_nobody_answers_while_the_database_is_away_is_not_rung_again(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session = await leaves(server)
+    _, action = dialled(await server.resume())
+    known = server.store.handovers.open_of
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(server.store.handovers, "open_of", fail)
+    held = await server.resume(path=action, DialCallStatus="busy")
     assert held.verbs == ["Say", "Pause", "Redirect"]
     monkeypatch.setattr(server.store.handovers, "open_of", known)
     again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
-    assert (await server.resume(path=again)).verbs == ["Hangup"]
-    assert (await steps(server, session))[-1] == "completed"
+    assert (await server.resume(path=again)).verbs == ["Connect", "Redirect"]
+    assert (await steps(server, session))[-1] == "failed busy"
 
 
 async def test_a_key_that_is_pressed_while_the_database_is_away_counts(

@@ -10,7 +10,7 @@ import pytest
 
 from talkspurt.agent import Caller
 from talkspurt.config import HandoverConfig
-from talkspurt.errors import ConfigurationError, TransportError
+from talkspurt.errors import ConfigurationError, StoreError, TransportError
 from talkspurt.ports import Exchange, HandoverKind, Leg, NoExchange
 from talkspurt.server.errands import Errand
 from talkspurt.server.handover.desk import Desk
@@ -135,9 +135,24 @@ async def test_a_telephone_that_nothing_is_heard_of_is_given_up(warm: Desktop) -
     warm.clock.advance(20 + RING_SLACK - 1)
     assert isinstance(await warm.asks(), Wait)
     warm.clock.advance(2)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert warm.orders.taken[1:] == ["hang up leg-1"]
     assert (await warm.handover()).cause == "no_answer"
+
+
+async def test_a_colleague_who_could_not_be_heard_for_lack_of_a_database_is_not_given_up(warm: Desktop) -> None:
+    """Both lines were held meanwhile, and the caller's is the first to find it back."""
+    await warm.asks()
+    handover = await warm.handover()
+    warm.clock.advance(8)
+    assert isinstance(await warm.asks(), Wait)
+    warm.clock.advance(45)
+    assert isinstance(await warm.asks(), Wait)
+    assert await warm.flow.answered(handover.id, 1, "leg-1") is not None
+    assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert isinstance(await warm.asks(), Join)
+    assert "hang up leg-1" not in warm.orders.taken
 
 
 async def test_a_worker_whose_clock_is_ahead_gives_up_no_telephone_early(warm: Desktop) -> None:
@@ -230,6 +245,7 @@ async def test_a_colleague_who_presses_nothing_for_too_long_is_given_up(warm: De
     handover = await warm.handover()
     assert await warm.flow.answered(handover.id, 1, "leg-1") is not None
     warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert "hang up leg-1" in warm.orders.taken
 
@@ -322,6 +338,7 @@ async def test_a_colleague_who_listens_has_as_long_again_from_each_key(warm: Des
         assert isinstance(await warm.asks(), Wait)
         assert await warm.flow.briefed(handover.id, 1) is not None
     warm.clock.advance(LONGEST_BRIEFING + 1)
+    assert isinstance(await warm.asks(), Wait)
     assert isinstance(await warm.asks(), Back)
     assert "hang up leg-1" in warm.orders.taken
 
@@ -389,6 +406,40 @@ async def test_a_caller_is_not_fetched_again_once_they_have_asked(warm: Desktop)
     assert warm.orders.taken.count("recall CA1") == 2
 
 
+async def test_a_caller_is_fetched_once_though_the_database_is_gone_when_the_key_has_counted(
+    warm: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await warm.asks()
+    handover = await warm.handover()
+    await warm.flow.answered(handover.id, 1, "leg-1")
+    warm.clock.advance(1)
+
+    async def away(_call_id: str) -> Call | None:
+        raise StoreError("refused the connection")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(warm.store.calls, "find", away)
+        assert await warm.flow.key_pressed(handover.id, 1, "1")
+    assert await warm.flow.key_pressed(handover.id, 1, "1"), "which the carrier repeats"
+    for errand in warm.orders.errands:
+        await errand()
+    assert warm.orders.taken.count("recall CA1") == 1
+
+
+async def test_a_caller_whom_the_carrier_does_not_fetch_out_of_an_empty_room_is_fetched_later(warm: Desktop) -> None:
+    handover_id = await accepted(warm)
+    warm.clock.advance(1)
+    assert isinstance(await warm.asks(), Join)
+    warm.clock.advance(15)
+    warm.orders.fails = True
+    await warm.flow.alone(handover_id, 1, "caller", MOST_ALONE, line="CA1")
+    warm.orders.fails = False
+    fetched = warm.orders.taken.count("recall CA1")
+    (errand,) = warm.orders.errands
+    await errand()
+    assert warm.orders.taken.count("recall CA1") == fetched + 1
+
+
 async def test_a_caller_who_is_alone_in_the_room_for_too_long_is_taken_back(warm: Desktop) -> None:
     handover_id = await accepted(warm)
     assert isinstance(await warm.asks(), Join)
@@ -404,6 +455,7 @@ async def test_a_caller_who_is_alone_in_the_room_for_too_long_is_taken_back(warm
 
 
 async def test_a_caller_whose_colleague_is_known_to_have_gone_leaves_the_room_at_once(warm: Desktop) -> None:
+    """The news of it came at the very moment at which their line asked, and the order to their line was refused."""
     handover_id = await accepted(warm)
     assert isinstance(await warm.asks(), Join)
     warm.orders.fails = True
@@ -426,6 +478,33 @@ async def test_a_colleague_who_waits_alone_has_the_caller_fetched_once_more(warm
     assert warm.orders.taken[-1] == "hang up leg-1"
 
 
+async def test_a_colleague_waits_for_nobody_for_ever(warm: Desktop) -> None:
+    """Neither the order to the caller's line nor the end of their call was heard of."""
+    handover_id = await accepted(warm)
+    fetched = warm.orders.taken.count("recall CA1")
+    for turns in range(2 * MOST_ALONE):
+        await warm.flow.alone(handover_id, 1, "colleague", turns, line="leg-1")
+    assert warm.orders.taken.count("recall CA1") == fetched + MOST_ALONE
+    assert (await warm.handover()).state == "accepted"
+    await warm.flow.alone(handover_id, 1, "colleague", 2 * MOST_ALONE, line="leg-1")
+    assert warm.orders.taken[-2:] == ["hang up leg-1", "recall CA1"]
+    assert isinstance(await warm.asks(), Back)
+    assert (await warm.handover()).cause == "hung_up"
+
+
+async def test_a_caller_who_has_asked_is_not_torn_from_a_room_that_has_just_formed(warm: Desktop) -> None:
+    """They come late, by themselves, and the colleague's last questions are still on their way."""
+    handover_id = await accepted(warm)
+    warm.clock.advance(MOST_ALONE * 5 + 1)
+    assert isinstance(await warm.asks(), Join)
+    before = list(warm.orders.taken)
+    for turns in (MOST_ALONE + 1, 2 * MOST_ALONE):
+        await warm.flow.alone(handover_id, 1, "colleague", turns, line="leg-1")
+    assert warm.orders.taken == before
+    await warm.flow.alone(handover_id, 1, "colleague", 3 * MOST_ALONE, line="leg-1")
+    assert warm.orders.taken[-2:] == ["hang up leg-1", "recall CA1"], "but they did not come"
+
+
 async def test_whoever_is_alone_in_the_room_while_both_are_known_to_speak_is_left_there(warm: Desktop) -> None:
     """The question what to play was on its way when the other one came."""
     handover_id = await accepted(warm)
@@ -434,6 +513,45 @@ async def test_whoever_is_alone_in_the_room_while_both_are_known_to_speak_is_lef
     for who in ("caller", "colleague"):
         await warm.flow.alone(handover_id, 1, who, MOST_ALONE, line="CA1")
     assert warm.orders.taken == before
+
+
+@pytest.fixture
+async def two(store: Store, clock: Clock) -> Desktop:
+    """Billing, and the night desk behind it."""
+    targets = {
+        "billing": {"number": "+12025550123", "kind": "warm", "otherwise": "night"},
+        "night": {"number": "+12025550124", "kind": "warm"},
+    }
+    return await desktop(store, clock, Orders(), targets)
+
+
+async def test_a_talk_that_is_over_is_not_rung_for_again_when_the_room_has_told_nothing(two: Desktop) -> None:
+    """What it told found no database; the colleague's telephone is heard of sooner than the caller's line."""
+    handover_id = await accepted(two)
+    two.clock.advance(1)
+    assert isinstance(await two.asks(), Join)
+    before = list(two.orders.taken)
+    two.clock.advance(120)
+    await two.flow.leg_ended(handover_id, 1, "completed")
+    assert isinstance(await two.asks(dialled="completed", attempt=1), Over)
+    await two.flow.connected(handover_id, 1)
+    assert two.orders.taken == before
+    assert (await two.handover()).state == "completed"
+
+
+async def test_a_caller_sent_to_a_room_that_the_colleague_has_left_is_alone_there_for_no_longer_than_others(
+    two: Desktop,
+) -> None:
+    handover_id = await accepted(two)
+    two.clock.advance(1)
+    assert isinstance(await two.asks(), Join)
+    await two.flow.leg_ended(handover_id, 1, "completed")
+    await two.flow.alone(handover_id, 1, "caller", MOST_ALONE - 1, line="CA1")
+    assert (await two.handover()).state == "accepted"
+    await two.flow.alone(handover_id, 1, "caller", MOST_ALONE, line="CA1")
+    assert two.orders.taken[-1] == "recall CA1"
+    assert isinstance(await two.asks(), Wait)
+    assert two.orders.taken[-1].startswith("ring +12025550124")
 
 
 async def test_a_colleague_is_not_briefed_for_a_call_that_has_ended(warm: Desktop) -> None:

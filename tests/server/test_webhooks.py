@@ -8,6 +8,7 @@ import pytest
 from talkspurt.agent.locales import ENGLISH
 from talkspurt.errors import StoreError
 from talkspurt.server import twiml as documents
+from talkspurt.server.errands import Errands
 from talkspurt.server.guard import HOLD_SECONDS, LONGEST_OUTAGE, MAX_BODY_BYTES
 from talkspurt.server.webhooks import MOST_ATTACHMENTS, MOST_FAILURES
 from talkspurt.store import Call
@@ -385,6 +386,46 @@ async def test_a_final_status_that_finds_no_database_is_acted_upon_when_it_is_ba
         while (await stored(server)).state != "ended":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert (await stored(server)).end_reason == "caller_hung_up"
+
+
+async def test_a_goodbye_that_finds_no_database_ends_the_call_when_it_is_back(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else tells it: the caller waits for the carrier to hang up."""
+    socket, session = await server.call()
+
+    async def fail(*_: object, **__: object) -> bool:
+        raise StoreError("refused the connection")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(server.store.calls, "end", fail)
+        session.end("agent_goodbye")
+        await socket.closed()
+    async with asyncio.timeout(5):
+        while (await stored(server)).state != "ended":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await stored(server)).end_reason == "agent_goodbye"
+    assert (await server.resume()).verbs == ["Hangup"]
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("agent_goodbye", ["outcome"]), ("line_lost", []), ("handover", [])])
+async def test_an_end_after_which_the_caller_may_be_held_for_more_is_not_written_down_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, kept: list[str]
+) -> None:
+    told: list[str] = []
+
+    async def fail(*_: object, **__: object) -> bool:
+        raise StoreError("refused the connection")
+
+    monkeypatch.setattr(Errands, "again", lambda _errands, what, _errand: told.append(what))
+    async with running(settings(tmp_path)) as server:
+        socket, session = await server.call()
+        with monkeypatch.context() as outage:
+            outage.setattr(server.store.calls, "end", fail)
+            outage.setattr(server.store.handovers, "open_of", fail)
+            session.end(reason)
+            await socket.closed()
+    assert told == kept
 
 
 async def test_a_passing_status_changes_nothing(server: Running) -> None:

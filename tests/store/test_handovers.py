@@ -135,9 +135,16 @@ async def test_a_line_that_is_free_again_goes_to_whoever_has_waited_longest(stor
 
 @pytest.mark.parametrize(
     ("written", "names"),
-    [("", ()), ("returns night", ("returns", "night")), ('["front desk", "night"]', ("front desk", "night"))],
+    [
+        ("", ()),
+        ("returns night", ("returns", "night")),
+        ('["front desk", "night"]', ("front desk", "night")),
+        ('["billing"] front_desk', ('["billing"]', "front_desk")),
+        ("[vip] night", ("[vip]", "night")),
+        ("[1]", ("[1]",)),
+    ],
 )
-async def test_places_that_were_tried_are_read_as_this_and_earlier_versions_wrote_them(
+async def test_places_that_were_tried_are_read_as_this_and_earlier_versions_wrote_them_or_both(
     url: str, store: Store, written: str, names: tuple[str, ...]
 ) -> None:
     waiting = await asks(store, 1)

@@ -46,7 +46,7 @@ HOLD_SECONDS: Final = 5
 """Seconds of silence until a line that is held asks again."""
 CARRIED: Final = ("handover", "attempt", "worker", "DialCallStatus", "Digits")
 """What a line that asks again has to say a second time, because the carrier tells it once: without the first three
-nobody knew what it is about, and without the others a talk that is over were rung for again, and a key lost."""
+nobody knew what it is about, and without the others a place where nobody answers were rung again, and a key lost."""
 HELD: Final = "held"
 """In the address at which a line asks again: seconds that it has been held for."""
 
@@ -82,11 +82,18 @@ class Guard:
         self._again = again
 
     def guarded(
-        self, path: str, action: Action, *, identified_by: str = "CallSid", outage: Outage = "give_up"
+        self,
+        path: str,
+        action: Action,
+        *,
+        identified_by: str = "CallSid",
+        outage: Outage = "give_up",
+        is_over: Callable[[Fields], bool] = lambda _fields: False,
     ) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint for `path`: `action` sees only what Twilio has signed, and surely the field `identified_by`.
 
-        `outage` "hold" and "keep" are for what may be done once more from its beginning.
+        `outage` "hold" and "keep" are for what may be done once more from its beginning. Of a line whose request says
+        that nothing is left for it (`is_over`) the news is kept, and the line not held.
         """
 
         async def endpoint(request: Request) -> Response:
@@ -109,6 +116,9 @@ class Guard:
                     # Whatever we answered, the carrier tells it once.
                     self._again(path, partial(action, fields))
                     response = Response(status_code=204)
+                elif outage == "hold" and is_over(fields):
+                    self._again(path, partial(action, fields))
+                    response = xml(twiml.hang_up())
                 else:
                     response = xml(self._without_store(path, fields, outage, spent))
             except Exception:

@@ -21,6 +21,7 @@ from picows import WSCloseCode
 
 from talkspurt.errors import StoreError
 from talkspurt.ports import Call, Transport
+from talkspurt.server.errands import Errand
 from talkspurt.server.fleet import Fleet, Refusal
 from talkspurt.server.load_table import State
 from talkspurt.server.media_socket import START_DEADLINE, MediaSocket
@@ -34,6 +35,8 @@ FAREWELL: Final = 5.0
 """Seconds for the agents' goodbyes when the time to shut down is over."""
 OVERTIME: Final = 300.0
 """Seconds beyond the longest call after which a session that does not end is cut off."""
+COMES_BACK: Final = frozenset({"handover", "line_lost"})
+"""Ends of a session after which the caller's line is to find the call as it was when they could not be written down."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,13 +96,15 @@ class Reception:
         *,
         fleet: Fleet,
         longest_call: float,
+        again: Callable[[str, Errand], None],
         start_deadline: float = START_DEADLINE,
     ) -> None:
-        """`longest_call` is in seconds."""
+        """`longest_call` is in seconds; `again` writes down later what the database did not take."""
         self._store = store
         self._handovers = handovers
         self._fleet = fleet
         self._patience = longest_call + OVERTIME
+        self._again = again
         self._start_deadline = start_deadline
         self._switchboard: Switchboard | None = None
         self._group = asyncio.TaskGroup()
@@ -290,6 +295,10 @@ class Reception:
         except StoreError as error:
             log.error("outcome_not_stored", reason=outcome.reason, error=str(error))
             metrics.STORE_FAILURES.labels("outcome").inc()
+            if outcome.reason not in COMES_BACK:
+                # Whose goodbye has been said is not to be given to the agent again. A caller who is, because the
+                # database was back sooner than this, is at a later attachment then, and keeps the call.
+                self._again("outcome", partial(self.end_call, call.id, outcome.reason, attachment=number))
 
     async def _record_failure(self, call_id: str) -> None:
         try:

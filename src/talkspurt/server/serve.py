@@ -112,7 +112,12 @@ async def serve(
             again=errands.again,
         )
         reception = Reception(
-            store, flow, fleet=fleet, longest_call=config.conversation.max_call, start_deadline=start_deadline
+            store,
+            flow,
+            fleet=fleet,
+            longest_call=config.conversation.max_call,
+            again=errands.again,
+            start_deadline=start_deadline,
         )
         readiness = Readiness(store, fleet, unconfigured=bool(missing_settings(config)))
         guard = Guard(config, origin=origin, signatures=signatures, limits=limits, again=errands.again)

@@ -15,7 +15,7 @@ from talkspurt.server.caller_number import caller_number
 from talkspurt.server.fleet import Refusal
 from talkspurt.server.guard import Fields, Guard, xml
 from talkspurt.server.handover import documents
-from talkspurt.server.handover.flow import HandoverFlow
+from talkspurt.server.handover.flow import DIAL_DONE, HandoverFlow
 from talkspurt.server.handover.last_resort import CALL_AGAIN, CALLED_BACK, TROUBLE
 from talkspurt.server.handover.next import Back, Join, Over, Put, Wait
 from talkspurt.server.limits import RateLimits
@@ -77,7 +77,7 @@ class TwilioWebhooks:
         endpoints = {
             VOICE: self._guard.guarded(VOICE, self.voice),
             # Whoever asks how to go on has a call already, and perhaps a colleague who waits for them.
-            RESUME: self._guard.guarded(RESUME, self.resume, outage="hold"),
+            RESUME: self._guard.guarded(RESUME, self.resume, outage="hold", is_over=_has_talked),
             STATUS: self._guard.guarded(STATUS, self.status, outage="keep"),
         }
         for path, endpoint in endpoints.items():
@@ -217,6 +217,11 @@ def _turns_waited(fields: Fields) -> int:
     """How often the caller has waited already: our own URL says so, and it is signed."""
     waits = fields.get("waits", "")
     return int(waits) if waits.isascii() and waits.isdigit() and len(waits) < 6 else 0
+
+
+def _has_talked(fields: Fields) -> bool:
+    """Whether a line asks how to go on because the talk with a person is over: then there is nothing to wait for."""
+    return bool(fields.get("handover")) and fields.get("DialCallStatus") in DIAL_DONE
 
 
 def _worker_before(fields: Fields) -> int | None:

@@ -348,5 +348,15 @@ def _handover(row: Row[*tuple[Any, ...]]) -> Handover:
 
 
 def _names(tried: str) -> tuple[str, ...]:
-    """The names in a column `tried`. Rows of earlier versions hold them separated by spaces, which names may have."""
-    return tuple(json.loads(tried) if tried.startswith("[") else tried.split())
+    """The names in a column `tried`. Earlier versions wrote them separated by spaces, which names may have.
+
+    While a new version replaces an earlier one both write, and to the same row. Whatever stands there, it is read: a
+    name that is not understood costs one more ringing, but an error would end all calls that wait for the same place.
+    """
+    try:
+        names = json.loads(tried)
+    except ValueError:
+        names = None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return tuple(tried.split())

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import structlog
 
-from talkspurt.errors import TransportError
+from talkspurt.errors import StoreError, TransportError
 from talkspurt.ports import Exchange, Leg
 from talkspurt.server.errands import Errand
 from talkspurt.server.handover import words
@@ -35,8 +35,8 @@ LONGEST_BRIEFING: Final = 180
 """Seconds that a colleague may take to press a key, or the next one: the longest briefing, twice what the keys are, and
 the time for one. Whoever presses none is known sooner, unless the carrier's word of it is lost."""
 MOST_ALONE: Final = 3
-"""Questions what to play, five seconds apart, after which whoever is alone in the room is not left to wait on: the
-other one is fetched once more, or does not come any more."""
+"""Questions what to play, five seconds apart, after which whoever is alone in the room is not left to wait on: a
+caller is taken back, and for a colleague the caller is fetched once more, for as long again at most."""
 LISTENS: Final = "listens"
 """Marks a briefing of somebody who has pressed a key, which no machine does."""
 MOST_STEPS: Final = 8
@@ -130,7 +130,7 @@ class HandoverFlow:
                     return None
                 return await self._wait(call, handover, target, moment)
             case "ringing" | "briefing" if target.kind == "warm":
-                if await self._wished(call, handover, key) or await self._overdue(handover, target, moment):
+                if await self._wished(call, handover, key) or await self._overdue(handover, target):
                     return None
                 return Wait(f"{words.hold(target.name, None)} {words.hold_keys(call.caller)}")
             case _ if target.kind == "warm":
@@ -191,10 +191,14 @@ class HandoverFlow:
             return None
         return Wait(words.hold_keys(call.caller))
 
-    async def _overdue(self, handover: Handover, target: Target, moment: datetime) -> bool:
-        """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it."""
+    async def _overdue(self, handover: Handover, target: Target) -> bool:
+        """Whether nothing was heard of the telephone for too long: its news was lost, or the process that rang it.
+
+        By when the caller's line asked before, and not now: in the time between there may have been no database, and
+        whoever rings or is briefed was not heard either. They are held, and come with their news a few seconds later.
+        """
         limit = target.ring + RING_SLACK if handover.state == "ringing" else LONGEST_BRIEFING
-        if moment - handover.changed_at <= timedelta(seconds=limit):
+        if handover.seen_at - handover.changed_at <= timedelta(seconds=limit):
             return False
         return await self._attempt_failed(handover, "no_answer") is not None
 
@@ -290,11 +294,23 @@ class HandoverFlow:
             if not expected:
                 await self._hang_up(line)
             elif overdue:
-                await self._recall(handover)
+                await self._wait_for_caller(handover, turns)
             return
-        if expected and overdue and await self._attempt_failed(handover, "hung_up", leaving=("accepted",)) is not None:
-            expected = False
         if not expected:
+            await self._recall(handover)
+        elif overdue:
+            await self._leg_failed(handover, "hung_up", leaving=("accepted",))
+
+    async def _wait_for_caller(self, handover: Handover, turns: int) -> None:
+        """The colleague is alone for too long: fetch a caller who has not asked since the key, and wait for an end.
+
+        One who has asked may come in at this very moment, and would be torn from the room by being fetched or by the
+        colleague's being hung up. So they have as long again, since they asked before the others are given up.
+        """
+        asked = _has_asked(handover)
+        if turns >= (3 if asked else 2) * MOST_ALONE:
+            await self._leg_failed(handover, "hung_up", leaving=("accepted",))
+        elif not asked:
             await self._recall(handover)
 
     async def key_pressed(self, handover_id: str, attempt: int, key: str) -> bool:
@@ -332,6 +348,11 @@ class HandoverFlow:
         if handover.state == "connected":
             # What becomes of the caller's line, it asks itself.
             await self._move(handover, "completed", leaving=("connected",))
+            return
+        if status in DIAL_DONE and handover.state == "accepted" and _has_asked(handover):
+            # They have been sent to the room. Whether they met there is not known while the room's own news is late or
+            # lost, and ringing for a talk that is over would be worse than waiting: their line tells, by `action` if
+            # there was one, and as whoever is alone in the room if not.
             return
         cause = DIAL_CAUSES.get(status, "hung_up")
         await self._leg_failed(handover, cause, leaving=ATTEMPTING, hang_up=False)
@@ -423,14 +444,14 @@ class HandoverFlow:
             _log.error("leg_not_hung_up", error=str(error))
 
     async def _recall(self, handover: Handover) -> None:
-        call = await self._store.calls.find(handover.call_id)
-        if call is None:
-            return
         try:
-            await self._exchange.recall(call.carrier_call_id)
-        except TransportError as error:
-            # Their line asks by itself when what it plays to them is over, which may be half a minute of music.
-            _log.error("caller_not_recalled", call_id=call.id, error=str(error))
+            call = await self._store.calls.find(handover.call_id)
+            if call is not None:
+                await self._exchange.recall(call.carrier_call_id)
+        except (StoreError, TransportError) as error:
+            # Their line asks by itself when what it plays to them is over, which may be half a minute of music. An
+            # error to whoever told us would not bring them: told again, it finds the row moved, and orders nothing.
+            _log.error("caller_not_recalled", call_id=handover.call_id, error=str(error))
             self._again("recall", partial(self._recall_if_needed, handover))
 
     async def _recall_if_needed(self, handover: Handover) -> None:
@@ -439,5 +460,10 @@ class HandoverFlow:
         latest = await self._records.find(handover.id)
         if call is None or call.state != "handover" or latest is None:
             return
-        if latest.changed_at == handover.changed_at and latest.seen_at <= latest.changed_at:
+        if latest.changed_at == handover.changed_at and not _has_asked(latest):
             await self._exchange.recall(call.carrier_call_id)
+
+
+def _has_asked(handover: Handover) -> bool:
+    """Whether the caller's line has asked how to go on since the hand-over came to stand where it does."""
+    return handover.seen_at > handover.changed_at
