@@ -35,7 +35,7 @@ class EntryRules:
     """Wait for the first key; who needs longer, to fetch a card, is helped by being asked again."""
     unfinished: float = 5.0
     """Wait between keys while more must come: people read long numbers in groups."""
-    finished: float = 2.5
+    finished: float = 2.3
     """Wait for another key once it may be all."""
 
     def __post_init__(self) -> None:

@@ -70,8 +70,9 @@ class Settings:
     """Dead air that is bridged whatever is usual."""
     tool_filler_after: float = 1.0
     """Seconds of a tool that are bridged in any case."""
-    progress_after: float = 2.5
-    """Silence until a caller who has been told to wait hears more: nobody waits in silence for three seconds."""
+    progress_after: float = 2.3
+    """Silence until a caller who has been told to wait hears more: nobody waits in silence for three seconds, also where
+    a busy machine is late by half a second (measured by bench-faults with all vendors down)."""
     waiting_prompt: float = 10.0
     """The same while a tool that answers later is all that is under way and has no news: they can talk meanwhile."""
     reply_timeout: float = 9.0
@@ -88,8 +89,9 @@ class Settings:
     opening_timeout: float = 15.0
     lost_line_patience: float = 20.0
     """The carrier redials the media socket at once; a caller does not wait longer in silence."""
-    digit_patience: float = 2.5
-    """Silence between digits that ends a keypad entry: ITU-T E.180 leaves it open; IVRs use 2 to 4 s."""
+    digit_patience: float = 2.3
+    """Silence between digits that ends a keypad entry: ITU-T E.180 leaves it open; IVRs use 2 to 4 s. As above, whoever
+    has pressed a single key hears something within three seconds."""
     max_digits: int = 32
     max_tool_rounds: int = 6
     max_failures: int = 3
