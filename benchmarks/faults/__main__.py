@@ -59,6 +59,9 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         outcomes = asyncio.run(run(cases))
+    except TalkspurtError as error:
+        print(error, file=sys.stderr)
+        return 2
     except ExceptionGroup as group:
         meant, unforeseen = group.split(TalkspurtError)
         if meant is None or unforeseen is not None:

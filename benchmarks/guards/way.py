@@ -202,6 +202,13 @@ GUARDS: Final = (
         f"{WAY} -k never_ends",
     ),
     Guard(
+        "what is held no longer is not held by the process that has the tool either",
+        "effects/execution.py",
+        "            self._known.release(pending.record)\n            await asyncio.wait({work})",
+        "            await asyncio.wait({work})",
+        f"{WAY} -k never_ends",
+    ),
+    Guard(
         "what still runs here is not certain here",
         "effects/known.py",
         "return record.state not in DONE if record.proposal in self._held else record.state in",

@@ -702,7 +702,9 @@ class Session:
             _log.error("caller_change_not_stored", waited=STANDING_PATIENCE)
 
     async def _standing_stored(self) -> None:
-        """No tool starts before this: should the process die, the next one must not serve somebody else than it did."""
+        """No tool that the model asks for starts before this, so no secret is asked for and no effect proposed: should
+        the process die, the next one must not serve somebody else than it did.
+        """
         while self._lowering is not None and not self._lowering.done():
             await asyncio.wait((self._lowering,))
 
@@ -720,12 +722,10 @@ class Session:
         self._post(ToolProgressed(tool_call, words))
 
     async def _run_with_secret(self, tool_call: str, secret: str | None) -> None:
-        await self._standing_stored()
         self._tool_returned(await self._dispatcher.run_with_secret(tool_call, secret))
         self._tools.pop(tool_call, None)
 
     async def _execute_effect(self, tool_call: str, proposal: str, turn: int) -> None:
-        await self._standing_stored()
         self._effect_told(await self._dispatcher.execute(tool_call, proposal, turn), proposal)
 
     async def _recover_effect(self, tool_call: str, proposal: str) -> None:

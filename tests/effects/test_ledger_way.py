@@ -670,6 +670,8 @@ async def test_what_a_tool_that_never_ends_has_done_is_looked_up_or_a_person_is_
     monkeypatch.setattr("talkspurt.effects.calling.STOPPING", 0.05)
     monkeypatch.setattr(execution, "HOLD_EVERY", 0.02)
     monkeypatch.setattr(execution, "HOLD_FOR", 0.1)
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(outcomes, "LOOKED_UP_WITHIN", 0.1)
     wires.unreachable = unreachable
     call = await wires.desk(desk)
     proposed = await call.run("stubborn", payee="Ann")
@@ -683,6 +685,8 @@ async def test_what_a_tool_that_never_ends_has_done_is_looked_up_or_a_person_is_
     await sweeper(call).sweep()
     assert await call.states() == [found]
     assert EFFECTS_FOR_A_PERSON._value.get() == before + unreachable
+    told = await call.dispatcher.outcome("x", proposed.proposal)
+    assert (IN_DOUBT in told.content) == unreachable, "nor does the process that has the tool wait for it any more"
     wires.gate.set()
     await until(call, ["resolved_done"])
     assert await call.run("stubborn", payee="Ann") == {"wired": True}, "what it did after all is the outcome"

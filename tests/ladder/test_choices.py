@@ -229,6 +229,26 @@ async def choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     await choices.aclose()
 
 
+async def test_another_voice_of_the_same_model_is_another_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    toml = """
+        [model]
+        name = "openai-realtime:gpt-realtime"
+        voice = "marin"
+        [[choices]]
+        locale = "es"
+        model = "openai-realtime:gpt-realtime"
+        model_voice = "cedar"
+        """
+    choices = Choices(read(tmp_path, toml))
+    english, spanish = (choices.speech_to_speech("retail", locale) for locale in ("en-US", "es"))
+    assert None is not english is not spanish is not None
+    assert choices.speech_to_speech("retail", "en-GB") is english
+    await choices.aclose()
+
+
 async def test_who_chose_the_same_shares_it_and_a_provider_has_one_rung_in_all_ladders(choices: Choices) -> None:
     retail, concierge = choices.recognizer("retail", "en-US"), choices.recognizer("concierge", "en-US")
     assert choices.recognizer("retail", "en-GB") is retail

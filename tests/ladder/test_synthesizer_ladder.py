@@ -105,6 +105,18 @@ def test_a_fallback_speaks_with_the_voice_that_was_chosen_for_it() -> None:
     run_virtual(scenario())
 
 
+def test_a_local_fallback_that_has_too_much_to_do_stops_no_start() -> None:
+    class Busy(Voice):
+        async def synthesize(
+            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+        ) -> AsyncGenerator[SpeechChunk, None]:
+            raise ProviderError("synthesizer", "piper", "overloaded", retryable=True, fault="overloaded")
+            yield SpeechChunk(b"", ())
+
+    rungs = [rung("cloud", Voice(), port="synthesizer"), rung("piper", Busy(), port="synthesizer", local=True)]
+    run_virtual(LadderSynthesizer(rungs, voices={"piper": "joe"}).warm_up())
+
+
 @pytest.mark.parametrize("voice", ["amy", "joe"])
 def test_a_local_fallbacks_voice_that_there_is_not_stops_the_start_and_not_a_call(voice: str) -> None:
     class OnlyJoe(Voice):

@@ -59,7 +59,8 @@ class Settings:
     """Dead air after the caller's last voice until the agent says that it is busy: it is heard 0.12 s later
     (measured by bench-faults), by 1.5 s; callers ask "hello?" after 2 s."""
     filler_by: float = 1.36
-    """The same when what is waited for has only just begun, but the caller's words had been late: it gets no longer."""
+    """The same when the caller's words were late and what is waited for has only just begun, later than the turn: it
+    gets no longer than this. What began with the turn gets `least_preparing`."""
     late_words: float = 0.3
     """Seconds beyond its pause from which a turn's words were late: a local recognizer takes that."""
     least_preparing: float = 0.3

@@ -72,7 +72,8 @@ class Choices:
         """The model of `agent` in `locale`, if it hears and speaks itself. Raises `ConfigurationError`."""
         config = self._config.chosen(agent, locale)
         rules = config.fallbacks
-        names = (config.model.name, config.speech.recognizer, *rules.recognizers, "", *rules.models)
+        spoken = (config.model.name, config.model.voice)
+        names = (*spoken, config.speech.recognizer, *rules.recognizers, "", *rules.models)
         if names not in self._speech_to_speech:
             made = create_speech_to_speech(config, self.recognizer(agent, locale), self._rungs)
             if made is None:

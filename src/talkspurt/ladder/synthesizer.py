@@ -68,7 +68,9 @@ class LadderSynthesizer:
             async with aclosing(speech):
                 await anext(speech, None)
         except ProviderError as error:
-            raise ConfigurationError(f"fallbacks.voices: {error}") from error
+            # That it has too much to do, in an outage, say, is nothing to mend: a worker that starts again is needed.
+            if not error.retryable:
+                raise ConfigurationError(f"fallbacks.voices: {error}") from error
 
     async def keep_connected(self) -> None:
         """Have a connection of the rung open that is asked first. Raises nothing."""

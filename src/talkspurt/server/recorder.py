@@ -74,7 +74,8 @@ class Recorder:
     def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
         """Note the state of a call, in the place of one that is not stored yet."""
         if call_id not in self._waiting and len(self._waiting) >= MOST_SNAPSHOTS:
-            del self._waiting[next(iter(self._waiting))]
+            patient = (waiting for waiting, state in self._waiting.items() if not state.urgent)
+            del self._waiting[next(patient, next(iter(self._waiting)))]
             metrics.STORE_FAILURES.labels("snapshot").inc()
         # What takes the place of an urgent state says what was urgent, too.
         replaced = self._waiting.get(call_id)
