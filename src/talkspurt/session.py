@@ -326,7 +326,7 @@ class Session:
 
     async def _wind_up(self) -> None:
         ahead = [task for tasks in self._prepared.values() for task in tasks]
-        making = self._making and self._making.task
+        making = None if self._making is None else self._making.task
         for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker, making, self._bridge):
             if task is not None:
                 task.cancel()

@@ -17,7 +17,6 @@ from talkspurt.speech.inference import current_purpose
 from talkspurt.testing.providers import LOUD, ScriptedModel, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
-
 LONG_ANSWER = "Your order left our warehouse this morning and comes tomorrow before noon."
 
 
