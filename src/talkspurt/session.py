@@ -13,7 +13,7 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +88,7 @@ from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
-from talkspurt.errors import TalkspurtError
+from talkspurt.errors import ProviderError, TalkspurtError
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import Pacer, read_mark
 from talkspurt.media.segment_audio import SegmentAudio
@@ -228,6 +228,8 @@ class Session:
         """The deadline that the timer is set for."""
         self._speech: deque[Speak] = deque()
         self._speaker: asyncio.Task[None] | None = None
+        self._making: _Making | None = None
+        """The segment whose audio is being made, on the line or stopped meanwhile."""
         self._silent_segment: int | None = None
         """The segment that is being synthesized and has no audio yet."""
         self._bridge: asyncio.Task[None] | None = None
@@ -324,7 +326,8 @@ class Session:
 
     async def _wind_up(self) -> None:
         ahead = [task for tasks in self._prepared.values() for task in tasks]
-        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker, self._bridge):
+        making = None if self._making is None else self._making.task
+        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker, making, self._bridge):
             if task is not None:
                 task.cancel()
         if self._effects:
@@ -749,34 +752,47 @@ class Session:
         while self._speech and self._speaker is asyncio.current_task():
             command = self._speech.popleft()
             await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
-            self._silent_segment = None
+            if self._speaker is asyncio.current_task():
+                self._silent_segment = None
 
     async def _speak_segment(self, command: Speak) -> None:
         form = self._locale.spoken_form(self._wording(command.text))
-        if command.source is not None and self._resume_segment(command, form):
+        if command.source is not None and await self._resume_segment(command, form):
             return
+        self._make_no_more()
         started = False
         starts: list[float] = []
         self._silent_segment = command.segment
-        async with aclosing(self._synthesize(form, command.pace, command.reply)) as speech:
-            async for chunk in speech:
-                if not started:
-                    started = True
-                    self._silent_segment = None
-                    self._cancel(self._bridge)
-                    self._start_segment(command, form)
-                if chunk.words:
-                    starts.extend(start for _, start in chunk.words)
-                    self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
-                if command.epoch != self._pacer.epoch:
-                    return
-                self._kept.add(command.segment, chunk.pcm)
-                self._pacer.append(chunk.pcm)
-                self._tick(self._loop.time())
+        try:
+            async with aclosing(self._synthesize(form, command.pace, command.reply)) as speech:
+                async for chunk in speech:
+                    if not started:
+                        started = True
+                        self._silent_segment = None
+                        self._cancel(self._bridge)
+                        self._start_segment(command, form)
+                        self._making = _Making(command.segment, asyncio.current_task())
+                    if chunk.words:
+                        starts.extend(start for _, start in chunk.words)
+                        self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
+                    self._kept.add(command.segment, chunk.pcm)
+                    if command.epoch == self._pacer.epoch:
+                        self._pacer.append(chunk.pcm)
+                        self._tick(self._loop.time())
+                    elif self._making is not None:
+                        # It was stopped, and may be gone on with.
+                        self._making.news.set()
+            self._kept.complete(command.segment)
+        except TalkspurtError:
+            if command.epoch == self._pacer.epoch:
+                raise
+            return  # whoever goes on with it will find that it is not whole
+        finally:
+            self._made(command.segment)
         if not started:
             self._start_segment(command, form)
-        self._kept.complete(command.segment)
-        self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
+        if command.epoch == self._pacer.epoch:
+            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
 
     async def _speak_ahead(self, command: Speak) -> None:
         """Say a stock sentence before the segment that is late, if that is still late by then."""
@@ -808,15 +824,49 @@ class Session:
             SegmentStarted(command.segment, command.epoch, self._pacer.position, form.written, form, resumed=resumed)
         )
 
-    def _resume_segment(self, command: Speak, form: SpokenForm) -> bool:
-        """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more."""
-        source = command.source
-        pcm = self._kept.rest(source.segment, source.offset) if source is not None else None
-        if pcm is None:
+    async def _resume_segment(self, command: Speak, form: SpokenForm) -> bool:
+        """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more.
+
+        What is still being made follows as it comes. Raises `ProviderError` when that does not come to its end.
+        """
+        source, making = command.source, self._making
+        if source is None:
+            return False
+        pcm = self._kept.rest(source.segment, source.offset)
+        if pcm is not None:
+            self._start_segment(command, form, resumed=True)
+            self._put_on_line(command, pcm)
+            return True
+        pcm = self._kept.so_far(source.segment, source.offset)
+        if making is None or making.segment != source.segment or not pcm:
             return False
         self._start_segment(command, form, resumed=True)
-        self._put_on_line(command, pcm)
+        sent = source.offset
+        while command.epoch == self._pacer.epoch:
+            sent += len(pcm) / 2 / LINE_RATE_HZ
+            if making is not self._making:
+                if self._kept.rest(source.segment, source.offset) is None:
+                    raise ProviderError("synthesizer", "rest", "broke off behind a stop", retryable=True)
+                self._put_on_line(command, pcm)
+                return True
+            self._pacer.append(pcm)
+            self._tick(self._loop.time())
+            making.news.clear()
+            await making.news.wait()
+            pcm = self._kept.so_far(source.segment, sent)
         return True
+
+    def _made(self, segment: int) -> None:
+        """Nothing more is made of a segment."""
+        if self._making is not None and self._making.segment == segment:
+            self._making.news.set()
+            self._making = None
+
+    def _make_no_more(self) -> None:
+        """Nobody goes on with what was stopped."""
+        if self._making is not None:
+            self._cancel(self._making.task)
+            self._making = None
 
     def _synthesize(self, form: SpokenForm, pace: float, reply: int | None) -> AsyncGenerator[SpeechChunk, None]:
         """The speech of what is said, which the phrase cache knows it by, unless the model speaks it itself."""
@@ -832,7 +882,8 @@ class Session:
 
     def _stop_playback(self, epoch: int) -> None:
         self._speech = deque(command for command in self._speech if command.epoch >= epoch)
-        self._cancel(self._speaker)
+        if self._making is None or self._making.task is not self._speaker:
+            self._cancel(self._speaker)
         self._cancel(self._bridge)
         self._speaker = self._bridge = None
         self._pacer.restart(epoch)
@@ -886,6 +937,16 @@ def _open_journal(journals: Path | Callable[[Call], Journal] | None, call: Call)
         return journals(call)
     # The id comes from whoever posted the webhook, and must not lead out of the folder.
     return FileJournal(journals / f"{_NO_NAME.sub('_', call.carrier_id)}.jsonl")
+
+
+@dataclass(eq=False, slots=True)
+class _Making:
+    """A segment of which there is audio and more is being made."""
+
+    segment: int
+    task: asyncio.Task[None] | None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is more, or will be none."""
 
 
 class _Line:

@@ -330,8 +330,25 @@ def test_places_may_grow_but_neither_shrink_nor_be_nonsense() -> None:
     assert not playback.placed(3, 0, (0.0,)), "it did not begin"
     assert not playback.placed(9, 0, (0.0,))
     assert playback.placed(1, 0, (0.0, 0.1, 0.2))
+    playback.reached(0, playback.segments[1].end or 0.0, 0.0)
     playback.stop()
-    assert not playback.placed(2, 0, (0.0,))
+    assert not playback.placed(3, 0, (0.0,)), "cut before it began"
+    assert not playback.placed(2, 1, (0.0,)), "another epoch"
+
+
+def test_the_places_of_what_was_cut_are_told_as_it_is_made_to_its_end_and_hold_for_its_rest() -> None:
+    playback = Playback()
+    playback.order(1, TEN, 0.0)
+    playback.started(1, 0, 0.0, TEN, 0.0)
+    playback.placed(1, 0, UNEVEN[:4])
+    playback.reached(0, 2.6, 0.0)
+    [rest] = playback.stop()
+    assert rest.source is not None
+    assert playback.placed(1, 0, UNEVEN)
+    playback.order(2, rest.text, 1.0, source=rest.source)
+    assert playback.started(2, 1, 0.0, str(rest.text), 1.0, resumed=True)
+    assert len(playback.segments[2].starts) == len(str(rest.text).split())
+    assert playback.segments[2].starts[-1] == pytest.approx(UNEVEN[-1] - rest.source.offset)
 
 
 # ── sending audio again ───────────────────────────────────────────────────────────

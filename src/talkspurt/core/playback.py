@@ -168,9 +168,14 @@ class Playback:
         return True
 
     def placed(self, segment: int, epoch: int, starts: tuple[float, ...]) -> bool:
-        """The segment's first said words begin at `starts`, in seconds within it. False when that says nothing new."""
-        known = self._alive(segment, epoch)
-        if known is None or known.start is None or not len(known.starts) < len(starts) <= len(known.said.words):
+        """The segment's first said words begin at `starts`, in seconds within it. False when that says nothing new.
+
+        Of one that was cut they are told as well: it is made to its end, since its rest may be sent again.
+        """
+        known = self.segments.get(segment)
+        if known is None or known.epoch != epoch or known.start is None or not len(known.starts) < len(starts):
+            return False
+        if not (known.cut or (self._alive(segment, epoch) and len(starts) <= len(known.said.words))):
             return False
         if not all(0.0 <= start < math.inf for start in starts):
             return False
