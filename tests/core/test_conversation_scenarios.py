@@ -1108,7 +1108,7 @@ def test_hash_ends_an_entry() -> None:
 def test_a_pause_ends_an_entry() -> None:
     call = world().answered().types("12", pause=1.0)
     assert isinstance(call.floor, Typing)
-    call.run(1.4)
+    call.run(call.rules.digit_patience - 1.1)
     assert isinstance(call.floor, Typing)
     call.run(0.2)
     assert call.asked == ["12"]

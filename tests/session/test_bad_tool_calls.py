@@ -253,7 +253,7 @@ def test_an_effect_that_fails_is_in_doubt_unless_it_says_that_it_did_nothing(fau
             await call.says(0.4)
             await call.until(lambda: states(call) == [("cancel", OUTCOMES[fault])])
             await call.listening()
-            heard = " ".join(call.synthesizer.spoken)
+            heard = " ".join(entry.text for entry in call.recorder.entries if isinstance(entry, AgentSaid))
             told = {"done": "All is well.", "in_doubt": IN_DOUBT, "failed": FAULTS[fault]}
             assert heard.endswith(told[OUTCOMES[fault]])
             # Asked for again, it is not done again unless it is known that nothing was done.

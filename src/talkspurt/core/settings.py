@@ -71,7 +71,7 @@ class Settings:
     tool_filler_after: float = 1.0
     """Seconds of a tool that are bridged in any case."""
     progress_after: float = 2.3
-    """Silence until a caller who has been told to wait hears more: nobody waits in silence for three seconds, also where
+    """Silence until a caller who has been told to wait hears more: nobody waits in silence for three seconds, nor where
     a busy machine is late by half a second (measured by bench-faults with all vendors down)."""
     waiting_prompt: float = 10.0
     """The same while a tool that answers later is all that is under way and has no news: they can talk meanwhile."""
