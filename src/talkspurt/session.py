@@ -130,6 +130,8 @@ JUDGEMENT_PATIENCE: Final = 1.0
 """Seconds after which a turn detector's score is of no use to anyone."""
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
+STALLED: Final = 0.8
+"""Seconds without more of a stopped sentence from which it is asked for anew: a busy local voice takes half as long."""
 STANDING_PATIENCE: Final = 5.0
 """Seconds that tools wait until it is stored that somebody else has the phone: as long as for a step of the ledger."""
 
@@ -679,7 +681,7 @@ class Session:
 
     async def _prepare(self, reply: int, text: str) -> None:
         """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
-        if self._own_voice is not None and self._own_voice.speaks(reply):
+        if self._is_own(reply):
             return
         form = self._locale.spoken_form(text)
         SPECULATION_CHARACTERS.inc(len(form.text))
@@ -771,7 +773,8 @@ class Session:
                         self._silent_segment = None
                         self._cancel(self._bridge)
                         self._start_segment(command, form)
-                        self._making = _Making(command.segment, asyncio.current_task())
+                        if not self._is_own(command.reply):
+                            self._making = _Making(command.segment, asyncio.current_task(), self._loop.time())
                     if chunk.words:
                         starts.extend(start for _, start in chunk.words)
                         self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
@@ -779,8 +782,9 @@ class Session:
                     if command.epoch == self._pacer.epoch:
                         self._pacer.append(chunk.pcm)
                         self._tick(self._loop.time())
-                    elif self._making is not None:
-                        # It was stopped, and may be gone on with.
+                    if self._making is not None:
+                        self._making.came_at = self._loop.time()
+                        # Whoever goes on with it after a stop waits for this.
                         self._making.news.set()
             self._kept.complete(command.segment)
         except TalkspurtError:
@@ -827,7 +831,7 @@ class Session:
     async def _resume_segment(self, command: Speak, form: SpokenForm) -> bool:
         """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more.
 
-        What is still being made follows as it comes. Raises `ProviderError` when that does not come to its end.
+        What is still being made follows as it comes, unless it has stalled. Raises `ProviderError` when it breaks off.
         """
         source, making = command.source, self._making
         if source is None:
@@ -839,6 +843,8 @@ class Session:
             return True
         pcm = self._kept.so_far(source.segment, source.offset)
         if making is None or making.segment != source.segment or not pcm:
+            return False
+        if self._loop.time() - making.came_at > STALLED:
             return False
         self._start_segment(command, form, resumed=True)
         sent = source.offset
@@ -855,6 +861,10 @@ class Session:
             await making.news.wait()
             pcm = self._kept.so_far(source.segment, sent)
         return True
+
+    def _is_own(self, reply: int | None) -> bool:
+        """Whether these are words that the model speaks itself: when their turn is dropped nobody else may say them."""
+        return reply is not None and self._own_voice is not None and self._own_voice.speaks(reply)
 
     def _made(self, segment: int) -> None:
         """Nothing more is made of a segment."""
@@ -945,6 +955,8 @@ class _Making:
 
     segment: int
     task: asyncio.Task[None] | None
+    came_at: float
+    """When its newest audio came, by the event loop's clock."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is more, or will be none."""
 

@@ -344,11 +344,15 @@ def test_the_places_of_what_was_cut_are_told_as_it_is_made_to_its_end_and_hold_f
     playback.reached(0, 2.6, 0.0)
     [rest] = playback.stop()
     assert rest.source is not None
-    assert playback.placed(1, 0, UNEVEN)
+    playback.placed(1, 0, UNEVEN[:6])
     playback.order(2, rest.text, 1.0, source=rest.source)
     assert playback.started(2, 1, 0.0, str(rest.text), 1.0, resumed=True)
-    assert len(playback.segments[2].starts) == len(str(rest.text).split())
-    assert playback.segments[2].starts[-1] == pytest.approx(UNEVEN[-1] - rest.source.offset)
+    before = playback.segments[2].starts
+    assert playback.placed(1, 0, UNEVEN), "also while its rest is sent already"
+    places = playback.segments[2].starts
+    assert len(places) == len(str(rest.text).split()) > len(before) == len(places) - 4
+    assert places[-1] == pytest.approx(UNEVEN[-1] - rest.source.offset)
+    assert places[: len(before)] == before
 
 
 # ── sending audio again ───────────────────────────────────────────────────────────

@@ -152,8 +152,7 @@ class Playback:
         if source is not None and source.segment in self.segments:
             origin = self.segments[source.segment]
             spoken = origin.spoken and origin.spoken.rest(source.word)
-            begin = origin.spoken.said_before(source.word) if origin.spoken else source.word
-            starts = tuple(max(0.0, start - source.offset) for start in origin.starts[begin:])
+            starts = self._starts_behind(source)
         if spoken is not None and (
             spoken == as_written(text) or spoken.written.split() != text.split() or not is_sound(spoken)
         ):
@@ -180,7 +179,18 @@ class Playback:
         if not all(0.0 <= start < math.inf for start in starts):
             return False
         self.segments[segment] = replace(known, starts=tuple(accumulate(starts, max)))
+        for number in self.open:
+            rest = self.segments[number]
+            if rest.start is not None and rest.source is not None and rest.source.segment == segment:
+                behind = self._starts_behind(rest.source)
+                self.segments[number] = replace(rest, starts=behind[: len(rest.said.words)])
         return True
+
+    def _starts_behind(self, source: Source) -> tuple[float, ...]:
+        """Where the words from the source's on begin in what is sent of it."""
+        origin = self.segments[source.segment]
+        begin = origin.spoken.said_before(source.word) if origin.spoken else source.word
+        return tuple(max(0.0, start - source.offset) for start in origin.starts[begin:])
 
     def finished(self, segment: int, epoch: int, position: float, now: float) -> bool:
         """The segment's last sample lies before `position`. False when that is news of the dead."""
