@@ -831,3 +831,8 @@ async def test_a_dentist_does_not_know_everything(dentist: Callable[[], Line]) -
     assert "don't see a visit for Bob Hill" in " ".join(
         [await line.say("When do I have to come in?"), await line.say("Bob Hill")]
     )
+
+
+async def test_a_greeting_that_the_recognizer_hears_as_high_is_a_greeting(bundled: Line) -> None:
+    await bundled.say("High where is my order, the number is w5540917")
+    assert "shipped" in await bundled.say("60614")

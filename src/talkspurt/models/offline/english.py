@@ -122,6 +122,10 @@ _NUMBERS: Final = re.compile(rf"#?\b{_NUMBER_WORD}\b(?:[\s,.\-#]+(?:and\s+)?{_NU
 _HESITATION: Final = re.compile(
     r"\b(?:u+m+|u+h+|er+m*|h+m+)\b[\s,.]*|\b(?:like|you know|so|well|yeah|actually|okay|oh|alright),\s*", re.IGNORECASE
 )
+_HIGH: Final = re.compile(r"^high\b(?=,? (?:i|i'm|where|what|when|how|can|could|my|this|there)\b)", re.IGNORECASE)
+"""How a recognizer may write the "hi" of whoever goes on at once."""
+_NUMBER_IS: Final = re.compile(r"(?<=\w)[\s,.]+(?:and )?the (?:order )?number is[\s,.]*$", re.IGNORECASE)
+"""What is left of a sentence whose number has gone."""
 _LONG_NUMBER: Final = 5
 """Characters from which a number is an id, a code or a date, not an amount."""
 
@@ -134,8 +138,9 @@ def gist(text: str) -> str:
         long = len(parts) > 2 or (len("".join(parts)) >= _LONG_NUMBER and parts[0][-1].isdigit())
         return "" if long else number.group()
 
-    shortened = _HESITATION.sub("", _NUMBERS.sub(without_long, text.strip()))
-    tidy = re.sub(r"[\s,.\-]*([,.?!])", r"\1", " ".join(shortened.split()))
+    greeted = _HIGH.sub("Hi,", text.strip())
+    shortened = _HESITATION.sub("", _NUMBERS.sub(without_long, greeted))
+    tidy = re.sub(r"[\s,.\-]*([,.?!])", r"\1", " ".join(_NUMBER_IS.sub("", shortened).split()))
     return tidy.strip(" ,-.#") if re.search(r"\w", tidy) else ""
 
 
