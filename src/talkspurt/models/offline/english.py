@@ -124,7 +124,7 @@ _HESITATION: Final = re.compile(
 )
 _HIGH: Final = re.compile(r"^high\b(?=,? (?:i|i'm|where|what|when|how|can|could|my|this|there)\b)", re.IGNORECASE)
 """How a recognizer may write the "hi" of whoever goes on at once."""
-_NUMBER_IS: Final = re.compile(r"(?<=\w)[\s,.]+(?:and )?the (?:order )?number is[\s,.]*$", re.IGNORECASE)
+_NUMBER_IS: Final = re.compile(r"(?<=\w)[\s,.]+(?:and )?the (?:\w+ )?number is[\s,.]*$", re.IGNORECASE)
 """What is left of a sentence whose number has gone."""
 _LONG_NUMBER: Final = 5
 """Characters from which a number is an id, a code or a date, not an amount."""
