@@ -12,7 +12,7 @@ from benchmarks.faults.brain import LINES
 from benchmarks.faults.call import REPOSITORY, Outcome, place
 from benchmarks.faults.cases import Case, all_cases, quick_cases
 from benchmarks.faults.report import write
-from benchmarks.normalisation.__main__ import accuracy
+from benchmarks.normalisation.__main__ import measure_all
 
 from talkspurt.errors import TalkspurtError
 from talkspurt.simulate.caller import Clip, render
@@ -76,7 +76,8 @@ def main() -> int:
         failed = f"all cloud providers down: {error}"
     # A few cases by name are no run: they must not pass for one.
     name = "faults.named.json" if only else "faults.json"
-    return write(outcomes, down, accuracy(), REPOSITORY / "build" / "bench" / name, failed=failed)
+    normalised: float = measure_all()[0]["normalisation_accuracy"]
+    return write(outcomes, down, normalised, REPOSITORY / "build" / "bench" / name, failed=failed)
 
 
 if __name__ == "__main__":

@@ -834,32 +834,26 @@ class Session:
         What is still being made follows as it comes, unless it has stalled. Raises `ProviderError` when it breaks off.
         """
         source, making = command.source, self._making
-        if source is None:
+        if source is None or not self._kept.rest(source.segment, source.offset):
             return False
-        pcm = self._kept.rest(source.segment, source.offset)
-        if pcm is not None:
-            self._start_segment(command, form, resumed=True)
-            self._put_on_line(command, pcm)
-            return True
-        pcm = self._kept.so_far(source.segment, source.offset)
-        if making is None or making.segment != source.segment or not pcm:
-            return False
-        if self._loop.time() - making.came_at > STALLED:
+        follows = making is not None and making.segment == source.segment
+        stalled = making is None or self._loop.time() - making.came_at > STALLED
+        if not self._kept.is_whole(source.segment) and (not follows or stalled):
             return False
         self._start_segment(command, form, resumed=True)
         sent = source.offset
         while command.epoch == self._pacer.epoch:
-            sent += len(pcm) / 2 / LINE_RATE_HZ
-            if making is not self._making:
-                if self._kept.rest(source.segment, source.offset) is None:
-                    raise ProviderError("synthesizer", "rest", "broke off behind a stop", retryable=True)
+            pcm = self._kept.rest(source.segment, sent)
+            if self._kept.is_whole(source.segment):
                 self._put_on_line(command, pcm)
                 return True
+            if making is None or making is not self._making:
+                raise ProviderError("synthesizer", "rest", "broke off behind a stop", retryable=True)
             self._pacer.append(pcm)
             self._tick(self._loop.time())
+            sent += len(pcm) / 2 / LINE_RATE_HZ
             making.news.clear()
             await making.news.wait()
-            pcm = self._kept.so_far(source.segment, sent)
         return True
 
     def _is_own(self, reply: int | None) -> bool:

@@ -29,16 +29,25 @@ def test_nothing_is_left_behind_the_end(offset: float) -> None:
     kept = SegmentAudio(RATE)
     kept.add(1, numbered(4000))
     kept.complete(1)
-    assert kept.rest(1, offset) is None
+    assert kept.rest(1, offset) == b""
 
 
-def test_what_is_not_whole_is_made_anew() -> None:
+def test_what_is_still_being_made_is_told_as_far_as_it_is_here() -> None:
+    kept, audio = SegmentAudio(RATE), numbered(4000)
+    kept.add(1, audio[:4000])
+    assert not kept.is_whole(1)
+    assert kept.rest(1, 0.125) == audio[2000:4000]
+    kept.add(1, audio[4000:])
+    kept.complete(1)
+    assert kept.is_whole(1)
+    assert kept.rest(1, 0.25) == audio[4000:]
+
+
+def test_of_what_never_came_nothing_is_here() -> None:
     kept = SegmentAudio(RATE)
-    kept.add(1, numbered(4000))
-    assert kept.rest(1, 0.0) is None
-    assert kept.rest(2, 0.0) is None
     kept.complete(2)
-    assert kept.rest(2, 0.0) is None
+    assert not kept.is_whole(2)
+    assert kept.rest(2, 0.0) == b""
 
 
 def test_the_oldest_is_forgotten_first() -> None:
@@ -46,7 +55,7 @@ def test_the_oldest_is_forgotten_first() -> None:
     for segment in range(1, int(KEPT_SECONDS) + 2):
         kept.add(segment, SECOND)
         kept.complete(segment)
-    assert kept.rest(1, 0.0) is None
+    assert kept.rest(1, 0.0) == b""
     assert all(kept.rest(segment, 0.0) == SECOND for segment in range(2, int(KEPT_SECONDS) + 2))
 
 
@@ -56,7 +65,7 @@ def test_a_forgotten_segment_that_comes_again_is_not_whole() -> None:
         kept.add(segment, SECOND)
         kept.complete(segment)
     kept.add(0, SECOND)
-    assert kept.rest(0, 0.0) is None
+    assert not kept.is_whole(0)
 
 
 def test_one_segment_longer_than_all_is_kept_while_it_is_spoken() -> None:
@@ -73,5 +82,5 @@ def test_no_more_than_a_minute_is_kept_but_for_a_single_segment(pieces: list[tup
     for segment, seconds in pieces:
         kept.add(segment, SECOND * seconds)
         kept.complete(segment)
-        sizes = [len(kept.rest(number, 0.0) or b"") for number in range(10)]
+        sizes = [len(kept.rest(number, 0.0)) for number in range(10)]
         assert sum(sizes) <= KEPT_SECONDS * len(SECOND) or sum(size > 0 for size in sizes) == 1

@@ -1,7 +1,8 @@
 """Cold hand-overs as the carrier sees them: who is dialled, how it went, and that the caller comes back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def dialled(twiml: Twiml) -> tuple[str, str]:
     """The number that is dialled, and where the carrier reports how that went."""
     action = twiml.find("Dial").attrib["action"].removeprefix("https://voice.example.com")
     return twiml.find("Dial/Number").text or "", action
+
+
+@contextmanager
+def away(server: Running, step: str) -> Iterator[None]:
+    """The database takes no such step of a hand-over for a while."""
+
+    async def fail(*_: object) -> None:
+        raise StoreError("refused the connection")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server.store.handovers, step, fail)
+        yield
 
 
 async def test_the_line_is_let_go_of_while_an_effect_of_the_call_still_runs(server: Running) -> None:
@@ -105,20 +118,12 @@ async def test_a_telephone_that_nobody_answers_is_told_of_by_the_callers_line_al
     assert (await server.resume(path=dialled(twiml)[1], DialCallStatus="busy")).verbs == ["Connect", "Redirect"]
 
 
-async def test_news_of_a_telephone_that_finds_no_database_is_acted_upon_when_it_is_back(
-    server: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_news_of_a_telephone_that_finds_no_database_is_acted_upon_when_it_is_back(server: Running) -> None:
     _, session = await leaves(server)
     twiml = await server.resume()
     status = twiml.find("Dial/Number").attrib["statusCallback"].removeprefix("https://voice.example.com")
-    known = server.store.handovers.find
-
-    async def fail(*_: object) -> None:
-        raise StoreError("refused the connection")
-
-    monkeypatch.setattr(server.store.handovers, "find", fail)
-    assert (await server.post(status, {"CallSid": "CA9", "CallStatus": "in-progress"})).status_code == 204
-    monkeypatch.setattr(server.store.handovers, "find", known)
+    with away(server, "find"):
+        assert (await server.post(status, {"CallSid": "CA9", "CallStatus": "in-progress"})).status_code == 204
     async with asyncio.timeout(5):
         while (await handed(server, session)).state != "connected":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -166,58 +171,34 @@ async def test_the_next_place_is_tried_and_late_news_of_the_first_changes_nothin
         ]
 
 
-async def test_a_talk_that_ends_while_the_database_is_away_is_over_and_written_down_later(
-    server: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_talk_that_ends_while_the_database_is_away_is_over_and_written_down_later(server: Running) -> None:
     _, session = await leaves(server)
     _, action = dialled(await server.resume())
-    known = server.store.handovers.open_of
-
-    async def fail(*_: object) -> None:
-        raise StoreError("refused the connection")
-
-    monkeypatch.setattr(server.store.handovers, "open_of", fail)
-    assert (await server.resume(path=action, DialCallStatus="completed")).verbs == ["Hangup"]
-    monkeypatch.setattr(server.store.handovers, "open_of", known)
+    with away(server, "open_of"):
+        assert (await server.resume(path=action, DialCallStatus="completed")).verbs == ["Hangup"]
     async with asyncio.timeout(5):
         while (await steps(server, session))[-1] != "completed":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-async def test_a_place_where_nobody_answers_while_the_database_is_away_is_not_rung_again(
-    server: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_place_where_nobody_answers_while_the_database_is_away_is_not_rung_again(server: Running) -> None:
     _, session = await leaves(server)
     _, action = dialled(await server.resume())
-    known = server.store.handovers.open_of
-
-    async def fail(*_: object) -> None:
-        raise StoreError("refused the connection")
-
-    monkeypatch.setattr(server.store.handovers, "open_of", fail)
-    held = await server.resume(path=action, DialCallStatus="busy")
-    assert held.verbs == ["Say", "Pause", "Redirect"]
-    monkeypatch.setattr(server.store.handovers, "open_of", known)
+    with away(server, "open_of"):
+        held = await server.resume(path=action, DialCallStatus="busy")
+        assert held.verbs == ["Say", "Pause", "Redirect"]
     again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
     assert (await server.resume(path=again)).verbs == ["Connect", "Redirect"]
     assert (await steps(server, session))[-1] == "failed busy"
 
 
-async def test_a_key_that_is_pressed_while_the_database_is_away_counts(
-    server: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_that_is_pressed_while_the_database_is_away_counts(server: Running) -> None:
     await leaves(server, sid="CA1")
     _, session = await leaves(server, sid="CA2")
     await server.resume("CA1")
     await server.resume("CA2")
-    known = server.store.handovers.seen
-
-    async def fail(*_: object) -> None:
-        raise StoreError("refused the connection")
-
-    monkeypatch.setattr(server.store.handovers, "seen", fail)
-    held = await server.resume("CA2", Digits="1")
-    monkeypatch.setattr(server.store.handovers, "seen", known)
+    with away(server, "seen"):
+        held = await server.resume("CA2", Digits="1")
     again = (held.find("Redirect").text or "").removeprefix("https://voice.example.com")
     assert (await server.resume("CA2", path=again)).verbs == ["Connect", "Redirect"]
     assert (await steps(server, session))[-1] == "failed callback"

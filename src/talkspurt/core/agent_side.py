@@ -997,7 +997,7 @@ class AgentSide:
         if stuck is not None:
             self.playback.failed(stuck.id)
         rest = self.playback.stop()
-        # The session speaks one segment after the other: only this makes it let go of the one that hangs.
+        # The session speaks one segment after the other: only this makes it go on behind the one that hangs.
         self._commands.append(StopPlayback(self.playback.epoch))
         if self.turn is None or self.suspended:
             # Only what bridged the wait for words: they are still waited for.

@@ -5,7 +5,6 @@ A provider has one rung in a process, whatever ladders it stands in, so that all
 exceeds what it bears.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
@@ -23,6 +22,7 @@ from talkspurt.ladder import (
     create_synthesizer,
 )
 from talkspurt.ladder.synthesizer import Remembers
+from talkspurt.ladder.warming import all_of
 from talkspurt.ports import LanguageModel, Recognizer, SpeechChunk, Synthesizer, keep_connected
 
 
@@ -87,16 +87,12 @@ class Choices:
         Not one after the other: a vendor that hangs is waited for by every agent's model.
         """
         for kind in self._kinds():
-            outcomes = await asyncio.gather(*(provider.warm_up() for provider in kind), return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            await all_of(provider.warm_up() for provider in kind)
 
     async def aclose(self) -> None:
         """Close all. Idempotent."""
         for kind in self._kinds():
-            for provider in kind:
-                await provider.aclose()
+            await all_of(provider.aclose() for provider in kind)
 
     def _kinds(self) -> "tuple[Collection[Recognizer | Synthesizer | LanguageModel | LadderSpeechToSpeech], ...]":
         return (

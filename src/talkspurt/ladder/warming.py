@@ -4,7 +4,7 @@ A vendor's outage at the start of a server stops it no more than one in a call d
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final
 
 from talkspurt import ports
@@ -52,7 +52,11 @@ async def keep_connected(rungs: Sequence[Rung[Any]]) -> None:
 
 async def close_all(rungs: Sequence[Rung[Any]]) -> None:
     """Close all, whatever one of them does. Raises what the first one raised."""
-    outcomes = await asyncio.gather(*(rung.provider.aclose() for rung in rungs), return_exceptions=True)
-    for outcome in outcomes:
+    await all_of(rung.provider.aclose() for rung in rungs)
+
+
+async def all_of(works: Iterable[Awaitable[None]]) -> None:
+    """Do all at once, to their ends, whatever one of them does. Raises what the first one raised."""
+    for outcome in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome

@@ -35,12 +35,10 @@ class SegmentAudio:
         if segment in self._pieces:
             self._whole.add(segment)
 
-    def so_far(self, segment: int, offset: float) -> bytes:
-        """What is here of the segment from `offset` seconds on, whole or not; b"" when it is nothing, or gone."""
-        return b"".join(self._pieces.get(segment, ()))[max(0, round(offset * self._rate)) * SAMPLE_BYTES :]
+    def is_whole(self, segment: int) -> bool:
+        """Whether all of the segment is here."""
+        return segment in self._whole
 
-    def rest(self, segment: int, offset: float) -> bytes | None:
-        """The segment's audio from `offset` seconds on; None when it is gone, or was never whole."""
-        if segment not in self._whole:
-            return None
-        return self.so_far(segment, offset) or None
+    def rest(self, segment: int, offset: float) -> bytes:
+        """What is here of the segment from `offset` seconds on, whole or not; b"" for nothing, and when it is gone."""
+        return b"".join(self._pieces.get(segment, ()))[max(0, round(offset * self._rate)) * SAMPLE_BYTES :]
