@@ -148,7 +148,7 @@ def probe_environment(probe: Path | None, *, spin: bool = False) -> dict[str, st
 @asynccontextmanager
 async def talkspurt(
     folder: Path,
-    core: int,
+    core: int | None,
     *,
     probe: Path | None = None,
     spin: bool = False,
@@ -157,7 +157,7 @@ async def talkspurt(
 ) -> AsyncIterator[Running]:
     """`talkspurt serve` with scripted providers, or with `vendors`, to whom `more` of its environment points it.
 
-    Raises `TransportError` with the end of its log.
+    It runs on one core, or, with None, on any. Raises `TransportError` with the end of its log.
     """
     port = free_port()
     variables = {**os.environ, **server_environment(folder, port, probe=probe, spin=spin), **(more or {})}
@@ -193,12 +193,13 @@ async def answering(
 
 @asynccontextmanager
 async def started(
-    command: list[str], core: int, log: Path, variables: Mapping[str, str], *, piped: bool = False
+    command: list[str], core: int | None, log: Path, variables: Mapping[str, str], *, piped: bool = False
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program on one core while the context is open."""
+    """Run a program on one core, or, with None, on any, while the context is open."""
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(core), *command,
+            *pinned, *command,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE if piped else output, stderr=output,
             env=variables, cwd=REPOSITORY, start_new_session=True,
         )  # fmt: skip

@@ -2,10 +2,10 @@
 
     python -m benchmarks.faults.outage [--calls 100] [--how killed|frozen]
 
-A server on one core, its vendors (two language models, a recognizer, a synthesizer) in a process on the other one, and
-callers who speak every few seconds. In the middle of it the vendors' process is killed, so that connections break and
-new ones are refused, or frozen, so that everything hangs. Local models bear a few calls; there is a menu of keys, and
-there are people. `benchmarks.faults` runs both and writes them to `build/bench/faults.json`.
+A server and its local models on all cores, its vendors (two language models, a recognizer, a synthesizer) in a process
+on one of them, and callers who speak every few seconds. In the middle of it the vendors' process is killed, so that
+connections break and new ones are refused, or frozen, so that everything hangs. Local models bear a few calls; there is
+a menu of keys, and there are people. `benchmarks.faults` runs both and writes them to `build/bench/faults.json`.
 
 A call is **lost** when its line ends without that somebody else takes it or the carrier says a word, or when its caller
 waits in vain to the end. Silence is what a caller hears, from when the vendors went down, between the end of what they
@@ -270,7 +270,10 @@ class Callers:
 
 
 async def measure(calls: int, how: How, folder: Path, clips: Clips) -> Outcome:
-    """Place the calls, take the vendors away, and see. Raises `TransportError`."""
+    """Place the calls, take the vendors away, and see. Raises `TransportError`.
+
+    How many calls one core holds is `benchmarks.capacity`'s question; here the server is where the system puts it.
+    """
     command = [sys.executable, "-m", "benchmarks.faults.outage", "--serve"]
     async with started(command, 0, folder / "vendors.log", dict(os.environ), piped=True) as vendors:
         assert vendors.stdout is not None
@@ -286,7 +289,7 @@ async def measure(calls: int, how: How, folder: Path, clips: Clips) -> Outcome:
             "TALKSPURT_SPEECH__RECOGNIZER": "deepgram",
             "TALKSPURT_SPEECH__SYNTHESIZER": "elevenlabs",
         }
-        async with talkspurt(folder, 1, more=keys | chosen) as server:
+        async with talkspurt(folder, None, more=keys | chosen) as server:
             assert server.webhook is not None
             try:
                 return await _watch(Callers(server.webhook, clips), calls, how, vendors)
