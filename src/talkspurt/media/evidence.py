@@ -295,9 +295,10 @@ class LineEvidence:
 
 def _voicing(stretch: Stretch) -> float:
     # Weighed by amplitude: the s of "stop" is as long as its vowel, but fainter.
-    weights = 10 ** (stretch.frames.levels[stretch.marked] / 20)
-    periodic = np.clip((stretch.frames.harmonicity[stretch.marked] - NOISY) / (HARMONIC - NOISY), 0, 1)
-    return float(weights @ periodic / (weights.sum() + 1e-9))
+    weights = stretch.amplitudes
+    periodic = (stretch.said.harmonicity - NOISY) / (HARMONIC - NOISY)
+    periodic = np.minimum(np.maximum(periodic, 0), 1)
+    return min(1.0, float(weights @ periodic / (np.add.reduce(weights) + 1e-9)))
 
 
 def _between(value: float, no: float, yes: float) -> bool | None:
