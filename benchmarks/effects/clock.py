@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import wraps
+from random import Random
 from typing import Any, Final, TypeVar
 
 import sqlalchemy.ext.asyncio.engine
@@ -28,8 +29,11 @@ def wall_clock() -> datetime:
     return BEGIN + timedelta(seconds=now())
 
 
-def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 0.0, alone: bool = False) -> _T:
-    """Run a call to its end, from the virtual second `begins_at` on; `alone` when only it uses its databases."""
+def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 0.0, alone: Random | None = None) -> _T:
+    """Run a call to its end, from the virtual second `begins_at` on.
+
+    `alone` is a source of chance, for a call whose databases nobody else uses; see `sqlite_in_loop`.
+    """
     _hold_for_databases()
 
     def loop_at_begin() -> VirtualTimeLoop:
@@ -37,7 +41,7 @@ def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 
         loop.advance(begins_at)
         return loop
 
-    with sqlite_in_loop() if alone else nullcontext(), asyncio.Runner(loop_factory=loop_at_begin) as runner:
+    with sqlite_in_loop(alone) if alone else nullcontext(), asyncio.Runner(loop_factory=loop_at_begin) as runner:
         return runner.run(main())
 
 

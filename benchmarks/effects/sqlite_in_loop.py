@@ -1,8 +1,8 @@
 """SQLite without threads, for calls on virtual time that have their databases to themselves.
 
 aiosqlite gives every step of a statement to the connection's thread and waits to be woken by it. Here the step is done
-at once, and its result comes with the loop's next round: whatever else is ready runs in between, and whoever is
-cancelled meanwhile never hears of what was done, as with a thread. No thread decides what comes first.
+in the loop's thread, a few rounds of the loop later, drawn by chance: whatever else is ready runs before it and behind
+it, and whoever is cancelled meanwhile never hears of what is done all the same, as with a thread.
 
 Statements are compiled once for all calls of a process. SQLAlchemy keeps them with each engine, and every call has
 engines of its own, as its workers are processes of their own in truth.
@@ -11,10 +11,12 @@ engines of its own, as its workers are processes of their own in truth.
 import asyncio
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, TypeGuard
+from random import Random
+from typing import Any, Final
 from unittest.mock import patch
 
 import aiosqlite.core
@@ -24,14 +26,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 PATIENCE: Final = 4.0
 """Real seconds that a locked database is tried again; no virtual time passes."""
 
+INSTEAD: Final = {
+    # To wait within a statement would be to wait for ever: who has the lock is in this thread, too.
+    "PRAGMA busy_timeout=": "PRAGMA busy_timeout=0",
+    # Nobody looks at these files after a loss of power, and to wait for the disk takes long.
+    "PRAGMA synchronous=": "PRAGMA synchronous=OFF",
+}
+"""What is set behind what a connection sets."""
+
 _Job = tuple[asyncio.Future[Any] | None, Callable[[], Any]]
 
 
 @contextmanager
-def sqlite_in_loop() -> Iterator[None]:
+def sqlite_in_loop(chance: Random) -> Iterator[None]:
     """Let connections that are opened within the block do their work in the event loop's thread."""
     with (
-        patch.object(aiosqlite.core, "SimpleQueue", _Jobs),
+        patch.object(aiosqlite.core, "SimpleQueue", partial(_Jobs, chance)),
         patch.object(aiosqlite.core, "Thread", _NoThread),
         patch.object(AsyncEngine, "__init__", _made_like_the_first),
     ):
@@ -44,11 +54,11 @@ _first: list[Engine] = []
 
 def _made_like_the_first(made: AsyncEngine, engine: Engine) -> None:
     """Give an engine the statements that the first one has compiled; they belong to a dialect, so it gets that too."""
-    if isinstance(engine, Engine):  # not one with options, which is made of another
-        _first.append(engine)
-        del _first[1:]
-        engine.dialect = engine.pool._dialect = _first[0].dialect
-        engine._compiled_cache = _first[0]._compiled_cache
+    assert engine.dialect.name == "sqlite", "nobody has another database to themselves"
+    _first.append(engine)
+    del _first[1:]
+    engine.dialect = engine.pool._dialect = _first[0].dialect
+    engine._compiled_cache = _first[0]._compiled_cache
     _make(made, engine)
 
 
@@ -65,32 +75,56 @@ class _NoThread:
 
 
 class _Jobs:
-    """What a connection gives its work to: done before this returns, unless another connection has the lock."""
+    """What a connection gives its work to: done in order, each by chance at once or up to two rounds of the loop later.
+
+    So other tasks run between the wish for a step and the step, and between the step and its result.
+    """
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._jobs: deque[_Job] = deque()
 
     def put_nowait(self, job: _Job) -> None:
-        """Do it."""
-        self._do(*job, since=None)
+        """Have it done behind all that was put before."""
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            self._begin()
 
-    def _do(self, future: asyncio.Future[Any] | None, work: Callable[[], Any], *, since: float | None) -> None:
+    def _begin(self) -> None:
+        future, _work = self._jobs[0]
+        if future is None:  # a connection that was left behind, whose loop may be closed
+            self._do()
+        else:
+            self._after(self._chance.randrange(3), future.get_loop())
+
+    def _after(self, rounds: int, loop: asyncio.AbstractEventLoop) -> None:
+        if rounds:
+            loop.call_soon(self._after, rounds - 1, loop)
+        else:
+            self._do()
+
+    def _do(self, since: float | None = None) -> None:
+        future, work = self._jobs[0]
         try:
             result = work()
-            if _sets_patience(work):
-                # To wait in here would be to wait for ever: who has the lock is in this thread, too.
-                work.func("PRAGMA busy_timeout=0")
+            if isinstance(work, partial) and work.args:
+                for setting, other in INSTEAD.items():
+                    if str(work.args[0]).startswith(setting):
+                        work.func(other)
         except BaseException as error:
             now = time.monotonic()
             since = now if since is None else since
             if future is not None and _is_busy(error) and now - since < PATIENCE:
-                future.get_loop().call_soon(partial(self._do, future, work, since=since))
-            elif future is not None:
-                future.get_loop().call_soon(aiosqlite.core.set_exception, future, error)
+                future.get_loop().call_soon(self._do, since)
+                return
+            told, outcome = aiosqlite.core.set_exception, error
         else:
-            if future is not None:
-                future.get_loop().call_soon(aiosqlite.core.set_result, future, result)
-
-
-def _sets_patience(work: Callable[[], Any]) -> TypeGuard[partial[Any]]:
-    return isinstance(work, partial) and str(next(iter(work.args), "")).startswith("PRAGMA busy_timeout=")
+            told, outcome = aiosqlite.core.set_result, result
+        if future is not None:
+            future.get_loop().call_soon(told, future, outcome)
+        self._jobs.popleft()
+        if self._jobs:
+            self._begin()
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from benchmarks.effects import clock
@@ -54,7 +55,7 @@ def run_virtual_call(plan: CallPlan, template: Path, folder: Path) -> Verdict:
         await World(plan, Place(store_url, shop_url, book), log).hold()
         return await gather(log, book.deeds(), store_url, shop_url, before)
 
-    return judge(plan, clock.run_call(hold, alone=True))
+    return judge(plan, clock.run_call(hold, alone=Random(f"{plan.name} sqlite")))
 
 
 def copy_files(template: Path, folder: Path) -> tuple[str, str]:
