@@ -105,8 +105,10 @@ class _Jobs:
 
     def _do(self, since: float | None = None) -> None:
         future, work = self._jobs[0]
+        tell: Callable[..., None] = aiosqlite.core.set_result
+        outcome: Any
         try:
-            result = work()
+            outcome = work()
             if isinstance(work, partial) and work.args:
                 for setting, other in INSTEAD.items():
                     if str(work.args[0]).startswith(setting):
@@ -117,11 +119,9 @@ class _Jobs:
             if future is not None and _is_busy(error) and now - since < PATIENCE:
                 future.get_loop().call_soon(self._do, since)
                 return
-            told, outcome = aiosqlite.core.set_exception, error
-        else:
-            told, outcome = aiosqlite.core.set_result, result
+            tell, outcome = aiosqlite.core.set_exception, error
         if future is not None:
-            future.get_loop().call_soon(told, future, outcome)
+            future.get_loop().call_soon(tell, future, outcome)
         self._jobs.popleft()
         if self._jobs:
             self._begin()

@@ -22,9 +22,9 @@ steps = st.lists(
 @given(steps, st.integers(-20, 100), st.integers(0, 60))
 def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, int]], first: int, length: int) -> None:
     ring, tape, end, value = SampleRing(CAPACITY), dict[int, int](), 0, 0
-    for name, argument, at in steps:
+    for name, argument, place in steps:
         if name in ("write", "append"):
-            at = at if name == "write" else end
+            at = place if name == "write" else end
             # 126 values that mu-law knows, none of them silence.
             pcm = decode_mulaw(bytes((value + n) % 126 for n in range(argument)))
             value += argument
