@@ -350,8 +350,8 @@ def run(calls: int, kinds: Sequence[How]) -> list[Outcome]:
         outcomes.append(outcome)
         print(
             f"{outcome.fault}, {outcome.calls} calls on {outcome.cores} cores: {outcome.lost} lost, "
-            f"{outcome.served} served, {outcome.person} to a person, {outcome.told} told by the carrier; longest silence "
-            f"{outcome.longest_silence_ms} ms, p95 of the calls {outcome.silence_p95_ms} ms",
+            f"{outcome.served} served, {outcome.person} to a person, {outcome.told} told by the carrier; "
+            f"longest silence {outcome.longest_silence_ms} ms, p95 of the calls {outcome.silence_p95_ms} ms",
             flush=True,
         )
     return outcomes
