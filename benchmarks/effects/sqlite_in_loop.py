@@ -49,16 +49,15 @@ def sqlite_in_loop(chance: Random) -> Iterator[None]:
 
 
 _make: Final = AsyncEngine.__init__
-_first: list[Engine] = []
+_first: dict[str, Engine] = {}
+"""By dialect, the engine that was made first."""
 
 
 def _made_like_the_first(made: AsyncEngine, engine: Engine) -> None:
     """Give an engine the statements that the first one has compiled; they belong to a dialect, so it gets that too."""
-    assert engine.dialect.name == "sqlite", "nobody has another database to themselves"
-    _first.append(engine)
-    del _first[1:]
-    engine.dialect = engine.pool._dialect = _first[0].dialect
-    engine._compiled_cache = _first[0]._compiled_cache
+    first = _first.setdefault(engine.dialect.name, engine)
+    engine.dialect = engine.pool._dialect = first.dialect
+    engine._compiled_cache = first._compiled_cache
     _make(made, engine)
 
 

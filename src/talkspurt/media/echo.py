@@ -249,9 +249,8 @@ _HALVES: Final[Samples] = np.tile(
     np.repeat(np.array([[1, 0], [0, 1]], dtype=np.float32), BLOCK, axis=1), -(-LONGEST // (2 * BLOCK))
 )
 """1 for the samples of every second block, 0 for the others; and the other way round."""
-_SIGNS: Final = np.tile(np.array([[1.0, -1.0], [-1.0, 1.0]]), LONGEST // BLOCK // 2 + 1)
-"""By half and edge, whether a block of the half begins there or ends."""
-_SIGNS[1, 0] = 0
+_SIGNS: Final = np.hstack(([[1.0], [0.0]], np.tile([[-1.0, 1.0], [1.0, -1.0]], LONGEST // BLOCK // 2 + 1)))
+"""By half and edge, whether a block of the half begins there or ends; at the first edge none ends."""
 _NO_TAPS: Final[Samples] = np.zeros(TAPS, dtype=np.float32)
 _ZERO: Final[Samples] = np.zeros(1, dtype=np.float32)
 _SO_FAR: Final = np.tri(TAPS)
