@@ -5,6 +5,7 @@ The folder of a call that went wrong is kept: its databases, and what the caller
 """
 
 import asyncio
+import gc
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import talkspurt
+from talkspurt.server.switchboard import GC_THRESHOLDS
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = REPOSITORY / "build" / "bench" / "effects"
@@ -193,7 +195,7 @@ def _hold_virtual(
 ) -> None:
     waiting = iter(plans)
     with (
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"), initializer=silence_logs) as pool,
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"), initializer=_begin_process) as pool,
         _ending_early(pool),
     ):
         running: set[Future[list[Result]]] = set()
@@ -209,6 +211,13 @@ def _hold_virtual(
             running.discard(done)
             for result in done.result():
                 keep(result)
+
+
+def _begin_process() -> None:
+    """As a server does: what is there by now is not looked through for garbage, and the rest more seldom."""
+    silence_logs()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _hold_batch(plans: Sequence[Virtual], template: Path, stamp: str) -> list[Result]:

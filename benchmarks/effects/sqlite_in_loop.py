@@ -108,10 +108,7 @@ class _Jobs:
         outcome: Any
         try:
             outcome = work()
-            if isinstance(work, partial) and work.args:
-                for setting, other in INSTEAD.items():
-                    if str(work.args[0]).startswith(setting):
-                        work.func(other)
+            _set_instead(work)
         except BaseException as error:
             now = time.monotonic()
             since = now if since is None else since
@@ -124,6 +121,14 @@ class _Jobs:
         self._jobs.popleft()
         if self._jobs:
             self._begin()
+
+
+def _set_instead(work: Callable[[], Any]) -> None:
+    """Behind a setting of a connection's, make that of `INSTEAD`."""
+    if isinstance(work, partial) and work.args:
+        for setting, other in INSTEAD.items():
+            if str(work.args[0]).startswith(setting):
+                work.func(other)
 
 
 def _is_busy(error: BaseException) -> bool:
