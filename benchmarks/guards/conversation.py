@@ -166,7 +166,7 @@ GUARDS: Final = (
     Guard(
         "a mark of audio that was never sent proves nothing",
         "session.py",
-        "if epoch == self._pacer.epoch and samples > self._pacer.sent:",
+        "if epoch == self._outgoing.epoch and samples > self._outgoing.sent:",
         "if False:",
         "tests/session/test_session_faults.py -k never_sent",
     ),
