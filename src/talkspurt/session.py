@@ -513,6 +513,8 @@ class Session:
             case KnowVoice(insisted=insisted):
                 self._evidence.learn(self._stretches, insisted=insisted)
             case RequestReply(reply, history):
+                if command.answers_caller:
+                    self._speaker.let_go()
                 self._dispatcher.follow(history)
                 self._replies[reply] = self._start(self._reply(command))
             case JudgeTurn(utterance, revision):

@@ -6,7 +6,7 @@ to it as facts. What is on its way to the line, `outgoing` knows; what of it was
 Invariants:
 - nothing of a playback epoch that is over comes to the line;
 - a segment that is stopped while it is being made is made to its end behind the stop, so that it can be gone on with at
-  once and in the same melody. It is let go as soon as something else is spoken;
+  once and in the same melody. It is let go as soon as something else is spoken or the caller is answered anew;
 - speech that is made ahead belongs to a reply, and ends with it;
 - words that a model speaks itself are made by nobody ahead, nor behind a stop.
 """
@@ -91,6 +91,8 @@ class Speaker:
         if command.ahead:
             self._bridge = self._start(self._report(self._speak_ahead(command), command.segment))
             return
+        if self._making is not None and command.source is not None and command.source.segment == self._making.segment:
+            self._making.wanted = True
         self._ordered.append(command)
         if self._task is None or self._task.done():
             self._task = self._start(self._speak())
@@ -100,9 +102,16 @@ class Speaker:
         self._ordered = deque(command for command in self._ordered if command.epoch >= epoch)
         if self._making is None or self._making.task is not self._task:
             _cancel(self._task)
+        if self._making is not None:
+            self._making.wanted = False
         _cancel(self._bridge)
         self._task = self._bridge = None
         self._outgoing.restart(epoch)
+
+    def let_go(self) -> None:
+        """Nobody goes on with what was stopped: it need not be made to its end. What was not stopped goes on."""
+        if self._making is not None and not self._making.wanted:
+            self._make_no_more()
 
     def prepare(self, reply: int, text: str, pace: float) -> None:
         """Have the speech of a text made in case it will be wanted. It may fail: then it is asked for again."""
@@ -308,6 +317,8 @@ class _Making:
     task: asyncio.Task[None] | None
     came_at: float
     """When its newest audio came, by the event loop's clock."""
+    wanted: bool = True
+    """Whether it is on the line or ordered to be gone on with; not once it was stopped."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is more, or will be none."""
 

@@ -98,6 +98,10 @@ class Referee:
         self.speaks: dict[int, Speak] = {}
         self.bridges: dict[int, float] = {}
         """When each sentence was said that bridges the wait for words."""
+        self.stopped: set[int] = set()
+        """Segments whose audio was stopped, and which nobody has gone on with."""
+        self.let_go: set[int] = set()
+        """Those of them that the caller was answered behind: their audio need not be there any more."""
         self.epoch = 0
         self.utterance = 0
         self.utterance_open = False
@@ -203,6 +207,8 @@ class Referee:
                 assert not continues or isinstance(history[-1], AgentSaid), "nothing to go on from"
                 self.replies[reply] = "open"
                 self._check_order(history)
+                if command.answers_caller:
+                    self.let_go |= self.stopped
             case CancelReply(reply):
                 # A guess is cancelled also when its model has finished: what was prepared for it is of no use.
                 guess = self.replies[reply] == "over" and self.counted[-1:] == ["speculation_dropped"]
@@ -213,6 +219,7 @@ class Referee:
             case StopPlayback(epoch):
                 assert epoch == self.epoch + 1
                 self.epoch = epoch
+                self.stopped = set(self.speaks)
             case RunTool(tool_call):
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
@@ -276,6 +283,9 @@ class Referee:
     def _check_speak(self, speak: Speak) -> None:
         assert speak.segment == max(self.speaks, default=0) + 1
         assert speak.epoch == self.epoch
+        if speak.source is not None:
+            assert speak.source.segment not in self.let_go, "it is gone on with behind the answer"
+            self.stopped.discard(speak.source.segment)
         assert speak.text
         self.speaks[speak.segment] = speak
         for word in speak.text.split() if isinstance(speak.text, str) else ():

@@ -6,7 +6,7 @@ Commands are idempotent; failure comes back as an event with the same id.
 from dataclasses import dataclass, field
 
 from talkspurt.core.digits import EntryRules
-from talkspurt.core.history import Entry
+from talkspurt.core.history import CallerSaid, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,14 @@ class RequestReply:
     history: tuple[Entry, ...]
     continues: bool = False
     """Its last words are the first of a reply that broke off: only the rest is asked for."""
+
+    @property
+    def answers_caller(self) -> bool:
+        """Whether the caller's words are what is to be answered: then nothing that was stopped before is gone on with.
+
+        What is held to be gone on with would count as said, and stand last.
+        """
+        return bool(self.history) and isinstance(self.history[-1], CallerSaid)
 
 
 @dataclass(frozen=True, slots=True)
