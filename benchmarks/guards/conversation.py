@@ -164,6 +164,20 @@ GUARDS: Final = (
         f"{CORE} -k gets_a_model",
     ),
     Guard(
+        "a sentence that was stopped is let go of when the caller is answered",
+        "core/agent_side.py",
+        "            self._commands.append(DropStopped())\n",
+        "            pass\n",
+        "tests/session/test_stopped_speech.py -k let_go_when",
+    ),
+    Guard(
+        "what was not stopped is said to its end when the caller is answered",
+        "speaker.py",
+        "if self._task is None or self._task.done():\n            self._make_no_more()",
+        "if True:\n            self._make_no_more()",
+        "tests/session/test_stopped_speech.py -k not_stopped",
+    ),
+    Guard(
         "a mark of audio that was never sent proves nothing",
         "session.py",
         "if epoch == self._outgoing.epoch and samples > self._outgoing.sent:",

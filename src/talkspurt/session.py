@@ -33,6 +33,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     DiscardSecret,
+    DropStopped,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -513,8 +514,6 @@ class Session:
             case KnowVoice(insisted=insisted):
                 self._evidence.learn(self._stretches, insisted=insisted)
             case RequestReply(reply, history):
-                if command.answers_caller:
-                    self._speaker.let_go()
                 self._dispatcher.follow(history)
                 self._replies[reply] = self._start(self._reply(command))
             case JudgeTurn(utterance, revision):
@@ -529,6 +528,8 @@ class Session:
                 self._speaker.speak(command)
             case StopPlayback(epoch):
                 self._speaker.stop(epoch)
+            case DropStopped():
+                self._speaker.drop_stopped()
             case ForgetCaller(tool_call):
                 # At once: no tool may start in between that believes in the one before.
                 self._post(self._dispatcher.another_voice(tool_call))

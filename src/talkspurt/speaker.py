@@ -5,9 +5,10 @@ to it as facts. What is on its way to the line, `outgoing` knows; what of it was
 
 Invariants:
 - nothing of a playback epoch that is over comes to the line;
-- a segment that is stopped while it is being made is made to its end behind the stop, so that it can be gone on with at
-  once and in the same melody. It is let go as soon as something else is spoken or the caller is answered anew;
-- speech that is made ahead belongs to a reply, and ends with it;
+- a segment that is stopped when there is audio of it and more is being made is made to its end behind the stop, so that
+  it can be gone on with at once and in the same melody. It is let go of as soon as something else is spoken, or the
+  core drops what was stopped;
+- speech that is made ahead belongs to a reply, and is given up when that is cancelled;
 - words that a model speaks itself are made by nobody ahead, nor behind a stop.
 """
 
@@ -89,10 +90,8 @@ class Speaker:
     def speak(self, command: Speak) -> None:
         """Put a segment on the line, as the command says."""
         if command.ahead:
-            self._bridge = self._start(self._report(self._speak_ahead(command), command.segment))
+            self._bridge = self._start(self._report(self._speak_ahead, command))
             return
-        if self._making is not None and command.source is not None and command.source.segment == self._making.segment:
-            self._making.wanted = True
         self._ordered.append(command)
         if self._task is None or self._task.done():
             self._task = self._start(self._speak())
@@ -102,15 +101,17 @@ class Speaker:
         self._ordered = deque(command for command in self._ordered if command.epoch >= epoch)
         if self._making is None or self._making.task is not self._task:
             _cancel(self._task)
-        if self._making is not None:
-            self._making.wanted = False
         _cancel(self._bridge)
         self._task = self._bridge = None
         self._outgoing.restart(epoch)
 
-    def let_go(self) -> None:
-        """Nobody goes on with what was stopped: it need not be made to its end. What was not stopped goes on."""
-        if self._making is not None and not self._making.wanted:
+    def drop_stopped(self) -> None:
+        """Nobody goes on with what was stopped: it need not be made to its end. What was not stopped goes on.
+
+        A model that says the same once more has it made anew: that is rarer than another answer, which would stand
+        behind it at the synthesizer.
+        """
+        if self._task is None or self._task.done():
             self._make_no_more()
 
     def prepare(self, reply: int, text: str, pace: float) -> None:
@@ -135,16 +136,16 @@ class Speaker:
         # Any fact may stop playback, and with it this task, which then lives until it next waits.
         while self._ordered and self._task is asyncio.current_task():
             command = self._ordered.popleft()
-            await self._report(self._speak_segment(command), command.segment)
+            await self._report(self._speak_segment, command)
             if self._task is asyncio.current_task():
                 self._silent_segment = None
 
-    async def _report(self, work: Awaitable[None], segment: int) -> None:
-        """Await `work`; whatever goes wrong with the segment becomes a fact."""
+    async def _report(self, speak: Callable[[Speak], Awaitable[None]], command: Speak) -> None:
+        """Await `speak(command)`; whatever goes wrong with the segment becomes a fact."""
         try:
-            await work
+            await speak(command)
         except Exception as error:
-            self._post(SegmentFailed(segment, note_failure(_log, error)))
+            self._post(SegmentFailed(command.segment, note_failure(_log, error)))
 
     async def _speak_segment(self, command: Speak) -> None:
         form = self._form(command.text)
@@ -317,8 +318,6 @@ class _Making:
     task: asyncio.Task[None] | None
     came_at: float
     """When its newest audio came, by the event loop's clock."""
-    wanted: bool = True
-    """Whether it is on the line or ordered to be gone on with; not once it was stopped."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is more, or will be none."""
 

@@ -16,6 +16,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     DiscardSecret,
+    DropStopped,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -99,9 +100,9 @@ class Referee:
         self.bridges: dict[int, float] = {}
         """When each sentence was said that bridges the wait for words."""
         self.stopped: set[int] = set()
-        """Segments whose audio was stopped, and which nobody has gone on with."""
+        """Segments of epochs that are over, but for those that were gone on with since."""
         self.let_go: set[int] = set()
-        """Those of them that the caller was answered behind: their audio need not be there any more."""
+        """Those of them that were dropped: their audio need not be there any more."""
         self.epoch = 0
         self.utterance = 0
         self.utterance_open = False
@@ -207,8 +208,6 @@ class Referee:
                 assert not continues or isinstance(history[-1], AgentSaid), "nothing to go on from"
                 self.replies[reply] = "open"
                 self._check_order(history)
-                if command.answers_caller:
-                    self.let_go |= self.stopped
             case CancelReply(reply):
                 # A guess is cancelled also when its model has finished: what was prepared for it is of no use.
                 guess = self.replies[reply] == "over" and self.counted[-1:] == ["speculation_dropped"]
@@ -220,6 +219,8 @@ class Referee:
                 assert epoch == self.epoch + 1
                 self.epoch = epoch
                 self.stopped = set(self.speaks)
+            case DropStopped():
+                self.let_go |= self.stopped
             case RunTool(tool_call):
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
@@ -284,7 +285,7 @@ class Referee:
         assert speak.segment == max(self.speaks, default=0) + 1
         assert speak.epoch == self.epoch
         if speak.source is not None:
-            assert speak.source.segment not in self.let_go, "it is gone on with behind the answer"
+            assert speak.source.segment not in self.let_go, "it is gone on with after it was dropped"
             self.stopped.discard(speak.source.segment)
         assert speak.text
         self.speaks[speak.segment] = speak

@@ -10,7 +10,7 @@ from session.stage import on_virtual_time, stage
 from talkspurt.core.history import AgentSaid, CallerSaid
 from talkspurt.errors import ProviderError
 from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta
-from talkspurt.testing.providers import ScriptedModel, ToneSynthesizer
+from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 
 LONG_ANSWER = "Your order left our warehouse this morning and comes tomorrow before noon."
 
@@ -143,3 +143,25 @@ async def test_a_stopped_sentence_is_not_let_go_when_the_model_is_asked_again_be
         assert said == f"{LONG_ANSWER} Anything else?"
         assert set(synthesizer.spoken) == {"Hello there.", LONG_ANSWER, "Anything else?"}, "its rest was not asked for"
         assert synthesizer.broken_off == []
+
+
+@on_virtual_time
+async def test_what_was_not_stopped_is_said_to_its_end_when_the_caller_is_answered() -> None:
+    """Their words are late, so they are told that it takes a moment; in the middle of that the words come."""
+    synthesizer = Noting(speed=1.0)
+    recognizer = ScriptedRecognizer(["where is it", "leave it then"], delay=1.6)
+    model = ScriptedModel.saying(LONG_ANSWER, "All right.", first=0.4)
+    async with stage(model, recognizer=recognizer, synthesizer=synthesizer) as call:
+        await call.says()
+        await call.until(lambda: LONG_ANSWER in synthesizer.spoken)
+        await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
+        await asyncio.sleep(0.5)
+        call.line.speak(1.0)
+        await call.until(lambda: bool(call.line.clears))
+        await call.until(lambda: len(model.requests) == 2)
+        bridge = synthesizer.spoken[-1]
+        assert bridge not in ("Hello there.", LONG_ANSWER)
+        clears = len(call.line.clears)
+        await call.until(lambda: AgentSaid("All right.") in call.recorder.entries)
+        assert synthesizer.broken_off == [LONG_ANSWER]
+        assert len(call.line.clears) == clears

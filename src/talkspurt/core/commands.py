@@ -6,7 +6,7 @@ Commands are idempotent; failure comes back as an event with the same id.
 from dataclasses import dataclass, field
 
 from talkspurt.core.digits import EntryRules
-from talkspurt.core.history import CallerSaid, Entry
+from talkspurt.core.history import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,6 @@ class RequestReply:
     continues: bool = False
     """Its last words are the first of a reply that broke off: only the rest is asked for."""
 
-    @property
-    def answers_caller(self) -> bool:
-        """Whether the caller's words are what is to be answered: then nothing that was stopped before is gone on with.
-
-        What is held to be gone on with would count as said, and stand last.
-        """
-        return bool(self.history) and isinstance(self.history[-1], CallerSaid)
-
 
 @dataclass(frozen=True, slots=True)
 class CancelReply:
@@ -121,6 +113,11 @@ class StopPlayback:
     """Clear the line and forget every segment that is not of playback `epoch` or later."""
 
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropStopped:
+    """Nothing that was stopped up to now is gone on with: it need not be made to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +230,7 @@ Command = (
     | Prepare
     | Speak
     | StopPlayback
+    | DropStopped
     | RunTool
     | NoteReadBack
     | ExecuteEffect
