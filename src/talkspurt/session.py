@@ -5,15 +5,16 @@ is executed by `_execute`. What takes time runs as a task of the call's one task
 comes back as a fact, failures too, so that no task ever raises into the group.
 
 Per frame there is no task, queue or thread hop: audio goes synchronously from the
-transport to the shared voice activity detector and to the recognizer's stream.
+transport to the shared voice activity detector and to the recognizer's stream. What the agent says goes
+its own way from `_execute`: `speaker` makes it, and `outgoing` sends it.
 """
 
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     DiscardSecret,
+    DropStopped,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -39,7 +41,6 @@ from talkspurt.core.commands import (
     JudgeTurn,
     KnowVoice,
     NoteReadBack,
-    Phrase,
     Prepare,
     Record,
     RequestReply,
@@ -66,9 +67,6 @@ from talkspurt.core.events import (
     ReplyTextReceived,
     ReplyToolComing,
     ReplyToolRequested,
-    SegmentFailed,
-    SegmentFinished,
-    SegmentStarted,
     SpeechContinued,
     SpeechStarted,
     SpeechStirred,
@@ -80,20 +78,18 @@ from talkspurt.core.events import (
     TranscriptionFailed,
     TurnJudged,
     Voice,
-    WordsPlaced,
 )
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Writer
-from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
-from talkspurt.errors import ProviderError, TalkspurtError
+from talkspurt.errors import TalkspurtError
 from talkspurt.media.evidence import LineEvidence
-from talkspurt.media.pacing import Pacer, read_mark
-from talkspurt.media.segment_audio import SegmentAudio
+from talkspurt.media.pacing import read_mark
 from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
 from talkspurt.media.tones import ToneMuter
+from talkspurt.outgoing import OutgoingAudio
 from talkspurt.ports import (
     LINE_RATE_HZ,
     Call,
@@ -103,7 +99,6 @@ from talkspurt.ports import (
     Recognizer,
     RecognizerStream,
     ReplyRequest,
-    SpeechChunk,
     Synthesizer,
     TextDelta,
     ToolCallDelta,
@@ -113,11 +108,11 @@ from talkspurt.ports import (
     Usage,
     VoiceActivityDetector,
 )
-from talkspurt.speech.inference import Purpose, context_for, made_ahead
-from talkspurt.speech_to_speech.speaking import speech_of
+from talkspurt.speaker import Speaker
+from talkspurt.speech.inference import Purpose, context_for
 from talkspurt.telemetry.journal import FileJournal, Journal, NoJournal
-from talkspurt.telemetry.lateness import PLAYOUTS
-from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION, SPECULATION_CHARACTERS, TURN_LATENCY
+from talkspurt.telemetry.logs import note_failure
+from talkspurt.telemetry.metrics import ANOMALIES, SPECULATION
 from talkspurt.telemetry.usage import METER
 
 LEAD_IN: Final = 0.25
@@ -130,8 +125,6 @@ JUDGEMENT_PATIENCE: Final = 1.0
 """Seconds after which a turn detector's score is of no use to anyone."""
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
-STALLED: Final = 0.8
-"""Seconds without more of a stopped sentence from which it is asked for anew: a busy local voice takes half as long."""
 STANDING_PATIENCE: Final = 5.0
 """Seconds that tools wait until it is stored that somebody else has the phone: as long as for a step of the ledger."""
 
@@ -182,7 +175,6 @@ class Session:
         self._caller_facts = caller_facts
         self._agent = agent
         self._model = model
-        self._own_voice = own_voice
         self._locale = locale
         self.caller = caller
         self._dispatcher = dispatcher
@@ -198,13 +190,10 @@ class Session:
         """Stores that whoever was verified last is not any more."""
         self._writer = Writer()
         self._minimum_voiced = minimum_voiced
-        self._pacer = Pacer(LINE_RATE_HZ)
-        self._pacer.restart(self._conversation.epoch)
         self._specs = dispatcher.specs()
         dispatcher.report_to(self._tool_progressed)
         self._opened = False
         """Whether the ports are open: only then can a line be listened to."""
-        self._transport: Transport | None = None
         self.attachment = self._conversation.attachment
         """The number of the current media attachment; a call has several, one after the other."""
         self._received = 0
@@ -221,30 +210,28 @@ class Session:
         """First and last sample of the talkspurts of the current utterance."""
         self._utterance_from: int | None = None
         """First sample of the utterance under way; never 0."""
-        self._kept = SegmentAudio(LINE_RATE_HZ)
+        self._outgoing = OutgoingAudio(self._evidence, self._delivered, epoch=self._conversation.epoch)
+        self._speaker = Speaker(
+            self._outgoing,
+            synthesizer=services.synthesizer,
+            voice=agent.voice.name,
+            locale=locale,
+            own_voice=own_voice,
+            filler=dispatcher.filler,
+            start=self._start,
+            post=self._post,
+        )
         self._journal: Journal = _open_journal(services.journals, call)
         self._facts: deque[Event] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         """The deadline that the timer is set for."""
-        self._speech: deque[Speak] = deque()
-        self._speaker: asyncio.Task[None] | None = None
-        self._making: _Making | None = None
-        """The segment whose audio is being made, on the line or stopped meanwhile."""
-        self._silent_segment: int | None = None
-        """The segment that is being synthesized and has no audio yet."""
-        self._bridge: asyncio.Task[None] | None = None
-        """What is said while that is late."""
         self._replies: dict[int, asyncio.Task[None]] = {}
-        self._prepared: dict[int, set[asyncio.Task[None]]] = {}
-        """Speech that is made ahead, by the reply it belongs to."""
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
         self._thought: tuple[int, Usage] = (0, Usage())
         """The last reply that was whole, and its tokens."""
-        self._answer_due: float | None = None
-        """The caller's last voiced sample of the turn that the model has not yet answered, for the latency metric."""
         self.reason = ""
         """Why the call ended."""
         self.ended = asyncio.Event()
@@ -272,7 +259,7 @@ class Session:
         stream = await self._services.recognizer.open(locale=self._locale.tag, call_id=self.call.id)
         self._stream: RecognizerStream = stream
         self._voice = self._services.voice_activity.open(self._window_decided)
-        self._services.clock.join(self._tick)
+        self._services.clock.join(self._outgoing.tick)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -289,7 +276,7 @@ class Session:
                 reader.cancel()
                 await self._wind_up()
         finally:
-            self._services.clock.leave(self._tick)
+            self._services.clock.leave(self._outgoing.tick)
             self._voice.close()
             if self._timer is not None:
                 self._timer.cancel()
@@ -302,7 +289,7 @@ class Session:
         if self._opened:
             self.line_closed(hung_up=False)
         self.attachment = attachment
-        self._transport = transport
+        self._outgoing.transport = transport
         if self._opened:
             self._listen()
 
@@ -316,7 +303,7 @@ class Session:
 
     def _listen(self) -> None:
         """Take the current line into use; what an earlier one said last is forgotten with it."""
-        transport = self._transport
+        transport = self._outgoing.transport
         assert transport is not None
         # A caller who was cut off in the middle of a word begins anew, and is not taken for still speaking.
         self._tracker = TalkspurtTracker(
@@ -327,11 +314,9 @@ class Session:
         transport.listen(_Line(self, self.attachment))
 
     async def _wind_up(self) -> None:
-        ahead = [task for tasks in self._prepared.values() for task in tasks]
-        making = None if self._making is None else self._making.task
-        for task in (*self._replies.values(), *self._tools.values(), *ahead, self._speaker, making, self._bridge):
-            if task is not None:
-                task.cancel()
+        for task in (*self._replies.values(), *self._tools.values()):
+            task.cancel()
+        self._speaker.close()
         if self._effects:
             # An effect that was confirmed is finished whether or not the caller still listens.
             await asyncio.wait(self._effects, timeout=EFFECT_PATIENCE)
@@ -358,7 +343,7 @@ class Session:
             ANOMALIES.labels("foreign_mark").inc()
             return
         epoch, samples = mark
-        if epoch == self._pacer.epoch and samples > self._pacer.sent:
+        if epoch == self._outgoing.epoch and samples > self._outgoing.sent:
             # Audio that was never sent was never heard: an effect may hang on it.
             ANOMALIES.labels("mark_beyond_sent").inc()
             return
@@ -375,8 +360,8 @@ class Session:
 
     def line_closed(self, *, hung_up: bool) -> None:
         """The current attachment is over."""
-        if self._transport is not None:
-            self._transport = None
+        if self._outgoing.transport is not None:
+            self._outgoing.transport = None
             self._post(LineClosed(self.attachment, hung_up=hung_up))
 
     def _window_decided(self, probability: float, samples: int) -> None:
@@ -430,23 +415,12 @@ class Session:
         self._journal.measured(evidence)
         return Voice(evidence.is_echo, evidence.is_caller, evidence.is_voice)
 
-    def _tick(self, now: float) -> None:
-        transport = self._transport
-        if transport is None or self._pacer.idle:
-            return
-        for chunk in self._pacer.due(now):
-            transport.send_audio(chunk.pcm)
-            transport.send_mark(chunk.mark)
-            PLAYOUTS.note(chunk.late)
-            self._evidence.play(chunk.pcm, self._delivered + round((chunk.at - now) * LINE_RATE_HZ))
-
     # ── facts in, commands out ────────────────────────────────────────────────────
 
     @property
     def _now(self) -> float:
         return self._loop.time() - self._began
 
-    @property
     def _delivered(self) -> int:
         """Samples that the line has brought: counted as `_received`, and ahead of it while the muter is in use."""
         return self._received + self._muter.held
@@ -490,9 +464,9 @@ class Session:
         self._journal.took(now, fact, before, after, commands)
         if isinstance(before, Endpointing) and isinstance(after, Thinking) and after.waited:
             # Not for a cough, an echo or an "mm-hm", which leave the agent its turn.
-            self._answer_due = after.since - after.waited
+            self._speaker.answer_due = self._began + after.since - after.waited
         elif isinstance(after, Typing | Listening | Collecting | Lost):
-            self._answer_due = None
+            self._speaker.answer_due = None
         for command in commands:
             self._execute(command)
         if over:
@@ -547,22 +521,15 @@ class Session:
             case CancelReply(reply):
                 self._cancel(self._replies.pop(reply, None))
                 self._discard_tokens(reply)
-                for task in self._prepared.get(reply, ()):
-                    task.cancel()
+                self._speaker.drop_prepared(reply)
             case Prepare(reply, text):
-                task = self._start(self._prepare(reply, text))
-                self._prepared.setdefault(reply, set()).add(task)
-                task.add_done_callback(partial(self._prepared_one, reply))
-            case Speak(ahead=True):
-                self._bridge = self._start(
-                    self._report(self._speak_ahead(command), partial(SegmentFailed, command.segment))
-                )
+                self._speaker.prepare(reply, text, self._conversation.speed)
             case Speak():
-                self._speech.append(command)
-                if self._speaker is None or self._speaker.done():
-                    self._speaker = self._start(self._speak())
+                self._speaker.speak(command)
             case StopPlayback(epoch):
-                self._stop_playback(epoch)
+                self._speaker.stop(epoch)
+            case DropStopped():
+                self._speaker.drop_stopped()
             case ForgetCaller(tool_call):
                 # At once: no tool may start in between that believes in the one before.
                 self._post(self._dispatcher.another_voice(tool_call))
@@ -641,7 +608,10 @@ class Session:
             pace=self._conversation.speed,
             continues=command.continues,
         )
-        await self._report(self._stream_reply(reply, request), partial(ReplyFailed, reply))
+        try:
+            await self._stream_reply(reply, request)
+        except Exception as error:
+            self._post(ReplyFailed(reply, note_failure(_log, error)))
         self._replies.pop(reply, None)
 
     async def _stream_reply(self, reply: int, request: ReplyRequest) -> None:
@@ -673,26 +643,6 @@ class Session:
             _log.exception("turn_detector_failed")
         else:
             self._post(TurnJudged(utterance, revision, score))
-
-    def _prepared_one(self, reply: int, task: asyncio.Task[None]) -> None:
-        self._prepared[reply].discard(task)
-        if not self._prepared[reply]:
-            del self._prepared[reply]
-
-    async def _prepare(self, reply: int, text: str) -> None:
-        """Let the phrase cache make this speech: whoever speaks the same text next finds it there, or under way."""
-        if self._is_own(reply):
-            return
-        form = self._locale.spoken_form(text)
-        SPECULATION_CHARACTERS.inc(len(form.text))
-        try:
-            with made_ahead():
-                async with aclosing(self._synthesize(form, self._conversation.speed, None)) as speech:
-                    async for _ in speech:
-                        pass
-        except Exception:
-            # It will be asked for again when it is wanted, and then the failure is a fact.
-            ANOMALIES.labels("prepare_failed").inc()
 
     async def _store_standing(self) -> None:
         stored = False
@@ -748,174 +698,6 @@ class Session:
             self.caller.leaving = False
             self._post(EndRequested("handover", fact.tool_call))
 
-    async def _speak(self) -> None:
-        """Synthesize the ordered segments one after the other; the pacer decides when they are sent."""
-        # Any fact may stop playback, and with it this task, which then lives until it next waits.
-        while self._speech and self._speaker is asyncio.current_task():
-            command = self._speech.popleft()
-            await self._report(self._speak_segment(command), partial(SegmentFailed, command.segment))
-            if self._speaker is asyncio.current_task():
-                self._silent_segment = None
-
-    async def _speak_segment(self, command: Speak) -> None:
-        form = self._locale.spoken_form(self._wording(command.text))
-        if command.source is not None and await self._resume_segment(command, form):
-            return
-        self._make_no_more()
-        started = False
-        starts: list[float] = []
-        self._silent_segment = command.segment
-        try:
-            async with aclosing(self._synthesize(form, command.pace, command.reply)) as speech:
-                async for chunk in speech:
-                    if not started:
-                        started = True
-                        self._silent_segment = None
-                        self._cancel(self._bridge)
-                        self._start_segment(command, form)
-                        if not self._is_own(command.reply):
-                            self._making = _Making(command.segment, asyncio.current_task(), self._loop.time())
-                    if chunk.words:
-                        starts.extend(start for _, start in chunk.words)
-                        self._post(WordsPlaced(command.segment, command.epoch, tuple(starts)))
-                    self._kept.add(command.segment, chunk.pcm)
-                    if command.epoch == self._pacer.epoch:
-                        self._pacer.append(chunk.pcm)
-                        self._tick(self._loop.time())
-                    if self._making is not None:
-                        self._making.came_at = self._loop.time()
-                        # Whoever goes on with it after a stop waits for this.
-                        self._making.news.set()
-            self._kept.complete(command.segment)
-        except TalkspurtError:
-            if command.epoch == self._pacer.epoch:
-                raise
-            return  # whoever goes on with it will find that it is not whole
-        finally:
-            self._made(command.segment)
-        if not started:
-            self._start_segment(command, form)
-        if command.epoch == self._pacer.epoch:
-            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
-
-    async def _speak_ahead(self, command: Speak) -> None:
-        """Say a stock sentence before the segment that is late, if that is still late by then."""
-        form = self._locale.spoken_form(self._wording(command.text))
-        async with aclosing(self._synthesize(form, command.pace, None)) as speech:
-            chunks = [chunk async for chunk in speech]
-        # From here on at once: nothing can come between the pieces of it.
-        if self._silent_segment is None:
-            self._post(SegmentFailed(command.segment, "overtaken"))
-            return
-        self._start_segment(command, form)
-        starts = tuple(start for chunk in chunks for _, start in chunk.words)
-        if starts:
-            self._post(WordsPlaced(command.segment, command.epoch, starts))
-        self._put_on_line(command, b"".join(chunk.pcm for chunk in chunks))
-
-    def _put_on_line(self, command: Speak, pcm: bytes) -> None:
-        """All of a segment that has just been started, unless that has stopped playback."""
-        if command.epoch == self._pacer.epoch:
-            self._pacer.append(pcm)
-            self._tick(self._loop.time())
-            self._post(SegmentFinished(command.segment, command.epoch, self._pacer.position))
-
-    def _start_segment(self, command: Speak, form: SpokenForm, *, resumed: bool = False) -> None:
-        if command.reply is not None and self._answer_due is not None:
-            TURN_LATENCY.observe(self._now - self._answer_due + self._pacer.until_next(self._loop.time()))
-            self._answer_due = None
-        self._post(
-            SegmentStarted(command.segment, command.epoch, self._pacer.position, form.written, form, resumed=resumed)
-        )
-
-    async def _resume_segment(self, command: Speak, form: SpokenForm) -> bool:
-        """Go on with audio that was cut off, at once and in the same melody; False when it is not there any more.
-
-        What is still being made follows as it comes, unless it has stalled. Raises `ProviderError` when it breaks off.
-        """
-        source, making = command.source, self._making
-        if source is None or not self._kept.rest(source.segment, source.offset):
-            return False
-        follows = making is not None and making.segment == source.segment
-        stalled = making is None or self._loop.time() - making.came_at > STALLED
-        if not self._kept.is_whole(source.segment) and (not follows or stalled):
-            return False
-        self._start_segment(command, form, resumed=True)
-        sent = source.offset
-        while command.epoch == self._pacer.epoch:
-            pcm = self._kept.rest(source.segment, sent)
-            if self._kept.is_whole(source.segment):
-                self._put_on_line(command, pcm)
-                return True
-            if making is None or making is not self._making:
-                raise ProviderError("synthesizer", "rest", "broke off behind a stop", retryable=True)
-            self._pacer.append(pcm)
-            self._tick(self._loop.time())
-            sent += len(pcm) / 2 / LINE_RATE_HZ
-            making.news.clear()
-            await making.news.wait()
-        return True
-
-    def _is_own(self, reply: int | None) -> bool:
-        """Whether these are words that the model speaks itself: when their turn is dropped nobody else may say them."""
-        return reply is not None and self._own_voice is not None and self._own_voice.speaks(reply)
-
-    def _made(self, segment: int) -> None:
-        """Nothing more is made of a segment."""
-        if self._making is not None and self._making.segment == segment:
-            self._making.news.set()
-            self._making = None
-
-    def _make_no_more(self) -> None:
-        """Nobody goes on with what was stopped."""
-        if self._making is not None:
-            self._cancel(self._making.task)
-            self._making = None
-
-    def _synthesize(self, form: SpokenForm, pace: float, reply: int | None) -> AsyncGenerator[SpeechChunk, None]:
-        """The speech of what is said, which the phrase cache knows it by, unless the model speaks it itself."""
-        return speech_of(
-            form,
-            own=self._own_voice,
-            reply=reply,
-            synthesizer=self._services.synthesizer,
-            voice=self._agent.voice.name,
-            locale=self._locale.tag,
-            pace=pace,
-        )
-
-    def _stop_playback(self, epoch: int) -> None:
-        self._speech = deque(command for command in self._speech if command.epoch >= epoch)
-        if self._making is None or self._making.task is not self._speaker:
-            self._cancel(self._speaker)
-        self._cancel(self._bridge)
-        self._speaker = self._bridge = None
-        self._pacer.restart(epoch)
-        self._evidence.stop(self._delivered)
-        if self._transport is not None:
-            self._transport.clear()
-
-    def _wording(self, line: str | Phrase) -> str:
-        if isinstance(line, str):
-            return line
-        arguments = dict(line.arguments)
-        if line.name == "tool_filler":
-            filler = self._dispatcher.filler(arguments["tool"])
-            if filler:
-                return filler
-        return self._locale.phrases[line.name].format_map(arguments)
-
-    async def _report(self, work: Awaitable[None], failed: Callable[[str], Event]) -> None:
-        """Await `work`; whatever goes wrong becomes a fact."""
-        try:
-            await work
-        except TalkspurtError as error:
-            _log.warning("provider_failed", error=str(error), code=error.code)
-            self._post(failed(error.code))
-        except Exception:
-            _log.exception("provider_failed")
-            self._post(failed("unexpected"))
-
 
 def _conversation(
     settings: Settings, snapshot: Mapping[str, Any] | None, returned: HandoverReturned | None
@@ -941,18 +723,6 @@ def _open_journal(journals: Path | Callable[[Call], Journal] | None, call: Call)
         return journals(call)
     # The id comes from whoever posted the webhook, and must not lead out of the folder.
     return FileJournal(journals / f"{_NO_NAME.sub('_', call.carrier_id)}.jsonl")
-
-
-@dataclass(eq=False, slots=True)
-class _Making:
-    """A segment of which there is audio and more is being made."""
-
-    segment: int
-    task: asyncio.Task[None] | None
-    came_at: float
-    """When its newest audio came, by the event loop's clock."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is more, or will be none."""
 
 
 class _Line:

@@ -16,6 +16,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     DiscardSecret,
+    DropStopped,
     EndCall,
     EndUtterance,
     ExecuteEffect,
@@ -98,6 +99,10 @@ class Referee:
         self.speaks: dict[int, Speak] = {}
         self.bridges: dict[int, float] = {}
         """When each sentence was said that bridges the wait for words."""
+        self.stopped: set[int] = set()
+        """Segments of epochs that are over, but for those that were gone on with since."""
+        self.let_go: set[int] = set()
+        """Those of them that were dropped: their audio need not be there any more."""
         self.epoch = 0
         self.utterance = 0
         self.utterance_open = False
@@ -213,6 +218,9 @@ class Referee:
             case StopPlayback(epoch):
                 assert epoch == self.epoch + 1
                 self.epoch = epoch
+                self.stopped = set(self.speaks)
+            case DropStopped():
+                self.let_go |= self.stopped
             case RunTool(tool_call):
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
@@ -276,6 +284,9 @@ class Referee:
     def _check_speak(self, speak: Speak) -> None:
         assert speak.segment == max(self.speaks, default=0) + 1
         assert speak.epoch == self.epoch
+        if speak.source is not None:
+            assert speak.source.segment not in self.let_go, "it is gone on with after it was dropped"
+            self.stopped.discard(speak.source.segment)
         assert speak.text
         self.speaks[speak.segment] = speak
         for word in speak.text.split() if isinstance(speak.text, str) else ():

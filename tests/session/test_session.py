@@ -17,8 +17,6 @@ from talkspurt.speech.inference import current_purpose
 from talkspurt.testing.providers import LOUD, ScriptedModel, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
-LONG_ANSWER = "Your order left our warehouse this morning and comes tomorrow before noon."
-
 
 @on_virtual_time
 async def test_a_plain_turn_is_heard_answered_and_recorded() -> None:
@@ -81,7 +79,7 @@ def test_latency_is_from_the_callers_last_sample_to_the_reply_whatever_is_heard_
 ) -> None:
     """A filler is no reply, and neither is the rest of one that a cough had stopped."""
     measured: list[float] = []
-    monkeypatch.setattr("talkspurt.session.TURN_LATENCY.observe", measured.append)
+    monkeypatch.setattr("talkspurt.speaker.TURN_LATENCY.observe", measured.append)
 
     async def call_of_two() -> None:
         model = ScriptedModel.saying("You can return it within thirty days.", first=0.15 + slow)
@@ -321,59 +319,3 @@ async def test_all_that_is_asked_for_is_asked_for_the_call_and_guesses_yield_to_
         ("It is on its way.", "c1", True),
         ("It is on its way.", "c1", False),
     ]
-
-
-@pytest.mark.parametrize("speed", [1.5, 4.0, 20.0])
-def test_speech_that_was_stopped_while_it_was_made_goes_on_with_the_same_audio(speed: float) -> None:
-    """It had been made anew, and the caller waited for that: for most of those that waited longest."""
-
-    @on_virtual_time
-    async def run() -> None:
-        synthesizer = ToneSynthesizer(speed=speed)
-        async with stage(ScriptedModel.saying(LONG_ANSWER), ["where is it", ""], synthesizer=synthesizer) as call:
-            await call.says()
-            await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
-            await asyncio.sleep(0.5)
-            call.line.speak(0.3)
-            await call.until(lambda: bool(call.line.clears))
-            await call.listening()
-            said = " ".join(entry.text for entry in call.recorder.entries[2:] if isinstance(entry, AgentSaid))
-            assert said == LONG_ANSWER
-            assert set(synthesizer.spoken) == {"Hello there.", LONG_ANSWER}, "its rest was not asked for"
-
-    run()
-
-
-@pytest.mark.parametrize("fails", [True, False])
-def test_speech_that_breaks_behind_a_stop_is_made_anew_or_given_up_and_the_call_goes_on(fails: bool) -> None:
-    class Breaking(ToneSynthesizer):
-        async def synthesize(
-            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
-        ) -> AsyncGenerator[SpeechChunk, None]:
-            count, asked = 0, len(self.spoken)
-            async for chunk in super().synthesize(text, voice=voice, locale=locale, pace=pace):
-                count += 1
-                # The greeting, what was prepared, and then what is said.
-                if count > 3 and asked == 2:
-                    if not fails:
-                        await asyncio.sleep(3.0)
-                    raise ProviderError("synthesizer", "tone", "broke off", retryable=True)
-                yield chunk
-
-    @on_virtual_time
-    async def run() -> None:
-        synthesizer = Breaking(speed=2.0)
-        model = ScriptedModel.saying(LONG_ANSWER)
-        async with stage(model, ["where is it", "", "thanks"], synthesizer=synthesizer) as call:
-            await call.says()
-            await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
-            await asyncio.sleep(0.4)
-            call.line.speak(0.3)
-            await call.until(lambda: bool(call.line.clears))
-            await call.listening()
-            said = " ".join(entry.text for entry in call.recorder.entries[2:] if isinstance(entry, AgentSaid))
-            assert fails or said == LONG_ANSWER, "what has stalled is asked for anew"
-            await call.says()
-            await call.until(lambda: CallerSaid("thanks") in call.recorder.entries)
-
-    run()

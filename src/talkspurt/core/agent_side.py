@@ -28,6 +28,7 @@ from talkspurt.core.commands import (
     Command,
     Count,
     DiscardSecret,
+    DropStopped,
     ExecuteEffect,
     ForgetCaller,
     NoteReadBack,
@@ -324,6 +325,8 @@ class AgentSide:
             self._commands.append(CancelReply(self.turn.reply))
         if self.turn.held:
             self.playback.interrupt_last(self.turn.before)
+        if self.suspended:
+            self._commands.append(DropStopped())
         self.turn, self.suspended = None, False
 
     def shut_down(self, reason: str) -> None:
@@ -997,7 +1000,7 @@ class AgentSide:
         if stuck is not None:
             self.playback.failed(stuck.id)
         rest = self.playback.stop()
-        # The session speaks one segment after the other: only this makes it go on behind the one that hangs.
+        # One segment is spoken after the other: only this makes it go on behind the one that hangs.
         self._commands.append(StopPlayback(self.playback.epoch))
         if self.turn is None or self.suspended:
             # Only what bridged the wait for words: they are still waited for.

@@ -116,6 +116,11 @@ class StopPlayback:
 
 
 @dataclass(frozen=True, slots=True)
+class DropStopped:
+    """Nothing that was stopped up to now is gone on with: it need not be made to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTool:
     """Run a tool the model asked for; answered by `ToolReturned`, `EffectProposed` or `SecretRequested`.
 
@@ -225,6 +230,7 @@ Command = (
     | Prepare
     | Speak
     | StopPlayback
+    | DropStopped
     | RunTool
     | NoteReadBack
     | ExecuteEffect

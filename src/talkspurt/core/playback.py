@@ -169,7 +169,7 @@ class Playback:
     def placed(self, segment: int, epoch: int, starts: tuple[float, ...]) -> bool:
         """The segment's first said words begin at `starts`, in seconds within it. False when that says nothing new.
 
-        Of one that was cut they are told as well: it is made to its end, since its rest may be sent again.
+        Of one that was cut they are told as well: it is made on as long as its rest may be sent again.
         """
         known = self.segments.get(segment)
         if known is None or known.epoch != epoch or known.start is None or not len(known.starts) < len(starts):

@@ -18,6 +18,8 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from talkspurt.errors import TalkspurtError
+
 MASK: Final = "***"
 _SHORTEST_SECRET: Final = 6
 """Shorter values would blank out ordinary text."""
@@ -76,6 +78,15 @@ def configure_logging(
 def bind_call(call_id: str) -> None:
     """Put `call_id` on every event of the current task and of those it starts."""
     structlog.contextvars.bind_contextvars(call_id=call_id)
+
+
+def note_failure(log: structlog.stdlib.BoundLogger, error: Exception) -> str:
+    """Log that a provider failed a call, which goes on; returns what the conversation is told of it, a stable code."""
+    if isinstance(error, TalkspurtError):
+        log.warning("provider_failed", error=str(error), code=error.code)
+        return error.code
+    log.error("provider_failed", exc_info=error)
+    return "unexpected"
 
 
 def drop_personal(_logger: object, _method: str, event: Event) -> Event:
