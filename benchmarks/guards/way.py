@@ -160,6 +160,13 @@ GUARDS: Final = (
         f"{BAD_CALLS} -k no_tool_runs_until",
     ),
     Guard(
+        "that an effect is executed is stored at once",
+        "session.py",
+        "at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)",
+        "at_once = any(isinstance(command, EndCall) for command in commands)",
+        "tests/session/test_session.py -k being_executed",
+    ),
+    Guard(
         "that somebody else has the phone is stored before the transcript",
         "server/recorder.py",
         "if not (state.urgent or await self._store.turns.reached",
