@@ -101,12 +101,13 @@ def test_states_that_come_within_a_moment_are_written_together() -> None:
             await asyncio.sleep(0.06)
             # While those are written.
             note(recorder, "c")
+            note(recorder, "b", "newest")
             await asyncio.sleep(0.06)
             note(recorder, "d")
             await asyncio.sleep(0.2)
-        assert [written for _, written in calls.together] == [["a", "b"], ["c", "d"]]
+        assert [written for _, written in calls.together] == [["a", "b"], ["c", "b", "d"]]
         assert [began for began, _ in calls.together] == pytest.approx([0.1, 0.22], abs=0.001)
-        assert calls.saved == [(call, "newer" if call == "a" else "state") for call in "abcd"]
+        assert calls.saved == [("a", "newer"), ("b", "state"), ("c", "state"), ("b", "newest"), ("d", "state")]
 
     run_virtual(scenario())
 

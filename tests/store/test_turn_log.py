@@ -41,9 +41,9 @@ class FlakyDatabase(Database):
         if self.bugs:
             self.bugs -= 1
             raise RuntimeError("nobody foresaw this")
+        self.writes += 1
         async with super().write() as connection:
             yield connection
-        self.writes += 1
         if self.doubtful:
             self.doubtful = False
             raise StoreError("the connection was lost")
@@ -208,6 +208,16 @@ async def test_what_somebody_waits_for_is_written_at_once(
         turns.append(call.id, CallerSaid(str(number)))
         assert await turns.reached(turns.appended, 5)
     assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("0"), CallerSaid("1")]
+
+
+async def test_what_was_written_at_once_is_not_looked_for_again(
+    turns: TurnLog, database: FlakyDatabase, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 0.01)
+    turns.append(call.id, CallerSaid("0"))
+    assert await turns.reached(1, 5)
+    await asyncio.sleep(0.05)
+    assert database.writes == 1
 
 
 async def test_a_turn_that_comes_while_others_are_written_is_not_forgotten(
