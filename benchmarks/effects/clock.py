@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import wraps
+from random import Random
 from typing import Any, Final, TypeVar
 
 import sqlalchemy.ext.asyncio.engine
 import sqlalchemy.ext.asyncio.session
+from benchmarks.effects.sqlite_in_loop import sqlite_in_loop
 
 from talkspurt.testing.virtual_time import VirtualTimeLoop
 
@@ -26,8 +29,11 @@ def wall_clock() -> datetime:
     return BEGIN + timedelta(seconds=now())
 
 
-def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 0.0) -> _T:
-    """Run a call to its end, from the virtual second `begins_at` on."""
+def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 0.0, alone: Random | None = None) -> _T:
+    """Run a call to its end, from the virtual second `begins_at` on.
+
+    `alone` is a source of chance, for a call whose databases nobody else uses; see `sqlite_in_loop`.
+    """
     _hold_for_databases()
 
     def loop_at_begin() -> VirtualTimeLoop:
@@ -35,7 +41,7 @@ def run_call(main: Callable[[], Coroutine[Any, Any, _T]], *, begins_at: float = 
         loop.advance(begins_at)
         return loop
 
-    with asyncio.Runner(loop_factory=loop_at_begin) as runner:
+    with sqlite_in_loop(alone) if alone else nullcontext(), asyncio.Runner(loop_factory=loop_at_begin) as runner:
         return runner.run(main())
 
 

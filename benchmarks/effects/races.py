@@ -90,7 +90,7 @@ def run_virtual_race(race: Race, template: Path, folder: Path) -> Verdict:
         truth = await gather(logs[0], book.deeds(), store_url, shop_url, before)
         return truth, [log.entries for log in logs]
 
-    truth, logs = clock.run_call(hold)
+    truth, logs = clock.run_call(hold, alone=Random(f"{race.name} sqlite"))
     return judge_race(race, truth, logs, one_clock=True)
 
 

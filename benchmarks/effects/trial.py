@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from benchmarks.effects import clock
@@ -54,7 +55,7 @@ def run_virtual_call(plan: CallPlan, template: Path, folder: Path) -> Verdict:
         await World(plan, Place(store_url, shop_url, book), log).hold()
         return await gather(log, book.deeds(), store_url, shop_url, before)
 
-    return judge(plan, clock.run_call(hold))
+    return judge(plan, clock.run_call(hold, alone=Random(f"{plan.name} sqlite")))
 
 
 def copy_files(template: Path, folder: Path) -> tuple[str, str]:
@@ -85,9 +86,12 @@ async def shop_tables(url: str) -> Tables:
         tables: dict[str, dict[str, dict[str, Any]]] = {}
         async with engine.connect() as connection:
             for table in Row.metadata.sorted_tables:
-                key = [column.name for column in table.primary_key]
-                rows = (await connection.execute(select(table))).mappings()
-                tables[table.name] = {"/".join(str(row[name]) for name in key): dict(row) for row in rows}
+                rows = await connection.execute(select(table))
+                names = list(rows.keys())
+                key = [names.index(column.name) for column in table.primary_key]
+                tables[table.name] = {
+                    "/".join(str(row[place]) for place in key): dict(zip(names, row, strict=True)) for row in rows
+                }
         return tables
     finally:
         await engine.dispose()

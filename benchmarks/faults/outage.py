@@ -112,6 +112,8 @@ class Outcome:
 
     fault: str
     calls: int
+    cores: int
+    """That server, local models, callers and vendors shared."""
     lost: int
     served: int
     person: int
@@ -324,6 +326,7 @@ async def _watch(callers: Callers, calls: int, how: How, vendors: asyncio.subpro
     return Outcome(
         fault=f"all cloud providers {how}",
         calls=calls,
+        cores=len(os.sched_getaffinity(0)),
         lost=fates.count(Fate.LOST),
         served=fates.count(Fate.SERVED),
         person=fates.count(Fate.PERSON),
@@ -346,9 +349,9 @@ def run(calls: int, kinds: Sequence[How]) -> list[Outcome]:
         outcome = asyncio.run(measure(calls, how, WORK / how, clips))
         outcomes.append(outcome)
         print(
-            f"{outcome.fault}, {outcome.calls} calls: {outcome.lost} lost, {outcome.served} served, "
-            f"{outcome.person} to a person, {outcome.told} told by the carrier; longest silence "
-            f"{outcome.longest_silence_ms} ms, p95 of the calls {outcome.silence_p95_ms} ms",
+            f"{outcome.fault}, {outcome.calls} calls on {outcome.cores} cores: {outcome.lost} lost, "
+            f"{outcome.served} served, {outcome.person} to a person, {outcome.told} told by the carrier; "
+            f"longest silence {outcome.longest_silence_ms} ms, p95 of the calls {outcome.silence_p95_ms} ms",
             flush=True,
         )
     return outcomes

@@ -201,7 +201,7 @@ def test_a_caller_is_lost_when_the_agent_owes_a_word_for_too_long() -> None:
 
 
 def test_a_lost_call_of_an_outage_and_a_long_silence_are_named() -> None:
-    outcome = OutageOutcome("all cloud providers killed", 100, 0, 3, 90, 7, 5, 2_900, 1_500)
+    outcome = OutageOutcome("all cloud providers killed", 100, 2, 0, 3, 90, 7, 5, 2_900, 1_500)
     assert outcome.complaints == []
     assert replace(outcome, lost=1).complaints == ["all cloud providers killed: 1 calls lost"]
     assert replace(outcome, longest_silence_ms=3_001).complaints == [

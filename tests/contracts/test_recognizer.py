@@ -16,6 +16,7 @@ import pytest
 from talkspurt.config import Config, LivekitOptions, SpeechConfig
 from talkspurt.errors import ProviderError
 from talkspurt.ports import Recognizer, RecognizerStream, Transcript
+from talkspurt.recognizers.answers import Patience
 from talkspurt.recognizers.deepgram import DeepgramRecognizer
 from talkspurt.recognizers.google import GoogleRecognizer
 from talkspurt.recognizers.livekit import LivekitRecognizer
@@ -91,7 +92,8 @@ async def openai(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 async def google(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     async with FakeGoogleRecognition((FIRST, SECOND)) as fake:
         environment = {"GOOGLE_APPLICATION_CREDENTIALS": fake.credentials()}
-        recognizer = GoogleRecognizer(base_url=fake.base_url, environment=environment)
+        # On a busy machine a channel may take longer to connect than callers would wait.
+        recognizer = GoogleRecognizer(base_url=fake.base_url, environment=environment, patience=Patience(connect=30))
         try:
             yield Case(recognizer, TONE, TONE)
         finally:

@@ -12,6 +12,7 @@ CAPACITY = 16
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, 40), st.integers(-4, 80)),
+        st.tuples(st.just("append"), st.integers(0, 40), st.just(0)),
         st.tuples(st.just("silence"), st.integers(-4, 80), st.just(0)),
     ),
     max_size=12,
@@ -21,12 +22,16 @@ steps = st.lists(
 @given(steps, st.integers(-20, 100), st.integers(0, 60))
 def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, int]], first: int, length: int) -> None:
     ring, tape, end, value = SampleRing(CAPACITY), dict[int, int](), 0, 0
-    for name, argument, at in steps:
-        if name == "write":
+    for name, argument, place in steps:
+        if name in ("write", "append"):
+            at = place if name == "write" else end
             # 126 values that mu-law knows, none of them silence.
             pcm = decode_mulaw(bytes((value + n) % 126 for n in range(argument)))
             value += argument
-            ring.write(pcm, at)
+            if name == "write":
+                ring.write(pcm, at)
+            else:
+                ring.append(pcm)
             tape |= {at + n: sample for n, sample in enumerate(memoryview(pcm).cast("h"))}
             end = max(end, at + argument)
         else:
@@ -37,6 +42,8 @@ def test_it_agrees_with_a_tape_of_unlimited_length(steps: list[tuple[str, int, i
     expected = [tape.get(at, 0) if ring.begin <= at < end else 0 for at in range(first, first + length)]
     assert (ring.read(first, first + length) * 32_768).round().astype(int).tolist() == expected
     assert list(memoryview(ring.read_pcm(first, first + length)).cast("h")) == expected
+    # Nothing that was written here is silence.
+    assert ring.is_silent(first, first + length) == (not any(expected))
 
 
 def test_half_a_sample_is_ignored() -> None:

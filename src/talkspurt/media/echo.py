@@ -15,10 +15,10 @@ leftovers of a mobile's own canceller are. Pre-emphasis whitens speech first, so
 harmonics do not decide alone.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -75,57 +75,50 @@ class EchoPath:
         begin, length = _loudest(heard)
         heard = _emphasise(heard[begin : begin + length])
         played = _emphasise(played[begin : begin + length + LONGEST_DELAY + 2 * MARGIN])
-        energy = float(heard @ heard)
-        if energy <= 0 or float(played @ played) < SILENT * len(heard):
+        if float(heard @ heard) <= 0 or float(played @ played) < SILENT * len(heard):
             return 0.0
         near = 0.0
-        size = _transform_size(len(played))
-        spectrum = np.fft.rfft(played, size)
-        correlation = np.fft.irfft(spectrum * np.conj(np.fft.rfft(heard, size)), size)
+        correlation = _correlation(heard, played)
         if self._taps is not None:
-            near, taps, delay = self._remembered(heard, played, correlation, energy)
+            fit = _Fit.of(heard, played, self._nearest(correlation, self._taps), self._taps, REMEMBERED_RIDGE)
+            near = min(1.0, fit.share)
             if near >= REMEMBER:
-                self._remember(near, taps, delay, len(heard))
+                self._remember(fit, len(heard))
                 return near
-        delay = _likeliest_delay(correlation, played, len(heard))
-        far, taps = _fit(heard, played, delay - AHEAD, np.zeros(TAPS, dtype=np.float32), RIDGE)
-        self._remember(far, taps, delay, len(heard))
-        return min(1.0, max(0.0, near, far))
+        fit = _Fit.of(heard, played, _likeliest_delay(correlation, played, len(heard)), _NO_TAPS, RIDGE)
+        self._remember(fit, len(heard))
+        return min(1.0, max(0.0, near, fit.share))
 
-    def explained(self, heard: Samples, played: Samples) -> float:
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """From where to where the agent's audio lies whose echo, by the remembered delay, is in this stretch."""
+        return first - self._delay + AHEAD - (TAPS - 1), last - self._delay + AHEAD
+
+    def explained(self, heard: Samples, source: Samples) -> float:
         """The share of `heard`'s energy that the remembered filter explains, without any search or fit: 20 µs.
 
-        0 while nothing is remembered. `played` lies to `heard` as for `share`.
+        `source` is what was played in the `span` of the stretch. 0 while nothing is remembered.
         """
-        if self._taps is None:
-            return 0.0
-        start = LONGEST_DELAY + MARGIN - (self._delay - AHEAD) - (TAPS - 1)
-        source = played[start : start + len(heard) + TAPS - 1]
-        if len(source) < len(heard) + TAPS - 1 or float(source @ source) < SILENT * len(source):
+        if self._taps is None or float(source @ source) < SILENT * len(source):
             return 0.0
         heard = _emphasise(heard)
         left = heard - np.convolve(_emphasise(source), self._taps, "valid")
         return 1 - float(left @ left) / (float(heard @ heard) + 1e-12)
 
-    def _remembered(
-        self, heard: Samples, played: Samples, correlation: NDArray[np.floating], energy: float
-    ) -> tuple[float, Samples, int]:
-        assert self._taps is not None
-        # Where the echo that the remembered filter predicts agrees best, from the same correlation.
+    def _nearest(self, correlation: NDArray[np.floating], taps: Samples) -> int:
+        """At which delay near the remembered one the echo that the filter predicts agrees best."""
         first = max(0, self._delay - NEAR)
         last = min(LONGEST_DELAY, self._delay + NEAR)
-        at = LONGEST_DELAY + MARGIN - np.arange(first - AHEAD, last - AHEAD + TAPS)
-        agreement = np.correlate(correlation[at], self._taps, mode="valid")
-        delay = first + int(np.argmax(agreement))
-        share, taps = _fit(heard, played, delay - AHEAD, self._taps, REMEMBERED_RIDGE)
-        return min(1.0, share), taps, delay
+        begin = LONGEST_DELAY + MARGIN + AHEAD - TAPS + 1 - last
+        agreement = np.correlate(correlation[begin : begin + last - first + TAPS][::-1], taps, mode="valid")
+        return first + int(np.argmax(agreement))
 
-    def _remember(self, share: float, taps: Samples, delay: int, samples: int) -> None:
-        if share < REMEMBER or samples < REMEMBER_SAMPLES:
+    def _remember(self, fit: "_Fit", samples: int) -> None:
+        if fit.share < REMEMBER or samples < REMEMBER_SAMPLES:
             return
-        if self._taps is not None and delay == self._delay:
+        taps = fit.taps()
+        if self._taps is not None and fit.delay == self._delay:
             taps = (self._taps + taps) / np.float32(2)
-        self._taps, self._delay = taps, delay
+        self._taps, self._delay = taps, fit.delay
 
 
 def _loudest(heard: Samples) -> tuple[int, int]:
@@ -139,8 +132,10 @@ def _loudest(heard: Samples) -> tuple[int, int]:
 
 
 def _emphasise(samples: Samples) -> Samples:
-    emphasised = samples.copy()
-    emphasised[1:] -= EMPHASIS * samples[:-1]
+    emphasised = np.empty_like(samples)
+    emphasised[:1] = samples[:1]
+    np.multiply(samples[:-1], EMPHASIS, out=emphasised[1:])
+    np.subtract(samples[1:], emphasised[1:], out=emphasised[1:])
     return emphasised
 
 
@@ -150,73 +145,120 @@ def _transform_size(length: int) -> int:
     return size * 3 // 4 if size * 3 // 4 >= length else size
 
 
+def _correlation(heard: Samples, played: Samples) -> NDArray[np.floating]:
+    """How much the heard agrees with the played from each of its samples on."""
+    size = _transform_size(len(played))
+    spectrum = np.fft.rfft(heard, size)
+    np.conjugate(spectrum, out=spectrum)
+    spectrum *= np.fft.rfft(played, size)
+    return np.fft.irfft(spectrum, size)
+
+
 def _likeliest_delay(correlation: NDArray[np.floating], played: Samples, length: int) -> int:
-    sums = np.concatenate((np.zeros(1), np.cumsum(np.square(played, dtype=np.float64))))
-    starts = slice(MARGIN, MARGIN + LONGEST_DELAY + 1)
-    energies = sums[length:][starts] - sums[: len(sums) - length][starts]
+    squares = np.square(played)
+    # Of what was played beside each delay; from one to the next a sample enters and one leaves.
+    changes = np.empty(LONGEST_DELAY + 1)
+    changes[0] = np.add.reduce(squares[MARGIN : MARGIN + length])
+    entering = squares[MARGIN + length : MARGIN + length + LONGEST_DELAY]
+    np.subtract(entering, squares[MARGIN : MARGIN + LONGEST_DELAY], out=changes[1:])
+    energies = changes.cumsum(out=changes).astype(np.float32)
     # Where the agent was all but silent, a little noise would correlate best of all.
     floor = max(SILENT * length, 1e-3 * float(energies.max()))
-    found = int(np.argmax(np.square(correlation[starts]) / np.maximum(energies, floor)))
-    return LONGEST_DELAY - found
+    np.maximum(energies, np.float32(floor), out=energies)
+    agreement = np.square(correlation[MARGIN : MARGIN + LONGEST_DELAY + 1])
+    np.divide(agreement, energies, out=agreement)
+    return LONGEST_DELAY - int(agreement.argmax())
 
 
-def _fit(heard: Samples, played: Samples, delay: int, assumed: Samples, ridge: float) -> tuple[float, Samples]:
-    """Fit the filter from `delay` on; the share explained in unseen blocks, and the filter of all blocks."""
-    start = LONGEST_DELAY + MARGIN - delay - (TAPS - 1)
-    source = played[start : start + len(heard) + TAPS - 1]
-    first = _FIRST_HALF[: len(heard)]
-    targets = np.stack((heard * first, heard * (1 - first)))
-    crosses = np.stack([np.correlate(source, half, "valid")[::-1] for half in targets]).astype(np.float64)
-    grams = _grams(source, first)
-    energies = np.einsum("ht,ht->h", targets, targets, dtype=np.float64)
-    taps = _solve(
-        np.concatenate((grams, grams.sum(0, keepdims=True))),
-        np.concatenate((crosses, crosses.sum(0, keepdims=True))),
-        assumed,
-        ridge,
-    )
-    # Each half's filter explains the other half: all but e - 2 t·c + t·G·t of it.
-    halves = taps[1::-1]
-    unexplained = float(energies.sum() - 2 * np.sum(halves * crosses) + np.einsum("hi,hij,hj->", halves, grams, halves))
-    return 1 - unexplained / (float(energies.sum()) + 1e-12), taps[2].astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A filter that was fitted to each half of the blocks, and judged on the other."""
+
+    share: float
+    """The share explained in the blocks that were not seen, which may be below 0."""
+    delay: int
+    grams: NDArray[np.float64]
+    crosses: NDArray[np.float64]
+    assumed: Samples
+    ridge: float
+
+    @classmethod
+    def of(cls, heard: Samples, played: Samples, delay: int, assumed: Samples, ridge: float) -> "_Fit":
+        """Fit it from `AHEAD` taps before `delay` on."""
+        start = LONGEST_DELAY + MARGIN - (delay - AHEAD) - (TAPS - 1)
+        source = played[start : start + len(heard) + TAPS - 1]
+        halves = _HALVES[:, : len(heard)]
+        crosses = _lagged(source, heard * halves)
+        grams = _grams(source, halves)
+        # Each half's filter explains the other half: all but e - 2 t·c + t·G·t of it.
+        taps = _solve(grams, crosses, assumed, ridge)[::-1]
+        predicted = np.matmul(grams, taps[:, :, None])[:, :, 0]
+        explained = float(np.vdot(taps, 2 * crosses - predicted))
+        return cls(explained / (float(heard @ heard) + 1e-12), delay, grams, crosses, assumed, ridge)
+
+    def taps(self) -> Samples:
+        """The filter of all blocks."""
+        all_grams, all_crosses = self.grams.sum(0, keepdims=True), self.crosses.sum(0, keepdims=True)
+        taps: Samples = _solve(all_grams, all_crosses, self.assumed, self.ridge)[0].astype(np.float32)
+        return taps
 
 
-def _grams(source: Samples, first: Samples) -> NDArray[np.float64]:
+def _lagged(source: Samples, halves: Samples) -> NDArray[np.float64]:
+    """How much each half agrees with the source before its samples: (2, TAPS), by delay."""
+    lagged = np.empty((2, TAPS))
+    for row, half in zip(lagged, halves, strict=True):
+        row[::-1] = np.correlate(source, half, "valid")
+    return lagged
+
+
+def _grams(source: Samples, halves: Samples) -> NDArray[np.float64]:
     """Of each half of the blocks: how much the samples before each of its samples agree, by two of the `TAPS` delays.
 
     (2, TAPS, TAPS). The agreement of two delays is that of both one later, but for the edges of the blocks, so only
     the first row is summed over all samples: an eighth of the work of the matrix product.
     """
-    now = source[TAPS - 1 :]
-    rows = [np.correlate(source, half, "valid")[::-1] for half in (now * first, now * (1 - first))]
-    # By the edge of each block, the samples up to the one before it, latest first.
-    before = sliding_window_view(np.concatenate((_ZERO, source)), TAPS)[::BLOCK, ::-1]
-    edges = before.astype(np.float64)
-    products = edges[:, :, None] * edges[:, None, :]
-    steps = products[:-1] - products[1:]
-    diagonals = np.zeros((2, TAPS, TAPS))
-    for half in (0, 1):
-        diagonals[half, 0] = rows[half]
-        diagonals[half, 1:] = steps[half::2].sum(0).ravel()[_ALONG] * _INSIDE
-    grams: NDArray[np.float64] = diagonals.cumsum(1)[:, _EARLIER, _APART]
+    # By the edge of each block, the samples up to the one before it.
+    padded = np.concatenate((_ZERO, source))
+    edges, step = 1 + (len(source) - TAPS + 1) // BLOCK, padded.itemsize
+    before = np.ndarray((edges, TAPS), padded.dtype, padded, strides=(BLOCK * step, step)).astype(np.float64)
+    # At an edge one half's blocks begin, and the other's end.
+    signs = _SIGNS[:, :edges].copy()
+    signs[(edges - 1) % 2, -1] = 0
+    steps = np.matmul((before * signs[:, :, None]).transpose(0, 2, 1), before)
+    diagonals = np.empty((2, TAPS, TAPS))
+    diagonals[:, 0] = _lagged(source, source[TAPS - 1 :] * halves)
+    diagonals[:, 1:] = steps.reshape(2, -1).take(_ALONG, axis=1)
+    grams: NDArray[np.float64] = np.matmul(_SO_FAR, diagonals).reshape(2, -1).take(_PLACES, axis=1)
     return grams
 
 
 def _solve(
     grams: NDArray[np.float64], crosses: NDArray[np.float64], assumed: Samples, ridge: float
 ) -> NDArray[np.float64]:
-    weights = ridge * np.einsum("hii->h", grams) / TAPS + 1e-9
-    right = crosses + weights[:, None] * assumed
-    solved: NDArray[np.float64] = np.linalg.solve(grams + weights[:, None, None] * np.eye(TAPS), right[:, :, None])
+    weighted = grams.copy()
+    diagonals = weighted.reshape(len(grams), -1)[:, :: TAPS + 1]
+    weights = np.full((len(grams), 1), 1e-9)
+    weights[:, 0] += ridge / TAPS * np.add.reduce(diagonals, axis=1)
+    diagonals += weights
+    right = crosses + weights * assumed.astype(np.float64)
+    solved: NDArray[np.float64] = np.linalg.solve(weighted, right[:, :, None])
     return solved[:, :, 0]
 
 
-_FIRST_HALF: Final[Samples] = np.tile(np.repeat(np.array([1, 0], dtype=np.float32), BLOCK), -(-LONGEST // (2 * BLOCK)))
-"""1 for the samples of every second block, 0 for the others."""
+_HALVES: Final[Samples] = np.tile(
+    np.repeat(np.array([[1, 0], [0, 1]], dtype=np.float32), BLOCK, axis=1), -(-LONGEST // (2 * BLOCK))
+)
+"""1 for the samples of every second block, 0 for the others; and the other way round."""
+_SIGNS: Final = np.hstack(([[1.0], [0.0]], np.tile([[-1.0, 1.0], [1.0, -1.0]], LONGEST // BLOCK // 2 + 1)))
+"""By half and edge, whether a block of the half begins there or ends; at the first edge none ends."""
+_NO_TAPS: Final[Samples] = np.zeros(TAPS, dtype=np.float32)
 _ZERO: Final[Samples] = np.zeros(1, dtype=np.float32)
+_SO_FAR: Final = np.tri(TAPS)
+"""Sums a matrix's rows up to each."""
 _ROWS, _COLUMNS = np.indices((TAPS, TAPS))
-_EARLIER, _APART = np.minimum(_ROWS, _COLUMNS), np.abs(_ROWS - _COLUMNS)
+_PLACES: Final = np.minimum(_ROWS, _COLUMNS) * TAPS + np.abs(_ROWS - _COLUMNS)
+"""Where in a matrix of diagonals each element lies."""
 _STEP, _DISTANCE = np.indices((TAPS - 1, TAPS))
-_INSIDE = _STEP + _DISTANCE < TAPS
-_ALONG = np.where(_INSIDE, _STEP * TAPS + _STEP + _DISTANCE, 0)
-"""Where in a matrix the values of each diagonal lie, one row for each step along it."""
+_ALONG: Final = np.maximum(0, (TAPS - 1 - _STEP) * TAPS + TAPS - 1 - _STEP - _DISTANCE)
+"""Where in a matrix, of which the latest sample is the last, the values of each diagonal lie, one row for each step
+along it; what lies beyond its end is never looked at."""

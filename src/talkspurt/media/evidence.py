@@ -208,13 +208,17 @@ class LineEvidence:
         first, last = self._held(first, last)
         heard = self._heard.read(first, last)
         stretch = Stretch.of_frames(self._growing.analyse(first, heard), self._floor.dbfs)
-        played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
+        agent_dbfs = None
+        if not self._played.is_silent(first - LONGEST_DELAY - MARGIN, last + MARGIN):
+            played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
+            agent_dbfs = loudest_level(played, FRAME)
+            echo = self._echo.share(heard, played) if echo is None else echo
         return Evidence(
             seconds=(last - first) / RATE_HZ,
             level_dbfs=stretch.level_dbfs,
             noise_dbfs=self._floor.dbfs,
-            echo=self._echo.share(heard, played) if echo is None else echo,
-            agent_dbfs=loudest_level(played, FRAME),
+            echo=echo or 0.0,
+            agent_dbfs=agent_dbfs,
             likeness=self.room.likeness(stretch),
             voicing=_voicing(stretch),
             caller_dbfs=self.room.caller_dbfs,
@@ -248,9 +252,8 @@ class LineEvidence:
         """Whether a window of the caller's line is no more than the agent's voice on the echo path known so far."""
         if self._echo.delay is None:
             return False
-        heard = self._heard.read(first, last)
-        played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
-        return self._echo.explained(heard, played) >= RETURNING
+        played = self._played.read(*self._echo.span(first, last))
+        return self._echo.explained(self._heard.read(first, last), played) >= RETURNING
 
     def learn(self, turn: Sequence[tuple[int, int]], *, insisted: bool = False) -> None:
         """Take the talkspurts of a turn, each from its first to its last sample, for one voice's, likely the caller's.
@@ -295,9 +298,10 @@ class LineEvidence:
 
 def _voicing(stretch: Stretch) -> float:
     # Weighed by amplitude: the s of "stop" is as long as its vowel, but fainter.
-    weights = 10 ** (stretch.frames.levels[stretch.marked] / 20)
-    periodic = np.clip((stretch.frames.harmonicity[stretch.marked] - NOISY) / (HARMONIC - NOISY), 0, 1)
-    return float(weights @ periodic / (weights.sum() + 1e-9))
+    weights = stretch.amplitudes
+    periodic = (stretch.said.harmonicity - NOISY) / (HARMONIC - NOISY)
+    periodic = np.minimum(np.maximum(periodic, 0), 1)
+    return min(1.0, float(weights @ periodic / (np.add.reduce(weights) + 1e-9)))
 
 
 def _between(value: float, no: float, yes: float) -> bool | None:

@@ -5,6 +5,7 @@ or a slow beginning in the stretch does not make a voice seem farther away.
 """
 
 import audioop
+import math
 from collections import deque
 from typing import Final
 
@@ -30,6 +31,8 @@ SPOKEN_ABOVE_DB: Final = 12.0
 """How much louder than the noise around it what was spoken is at least, for whoever counts it by its energy alone."""
 FAINTEST_SPEECH_DBFS: Final = -48.0
 """The faintest callers come at -40 dBFS."""
+
+_AMPLITUDE_OF_DB: Final = np.float32(math.log(10) / 20)
 
 
 class NoiseFloor:
@@ -59,27 +62,35 @@ def frame_levels(samples: Floats, frame: int) -> Floats:
 def active(levels: Floats) -> NDArray[np.bool_]:
     """Which of a stretch's frames, given their dBFS, are voice rather than pause."""
     count = max(1, round(len(levels) * LOUDEST))
-    loudest = np.partition(levels, len(levels) - count)[-count:].mean()
+    loudest = np.add.reduce(np.partition(levels, len(levels) - count)[-count:]) / np.float32(count)
     marked: NDArray[np.bool_] = levels > loudest - ACTIVE_RANGE_DB
     return marked
 
 
-def active_level(levels: Floats, marked: NDArray[np.bool_], floor_dbfs: float) -> float:
-    """The level of the marked frames without the noise under them."""
-    power = float(np.mean(10 ** (levels[marked].astype(np.float64) / 10)))
+def amplitudes(levels: Floats) -> Floats:
+    """Root mean square of frames of these levels, full scale 1."""
+    # Not as a power of ten, which takes ten times as long.
+    loud: Floats = np.exp(levels * _AMPLITUDE_OF_DB)
+    return loud
+
+
+def active_level(loud: Floats, floor_dbfs: float) -> float:
+    """The level of frames of these amplitudes without the noise under them."""
+    power = float(loud @ loud) / len(loud)
     # No more than 3 dB: of somebody who speaks without a pause the floor is the voice itself.
-    return float(10 * np.log10(max(power - 10 ** (floor_dbfs / 10), power / 2)))
+    return 10 * math.log10(max(power - 10 ** (floor_dbfs / 10), power / 2))
 
 
 def mean_level(samples: Floats) -> float:
     """The level of all of a stretch, its pauses too."""
-    return float(10 * np.log10(float(samples @ samples) / max(1, len(samples)) + 1e-12))
+    return 10 * math.log10(float(samples @ samples) / max(1, len(samples)) + 1e-12)
 
 
 def loudest_level(samples: Floats, frame: int) -> float | None:
     """The level of the loudest tenth of the frames; None for silence."""
     powers = np.sort(_powers(samples, frame))
-    level = float(10 * np.log10(powers[-max(1, round(len(powers) * LOUDEST)) :].mean() + 1e-12))
+    count = max(1, round(len(powers) * LOUDEST))
+    level = 10 * math.log10(float(np.add.reduce(powers[-count:])) / count + 1e-12)
     return level if level > AUDIBLE_DBFS else None
 
 

@@ -14,7 +14,7 @@ from talkspurt.media.g711 import MULAW_SILENCE, decode_mulaw, encode_mulaw
 
 Floats = NDArray[np.float32]
 
-_SCALE: Final = np.float32(1 / 32_768)
+_SCALE: Final = np.array(1 / 32_768, dtype=np.float32)
 
 
 class SampleRing:
@@ -41,7 +41,15 @@ class SampleRing:
 
     def append(self, pcm: bytes) -> None:
         """Put PCM16 behind what is there; half a sample at its end is ignored."""
-        self.write(pcm, self._end)
+        mulaw = encode_mulaw(pcm[: len(pcm) & ~1])
+        start = self._end % self._capacity
+        stop = start + len(mulaw)
+        # Every frame of a line passes here: none of what `write` has to think of.
+        if stop <= self._capacity:
+            self._bytes[start:stop] = mulaw
+            self._end += len(mulaw)
+        else:
+            self.write(pcm, self._end)
 
     def write(self, pcm: bytes, at: int) -> None:
         """Put PCM16 at position `at`, over what is there; a gap before it becomes silence. Half a sample is ignored."""
@@ -58,6 +66,14 @@ class SampleRing:
     def silence_from(self, at: int) -> None:
         """Make everything from position `at` on silent."""
         self._put_silence(max(at, self.begin), self._end)
+
+    def is_silent(self, first: int, last: int) -> bool:
+        """Whether positions `first` to `last` read as nothing but silence, found without decoding them.
+
+        May be False for what is so faint that it was written as the code's other zero.
+        """
+        held = self._read(first, last)
+        return held == MULAW_SILENCE * len(held)
 
     def read(self, first: int, last: int) -> Floats:
         """Positions `first` to `last` as magnitudes of at most 1: float32, `(last - first,)`, the caller's own."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkspurt.media.frames import CEPSTRA, Frames, analyse
-from talkspurt.media.level import active, active_level, quantile
+from talkspurt.media.level import active, active_level, amplitudes, quantile
 
 Floats = NDArray[np.float32]
 
@@ -67,16 +67,25 @@ KNOWN_FRAMES: Final = 300
 LEAST_BREVITY: Final = -0.6
 MOST_BREVITY: Final = 1.0
 
+_COUNTS: Final = [np.array(count, dtype=np.float32) for count in range(SOUND_MEMORY + 1)]
+"""As arrays, since to make one of a number takes as long as two such divisions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A stretch of the line as it is compared and learned."""
 
     frames: Frames
-    marked: NDArray[np.bool_]
-    """Which frames are voice, (n,)."""
+    said: Frames
+    """Those of them that are voice."""
+    amplitudes: Floats
+    """How loud each of those is, full scale 1."""
     level_dbfs: float
     """Their level without the line's noise."""
+    pitched: int
+    """How many have a pitch that can be relied on."""
+    pitch: float
+    """The median of these, log-Hz; 0 when there is none."""
 
     @classmethod
     def of(cls, samples: Floats, floor_dbfs: float) -> Self:
@@ -86,18 +95,17 @@ class Stretch:
     @classmethod
     def of_frames(cls, frames: Frames, floor_dbfs: float) -> Self:
         """The same of frames that were analysed."""
-        marked = active(frames.levels)
-        return cls(frames, marked, active_level(frames.levels, marked, floor_dbfs))
+        said = frames[active(frames.levels)]
+        loud = amplitudes(said.levels)
+        pitches = said.pitch[said.harmonicity >= HARMONIC]
+        count = len(pitches)
+        median = quantile(pitches, 0.5) if count else 0.0
+        return cls(frames, said, loud, active_level(loud, floor_dbfs), count, median)
 
     @property
     def cepstra(self) -> Floats:
         """Those of the voice's frames, (m, CEPSTRA)."""
-        return self.frames.cepstra[self.marked]
-
-    def pitches(self) -> Floats:
-        """Log-Hz of the frames whose pitch can be relied on."""
-        pitches: Floats = self.frames.pitch[self.marked & (self.frames.harmonicity >= HARMONIC)]
-        return pitches
+        return self.said.cepstra
 
 
 class VoiceProfile:
@@ -110,6 +118,8 @@ class VoiceProfile:
         self._pitched = 0
         self._spread = USUAL_SPREAD
         self._sounds: Floats = np.zeros((0, CEPSTRA), dtype=np.float32)
+        self._half_squares: Floats = np.zeros(0, dtype=np.float32)
+        """Half of the square of each sound, kept because whoever asks how near a frame is needs it."""
         self._counts: list[int] = []
 
     @property
@@ -126,11 +136,10 @@ class VoiceProfile:
         known = min(self._frames, MEMORY_FRAMES)
         rate = count / (known + count)
         self._level += rate * (stretch.level_dbfs - self._level)
-        pitches = stretch.pitches()
-        if len(pitches) >= PITCHED_FRAMES:
+        if stretch.pitched >= PITCHED_FRAMES:
             pitched = min(self._pitched, MEMORY_FRAMES)
-            self._pitch += len(pitches) / (pitched + len(pitches)) * (quantile(pitches, 0.5) - self._pitch)
-            self._pitched = pitched + len(pitches)
+            self._pitch += stretch.pitched / (pitched + stretch.pitched) * (stretch.pitch - self._pitch)
+            self._pitched = pitched + stretch.pitched
         if self._frames >= SPREAD_FRAMES:
             # What own speech that has not been learned yet is away: the measure for strangers.
             seen = min(self._frames - SPREAD_FRAMES + USUAL_SPREAD_FRAMES, MEMORY_FRAMES)
@@ -154,9 +163,8 @@ class VoiceProfile:
         offset = (stretch.level_dbfs - self._level) * len(cepstra) / (len(cepstra) + STEADY_FRAMES)
         offset = max(-FARTHEST_DB, min(FARTHEST_DB, offset))
         pitch = UNKNOWN_PITCH
-        pitches = stretch.pitches()
-        if self._pitched and len(pitches) >= PITCHED_FRAMES:
-            pitch = min(FARTHEST_PITCH, abs(quantile(pitches, 0.5) - self._pitch))
+        if self._pitched and stretch.pitched >= PITCHED_FRAMES:
+            pitch = min(FARTHEST_PITCH, abs(stretch.pitch - self._pitch))
         # While little was learned, many of the voice's own sounds are still strange.
         spread = self._spread * (1 + COVERED_FRAMES / self._frames)
         sounds = math.log(self._distance(cepstra) / max(NEAREST, spread))
@@ -176,24 +184,30 @@ class VoiceProfile:
 
         Geometric, because a single new sound must not make the whole stretch strange.
         """
-        squares = np.vecdot(self._sounds, self._sounds) - 2 * (cepstra @ self._sounds.T)
-        nearest = squares.min(axis=1) + np.vecdot(cepstra, cepstra)
-        return float(np.exp(np.log(np.maximum(nearest, NEAREST)).mean()))
+        halves = self._half_squares - cepstra @ self._sounds.T
+        nearest = 2 * halves.min(axis=1) + np.vecdot(cepstra, cepstra)
+        np.log(np.maximum(nearest, NEAREST, out=nearest), out=nearest)
+        return math.exp(float(np.add.reduce(nearest)) / len(nearest))
 
     def _learn_sounds(self, cepstra: Floats) -> None:
         """Move the sound that is nearest to each frame towards it, one after the other; new sounds while there is room.
 
-        Every tenth of a second of a turn passes here, so of each frame's distances only what differs is computed.
+        Every hundredth of a second of a turn passes here, so of each frame's distances only what differs is computed,
+        and into arrays that are there.
         """
         room = SOUNDS - len(self._sounds)
         if room > 0:
             self._sounds = np.concatenate((self._sounds, cepstra[:room]))
+            self._half_squares = np.vecdot(self._sounds, self._sounds) / 2
             self._counts += [1] * min(room, len(cepstra))
-        sounds, counts = self._sounds, self._counts
-        squares = np.vecdot(sounds, sounds) / 2
+        sounds, squares, counts = self._sounds, self._half_squares, self._counts
+        nearness, step = np.empty(len(sounds), dtype=np.float32), np.empty(CEPSTRA, dtype=np.float32)
         for frame in cepstra[max(0, room) :]:
-            nearest = int((squares - sounds @ frame).argmin())
+            np.subtract(squares, sounds.dot(frame, nearness), nearness)
+            nearest = nearness.argmin()
             counts[nearest] = count = min(SOUND_MEMORY, counts[nearest] + 1)
             sound = sounds[nearest]
-            sound += (frame - sound) / count
-            squares[nearest] = sound @ sound / 2
+            np.subtract(frame, sound, step)
+            np.divide(step, _COUNTS[count], step)
+            np.add(sound, step, sound)
+            squares[nearest] = sound.dot(sound) / 2

@@ -31,12 +31,15 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.loop: VirtualTimeLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout == 0 and len(self.get_map()) == 1:
+            # Something can run, and there is nothing to ask the system for but the loop's own pipe.
+            return []
         if self.loop is None or self.loop.busy:
             return super().select(0.001 if timeout else timeout)
         if timeout is None:
             # Nothing is scheduled: only a thread or a signal can wake the loop.
             return super().select(0.05)
-        # With nothing but the loop's own pipe there is nothing to ask the system for, and asking takes longest of all.
+        # Asking the system takes longest of all.
         ready = super().select(0) if len(self.get_map()) > 1 else []
         if timeout > 0 and not ready:
             self.loop.advance(timeout)
