@@ -15,7 +15,8 @@ from talkspurt.server import recorder as waiting
 from talkspurt.server.recorder import Recorder
 from talkspurt.store import Store
 from talkspurt.store.calls import Snapshot
-from talkspurt.store.database import ConflictError
+from talkspurt.store.database import ConflictError, HeldError
+from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import METER, Meter, MeteredRecognizer
 from talkspurt.testing.providers import ScriptedRecognizer
 from talkspurt.testing.virtual_time import run_virtual
@@ -53,6 +54,7 @@ class Calls:
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
         await self._write([call_id])
+        await self._lock(call_id)
         if call_id not in self.refused:
             self.saved.append((call_id, snapshot))
         return call_id not in self.refused
@@ -70,6 +72,14 @@ class Calls:
             raise StoreError("down")
         if self.bugs.intersection(calls):
             raise TypeError("not foreseen")
+
+    async def _lock(self, call_id: str) -> None:
+        # 0.2 s, as the real one.
+        for _ in range(20):
+            if call_id not in self.held:
+                return
+            await asyncio.sleep(0.01)
+        raise HeldError("held")
 
     @property
     def order(self) -> list[str]:
@@ -112,19 +122,41 @@ def test_states_that_come_within_a_moment_are_written_together() -> None:
     run_virtual(scenario())
 
 
-def test_what_cannot_wait_takes_the_others_along() -> None:
+def test_what_cannot_wait_is_written_first_and_by_itself_and_the_others_behind_it() -> None:
     async def scenario() -> None:
         calls = Calls()
         async with recording(calls) as recorder:
-            note(recorder, "patient")
-            recorder.snapshot("executes", 1, lambda: "state", at_once=True)
+            note(recorder, "a")
+            note(recorder, "executes", "before")
+            note(recorder, "b")
+            recorder.snapshot("executes", 1, lambda: "executing", at_once=True)
+            note(recorder, "executes", "and more was said")
             await asyncio.sleep(0.01)
-            assert [written for _, written in calls.together] == [["patient", "executes"]]
+            assert [written for _, written in calls.together] == [["executes"], ["a", "b"]]
             note(recorder, "next")
             recorder.snapshot("changed", 1, lambda: "nobody is verified", urgent=True)
             await asyncio.sleep(0.01)
-            # By itself, since it waits for no turns.
-            assert [written for _, written in calls.together[1:]] == [["next"], ["changed"]]
+            assert [written for _, written in calls.together[2:]] == [["changed"], ["next"]]
+            note(recorder, "executes")
+            note(recorder, "a")
+            await asyncio.sleep(0.2)
+            assert calls.together[-1][1] == ["executes", "a"], "it is a call like any other again"
+
+    run_virtual(scenario())
+
+
+def test_what_cannot_wait_is_next_also_while_an_older_state_of_its_call_is_being_written() -> None:
+    async def scenario() -> None:
+        calls = Calls(seconds=0.05)
+        async with recording(calls) as recorder:
+            note(recorder, "executes")
+            note(recorder, "a")
+            await asyncio.sleep(0.12)
+            note(recorder, "b")
+            note(recorder, "a")
+            recorder.snapshot("executes", 1, lambda: "executing", at_once=True)
+            await asyncio.sleep(0.2)
+            assert [written for _, written in calls.together] == [["executes", "a"], ["executes"], ["b", "a"]]
 
     run_virtual(scenario())
 
@@ -200,9 +232,50 @@ def test_a_call_whose_row_somebody_else_holds_is_written_behind_the_others() -> 
         async with recording(calls) as recorder:
             for call in ("a", "held", "b"):
                 note(recorder, call)
+            await asyncio.sleep(0.15)
+            assert calls.order == ["a", "b"]
+            note(recorder, "c")
             await asyncio.sleep(0.2)
-            assert [written for _, written in calls.together] == [["a", "held", "b"], ["held"]]
-            assert calls.order == ["a", "b", "held"]
+            assert calls.order == ["a", "b", "c"], "0.2 s later at most, and not behind a pause as in an outage"
+            await asyncio.sleep(3.0)
+            calls.held.clear()
+            await asyncio.sleep(0.2)
+            assert calls.order == ["a", "b", "c", "held"]
+            written = len(calls.together)
+            await asyncio.sleep(10.0)
+            assert len(calls.together) == written
+
+    run_virtual(scenario())
+
+
+def test_a_row_that_is_held_for_a_moment_only_is_waited_for() -> None:
+    async def scenario() -> None:
+        calls = Calls()
+        calls.held.add("held")
+        async with recording(calls) as recorder:
+            recorder.snapshot("held", 1, lambda: "executing", at_once=True)
+            note(recorder, "a")
+            await asyncio.sleep(0.05)
+            calls.held.clear()
+            await asyncio.sleep(0.02)
+            assert calls.order == ["held", "a"]
+
+    run_virtual(scenario())
+
+
+def test_each_call_whose_state_was_not_stored_is_named_and_counted() -> None:
+    async def scenario() -> None:
+        calls = Calls()
+        calls.down = True
+        before = metrics.REGISTRY.get_sample_value("talkspurt_store_failures_total", {"purpose": "snapshot"}) or 0.0
+        async with recording(calls) as recorder:
+            with capture_logs() as logs:
+                for call in ("a", "b"):
+                    note(recorder, call)
+                await asyncio.sleep(0.15)
+            assert [log.get("call_ids") or log["call_id"] for log in logs] == [("a", "b"), "a"]
+        after = metrics.REGISTRY.get_sample_value("talkspurt_store_failures_total", {"purpose": "snapshot"})
+        assert after == before + 3
 
     run_virtual(scenario())
 

@@ -277,6 +277,18 @@ async def test_that_an_effect_is_being_executed_is_stored_without_waiting_for_ot
 
 
 @on_virtual_time
+async def test_that_a_call_has_ended_is_stored_without_waiting_for_other_calls() -> None:
+    """Whoever takes it up goes on unless its state says so."""
+    async with stage(ScriptedModel.saying("Hi.")) as call:
+        await call.listening()
+        assert call.line.listener is not None
+        call.line.listener.line_closed(hung_up=True)
+        await asyncio.wait_for(call.task, 30)
+        (state,) = call.recorder.at_once
+        assert state["floor"]["~"] == "Ended"
+
+
+@on_virtual_time
 async def test_a_call_goes_on_over_a_second_line_in_the_same_process() -> None:
     async with stage(ScriptedModel.saying("It is on its way."), ["where is it"]) as call:
         await call.listening()

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from talkspurt.errors import StoreError
 from talkspurt.store import Call, Store
 from talkspurt.store.calls import Snapshot
-from talkspurt.store.database import Database
+from talkspurt.store.database import Database, HeldError
 from talkspurt.store.tables import calls
 
 from .conftest import HandClock
@@ -89,8 +89,12 @@ async def test_whoever_holds_the_row_of_one_call_does_not_keep_the_others_waitin
         async with other.write() as connection:
             await connection.execute(select(calls.c.fence).where(calls.c.id == held.id).with_for_update(read=True))
             kept = await store.calls.save_snapshots([Snapshot(held.id, 1, "held"), Snapshot(free.id, 1, "free")])
+            with pytest.raises(HeldError):
+                async with asyncio.timeout(3.0):
+                    await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
         assert kept == {free.id: True}
         assert [(await found(store, call)).snapshot for call in (held, free)] == [None, "free"]
+        assert await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
     finally:
         await other.aclose()
 

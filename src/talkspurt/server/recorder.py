@@ -9,7 +9,7 @@ had come to, nor the count of what it has used.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,7 +20,7 @@ import structlog
 from talkspurt.core.history import Entry
 from talkspurt.errors import StoreError
 from talkspurt.store.calls import Snapshot
-from talkspurt.store.database import ConflictError
+from talkspurt.store.database import ConflictError, HeldError
 from talkspurt.store.store import Store
 from talkspurt.store.turns import CLOSE_TIMEOUT, GATHERED, RETRY_DELAYS
 from talkspurt.telemetry import metrics
@@ -55,16 +55,17 @@ class _State:
     """What writes it down."""
     urgent: bool
     """Whether it waits for no turns: a caller who is taken for somebody else does more harm than turns out of order."""
-    alone: bool = False
-    """Whether it is written by itself: it was not stored the last time, and others are not to fail with it."""
+    at_once: bool
+    """Whether it is written next and by itself: it cannot wait for others, or was not stored with them the last time,
+    and they are not to fail with it."""
 
 
 class Recorder:
     """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written.
 
     Calls are written in the order in which they began to wait, so that none is passed over while more arrives than can
-    be written. It is begun `GATHERED` seconds after the first of them has come, or with one that cannot wait. What the
-    database would not take goes on waiting.
+    be written. It is begun `GATHERED` seconds after the first of them has come, or with one that cannot wait, which
+    goes before them. What the database would not take goes on waiting.
     """
 
     def __init__(self, store: Store) -> None:
@@ -97,13 +98,14 @@ class Recorder:
             patient = (waiting for waiting, state in self._waiting.items() if not state.urgent)
             del self._waiting[next(patient, next(iter(self._waiting)))]
             metrics.STORE_FAILURES.labels("snapshot").inc()
-        # What takes the place of an urgent state says what was urgent, too.
         replaced = self._waiting.get(call_id)
-        urgent = urgent or (replaced is not None and replaced.urgent)
-        alone = replaced is not None and replaced.alone
+        if replaced is not None:
+            # What takes the place of a state says what was urgent in it, too.
+            urgent, at_once = urgent or replaced.urgent, at_once or replaced.at_once
+        at_once = at_once or urgent
         # A call that waits already keeps its place.
-        self._waiting[call_id] = _State(attachment, self._store.turns.appended, write, urgent, alone)
-        self._gather(at_once=at_once or urgent)
+        self._waiting[call_id] = _State(attachment, self._store.turns.appended, write, urgent, at_once)
+        self._gather(at_once=at_once)
 
     @contextmanager
     def metering(self, call_id: str, meter: Meter, /) -> Iterator[Callable[[], None]]:
@@ -190,26 +192,30 @@ class Recorder:
         while most > 0:
             # In each round, for what is not stored yet may be in another's hands.
             async with self._writing:
-                # Of the two, what more waits of: neither is put off for ever by the other.
-                together = self._together() if len(self._waiting) >= len(self._usage) else ()
-                if not together and not self._usage:
+                calls = self._next()
+                if len(calls) > 1:
+                    # Of what was not stored each is next by itself, and tells whether the database takes anything.
+                    most -= await self._write_together(calls)
+                    continue
+                if calls:
+                    error = await self._write_alone(calls[0])
+                    goes_on = error is None or isinstance(error, HeldError)
+                elif self._usage:
+                    goes_on = await self._write_usage()
+                else:
                     return True
-                stored = await (self._write_snapshots(together) if together else self._write_usage())
-            if not stored:
+            if not goes_on:
                 return False
-            most -= max(1, len(together))
+            most -= 1
         return True
 
-    def _together(self) -> tuple[str, ...]:
-        """The calls whose states are written next: one, or several in one transaction."""
-        first = next(iter(self._waiting.items()), None)
-        if first is None:
-            return ()
-        call_id, state = first
-        if state.urgent or state.alone:
-            return (call_id,)
-        calls = (call_id for call_id, state in self._waiting.items() if not (state.urgent or state.alone))
-        return tuple(islice(calls, MOST_TOGETHER))
+    def _next(self) -> tuple[str, ...]:
+        """The calls whose states are written next: several together, or one by itself; none while usage comes first."""
+        for call_id, state in self._waiting.items():
+            if state.at_once:
+                return (call_id,)
+        # Of the two, what more waits of: neither is put off for ever by the other.
+        return tuple(islice(self._waiting, MOST_TOGETHER)) if len(self._waiting) >= len(self._usage) else ()
 
     async def write(self, call_id: str, patience: float, /) -> bool:
         """Store the state of this call, before those that wait; False when the database has not taken it in time.
@@ -220,41 +226,36 @@ class Recorder:
         end = loop.time() + patience
         while True:
             async with self._writing:
-                if call_id not in self._waiting or await self._write_snapshot(call_id):
+                if call_id not in self._waiting or await self._write_alone(call_id) is None:
                     return True
             if loop.time() + RETRY_DELAYS[1] > end:
                 return False
             await asyncio.sleep(RETRY_DELAYS[1])
 
-    async def _write_snapshots(self, calls: tuple[str, ...]) -> bool:
-        if len(calls) == 1:
-            return await self._write_snapshot(calls[0])
+    async def _write_together(self, calls: tuple[str, ...]) -> int:
+        """Write the states of several calls in one transaction; returns of how many that is done with."""
         states = {call_id: self._waiting[call_id] for call_id in calls}
+        done: Collection[str] = ()
         try:
             # All of them, since turns are stored in their order.
             if not await self._store.turns.reached(max(state.turns for state in states.values()), TURNS_PATIENCE):
                 raise StoreError("their turns are not stored yet")
-            snapshots = [self._encoded(call_id, state) for call_id, state in states.items()]
-            kept = await self._store.calls.save_snapshots([each for each in snapshots if each is not None])
+            snapshots = [Snapshot(call_id, state.attachment, state.write()) for call_id, state in states.items()]
+            done = await self._store.calls.save_snapshots(snapshots)
         except Exception as error:
-            # Whose fault it was, if not the database's, each of them shows alone.
+            # Whose fault it was, if not the database's, each of them shows by itself.
             unforeseen = not isinstance(error, StoreError)
-            _log.warning("snapshots_not_stored", calls=len(calls), error=str(error), exc_info=unforeseen)
-            metrics.STORE_FAILURES.labels("snapshot").inc()
-            for call_id, state in states.items():
-                self._settle(call_id, state, stored=False)
-            return False
-        for (call_id, state), snapshot in zip(states.items(), snapshots, strict=True):
-            # What is refused is done with, and so is what cannot be encoded.
-            stored = snapshot is None or call_id in kept
-            self._settle(call_id, state, stored=stored)
-            if not stored:
-                self._arrived.set()
-        return True
+            _log.warning("snapshots_not_stored", call_ids=calls, error=str(error), exc_info=unforeseen)
+            metrics.STORE_FAILURES.labels("snapshot").inc(len(calls))
+        for call_id, state in states.items():
+            # Somebody may have held the row of one for a moment only.
+            self._settle(call_id, state, done=call_id in done, at_once=True)
+        return len(done)
 
-    async def _write_snapshot(self, call_id: str) -> bool:
+    async def _write_alone(self, call_id: str) -> StoreError | None:
+        """Write the state of one call; returns why it waits on, None when it is done with."""
         state = self._waiting[call_id]
-        stored = True
+        failure: StoreError | None = None
         try:
             # Whoever takes the call up goes on behind the turns of this state: they have to be there first.
             if not (state.urgent or await self._store.turns.reached(state.turns, TURNS_PATIENCE)):
@@ -264,30 +265,26 @@ class Recorder:
             # ended, the store refuses them.
             await self._store.calls.save_snapshot(call_id, attachment=state.attachment, snapshot=state.write())
         except StoreError as error:
-            stored = False
+            failure = error
             _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
             metrics.STORE_FAILURES.labels("snapshot").inc()
+            # While the database takes others, nothing else would try it again.
+            self._gather()
         except Exception:
             # This runs beside the calls in one group: what is wrong with one of them must not end them all.
             _log.exception("snapshot_not_stored", call_id=call_id)
             metrics.STORE_FAILURES.labels("snapshot").inc()
-        self._settle(call_id, state, stored=stored)
-        return stored
+        self._settle(call_id, state, done=failure is None, at_once=False)
+        return failure
 
-    def _encoded(self, call_id: str, state: _State) -> Snapshot | None:
-        try:
-            return Snapshot(call_id, state.attachment, state.write())
-        except Exception:
-            _log.exception("snapshot_not_stored", call_id=call_id)
-            metrics.STORE_FAILURES.labels("snapshot").inc()
-            return None
-
-    def _settle(self, call_id: str, state: _State, *, stored: bool) -> None:
+    def _settle(self, call_id: str, state: _State, *, done: bool, at_once: bool) -> None:
         """Let go of a state that was written; what is not stored, or came meanwhile, waits on."""
         latest = self._waiting.pop(call_id, None)
-        if latest is not None and (latest is not state or not stored):
-            # Behind the others, which wait longer.
-            self._waiting[call_id] = replace(latest, alone=not stored)
+        if latest is None or (latest is state and done):
+            return
+        # Behind the others, which wait longer.
+        newer = latest is not state and latest.at_once
+        self._waiting[call_id] = replace(latest, at_once=newer or (at_once and not done))
 
     async def _write_usage(self) -> bool:
         call_id, meter = self._usage.popleft()

@@ -117,12 +117,13 @@ class CallRecords:
         return fence
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
-        """Keep where the conversation stands; False when a later attachment owns the call or it has ended."""
-        return await self._change(
-            update(calls)
-            .where(calls.c.id == call_id, calls.c.attachment == attachment, calls.c.state != "ended")
-            .values(snapshot=snapshot)
-        )
+        """Keep where the conversation stands; False when a later attachment owns the call or it has ended.
+
+        Raises `HeldError` when somebody else holds the call's row for longer than others should wait behind this.
+        """
+        async with self._database.write(brief=True) as connection:
+            saved = await connection.execute(_SAVE, {"of": call_id, "by": attachment, "text": snapshot})
+            return bool(saved.rowcount == 1)
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> Mapping[str, bool]:
         """Keep those of several calls, one of each, in one transaction; says of each what `save_snapshot` would.
@@ -130,7 +131,7 @@ class CallRecords:
         A call whose row somebody else holds is left out, and nothing is said of it: whoever was stopped in the middle
         of a transaction about one call must not make the others wait, nor their effects for their rows.
         """
-        async with self._database.write() as connection:
+        async with self._database.write(brief=True) as connection:
             ids = [snapshot.call_id for snapshot in snapshots]
             free = {row.id: row for row in await connection.execute(_FREE, {"ids": ids})}
             values = [
@@ -211,4 +212,4 @@ _SAVE: Final = (
     .where(calls.c.id == bindparam("of"), calls.c.attachment == bindparam("by"), calls.c.state != "ended")
     .values(snapshot=bindparam("text"))
 )
-"""By one call of the driver for all rows, each on its own condition."""
+"""Of several calls by one call of the driver, each on its own condition."""
