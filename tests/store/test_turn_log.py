@@ -241,6 +241,23 @@ async def test_a_turn_that_comes_while_others_are_written_is_not_forgotten(
     assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("first"), CallerSaid("meanwhile")]
 
 
+async def test_what_still_gathers_is_written_at_the_end(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 3600.0)
+    append = turns._append
+
+    async def slowly(batch: tuple[Any, ...]) -> None:
+        if turns.appended == 1:
+            turns.append(call.id, CallerSaid("meanwhile"))
+        await append(batch)
+
+    monkeypatch.setattr(turns, "_append", slowly)
+    turns.append(call.id, CallerSaid("first"))
+    await turns.aclose()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("first"), CallerSaid("meanwhile")]
+
+
 async def test_more_turns_than_one_transaction_takes_are_all_written(
     turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

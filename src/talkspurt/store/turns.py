@@ -136,7 +136,10 @@ class TurnLog:
         """Write what waits, as far as the database takes it, and stop. Idempotent."""
         if self._writer is None:
             return
-        if not await self.flush():
+        while self._spool and await self.flush():
+            # What came meanwhile still gathers.
+            pass
+        if self._spool:
             log.error("turns_lost_at_shutdown", turns=len(self._spool))
             metrics.TURNS_DROPPED.labels("shutdown").inc(len(self._spool))
         writer, self._writer = self._writer, None
