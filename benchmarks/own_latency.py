@@ -217,7 +217,9 @@ class NoRecorder:
     def entry(self, _call_id: str, _entry: Any, /) -> None:
         """Forget it."""
 
-    def snapshot(self, _call_id: str, _attachment: int, _write: Any, /, *, urgent: bool = False) -> None:
+    def snapshot(
+        self, _call_id: str, _attachment: int, _write: Any, /, *, urgent: bool = False, at_once: bool = False
+    ) -> None:
         """Forget it."""
 
     async def write(self, _call_id: str, _patience: float, /) -> bool:

@@ -9,6 +9,7 @@ WAY: Final = "tests/effects/test_ledger_way.py"
 DISPATCHER: Final = "tests/effects/test_dispatcher.py"
 BAD_CALLS: Final = "tests/session/test_bad_tool_calls.py"
 SNAPSHOTS: Final = "tests/server/test_snapshots_are_written.py"
+CALLS: Final = "tests/store/test_call_records.py"
 AS_AGREED: Final = "tests/retail/test_as_agreed.py"
 
 GUARDS: Final = (
@@ -158,6 +159,51 @@ GUARDS: Final = (
         "        if command.name not in BUILT_IN:\n            await self._standing_stored()\n",
         "",
         f"{BAD_CALLS} -k no_tool_runs_until",
+    ),
+    Guard(
+        "that an effect is executed is stored at once",
+        "session.py",
+        "at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)",
+        "at_once = any(isinstance(command, EndCall) for command in commands)",
+        "tests/session/test_session.py -k being_executed",
+    ),
+    Guard(
+        "that a call has ended is stored at once",
+        "session.py",
+        "at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)",
+        "at_once = any(isinstance(command, ExecuteEffect) for command in commands)",
+        "tests/session/test_session.py -k has_ended",
+    ),
+    Guard(
+        "what is stored at once goes before the states of other calls",
+        "server/recorder.py",
+        "            if state.at_once:\n                return (call_id,)\n",
+        "            pass\n",
+        f"{SNAPSHOTS} -k written_first",
+    ),
+    Guard(
+        "whoever holds the row of one call does not keep the states of others from their rows",
+        "store/calls.py",
+        "with_for_update(key_share=True, skip_locked=True)",
+        "with_for_update(key_share=True)",
+        f"{CALLS} -k 'keep_the_others_waiting and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "whoever holds the row of a call is not waited for while others wait",
+        "store/database.py",
+        "set_config('lock_timeout', '200ms', true), ",
+        "",
+        f"{CALLS} -k 'keep_the_others_waiting and postgresql'",
+        needs_postgresql=True,
+    ),
+    Guard(
+        "a process that was stopped while it stored states lets go of their calls",
+        "store/database.py",
+        ", set_config('idle_in_transaction_session_timeout', '1s', true)",
+        "",
+        "tests/store/test_sleeping_process.py -k 'while_it_stored_states and postgresql'",
+        needs_postgresql=True,
     ),
     Guard(
         "that somebody else has the phone is stored before the transcript",

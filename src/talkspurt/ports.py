@@ -391,11 +391,21 @@ class CallRecorder(Protocol):
     def entry(self, call_id: str, entry: Entry, /) -> None:
         """Append one final entry to the call's transcript."""
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
+    def snapshot(
+        self,
+        call_id: str,
+        attachment: int,
+        write: Callable[[], str],
+        /,
+        *,
+        urgent: bool = False,
+        at_once: bool = False,
+    ) -> None:
         """Replace the call's stored state, which is this attachment's, by the JSON that `write` returns.
 
         That is the same whenever it is asked for, and costs something: it is asked for when it is stored, and not for a
-        state that a newer one has replaced before. One that is `urgent` does not wait for the transcript.
+        state that a newer one has replaced before. It is written within a moment, in one transaction with those of
+        other calls; one that is `at_once` does not wait for them, and one that is `urgent` not even for the transcript.
         """
 
     async def write(self, call_id: str, patience: float, /) -> bool:

@@ -479,12 +479,16 @@ class Session:
         owned = self._saved_attachment in (0, self._conversation.attachment)
         if not (known and owned) or any(isinstance(command, Record | EndCall) for command in commands):
             lowered = _is_lowered(self._saved_standing, standing)
+            # Whoever takes the call up asks only after an effect that the state knows of, and goes on unless it ended.
+            at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)
             self._saved_standing = standing
             self._saved_attachment = self._conversation.attachment
             # The state is of now, whenever it is written: whatever the conversation comes to behind this, and be it
             # a fault of ours in the middle of a fact, has no part in it.
             write = partial(self._writer.write, self._conversation.state(), {"caller": standing})
-            self._services.recorder.snapshot(self.call.id, self._saved_attachment, write, urgent=lowered)
+            self._services.recorder.snapshot(
+                self.call.id, self._saved_attachment, write, urgent=lowered, at_once=at_once
+            )
             if lowered:
                 self._lowering = self._start(self._store_standing())
 

@@ -214,3 +214,30 @@ async def put_through_while_the_database_hangs(folder: Path, monkeypatch: pytest
 def test_a_caller_is_put_through_although_the_database_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They hear nothing meanwhile. What is stored in the end is where the conversation stood all the same."""
     run_call(lambda: put_through_while_the_database_hangs(tmp_path, monkeypatch))
+
+
+async def broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with held(folder, [], ScriptedModel(script)) as call:
+        found = list[Any]()
+
+        async def conclude(outcome: Outcome) -> None:
+            found.append((outcome.reason, await call.store.calls.find(call.call.id)))
+
+        holding = asyncio.create_task(call.agents.answer(call.call, call.line, 0, None, conclude))
+        waiting = call.agents._recorder._waiting
+        await call.until(lambda: call.call.id in waiting)
+        latest = waiting[call.call.id].write()
+        (live,) = call.agents._live.values()
+        monkeypatch.setattr(live.session._conversation, "receive", mute)
+        live.session.line_digit("1")
+        async with asyncio.timeout(60):
+            await holding
+        ((reason, stored),) = found
+        assert stored is not None
+        assert (reason, stored.snapshot) == ("internal_error", latest)
+
+
+def test_what_still_gathers_is_stored_before_a_call_that_broke_is_given_to_another_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_call(lambda: broken(tmp_path, monkeypatch))

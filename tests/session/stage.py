@@ -32,14 +32,27 @@ class Recorder:
     snapshots: list[Mapping[str, Any]] = field(default_factory=list)
     urgent: list[Mapping[str, Any]] = field(default_factory=list)
     """Those of the snapshots that must not wait for the transcript."""
+    at_once: list[Mapping[str, Any]] = field(default_factory=list)
+    """Those that must not wait for other calls."""
     takes: float = 0.0
     """Seconds until a snapshot is stored that is waited for."""
 
     def entry(self, call_id: str, entry: Entry, /) -> None:
         self.entries.append(entry)
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
+    def snapshot(
+        self,
+        call_id: str,
+        attachment: int,
+        write: Callable[[], str],
+        /,
+        *,
+        urgent: bool = False,
+        at_once: bool = False,
+    ) -> None:
         self.snapshots.append(json.loads(write()))
+        if at_once:
+            self.at_once.append(self.snapshots[-1])
         if urgent:
             self.urgent.append(self.snapshots[-1])
 

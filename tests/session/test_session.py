@@ -253,6 +253,40 @@ async def test_a_hang_up_lets_a_confirmed_effect_finish() -> None:
 
 
 @on_virtual_time
+async def test_that_an_effect_is_being_executed_is_stored_without_waiting_for_other_calls() -> None:
+    """Whoever takes the call up asks only after those that its state knows of."""
+    done, cancel_order = cancelled_orders()
+
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        if isinstance(request.history[-1], ToolAnswered):
+            return [TextDelta("It is cancelled.")]
+        return [ToolCallPart(f"t{len(request.history)}", "cancel_order", '{"order_id":"W1"}')]
+
+    async with stage(ScriptedModel(script), ["cancel it", "yes"], tools=(cancel_order,)) as call:
+        await call.says()
+        await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
+        assert call.recorder.at_once == []
+        await call.says()
+        await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
+        assert done == ["W1"]
+        (state,) = call.recorder.at_once
+        ((_, tool),) = state["running"]["items"]
+        assert tool["executing"]
+
+
+@on_virtual_time
+async def test_that_a_call_has_ended_is_stored_without_waiting_for_other_calls() -> None:
+    """Whoever takes it up goes on unless its state says so."""
+    async with stage(ScriptedModel.saying("Hi.")) as call:
+        await call.listening()
+        assert call.line.listener is not None
+        call.line.listener.line_closed(hung_up=True)
+        await asyncio.wait_for(call.task, 30)
+        (state,) = call.recorder.at_once
+        assert state["floor"]["~"] == "Ended"
+
+
+@on_virtual_time
 async def test_a_call_goes_on_over_a_second_line_in_the_same_process() -> None:
     async with stage(ScriptedModel.saying("It is on its way."), ["where is it"]) as call:
         await call.listening()

@@ -2,11 +2,16 @@
 
 import asyncio
 from datetime import UTC
+from functools import partial
 
 import pytest
+from sqlalchemy import select
 
 from talkspurt.errors import StoreError
 from talkspurt.store import Call, Store
+from talkspurt.store.calls import Snapshot
+from talkspurt.store.database import Database, HeldError
+from talkspurt.store.tables import calls
 
 from .conftest import HandClock
 
@@ -53,6 +58,45 @@ async def test_a_snapshot_is_kept_for_the_owner_only(store: Store, call: Call) -
     assert (await found(store, call)).snapshot == "one"
     assert await store.calls.save_snapshot(call.id, attachment=2, snapshot="two")
     assert (await found(store, call)).snapshot == "two"
+
+
+async def admitted(store: Store, *carrier_ids: str) -> list[Call]:
+    new = partial(store.calls.admit, caller="", dialled="+1", agent="retail", locale="en-US")
+    return [await attach(store, await new(carrier_call_id=carrier_id)) for carrier_id in carrier_ids]
+
+
+async def test_of_several_snapshots_each_is_kept_for_its_owner_only(store: Store) -> None:
+    ours, superseded, over, also_ours = await admitted(store, "CA1", "CA2", "CA3", "CA4")
+    for call in (ours, superseded, over, also_ours):
+        assert await store.calls.save_snapshot(call.id, attachment=1, snapshot="before")
+    await attach(store, superseded)
+    await store.calls.end(over.id, "caller_hung_up")
+    kept = await store.calls.save_snapshots(
+        [Snapshot(call.id, 1, f"of {call.carrier_call_id}") for call in (ours, superseded, over, also_ours)]
+    )
+    assert kept == {ours.id: True, superseded.id: False, over.id: False, also_ours.id: True}
+    stored = [(await found(store, call)).snapshot for call in (ours, superseded, over, also_ours)]
+    assert stored == ["of CA1", "before", "before", "of CA4"]
+    assert await store.calls.save_snapshots([Snapshot("no-such-call", 1, "lost")]) == {}
+
+
+async def test_whoever_holds_the_row_of_one_call_does_not_keep_the_others_waiting(store: Store, url: str) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("on SQLite the lock is its file's")
+    held, free = await admitted(store, "CA1", "CA2")
+    other = Database(url)
+    try:
+        async with other.write() as connection:
+            await connection.execute(select(calls.c.fence).where(calls.c.id == held.id).with_for_update(read=True))
+            kept = await store.calls.save_snapshots([Snapshot(held.id, 1, "held"), Snapshot(free.id, 1, "free")])
+            with pytest.raises(HeldError):
+                async with asyncio.timeout(3.0):
+                    await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
+        assert kept == {free.id: True}
+        assert [(await found(store, call)).snapshot for call in (held, free)] == [None, "free"]
+        assert await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
+    finally:
+        await other.aclose()
 
 
 async def test_a_handover_can_be_taken_back(store: Store, call: Call) -> None:

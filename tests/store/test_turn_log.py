@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
 from talkspurt.errors import StoreError
 from talkspurt.store import Call, Store, TurnLog
+from talkspurt.store import turns as log
 from talkspurt.store.database import Database
 from talkspurt.telemetry import metrics
 
@@ -29,9 +30,10 @@ class FlakyDatabase(Database):
         """How many of the next writes fail in a way that nobody foresaw."""
         self.refusals = 0
         self.refused = asyncio.Event()
+        self.writes = 0
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
         if self.down:
             self.refusals += 1
             self.refused.set()
@@ -39,7 +41,8 @@ class FlakyDatabase(Database):
         if self.bugs:
             self.bugs -= 1
             raise RuntimeError("nobody foresaw this")
-        async with super().write() as connection:
+        self.writes += 1
+        async with super().write(brief=brief) as connection:
             yield connection
         if self.doubtful:
             self.doubtful = False
@@ -175,3 +178,91 @@ async def test_flush_gives_up_and_says_so(turns: TurnLog, database: FlakyDatabas
     turns.append(call.id, CallerSaid("waits"))
     assert not await turns.flush(timeout=0)
     database.down = False
+
+
+async def written(turns: TurnLog, number: int) -> None:
+    """Wait for so many turns, but let the log take its time."""
+    async with asyncio.timeout(10), turns._written:
+        await turns._written.wait_for(lambda: turns.appended - len(turns._spool) >= number)
+
+
+async def test_turns_that_come_within_a_moment_are_written_by_one_transaction(
+    turns: TurnLog, database: FlakyDatabase, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine they take their time, too.
+    monkeypatch.setattr(log, "GATHERED", 0.5)
+    for number in range(3):
+        turns.append(call.id, CallerSaid(str(number)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await written(turns, 3)
+    assert database.writes == 1
+    turns.append(call.id, CallerSaid("3"))
+    await written(turns, 4)
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid(str(n)) for n in range(4)]
+
+
+async def test_what_somebody_waits_for_is_written_at_once(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 3600.0)
+    for number in range(2):
+        turns.append(call.id, CallerSaid(str(number)))
+        assert await turns.reached(turns.appended, 5)
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("0"), CallerSaid("1")]
+
+
+async def test_what_was_written_at_once_is_not_looked_for_again(
+    turns: TurnLog, database: FlakyDatabase, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 0.01)
+    turns.append(call.id, CallerSaid("0"))
+    assert await turns.reached(1, 5)
+    await asyncio.sleep(0.05)
+    assert database.writes == 1
+
+
+async def test_a_turn_that_comes_while_others_are_written_is_not_forgotten(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 0.0)
+    append = turns._append
+
+    async def slowly(batch: tuple[Any, ...]) -> None:
+        if turns.appended == 1:
+            turns.append(call.id, CallerSaid("meanwhile"))
+            # Its time has come before the write is over.
+            await asyncio.sleep(0.01)
+        await append(batch)
+
+    monkeypatch.setattr(turns, "_append", slowly)
+    turns.append(call.id, CallerSaid("first"))
+    await written(turns, 2)
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("first"), CallerSaid("meanwhile")]
+
+
+async def test_what_still_gathers_is_written_at_the_end(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "GATHERED", 3600.0)
+    append = turns._append
+
+    async def slowly(batch: tuple[Any, ...]) -> None:
+        if turns.appended == 1:
+            turns.append(call.id, CallerSaid("meanwhile"))
+        await append(batch)
+
+    monkeypatch.setattr(turns, "_append", slowly)
+    turns.append(call.id, CallerSaid("first"))
+    await turns.aclose()
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid("first"), CallerSaid("meanwhile")]
+
+
+async def test_more_turns_than_one_transaction_takes_are_all_written(
+    turns: TurnLog, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "BATCH", 2)
+    for number in range(5):
+        turns.append(call.id, CallerSaid(str(number)))
+    await written(turns, 5)
+    assert [turn.entry for turn in await turns.of_call(call.id)] == [CallerSaid(str(n)) for n in range(5)]

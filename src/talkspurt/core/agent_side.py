@@ -502,8 +502,9 @@ class AgentSide:
     def deadline(self) -> float | None:
         """When the next watchdog of model, tools, synthesizer or line expires."""
         due = [self._tool_deadline(tool) for name, tool in self.running.items() if not self.collects(name)]
-        if self._reply_deadline is not None:
-            due.append(self._reply_deadline)
+        reply_deadline = self._reply_deadline
+        if reply_deadline is not None:
+            due.append(reply_deadline)
         if not self.playback.silent:
             due.append(self._playback_deadline)
         return min(due, default=None)
@@ -957,8 +958,9 @@ class AgentSide:
         elif not turn.spoke and not turn.ending:
             self._commands.append(Count("empty_reply"))
             self._fail(now)
-        turn = replace(self._current, asked=False)
-        self.turn = turn
+        turn = self._current
+        if turn.asked:
+            turn = self.turn = replace(turn, asked=False)
         if turn.farewell and not (turn.spoke and turn.ending in _ANNOUNCED):
             self.turn = replace(turn, farewell="")
             self._say(Line(Phrase(turn.farewell)), now)

@@ -179,6 +179,9 @@ class Conversation:
         """The tool call that asked for the call to be handed over; "" while none did."""
         self._returned: HandoverReturned | None = None
         """How the hand-over went that the caller comes back from."""
+        self._due: float | None = None
+        self._is_reckoned = False
+        """Whether `_due` is still the deadline: it is reckoned once a fact, which costs as much as the fact itself."""
 
     # ── the interface ─────────────────────────────────────────────────────────────
 
@@ -242,6 +245,12 @@ class Conversation:
     @property
     def deadline(self) -> float | None:
         """When `receive(None, …)` must be called if nothing happens before; None once the call has ended."""
+        if not self._is_reckoned:
+            self._due, self._is_reckoned = self._reckoned_deadline, True
+        return self._due
+
+    @property
+    def _reckoned_deadline(self) -> float | None:
         floor_deadline = self._floor_deadline
         if floor_deadline is None:
             return None
@@ -261,12 +270,14 @@ class Conversation:
             if due is None or due > now:
                 break
             self._now = due
+            self._is_reckoned = False
             self._expire(due)
             self._advance(due)
         else:
             raise AssertionError(f"deadlines of {self._floor} do not advance")
         self._now = max(self._now, now)
         if event is not None:
+            self._is_reckoned = False
             if isinstance(self._floor, Ended):
                 self._count_late(event)
             else:

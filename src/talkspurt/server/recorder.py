@@ -1,30 +1,36 @@
 """What becomes of a call's states and of what it uses: both wait here for the database.
 
 A live call does not wait with them, but for the moment in which it is handed over and, with its tools, for the one in
-which somebody else takes its phone. One write goes on at a time. What the database did not take is tried again, so that
-an outage costs no call the place that it had come to, nor the count of what it has used.
+which somebody else takes its phone. One write goes on at a time, of the states of several calls together if they have
+come within a moment. What the database did not take is tried again, so that an outage costs no call the place that it
+had come to, nor the count of what it has used.
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 import structlog
 
 from talkspurt.core.history import Entry
 from talkspurt.errors import StoreError
-from talkspurt.store.database import ConflictError
+from talkspurt.store.calls import Snapshot
+from talkspurt.store.database import ConflictError, HeldError
 from talkspurt.store.store import Store
-from talkspurt.store.turns import CLOSE_TIMEOUT, RETRY_DELAYS
+from talkspurt.store.turns import CLOSE_TIMEOUT, GATHERED, RETRY_DELAYS
 from talkspurt.telemetry import metrics
 from talkspurt.telemetry.usage import Meter
 
 MOST_SNAPSHOTS: Final = 500
 """Calls whose state may wait for the database, those that have ended among them; then the one that waits longest is
 forgotten: if it is live, its next turn notes it again."""
+MOST_TOGETHER: Final = 20
+"""States that one transaction stores; they are encoded without a pause for the other calls, 0.1 ms each."""
 FLUSH_TIMEOUT: Final = CLOSE_TIMEOUT
 """Seconds that what waits may take at the end: as the transcript."""
 MOST_USAGE: Final = 1000
@@ -49,13 +55,17 @@ class _State:
     """What writes it down."""
     urgent: bool
     """Whether it waits for no turns: a caller who is taken for somebody else does more harm than turns out of order."""
+    at_once: bool
+    """Whether it is written next and by itself: it cannot wait for others, or was not stored with them the last time,
+    and they are not to fail with it."""
 
 
 class Recorder:
     """A `CallRecorder` on the store: turns go through its spool, of a call's snapshots only the latest is written.
 
     Calls are written in the order in which they began to wait, so that none is passed over while more arrives than can
-    be written. What the database would not take goes on waiting.
+    be written. It is begun `GATHERED` seconds after the first of them has come, or with one that cannot wait, which
+    goes before them. What the database would not take goes on waiting.
     """
 
     def __init__(self, store: Store) -> None:
@@ -64,6 +74,8 @@ class Recorder:
         """By call, in the order of their turn."""
         self._usage: deque[tuple[str, Meter]] = deque()
         self._arrived = asyncio.Event()
+        """Set when what waits is to be written."""
+        self._gathering: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         """Held for one write at a time: of two of one call the newer must be the last."""
 
@@ -71,18 +83,29 @@ class Recorder:
         """Append it to the spool of the transcript."""
         self._store.turns.append(call_id, entry)
 
-    def snapshot(self, call_id: str, attachment: int, write: Callable[[], str], /, *, urgent: bool = False) -> None:
+    def snapshot(
+        self,
+        call_id: str,
+        attachment: int,
+        write: Callable[[], str],
+        /,
+        *,
+        urgent: bool = False,
+        at_once: bool = False,
+    ) -> None:
         """Note the state of a call, in the place of one that is not stored yet."""
         if call_id not in self._waiting and len(self._waiting) >= MOST_SNAPSHOTS:
             patient = (waiting for waiting, state in self._waiting.items() if not state.urgent)
             del self._waiting[next(patient, next(iter(self._waiting)))]
             metrics.STORE_FAILURES.labels("snapshot").inc()
-        # What takes the place of an urgent state says what was urgent, too.
         replaced = self._waiting.get(call_id)
-        urgent = urgent or (replaced is not None and replaced.urgent)
+        if replaced is not None:
+            # What takes the place of a state says what was urgent in it, too.
+            urgent, at_once = urgent or replaced.urgent, at_once or replaced.at_once
+        at_once = at_once or urgent
         # A call that waits already keeps its place.
-        self._waiting[call_id] = _State(attachment, self._store.turns.appended, write, urgent)
-        self._arrived.set()
+        self._waiting[call_id] = _State(attachment, self._store.turns.appended, write, urgent, at_once)
+        self._gather(at_once=at_once)
 
     @contextmanager
     def metering(self, call_id: str, meter: Meter, /) -> Iterator[Callable[[], None]]:
@@ -125,6 +148,17 @@ class Recorder:
             self._usage.popleft()
             metrics.STORE_FAILURES.labels("usage").inc()
         self._usage.append((call_id, meter))
+        self._gather()
+
+    def _gather(self, *, at_once: bool = False) -> None:
+        """Write what waits once more may have come, or now."""
+        if at_once:
+            self._arrived.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHERED, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
         self._arrived.set()
 
     async def run(self) -> None:
@@ -132,8 +166,9 @@ class Recorder:
         failures = 0
         while True:
             await self._arrived.wait()
+            # What comes from here on gathers anew.
             self._arrived.clear()
-            if await self._write_waiting():
+            if await self._write_waiting(len(self._waiting) + len(self._usage)):
                 failures = 0
                 continue
             await asyncio.sleep(RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
@@ -152,18 +187,35 @@ class Recorder:
         except TimeoutError:
             _log.error("not_stored_at_shutdown", snapshots=len(self._waiting), usage=len(self._usage))
 
-    async def _write_waiting(self) -> bool:
-        """Write until nothing waits; False as soon as the database does not take something."""
-        while True:
+    async def _write_waiting(self, most: float = math.inf) -> bool:
+        """Write until nothing waits, or so many are written; False as soon as the database does not take something."""
+        while most > 0:
             # In each round, for what is not stored yet may be in another's hands.
             async with self._writing:
-                # Of the two, what more waits of: neither is put off for ever by the other.
-                call_id = next(iter(self._waiting), None) if len(self._waiting) >= len(self._usage) else None
-                if call_id is None and not self._usage:
+                calls = self._next()
+                if len(calls) > 1:
+                    # Of what was not stored each is next by itself, and tells whether the database takes anything.
+                    most -= await self._write_together(calls)
+                    continue
+                if calls:
+                    error = await self._write_alone(calls[0])
+                    goes_on = error is None or isinstance(error, HeldError)
+                elif self._usage:
+                    goes_on = await self._write_usage()
+                else:
                     return True
-                stored = await (self._write_usage() if call_id is None else self._write_snapshot(call_id))
-            if not stored:
+            if not goes_on:
                 return False
+            most -= 1
+        return True
+
+    def _next(self) -> tuple[str, ...]:
+        """The calls whose states are written next: several together, or one by itself; none while usage comes first."""
+        for call_id, state in self._waiting.items():
+            if state.at_once:
+                return (call_id,)
+        # Of the two, what more waits of: neither is put off for ever by the other.
+        return tuple(islice(self._waiting, MOST_TOGETHER)) if len(self._waiting) >= len(self._usage) else ()
 
     async def write(self, call_id: str, patience: float, /) -> bool:
         """Store the state of this call, before those that wait; False when the database has not taken it in time.
@@ -174,15 +226,36 @@ class Recorder:
         end = loop.time() + patience
         while True:
             async with self._writing:
-                if call_id not in self._waiting or await self._write_snapshot(call_id):
+                if call_id not in self._waiting or await self._write_alone(call_id) is None:
                     return True
             if loop.time() + RETRY_DELAYS[1] > end:
                 return False
             await asyncio.sleep(RETRY_DELAYS[1])
 
-    async def _write_snapshot(self, call_id: str) -> bool:
+    async def _write_together(self, calls: tuple[str, ...]) -> int:
+        """Write the states of several calls in one transaction; returns of how many that is done with."""
+        states = {call_id: self._waiting[call_id] for call_id in calls}
+        done: Collection[str] = ()
+        try:
+            # All of them, since turns are stored in their order.
+            if not await self._store.turns.reached(max(state.turns for state in states.values()), TURNS_PATIENCE):
+                raise StoreError("their turns are not stored yet")
+            snapshots = [Snapshot(call_id, state.attachment, state.write()) for call_id, state in states.items()]
+            done = await self._store.calls.save_snapshots(snapshots)
+        except Exception as error:
+            # Whose fault it was, if not the database's, each of them shows by itself.
+            unforeseen = not isinstance(error, StoreError)
+            _log.warning("snapshots_not_stored", call_ids=calls, error=str(error), exc_info=unforeseen)
+            metrics.STORE_FAILURES.labels("snapshot").inc(len(calls))
+        for call_id, state in states.items():
+            # Somebody may have held the row of one for a moment only.
+            self._settle(call_id, state, done=call_id in done, at_once=True)
+        return len(done)
+
+    async def _write_alone(self, call_id: str) -> StoreError | None:
+        """Write the state of one call; returns why it waits on, None when it is done with."""
         state = self._waiting[call_id]
-        stored = True
+        failure: StoreError | None = None
         try:
             # Whoever takes the call up goes on behind the turns of this state: they have to be there first.
             if not (state.urgent or await self._store.turns.reached(state.turns, TURNS_PATIENCE)):
@@ -192,18 +265,26 @@ class Recorder:
             # ended, the store refuses them.
             await self._store.calls.save_snapshot(call_id, attachment=state.attachment, snapshot=state.write())
         except StoreError as error:
-            stored = False
+            failure = error
             _log.warning("snapshot_not_stored", call_id=call_id, error=str(error))
             metrics.STORE_FAILURES.labels("snapshot").inc()
+            # While the database takes others, nothing else would try it again.
+            self._gather()
         except Exception:
             # This runs beside the calls in one group: what is wrong with one of them must not end them all.
             _log.exception("snapshot_not_stored", call_id=call_id)
             metrics.STORE_FAILURES.labels("snapshot").inc()
+        self._settle(call_id, state, done=failure is None, at_once=False)
+        return failure
+
+    def _settle(self, call_id: str, state: _State, *, done: bool, at_once: bool) -> None:
+        """Let go of a state that was written; what is not stored, or came meanwhile, waits on."""
         latest = self._waiting.pop(call_id, None)
-        if latest is not None and (latest is not state or not stored):
-            # Behind the others, which wait longer.
-            self._waiting[call_id] = latest
-        return stored
+        if latest is None or (latest is state and done):
+            return
+        # Behind the others, which wait longer.
+        newer = latest is not state and latest.at_once
+        self._waiting[call_id] = replace(latest, at_once=newer or (at_once and not done))
 
     async def _write_usage(self) -> bool:
         call_id, meter = self._usage.popleft()

@@ -48,7 +48,7 @@ from talkspurt.store.store import Store
 from talkspurt.telemetry.usage import METER, Meter
 
 HANDOVER_PATIENCE: Final = 2.0
-"""Seconds that a caller who is to be put through waits at most until it is stored how far the conversation was."""
+"""Seconds that a caller whom somebody else takes waits at most until it is stored how far the conversation was."""
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Objects and collections until the next garbage collection, Python's own being 700, 10 and 10: hardly anything here is
 garbage in cycles, and to look for it stops all calls."""
@@ -259,13 +259,13 @@ class Switchboard:
         reason = session.reason
         if reason in TROUBLE and await finds_person(self._handover_desk, session.caller, reason):
             reason = "handover"
-        if reason == "handover":
-            # Whoever takes the caller back, here or elsewhere, must find how far the conversation was. But the caller
-            # hears nothing meanwhile: a write that takes long is gone on with while they are put through.
+        if reason in ("handover", "internal_error"):
+            # Whoever takes the call up, here or elsewhere, must find how far the conversation was. But the caller hears
+            # nothing meanwhile: a write that takes long is gone on with while they are put through.
             writing = group.create_task(self._recorder.write(session.call.id, HANDOVER_PATIENCE))
             await asyncio.wait((writing,), timeout=HANDOVER_PATIENCE)
             if not writing.done() or not writing.result():
-                _log.error("handover_before_snapshot", waited=HANDOVER_PATIENCE)
+                _log.error("left_before_snapshot", reason=reason, waited=HANDOVER_PATIENCE)
         return Outcome(reason)
 
     def hang_up(self, call_id: str) -> None:

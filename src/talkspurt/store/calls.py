@@ -6,11 +6,12 @@ refused once a later attachment owns the call.
 """
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 
 from talkspurt.store.clock import Clock, DatabaseTime
 from talkspurt.store.database import ConflictError, Database
@@ -43,6 +44,15 @@ class Call:
     created_at: datetime
     answered_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the conversation of a call stands, as an attachment of it says."""
+
+    call_id: str
+    attachment: int
+    text: str
 
 
 class CallRecords:
@@ -107,12 +117,35 @@ class CallRecords:
         return fence
 
     async def save_snapshot(self, call_id: str, *, attachment: int, snapshot: str) -> bool:
-        """Keep where the conversation stands; False when a later attachment owns the call or it has ended."""
-        return await self._change(
-            update(calls)
-            .where(calls.c.id == call_id, calls.c.attachment == attachment, calls.c.state != "ended")
-            .values(snapshot=snapshot)
-        )
+        """Keep where the conversation stands; False when a later attachment owns the call or it has ended.
+
+        Raises `HeldError` when somebody else holds the call's row for longer than others should wait behind this.
+        """
+        async with self._database.write(brief=True) as connection:
+            saved = await connection.execute(_SAVE, {"of": call_id, "by": attachment, "text": snapshot})
+            return bool(saved.rowcount == 1)
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> Mapping[str, bool]:
+        """Keep those of several calls, one of each, in one transaction; says of each what `save_snapshot` would.
+
+        A call whose row somebody else holds is left out, and nothing is said of it: whoever was stopped in the middle
+        of a transaction about one call must not make the others wait, nor their effects for their rows.
+        """
+        async with self._database.write(brief=True) as connection:
+            ids = [snapshot.call_id for snapshot in snapshots]
+            free = {row.id: row for row in await connection.execute(_FREE, {"ids": ids})}
+            values = [
+                {"of": each.call_id, "by": each.attachment, "text": each.text}
+                for each in snapshots
+                if each.call_id in free
+            ]
+            if values:
+                await connection.execute(_SAVE, values)
+        return {
+            each.call_id: row.attachment == each.attachment and row.state != "ended"
+            for each in snapshots
+            if (row := free.get(each.call_id)) is not None
+        }
 
     async def hand_over(self, call_id: str, *, attachment: int, target: str) -> bool:
         """Live → handover, by the attachment that owns the call; `target` is a name, never a number."""
@@ -167,3 +200,16 @@ class CallRecords:
 
 def _call(row: Row[*tuple[Any, ...]]) -> Call:
     return Call(**row._mapping)
+
+
+_FREE: Final = (
+    select(calls.c.id, calls.c.attachment, calls.c.state)
+    .where(calls.c.id.in_(bindparam("ids", expanding=True)))
+    .with_for_update(key_share=True, skip_locked=True)
+)
+_SAVE: Final = (
+    update(calls)
+    .where(calls.c.id == bindparam("of"), calls.c.attachment == bindparam("by"), calls.c.state != "ended")
+    .values(snapshot=bindparam("text"))
+)
+"""Of several calls by one call of the driver, each on its own condition."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -25,9 +26,18 @@ _GRACE: Final = 1.0
 """Seconds more until a transaction is cancelled: the driver's own timeout should speak first, because a
 cancelled SQLite statement must be waited for anyway, and says less about what was wrong."""
 
+_BRIEF: Final = text(
+    "SELECT set_config('lock_timeout', '200ms', true), set_config('idle_in_transaction_session_timeout', '1s', true)"
+)
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
 
 class ConflictError(StoreError):
     """The write would break a uniqueness rule: somebody else was first."""
+
+
+class HeldError(StoreError):
+    """Somebody else holds what a brief transaction was to write."""
 
 
 def database_url(url: str) -> URL:
@@ -72,9 +82,15 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed at the end of the block, or not at all. Raises `StoreError`."""
+    async def write(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end of the block, or not at all. Raises `StoreError`.
+
+        On PostgreSQL a `brief` one waits 0.2 s for a lock, then raises `HeldError`, and ends within a second when its
+        process is stopped in the middle: for what others must not wait behind. On SQLite the lock is its file's.
+        """
         async with self._errors(), self._turn, self._writer.begin() as connection:
+            if brief and not self.is_sqlite:
+                await connection.execute(_BRIEF)
             yield connection
 
     async def aclose(self) -> None:
@@ -89,6 +105,8 @@ class Database:
         except IntegrityError as error:
             raise ConflictError(f"the database refused the write: {_cause(error)}") from error
         except (SQLAlchemyError, OSError) as error:
+            if getattr(getattr(error, "orig", None), "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+                raise HeldError("somebody else holds what was to be written") from error
             raise StoreError(f"the database {self._name} cannot be used: {_cause(error)}") from error
         except TimeoutError as error:
             raise StoreError(f"the database {self._name} did not answer within {self._timeout + _GRACE:g} s") from error

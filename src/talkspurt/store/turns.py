@@ -1,7 +1,8 @@
 """The transcript: what was said and done in a call, in order.
 
 `append` returns at once and never fails: a live call does not wait for its database. Turns wait
-in a bounded spool and one task writes them in order, again and again while the database is away.
+in a bounded spool and one task writes them in order, again and again while the database is away: a moment after the
+first of them has come, so that those of several calls share a transaction, or as soon as somebody waits for them.
 When the spool is full the newest turn is dropped and counted: what is kept then has no holes.
 A turn has its identity from `append` on, so writing it again after a doubtful commit is harmless.
 """
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 CAPACITY: Final = 10_000
 """Turns that may wait: a hundred calls through some ten minutes without a database."""
 BATCH: Final = 200
+GATHERED: Final = 0.1
+"""Seconds that a turn or the state of a call waits for those of other calls, to share a transaction with them: its
+beginning and its end are most of what it costs. A process that is killed takes so much with it."""
 RETRY_DELAYS: Final = (0.1, 0.5, 2.0, 5.0)
 """Seconds before each further attempt; the last is repeated."""
 CLOSE_TIMEOUT: Final = 5.0
@@ -81,6 +85,8 @@ class TurnLog:
         """How many turns were ever appended; `reached` tells when they are stored."""
         self._spool: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
+        """Set when what waits is to be written."""
+        self._gathering: asyncio.TimerHandle | None = None
         self._written = asyncio.Condition()
         self._writer: asyncio.Task[None] | None = None
 
@@ -88,6 +94,8 @@ class TurnLog:
         """Begin to write. Called once, on the event loop."""
         assert self._writer is None
         self._writer = asyncio.create_task(self._write_forever(), name="turn-log")
+        if self._spool:
+            self._arrived.set()
 
     def append(self, call_id: str, entry: Entry) -> None:
         """Record an entry of a call as of now. Never blocks, never raises."""
@@ -98,7 +106,8 @@ class TurnLog:
         content = json.dumps(asdict(entry), separators=(",", ":"))
         self._spool.append(_Waiting(uuid.uuid4().hex, call_id, _NAMES[type(entry)], content, self._clock()))
         self.appended += 1
-        self._arrived.set()
+        if self._gathering is None and self._writer is not None:
+            self._gathering = self._writer.get_loop().call_later(GATHERED, self._gathered)
         metrics.TURNS_WAITING.set(len(self._spool))
 
     async def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:  # noqa: ASYNC109 - the bound is the point
@@ -109,6 +118,7 @@ class TurnLog:
         """Wait until the first `appended` turns are stored, or refused for good; False when that took too long."""
         if self.appended - len(self._spool) >= appended:
             return True
+        self._arrived.set()
         try:
             async with asyncio.timeout(timeout), self._written:
                 await self._written.wait_for(lambda: self.appended - len(self._spool) >= appended)
@@ -126,19 +136,33 @@ class TurnLog:
         """Write what waits, as far as the database takes it, and stop. Idempotent."""
         if self._writer is None:
             return
-        if not await self.flush():
+        while self._spool and await self.flush():
+            # What came meanwhile still gathers.
+            pass
+        if self._spool:
             log.error("turns_lost_at_shutdown", turns=len(self._spool))
             metrics.TURNS_DROPPED.labels("shutdown").inc(len(self._spool))
         writer, self._writer = self._writer, None
+        if self._gathering is not None:
+            self._gathering.cancel()
         writer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await writer
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._arrived.set()
 
     async def _write_forever(self) -> None:
         failures = unforeseen = 0
         while True:
             await self._arrived.wait()
+            # What comes from here on has a timer of its own.
+            self._arrived.clear()
             batch = tuple(self._spool)[:BATCH]
+            if not batch:
+                # Somebody could not wait, and the timer came behind that.
+                continue
             try:
                 # What is not the database's fault, and does not pass, is one turn's: the rest must not wait behind it.
                 await (self._write(batch) if unforeseen <= len(self._retry_delays) else self._write_singly(batch))
@@ -150,13 +174,14 @@ class TurnLog:
                     log.error("turns_not_stored", waiting=len(self._spool), error=str(error), exc_info=unforeseen > 0)
                 await asyncio.sleep(self._retry_delays[min(failures, len(self._retry_delays) - 1)])
                 failures += 1
+                self._arrived.set()
                 continue
             failures = unforeseen = 0
             for _ in batch:
                 self._spool.popleft()
             metrics.TURNS_WAITING.set(len(self._spool))
-            if not self._spool:
-                self._arrived.clear()
+            if len(batch) == BATCH:
+                self._arrived.set()
             async with self._written:
                 self._written.notify_all()
 
