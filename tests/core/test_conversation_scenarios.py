@@ -642,7 +642,7 @@ def test_a_slow_tool_is_bridged_by_its_filler_as_soon_as_the_line_was_silent_for
 
 
 def test_no_filler_while_something_is_about_to_be_heard() -> None:
-    call = world([Says("Well. ")], voice=lambda _speak: Voices(after=0.3)).answered()
+    call = world([Says("Well. ")], voice=lambda _speak: Voices(after=0.25)).answered()
     call.asks().listens()
     assert call.phrases == []
 

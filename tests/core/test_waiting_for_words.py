@@ -79,7 +79,7 @@ def test_a_caller_whose_words_never_come_is_told_to_wait_and_then_asked_again(vo
 
 
 def test_words_that_come_in_an_ordinary_time_are_not_waited_for_aloud() -> None:
-    call = world(after=1.15).answered()
+    call = world(after=1.1).answered()
     call.asks("hello").listens()
     assert call.phrases == []
 
@@ -103,14 +103,14 @@ def test_a_model_that_is_asked_behind_late_words_and_a_tool_is_bridged_in_time_f
     replies = [Asks("refund")], [Says("It is done. ", after=2.0)]
     call = world(*replies, after=0.05, tool=lambda _command: Proposes("I refund it. Shall I?")).answered()
     call.asks("please").listens()
-    call.transcribe = Recognizer(0.95)
+    call.transcribe = Recognizer(0.9)
     call.says("yes")
     assert bridged(call) == pytest.approx(call.rules.filler_by)
     assert len(call.of(RequestReply)) == 2
 
 
 def test_late_words_that_ask_for_more_are_waited_for_as_ever() -> None:
-    call = world(after=1.25).answered()
+    call = world(after=1.2).answered()
     call.says("this and")
     bridged(call)
     call.run(0.06)
@@ -251,9 +251,9 @@ def test_nobody_is_told_to_wait_while_they_may_be_going_on() -> None:
     call = world().answered()
     call.says("hello")
     assert isinstance(call.floor, Endpointing)
-    call.run(call.floor.stopped_at + 1.25 - call.now)
+    call.run(call.floor.stopped_at + 1.2 - call.now)
     call.give(SpeechStirred(call.now))
-    assert bridged(call) == pytest.approx(1.25 + STIRRING)
+    assert bridged(call) == pytest.approx(1.2 + STIRRING)
 
 
 @pytest.mark.parametrize("answer", [None, ""])
