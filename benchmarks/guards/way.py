@@ -168,6 +168,13 @@ GUARDS: Final = (
         "tests/session/test_session.py -k being_executed",
     ),
     Guard(
+        "that an effect is being executed is stored although nothing of it is in the transcript yet",
+        "session.py",
+        "any(isinstance(command, Record | ExecuteEffect | EndCall) for command in commands)",
+        "any(isinstance(command, Record | EndCall) for command in commands)",
+        "tests/session/test_session.py -k came_late",
+    ),
+    Guard(
         "that a call has ended is stored at once",
         "session.py",
         "at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)",
@@ -177,8 +184,8 @@ GUARDS: Final = (
     Guard(
         "what is stored at once goes before the states of other calls",
         "server/recorder.py",
-        "            if state.at_once:\n                return (call_id,)\n",
-        "            pass\n",
+        "        if at_once:\n            return (min(",
+        "        if False:\n            return (min(",
         f"{SNAPSHOTS} -k written_first",
     ),
     Guard(

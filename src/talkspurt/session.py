@@ -477,7 +477,7 @@ class Session:
         known = standing == self._saved_standing
         # A state that still waits to be stored is refused once a later attachment owns the call.
         owned = self._saved_attachment in (0, self._conversation.attachment)
-        if not (known and owned) or any(isinstance(command, Record | EndCall) for command in commands):
+        if not (known and owned) or any(isinstance(command, Record | ExecuteEffect | EndCall) for command in commands):
             lowered = _is_lowered(self._saved_standing, standing)
             # Whoever takes the call up asks only after an effect that the state knows of, and goes on unless it ended.
             at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)

@@ -5,7 +5,7 @@ to it as facts. What is on its way to the line, `outgoing` knows; what of it was
 
 Invariants:
 - nothing of a playback epoch that is over comes to the line;
-- a segment that is stopped when there is audio of it and more is being made is made to its end behind the stop, so that
+- a segment that is stopped when there is audio of it and more is being made is made on behind the stop, so that
   it can be gone on with at once and in the same melody. It is let go of as soon as something else is spoken, or the
   core drops what was stopped;
 - speech that is made ahead belongs to a reply, and is given up when that is cancelled;

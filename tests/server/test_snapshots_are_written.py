@@ -248,6 +248,59 @@ def test_a_call_whose_row_somebody_else_holds_is_written_behind_the_others() -> 
     run_virtual(scenario())
 
 
+def test_a_row_that_is_held_keeps_no_usage_waiting() -> None:
+    async def scenario() -> None:
+        calls, used = Calls(), list[str]()
+
+        async def add(call_id: str, _used: object) -> None:
+            used.append(call_id)
+
+        calls.held.add("held")
+        store = SimpleNamespace(calls=calls, turns=calls.turns, usage=SimpleNamespace(add=add))
+        recorder = Recorder(cast(Store, store))
+        note(recorder, "held")
+        with recorder.metering("over", Meter()):
+            pass
+        await recorder.flush(3.0)
+        assert used == ["over"]
+
+    run_virtual(scenario())
+
+
+def test_that_somebody_else_has_the_phone_goes_before_those_that_were_not_stored_together() -> None:
+    async def scenario() -> None:
+        calls = Calls()
+        async with recording(calls) as recorder:
+            calls.down = True
+            note(recorder, "a")
+            note(recorder, "b")
+            await asyncio.sleep(0.15)
+            calls.down = False
+            recorder.snapshot("changed", 1, lambda: "nobody is verified", urgent=True)
+            await asyncio.sleep(8.0)
+            assert calls.order[0] == "changed"
+            assert len(calls.order) == 3
+
+    run_virtual(scenario())
+
+
+def test_that_somebody_else_has_the_phone_waits_for_no_turns_among_others_either() -> None:
+    async def scenario() -> None:
+        calls = Calls()
+        async with recording(calls) as recorder:
+            calls.down = True
+            note(recorder, "a")
+            calls.turns.appended = 1
+            recorder.snapshot("changed", 1, lambda: "nobody is verified", urgent=True)
+            await asyncio.sleep(0.05)
+            calls.down = False
+            await asyncio.sleep(0.3)
+            assert calls.together[-1][1] == ["a", "changed"]
+            assert calls.order == ["a", "changed"]
+
+    run_virtual(scenario())
+
+
 def test_a_row_that_is_held_for_a_moment_only_is_waited_for() -> None:
     async def scenario() -> None:
         calls = Calls()

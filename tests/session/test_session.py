@@ -14,7 +14,7 @@ from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCall
 from talkspurt.errors import ProviderError
 from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, ToolCallPart
 from talkspurt.speech.inference import current_purpose
-from talkspurt.testing.providers import LOUD, ScriptedModel, ToneSynthesizer
+from talkspurt.testing.providers import LOUD, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
 
 
@@ -266,6 +266,28 @@ async def test_that_an_effect_is_being_executed_is_stored_without_waiting_for_ot
         await call.says()
         await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
         assert call.recorder.at_once == []
+        await call.says()
+        await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
+        assert done == ["W1"]
+        (state,) = call.recorder.at_once
+        ((_, tool),) = state["running"]["items"]
+        assert tool["executing"]
+
+
+@on_virtual_time
+async def test_that_an_effect_is_being_executed_is_stored_at_once_also_behind_a_yes_that_came_late() -> None:
+    """The caller is being told that it takes a moment: nothing of this is in the transcript before they heard it."""
+    done, cancel_order = cancelled_orders()
+
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        if isinstance(request.history[-1], ToolAnswered):
+            return [TextDelta("It is cancelled.")]
+        return [ToolCallPart(f"t{len(request.history)}", "cancel_order", '{"order_id":"W1"}')]
+
+    recognizer = ScriptedRecognizer(["cancel it", "yes"], delay=1.6)
+    async with stage(ScriptedModel(script), tools=(cancel_order,), recognizer=recognizer) as call:
+        await call.says()
+        await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
         await call.says()
         await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
         assert done == ["W1"]

@@ -197,11 +197,12 @@ class Recorder:
                     # Of what was not stored each is next by itself, and tells whether the database takes anything.
                     most -= await self._write_together(calls)
                     continue
-                if calls:
-                    error = await self._write_alone(calls[0])
-                    goes_on = error is None or isinstance(error, HeldError)
-                elif self._usage:
+                error = await self._write_alone(calls[0]) if calls else None
+                held = isinstance(error, HeldError)
+                if self._usage and (held or not calls):
                     goes_on = await self._write_usage()
+                elif calls:
+                    goes_on = held or error is None
                 else:
                     return True
             if not goes_on:
@@ -211,9 +212,9 @@ class Recorder:
 
     def _next(self) -> tuple[str, ...]:
         """The calls whose states are written next: several together, or one by itself; none while usage comes first."""
-        for call_id, state in self._waiting.items():
-            if state.at_once:
-                return (call_id,)
+        at_once = [call_id for call_id, state in self._waiting.items() if state.at_once]
+        if at_once:
+            return (min(at_once, key=lambda call_id: not self._waiting[call_id].urgent),)
         # Of the two, what more waits of: neither is put off for ever by the other.
         return tuple(islice(self._waiting, MOST_TOGETHER)) if len(self._waiting) >= len(self._usage) else ()
 
@@ -238,7 +239,8 @@ class Recorder:
         done: Collection[str] = ()
         try:
             # All of them, since turns are stored in their order.
-            if not await self._store.turns.reached(max(state.turns for state in states.values()), TURNS_PATIENCE):
+            turns = max((state.turns for state in states.values() if not state.urgent), default=0)
+            if not await self._store.turns.reached(turns, TURNS_PATIENCE):
                 raise StoreError("their turns are not stored yet")
             snapshots = [Snapshot(call_id, state.attachment, state.write()) for call_id, state in states.items()]
             done = await self._store.calls.save_snapshots(snapshots)

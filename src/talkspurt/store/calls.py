@@ -128,8 +128,9 @@ class CallRecords:
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> Mapping[str, bool]:
         """Keep those of several calls, one of each, in one transaction; says of each what `save_snapshot` would.
 
-        A call whose row somebody else holds is left out, and nothing is said of it: whoever was stopped in the middle
-        of a transaction about one call must not make the others wait, nor their effects for their rows.
+        A call that is not there, or whose row somebody else holds, is left out, and nothing is said of it: whoever was
+        stopped in the middle of a transaction about one call must not make the others wait, nor their effects for
+        their rows.
         """
         async with self._database.write(brief=True) as connection:
             ids = [snapshot.call_id for snapshot in snapshots]
