@@ -172,7 +172,7 @@ GUARDS: Final = (
         "session.py",
         "any(isinstance(command, Record | ExecuteEffect | EndCall) for command in commands)",
         "any(isinstance(command, Record | EndCall) for command in commands)",
-        "tests/session/test_session.py -k came_late",
+        "tests/session/test_session.py -k being_executed",
     ),
     Guard(
         "that a call has ended is stored at once",

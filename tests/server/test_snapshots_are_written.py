@@ -1,7 +1,7 @@
 """Where a call stands and what it uses reaches the store, also when the process is about to end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
@@ -59,11 +59,11 @@ class Calls:
             self.saved.append((call_id, snapshot))
         return call_id not in self.refused
 
-    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> Mapping[str, bool]:
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> frozenset[str]:
         await self._write([each.call_id for each in snapshots])
         free = [each for each in snapshots if each.call_id not in self.held]
         self.saved += [(each.call_id, each.text) for each in free if each.call_id not in self.refused]
-        return {each.call_id: each.call_id not in self.refused for each in free}
+        return frozenset(each.call_id for each in free)
 
     async def _write(self, calls: list[str]) -> None:
         self.together.append((asyncio.get_running_loop().time(), calls))

@@ -252,48 +252,35 @@ async def test_a_hang_up_lets_a_confirmed_effect_finish() -> None:
         assert done == ["refunded"]
 
 
-@on_virtual_time
-async def test_that_an_effect_is_being_executed_is_stored_without_waiting_for_other_calls() -> None:
-    """Whoever takes the call up asks only after those that its state knows of."""
-    done, cancel_order = cancelled_orders()
+@pytest.mark.parametrize("delay", [0.2, 1.6], ids=["being_executed", "came_late"])
+def test_that_an_effect_is_being_executed_is_stored_without_waiting_for_other_calls(delay: float) -> None:
+    """Whoever takes the call up asks only after those that its state knows of.
+
+    Behind a yes that came late the caller is being told that it takes a moment, and nothing of this is in the
+    transcript before they have heard it.
+    """
 
     def script(request: ReplyRequest) -> list[ReplyPart]:
         if isinstance(request.history[-1], ToolAnswered):
             return [TextDelta("It is cancelled.")]
         return [ToolCallPart(f"t{len(request.history)}", "cancel_order", '{"order_id":"W1"}')]
 
-    async with stage(ScriptedModel(script), ["cancel it", "yes"], tools=(cancel_order,)) as call:
-        await call.says()
-        await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
-        assert call.recorder.at_once == []
-        await call.says()
-        await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
-        assert done == ["W1"]
-        (state,) = call.recorder.at_once
-        ((_, tool),) = state["running"]["items"]
-        assert tool["executing"]
+    @on_virtual_time
+    async def run() -> None:
+        done, cancel_order = cancelled_orders()
+        recognizer = ScriptedRecognizer(["cancel it", "yes"], delay=delay)
+        async with stage(ScriptedModel(script), tools=(cancel_order,), recognizer=recognizer) as call:
+            await call.says()
+            await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
+            assert call.recorder.at_once == []
+            await call.says()
+            await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
+            assert done == ["W1"]
+            (state,) = call.recorder.at_once
+            ((_, tool),) = state["running"]["items"]
+            assert tool["executing"]
 
-
-@on_virtual_time
-async def test_that_an_effect_is_being_executed_is_stored_at_once_also_behind_a_yes_that_came_late() -> None:
-    """The caller is being told that it takes a moment: nothing of this is in the transcript before they heard it."""
-    done, cancel_order = cancelled_orders()
-
-    def script(request: ReplyRequest) -> list[ReplyPart]:
-        if isinstance(request.history[-1], ToolAnswered):
-            return [TextDelta("It is cancelled.")]
-        return [ToolCallPart(f"t{len(request.history)}", "cancel_order", '{"order_id":"W1"}')]
-
-    recognizer = ScriptedRecognizer(["cancel it", "yes"], delay=1.6)
-    async with stage(ScriptedModel(script), tools=(cancel_order,), recognizer=recognizer) as call:
-        await call.says()
-        await call.until(lambda: any("Shall I go ahead?" in text for text in call.synthesizer.spoken))
-        await call.says()
-        await call.until(lambda: AgentSaid("It is cancelled.") in call.recorder.entries)
-        assert done == ["W1"]
-        (state,) = call.recorder.at_once
-        ((_, tool),) = state["running"]["items"]
-        assert tool["executing"]
+    run()
 
 
 @on_virtual_time

@@ -71,13 +71,13 @@ async def test_of_several_snapshots_each_is_kept_for_its_owner_only(store: Store
         assert await store.calls.save_snapshot(call.id, attachment=1, snapshot="before")
     await attach(store, superseded)
     await store.calls.end(over.id, "caller_hung_up")
-    kept = await store.calls.save_snapshots(
+    done = await store.calls.save_snapshots(
         [Snapshot(call.id, 1, f"of {call.carrier_call_id}") for call in (ours, superseded, over, also_ours)]
     )
-    assert kept == {ours.id: True, superseded.id: False, over.id: False, also_ours.id: True}
+    assert done == {ours.id, superseded.id, over.id, also_ours.id}
     stored = [(await found(store, call)).snapshot for call in (ours, superseded, over, also_ours)]
     assert stored == ["of CA1", "before", "before", "of CA4"]
-    assert await store.calls.save_snapshots([Snapshot("no-such-call", 1, "lost")]) == {}
+    assert await store.calls.save_snapshots([Snapshot("no-such-call", 1, "lost")]) == frozenset()
 
 
 async def test_whoever_holds_the_row_of_one_call_does_not_keep_the_others_waiting(store: Store, url: str) -> None:
@@ -88,11 +88,11 @@ async def test_whoever_holds_the_row_of_one_call_does_not_keep_the_others_waitin
     try:
         async with other.write() as connection:
             await connection.execute(select(calls.c.fence).where(calls.c.id == held.id).with_for_update(read=True))
-            kept = await store.calls.save_snapshots([Snapshot(held.id, 1, "held"), Snapshot(free.id, 1, "free")])
+            done = await store.calls.save_snapshots([Snapshot(held.id, 1, "held"), Snapshot(free.id, 1, "free")])
             with pytest.raises(HeldError):
                 async with asyncio.timeout(3.0):
                     await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
-        assert kept == {free.id: True}
+        assert done == {free.id}
         assert [(await found(store, call)).snapshot for call in (held, free)] == [None, "free"]
         assert await store.calls.save_snapshot(held.id, attachment=1, snapshot="held")
     finally:

@@ -9,7 +9,7 @@ had come to, nor the count of what it has used.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -236,7 +236,7 @@ class Recorder:
     async def _write_together(self, calls: tuple[str, ...]) -> int:
         """Write the states of several calls in one transaction; returns of how many that is done with."""
         states = {call_id: self._waiting[call_id] for call_id in calls}
-        done: Collection[str] = ()
+        done: frozenset[str] = frozenset()
         try:
             # All of them, since turns are stored in their order.
             turns = max((state.turns for state in states.values() if not state.urgent), default=0)

@@ -6,7 +6,7 @@ refused once a later attachment owns the call.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -125,16 +125,18 @@ class CallRecords:
             saved = await connection.execute(_SAVE, {"of": call_id, "by": attachment, "text": snapshot})
             return bool(saved.rowcount == 1)
 
-    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> Mapping[str, bool]:
-        """Keep those of several calls, one of each, in one transaction; says of each what `save_snapshot` would.
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> frozenset[str]:
+        """Keep those of several calls, one of each, in one transaction; returns the calls that this is done with.
 
-        A call that is not there, or whose row somebody else holds, is left out, and nothing is said of it: whoever was
+        Of them one that a later attachment owns, or that has ended, keeps what it has, as with `save_snapshot`.
+
+        A call that is not there, or whose row somebody else holds, is left out: whoever was
         stopped in the middle of a transaction about one call must not make the others wait, nor their effects for
         their rows.
         """
         async with self._database.write(brief=True) as connection:
             ids = [snapshot.call_id for snapshot in snapshots]
-            free = {row.id: row for row in await connection.execute(_FREE, {"ids": ids})}
+            free = frozenset((await connection.execute(_FREE, {"ids": ids})).scalars())
             values = [
                 {"of": each.call_id, "by": each.attachment, "text": each.text}
                 for each in snapshots
@@ -142,11 +144,7 @@ class CallRecords:
             ]
             if values:
                 await connection.execute(_SAVE, values)
-        return {
-            each.call_id: row.attachment == each.attachment and row.state != "ended"
-            for each in snapshots
-            if (row := free.get(each.call_id)) is not None
-        }
+        return free
 
     async def hand_over(self, call_id: str, *, attachment: int, target: str) -> bool:
         """Live → handover, by the attachment that owns the call; `target` is a name, never a number."""
@@ -204,7 +202,7 @@ def _call(row: Row[*tuple[Any, ...]]) -> Call:
 
 
 _FREE: Final = (
-    select(calls.c.id, calls.c.attachment, calls.c.state)
+    select(calls.c.id)
     .where(calls.c.id.in_(bindparam("ids", expanding=True)))
     .with_for_update(key_share=True, skip_locked=True)
 )
