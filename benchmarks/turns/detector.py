@@ -15,7 +15,7 @@ import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ LEARNED_AFTER: Final = 0.5
 """Seconds after which a turn is learned."""
 MISSED: Final = 48
 """Windows (1.5 s) after which a voice counts as missed."""
+GROUPS: Final = ("quiet", "noise at 20 dB or more", "noise below 20 dB")
 OTHERS: Final = frozenset({"echo", "noise", "side_talk"})
 
 
@@ -69,7 +70,7 @@ def main() -> None:
         "line", "detector", "threshold", "voice found", "noticed p50 / p90", "missed", "windows of noise taken",
         title=f"the gate leaves {gated.judged / plain.judged:.0%} of the windows to the model",
     )  # fmt: skip
-    for group in ("quiet", "noise at 20 dB or more", "noise below 20 dB"):
+    for group in GROUPS:
         chosen = [line for line in lines if line.group == group]
         for kind in chosen[0].probabilities if chosen else ():
             for threshold in (START_THRESHOLD,) if kind == IN_A_CALL else THRESHOLDS:
@@ -107,8 +108,6 @@ def read(folder: Path, detectors: tuple[SileroVoiceActivity, SileroVoiceActivity
     channel = call["scenario"]["channel"]
     if channel.get("echo_db") is not None:
         quiet[:] = False
-    loud = (channel.get("snr_db") or 0) >= 20
-    group = "quiet" if not channel.get("noise") else "noise at 20 dB or more" if loud else "noise below 20 dB"
     probabilities = {
         f"times {gain:g}{', gated' if gate else ''}": judged(detector, amplified(pcm, gain))[:windows]
         for gain in GAINS
@@ -121,7 +120,14 @@ def read(folder: Path, detectors: tuple[SileroVoiceActivity, SileroVoiceActivity
     ]
     agent = np.ascontiguousarray(both[:, 1]).tobytes()
     probabilities[IN_A_CALL] = judged_in_a_call(detectors[1], pcm, agent, turns)[:windows]
-    return Line(group, probabilities, voice, quiet, tuple(onsets))
+    return Line(group_of(channel), probabilities, voice, quiet, tuple(onsets))
+
+
+def group_of(channel: Mapping[str, Any]) -> str:
+    """Which of `GROUPS` a scenario's line belongs to."""
+    if not channel.get("noise"):
+        return GROUPS[0]
+    return GROUPS[1] if channel["snr_db"] >= 20 else GROUPS[2]
 
 
 def judged(detector: SileroVoiceActivity, pcm: bytes) -> NDArray[np.float64]:

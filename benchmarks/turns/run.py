@@ -106,7 +106,7 @@ def place_calls(
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     revision = _revision()
-    recordings = _recordings()
+    recordings = recordings_folder()
     left_out: list[str] = []
     if recordings is None:
         left_out.append("no recordings of people: set TALKSPURT_SHARED_DATA; synthesized speech took their place")
@@ -142,7 +142,7 @@ def _progress(console: Console) -> Progress:
     )  # fmt: skip
 
 
-def _recordings() -> Path | None:
+def recordings_folder() -> Path | None:
     folder = Path(os.environ.get("TALKSPURT_SHARED_DATA") or REPOSITORY / "../shared/data").resolve() / "speech"
     return folder if folder.is_dir() else None
 
@@ -175,7 +175,7 @@ def _prepare(due: Sequence[Scenario], voices: Voices, stamps: Mapping[str, str],
     task = progress.add_task("speaking", total=len(due))
 
     def prepare(scenario: Scenario) -> Prepared:
-        sounds = tuple(_sounds(step, scenario["voice"], voices) for step in scenario["steps"])
+        sounds = tuple(sounds_of(step, scenario["voice"], voices) for step in scenario["steps"])
         progress.advance(task)
         return Prepared(scenario, sounds, stamps[scenario["id"]])
 
@@ -183,7 +183,7 @@ def _prepare(due: Sequence[Scenario], voices: Voices, stamps: Mapping[str, str],
         return list(pool.map(prepare, due))
 
 
-def _sounds(step: Mapping[str, Any], voice: str, voices: Voices) -> Sounds:
+def sounds_of(step: Mapping[str, Any], voice: str, voices: Voices) -> Sounds:
     if "sound" in step:
         return Sounds(noise=noise_burst(step["sound"], step["seed"]), source=f"synthetic:{step['sound']}")
     if "parts" not in step:
