@@ -392,19 +392,22 @@ class _Call:
 
     def _stops(self, begin: float, until: float) -> Iterator[float]:
         """Where the agent stopped in the middle of a text, between `begin` and `until`."""
-        found: list[float] = []
+        found: dict[float, bool] = {}
+        """Whether it was ordered."""
+        for (_, end), (following, _) in pairwise([*self._track.talkspurts, (self._artefact.seconds, math.inf)]):
+            if begin <= end <= until and following - end >= STALLED:
+                found[end] = False
         for at in self._clears:
             if begin <= at <= until:
                 last = self._track.last_before(at + 2 * SECONDS)
                 if last is not None:
-                    found.append(last)
-        for (_, end), (following, _) in pairwise([*self._track.talkspurts, (self._artefact.seconds, math.inf)]):
-            if begin <= end <= until and following - end >= STALLED:
-                found.append(end)
+                    found[last] = True
         previous = -math.inf
-        for stop in sorted(found):
+        for stop, ordered in sorted(found.items()):
             stretch = self._stretch_at(stop - SECONDS)
-            if stop - previous > SETTLED and stretch is not None and not self._is_complete(stretch, stop):
+            if stop - previous <= SETTLED or stretch is None or self._is_complete(stretch, stop):
+                continue
+            if ordered or not self._lacks_last_word(stretch):
                 previous = stop
                 yield stop
 
@@ -437,6 +440,10 @@ class _Call:
         """The stretch that sounds at `moment`, or the last one before."""
         before = [stretch for stretch in self._stretches if stretch.begin <= moment]
         return before[-1] if before else None
+
+    def _lacks_last_word(self, stretch: Stretch) -> bool:
+        """Whether its text was heard but for the last word: the alignment is exact to within one word."""
+        return stretch.heard.stop == len(self._evidence.word_begins[stretch.text]) - 1 > 0
 
     def _is_complete(self, stretch: Stretch, moment: float) -> bool:
         """Whether its text had been said to the last word by `moment`, or to the middle of it."""

@@ -282,9 +282,14 @@ def test_a_last_word_that_the_alignment_draws_out_into_the_silence_was_said() ->
     assert found.stops == 0
 
 
-def test_a_text_that_stops_early_in_its_last_word_was_not_said() -> None:
-    found = turn(evidence(voice((0.5, 3.27)), [sound()], [heard(0, 0.5, 0, 11.1)]))
-    assert found.stops == 1
+def test_a_text_whose_last_word_is_not_found_was_stopped_only_if_somebody_ordered_it() -> None:
+    # The alignment is exact to within one word.
+    early = evidence(voice((0.5, 3.27)), [sound()], [heard(0, 0.5, 0, 11.1)])
+    assert turn(early).stops == 0
+    ordered = evidence(voice((0.5, 3.27)), [sound()], [heard(0, 0.5, 0, 11.1)], clears=[3.26])
+    assert turn(ordered).stops == 1
+    earlier = evidence(voice((0.5, 3.02)), [sound()], [heard(0, 0.5, 0, 10.1)])
+    assert turn(earlier).stops == 1
 
 
 def test_a_stop_long_after_a_sound_is_not_put_down_to_it() -> None:
