@@ -2,13 +2,14 @@
 
     python -m benchmarks.turns.hearing
 
-What the scenarios' callers say and the noises they make are put on their lines one after the other, with the line's
-noise, level and loss, but no echo; the agent is silent. Each line is judged by the voice activity detector, as loud as
-a call gives it to it, and by what a call makes of that (`LineEvidence.voice_probability`), which learns the caller's
-utterances as they end. The first utterance is for learning only, and one that begins while something is taken for a
-voice anyhow is not counted.
+What the scenarios' callers say, and some of the noises that callers make, are put on the scenarios' lines one after
+the other, with the line's noise, level and loss, but no echo; the agent is silent. Each line is judged by the voice
+activity detector, as loud as a call gives it to it, and by what a call makes of that
+(`LineEvidence.voice_probability`). It is told each utterance as it ends, to learn from; a call has to find it first.
+The first utterance is for learning only, and one that begins while something is taken for a voice is not counted.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,8 +45,9 @@ LEARNED_AFTER: Final = RATE_HZ // 2
 LATE: Final = 0.3
 """Seconds; what follows until the agent is silent takes 40 ms."""
 MISSED: Final = 1.5
-EDGE: Final = 0.15
-"""Seconds around a sound that are not counted as noise."""
+BEFORE: Final = 0.15
+BEHIND: Final = 0.3
+"""Seconds around a sound in which what is noticed is put down to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,17 @@ class Line:
     talkspurts: Mapping[str, Sequence[tuple[float, float]]]
     """When it was noticed and when it was over."""
 
+    def is_taken(self, moment: float) -> bool:
+        """Whether somebody who judged took something for a voice just then."""
+        return any(begin < moment < end for spans in self.talkspurts.values() for begin, end in spans)
+
 
 def main() -> None:
     """Print the table."""
-    voices = Voices(CLIPS, recordings_folder())
+    recordings = recordings_folder()
+    if recordings is None:
+        sys.exit("there are no recordings of people, without which the figures are others: set TALKSPURT_SHARED_DATA")
+    voices = Voices(CLIPS, recordings)
     backgrounds = {kind: background(kind, voices) for kind in BACKGROUNDS}
     detector = SileroVoiceActivity(WeightStore(default_root()).path(WEIGHTS, "silero_vad.onnx"))
     scenarios = load_scenarios(quick=False)
@@ -174,17 +183,17 @@ def figures(lines: Sequence[Line], judge: str) -> tuple[str, ...]:
     for line in lines:
         talkspurts = line.talkspurts[judge]
         for first, _ in line.utterances[1:]:
-            if not _within(first, talkspurts):
+            if not line.is_taken(first):
                 noticed = (begin - first for begin, _ in talkspurts if first < begin < first + MISSED)
                 delays.append(next(noticed, float("inf")))
         for first, last in line.noises:
-            if not _within(first, talkspurts):
+            if not line.is_taken(first):
                 noises += 1
-                taken += any(first < begin < last + EDGE for begin, _ in talkspurts)
+                taken += any(first < begin < last + BEHIND for begin, _ in talkspurts)
         spans = [*line.utterances, *line.backchannels, *line.noises]
-        quiet += line.seconds - LEAD / RATE_HZ - sum(last - first + 2 * EDGE for first, last in spans)
+        quiet += line.seconds - LEAD / RATE_HZ - sum(BEFORE + last - first + BEHIND for first, last in spans)
         wrong += sum(
-            begin > LEAD / RATE_HZ and not any(first - EDGE < begin < last + 2 * EDGE for first, last in spans)
+            begin > LEAD / RATE_HZ and not any(first - BEFORE < begin < last + BEHIND for first, last in spans)
             for begin, _ in talkspurts
         )
     ordered = np.sort(delays)
@@ -194,10 +203,6 @@ def figures(lines: Sequence[Line], judge: str) -> tuple[str, ...]:
         f"{np.mean(ordered > LATE):.1%}", f"{np.mean(ordered > MISSED):.1%}",
         f"{60 * wrong / quiet:.1f}", f"{taken} of {noises}",
     )  # fmt: skip
-
-
-def _within(moment: float, talkspurts: Sequence[tuple[float, float]]) -> bool:
-    return any(begin < moment < end for begin, end in talkspurts)
 
 
 if __name__ == "__main__":

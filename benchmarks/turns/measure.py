@@ -407,7 +407,7 @@ class _Call:
             stretch = self._stretch_at(stop - SECONDS)
             if stop - previous <= SETTLED or stretch is None or self._is_complete(stretch, stop):
                 continue
-            if ordered or not self._lacks_last_word(stretch):
+            if ordered or not self._lacks_last_word(stretch, stop):
                 previous = stop
                 yield stop
 
@@ -441,9 +441,20 @@ class _Call:
         before = [stretch for stretch in self._stretches if stretch.begin <= moment]
         return before[-1] if before else None
 
-    def _lacks_last_word(self, stretch: Stretch) -> bool:
-        """Whether its text was heard but for the last word: the alignment is exact to within one word."""
-        return stretch.heard.stop == len(self._evidence.word_begins[stretch.text]) - 1 > 0
+    def _lacks_last_word(self, stretch: Stretch, moment: float) -> bool:
+        """Whether of its text all but the last word was heard by `moment`, and that is not said later.
+
+        The alignment is exact to within one word.
+        """
+        last = len(self._evidence.word_begins[stretch.text]) - 1
+        so_far = [word for word in stretch.words if word.share >= 0.5 and (word.begin + word.end) / 2 <= moment]
+        found_later = any(
+            word.index == last and word.begin > moment
+            for later in self._stretches
+            if later.text == stretch.text
+            for word in later.words
+        )
+        return last > 1 and bool(so_far) and so_far[-1].index == last - 1 and not found_later
 
     def _is_complete(self, stretch: Stretch, moment: float) -> bool:
         """Whether its text had been said to the last word by `moment`, or to the middle of it."""

@@ -292,6 +292,21 @@ def test_a_text_whose_last_word_is_not_found_was_stopped_only_if_somebody_ordere
     assert turn(earlier).stops == 1
 
 
+def test_a_silence_before_a_last_word_that_comes_after_it_is_a_stop() -> None:
+    # In a stretch of its own, and in the same one.
+    two = [heard(0, 0.5, 0, 11), heard(0, 4.5, 11, 1)]
+    assert turn(evidence(voice((0.5, 3.25), (4.5, 4.75)), [sound()], two)).stops == 1
+    first, last = two
+    one = replace(first, words=(*first.words, *last.words), end=last.end, exit=last.exit)
+    assert turn(evidence(voice((0.5, 3.25), (4.5, 4.75)), [sound()], [one])).stops == 1
+
+
+def test_a_silence_in_the_middle_is_a_stop_though_only_the_last_word_is_lacking_in_the_end() -> None:
+    before, behind = heard(0, 0.5, 0, 10), heard(0, 4.5, 10, 1)
+    one = replace(before, words=(*before.words, *behind.words), end=behind.end, exit=behind.exit)
+    assert turn(evidence(voice((0.5, 3.0), (4.5, 4.75)), [sound()], [one])).stops == 1
+
+
 def test_a_stop_long_after_a_sound_is_not_put_down_to_it() -> None:
     found = evidence(voice((2.5, 5.25)), [sound()], [heard(0, 2.5, 0, 11)], clears=[5.24])
     assert turn(found).stops == 0

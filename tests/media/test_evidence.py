@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from talkspurt.media import evidence as evidence_module
 from talkspurt.media import g711
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.evidence import HEARD, PLAYED, Evidence, LineEvidence
+from talkspurt.media.frames import Frames
 from talkspurt.media.level import mean_level
-from talkspurt.media.room import MOST_VOICES
+from talkspurt.media.room import MOST_VOICES, Room
 from talkspurt.media.talkspurts import START_THRESHOLD
 
 RATE_HZ = 8_000
@@ -213,7 +215,14 @@ def noisy(seconds: float, dbfs: float) -> Sound:
     return np.random.default_rng(8).normal(size=int(seconds * RATE_HZ)) * 10 ** (dbfs / 20)
 
 
-def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller() -> None:
+def harmonic(monkeypatch: pytest.MonkeyPatch, harmonicity: float) -> None:
+    table = np.full((1, 15), harmonicity, dtype=np.float32)
+    monkeypatch.setattr(evidence_module, "analyse", lambda _samples: Frames(table))
+
+
+def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller_and_harmonic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     line = LineEvidence()
     hear(line, np.concatenate((noisy(2, -50), caller(2))) + noisy(4, -50))
     line.learn([(16_000, 32_000)])
@@ -232,6 +241,23 @@ def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller() -> 
     assert said(-12, 0.3) == 0.3
     # As loud as a voice, and not harmonic: a cough, a rustle, a door.
     assert said(0, 0.3, noisy(0.5, -20)) == 0.3
+    harmonic(monkeypatch, 0.199)
+    assert [said(0, detected) for detected in (0.0099, 0.01)] == [0.0099, START_THRESHOLD]
+    harmonic(monkeypatch, 0.159)
+    assert said(0, 0.39) == 0.39
+
+
+@pytest.mark.parametrize(("above_db", "counts"), [(11.9, False), (12.1, True)])
+def test_a_faint_caller_is_suspected_only_well_above_the_noise(
+    monkeypatch: pytest.MonkeyPatch, above_db: float, counts: bool
+) -> None:
+    harmonic(monkeypatch, 0.3)
+    monkeypatch.setattr(Room, "caller_dbfs", -50.0)
+    line = LineEvidence()
+    hear(line, noisy(2, -50))
+    begin = line._heard.end
+    hear(line, np.full(256, 10 ** ((line.noise_dbfs + above_db) / 20)))
+    assert (line.voice_probability(0.3, begin, begin + 256) == START_THRESHOLD) is counts
 
 
 def test_a_suspicion_counts_for_nothing_on_a_quiet_line_nor_before_the_caller_is_known() -> None:

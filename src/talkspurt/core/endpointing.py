@@ -82,8 +82,9 @@ class Endpointing:
     silence: float = 1.0
     """After words that may be all or not. Half of the pauses inside turns are shorter than 0.47 s (Heldner and Edlund
     2010), one in ten is longer than a second."""
-    longest: float = 1.05
-    """The most that a habit of long pauses adds up to after words that may be all: silence is the price."""
+    longest: float = 1.0
+    """The most that a habit of long pauses adds up to after words that may be all, for agents that otherwise wait less:
+    silence is the price, and 0.05 s more kept hardly anybody from being cut short."""
     unfinished: float = 1.5
     """After words that ask for more, such as "and" or "my number is"."""
     partial: float = 2.0
