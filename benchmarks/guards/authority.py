@@ -417,7 +417,7 @@ GUARDS: Final = (
     Guard(
         "the tones of a secret's keys go to no recognizer",
         "session.py",
-        "if not self._pad.untouched and self._pad.claims(self._now):",
+        "if not self._pad.untouched and self._pad.mutes(self._now):",
         "if False:",
         f"{KEYED_IN} -k canary",
     ),
@@ -455,6 +455,27 @@ GUARDS: Final = (
         "return self._tool_call is not None or now < self._claimed_until",
         "return self._tool_call is not None",
         f"{KEYED_IN} {SECRETS} -k 'swallowed or behind_a_whole'",
+    ),
+    Guard(
+        "a secret that is keyed in once more is told to nobody",
+        "effects/secrets.py",
+        "return MASKED if key in DIGITS and now < self._masked_until else key",
+        "return key",
+        f"{KEYED_IN} -k once_more",
+    ),
+    Guard(
+        "nor are its tones",
+        "effects/secrets.py",
+        "return self.claims(now) or now < self._masked_until",
+        "return self.claims(now)",
+        f"{KEYED_IN} -k once_more",
+    ),
+    Guard(
+        "nor is the rest of a secret told by the process that takes the call over",
+        "session.py",
+        "if entry is not None:",
+        "if False:",
+        f"{KEYED_IN} -k takes_the_call_over",
     ),
     Guard(
         "a call goes to allowed countries only",

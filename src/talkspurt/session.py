@@ -79,6 +79,8 @@ from talkspurt.core.events import (
     TurnJudged,
     Voice,
 )
+from talkspurt.core.history import CallerSaid
+from talkspurt.core.keypad import KEPT_FROM_YOU
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Writer
 from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
@@ -199,6 +201,10 @@ class Session:
         self._received = 0
         """Samples of the caller that have come through the muter since the session began."""
         self._pad = SecretPad()
+        entry = self._conversation.secret
+        if entry is not None:
+            # Its first digits went with another process. What follows is a secret all the same.
+            self._pad.collect(entry.tool_call, entry.rules)
         self._muter = ToneMuter()
         self._talkspurts = 0
         self._windows = 0
@@ -327,7 +333,7 @@ class Session:
 
     def line_audio(self, pcm: bytes) -> None:
         """The caller's next audio. The tones of a secret's keys go no further than this."""
-        if not self._pad.untouched and self._pad.claims(self._now):
+        if not self._pad.untouched and self._pad.mutes(self._now):
             pcm = self._muter.feed(pcm)
         elif self._muter.held:
             pcm = self._muter.flush() + pcm
@@ -350,13 +356,14 @@ class Session:
         self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
 
     def line_digit(self, digit: str) -> None:
-        """The caller pressed a key. One that may be a secret's is told to nobody but its pad."""
+        """The caller pressed a key. One that is a secret's, or may be, is told to nobody but its pad."""
         if self._pad.claims(self._now):
             fact = self._pad.press(digit, self._now)
             if fact is not None:
                 self._post(fact)
         else:
-            self._post(DigitPressed(digit))
+            asked = self._conversation.expects_key
+            self._post(DigitPressed(digit if asked else self._pad.masked(digit, self._now)))
 
     def line_closed(self, *, hung_up: bool) -> None:
         """The current attachment is over."""
@@ -557,6 +564,8 @@ class Session:
             case WithdrawEffect(proposal):
                 self._start_effect(self._dispatcher.withdraw(proposal))
             case Record(entry):
+                if isinstance(entry, CallerSaid) and entry.text == KEPT_FROM_YOU:
+                    self._pad.told(self._now)
                 self._services.recorder.entry(self.call.id, entry)
             case Count("speculation_kept" | "speculation_dropped" as name):
                 SPECULATION.labels(name.removeprefix("speculation_")).inc()

@@ -14,8 +14,9 @@ from session.line import VirtualLine
 from session.stage import Stage, on_virtual_time, stage
 from talkspurt import KeypadSecret, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
+from talkspurt.core.keypad import KEPT_FROM_YOU
 from talkspurt.core.secret_entry import NOT_ENTERED
-from talkspurt.effects.secrets import LATE, TRAILING
+from talkspurt.effects.secrets import BETWEEN_KEYS, LATE, TRAILING
 from talkspurt.media.tones import FRAME, FRAME_BYTES, HIGH_HZ, KEYS, LOW_HZ, RATE_HZ, key_tone
 from talkspurt.ports import ReplyPart, ReplyRequest, TextDelta, ToolCallPart
 from talkspurt.testing.providers import ScriptedModel, ScriptedRecognizer
@@ -208,7 +209,8 @@ def test_what_comes_through_the_muter_keeps_its_place_on_the_line(monkeypatch: p
 
 
 @on_virtual_time
-async def test_the_keypad_and_the_line_are_ordinary_again_once_the_secret_is_over() -> None:
+async def test_keys_that_nobody_asked_for_behind_a_secret_may_be_it_once_more_and_are_masked_once() -> None:
+    """Whoever is told that it was wrong keys it in again before any tool asks."""
     _, verify_pin = pins()
     ears = Ears("verify me")
     async with stage(ScriptedModel(verifying), tools=(verify_pin,), recognizer=ears) as call:
@@ -217,6 +219,12 @@ async def test_the_keypad_and_the_line_are_ordinary_again_once_the_secret_is_ove
         await key_in(call.line, CANARY)
         await call.listening()
         await asyncio.sleep(TRAILING)
+        await key_in(call.line, f"{CANARY}#")
+        await call.until(lambda: CallerSaid(KEPT_FROM_YOU, "keypad") in call.recorder.entries)
+        assert ears.keys() == ""
+        await call.listening()
+        await asyncio.sleep(BETWEEN_KEYS)
+        # The agent has been told, and what comes now is an answer to it.
         before = len(ears.audio)
         await key_in(call.line, "5#")
         await call.until(lambda: CallerSaid("5", "keypad") in call.recorder.entries)
@@ -224,6 +232,70 @@ async def test_the_keypad_and_the_line_are_ordinary_again_once_the_secret_is_ove
         await asyncio.sleep(1.0)
         assert call.session._muter.held == 0
         assert len(ears.audio) > before
+
+
+@on_virtual_time
+async def test_a_number_that_the_agent_asks_for_behind_a_secret_is_not_masked() -> None:
+    _, verify_pin = pins()
+
+    def asking(request: ReplyRequest) -> list[ReplyPart]:
+        last = request.history[-1]
+        if isinstance(last, ToolAnswered):
+            return [TextDelta("Thank you. What's your ZIP code?")]
+        return verifying(request)
+
+    async with stage(ScriptedModel(asking), ["verify me"], tools=(verify_pin,)) as call:
+        await call.says()
+        await floor(call, "Collecting")
+        call.line.press(CANARY)
+        await call.until(lambda: "ZIP code" in said(call))
+        await asyncio.sleep(TRAILING)
+        call.line.press("19122")
+        await call.until(lambda: CallerSaid("19122", "keypad") in call.recorder.entries)
+
+
+@pytest.mark.parametrize("keys", [f"#{CANARY}#", f"{CANARY[:4]} {CANARY[4:]}#"])
+def test_a_second_try_with_a_slip_or_a_pause_in_it_stays_masked_although_the_agent_asks_for_it(keys: str) -> None:
+    run_virtual(try_again(keys))
+
+
+async def try_again(keys: str) -> None:
+    seen, verify_pin = pins()
+
+    def asking(request: ReplyRequest) -> list[ReplyPart]:
+        last = request.history[-1]
+        if isinstance(last, ToolAnswered):
+            return [TextDelta("That isn't right. Could you enter your PIN again?")]
+        return verifying(request)
+
+    async with stage(ScriptedModel(asking), ["verify me"], tools=(verify_pin,)) as call:
+        await call.says()
+        await floor(call, "Collecting")
+        call.line.press(CANARY)
+        await call.until(lambda: "PIN again" in said(call))
+        await asyncio.sleep(TRAILING)
+        for key in keys:
+            await asyncio.sleep(2.4 if key == " " else 0.3)
+            call.line.press(key.strip())
+        await call.until(lambda: CallerSaid(KEPT_FROM_YOU, "keypad") in call.recorder.entries)
+        await asyncio.sleep(10.0)
+        keyed = [entry.text for entry in call.recorder.entries if isinstance(entry, CallerSaid)]
+        assert not set(" ".join(keyed)) & set(CANARY)
+        assert seen == [CANARY]
+
+
+@on_virtual_time
+async def test_keys_long_behind_a_secret_are_ordinary() -> None:
+    _, verify_pin = pins()
+    async with stage(ScriptedModel(verifying), ["verify me"], tools=(verify_pin,)) as call:
+        await call.says()
+        await floor(call, "Collecting")
+        call.line.press(CANARY)
+        await call.listening()
+        call.session._pad.told(call.session._now - BETWEEN_KEYS)
+        await asyncio.sleep(TRAILING)
+        call.line.press("5#")
+        await call.until(lambda: CallerSaid("5", "keypad") in call.recorder.entries)
 
 
 @on_virtual_time
@@ -284,3 +356,11 @@ async def test_a_process_that_takes_the_call_over_does_not_know_the_first_digits
     async with stage(ScriptedModel(verifying), tools=(verify_pin,), snapshot=json.loads(json.dumps(snapshot))) as call:
         await call.until(lambda: "Never mind." in said(call))
         assert seen == []
+        # The rest, and all of it once more, behind the time in which all keys are swallowed.
+        call.line.press(CANARY[5:])
+        await asyncio.sleep(LATE + 0.1)
+        call.line.press(f"{CANARY}#")
+        await call.until(lambda: CallerSaid(KEPT_FROM_YOU, "keypad") in call.recorder.entries)
+        keyed = [entry.text for entry in call.recorder.entries if isinstance(entry, CallerSaid)]
+        assert not set(" ".join(keyed)) & set(CANARY)
+        assert CANARY[5:] not in json.dumps(call.session._conversation.snapshot())

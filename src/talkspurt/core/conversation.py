@@ -32,7 +32,7 @@ from talkspurt.core.commands import (
     Phrase,
     Transcribe,
 )
-from talkspurt.core.digits import Digits, EntryRules
+from talkspurt.core.digits import MASKED, Digits, EntryRules
 from talkspurt.core.endpointing import ENTITIES, Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
     CallerChanged,
@@ -70,7 +70,7 @@ from talkspurt.core.events import (
     Voice,
     WordsPlaced,
 )
-from talkspurt.core.keypad import Keypad
+from talkspurt.core.keypad import KEPT_FROM_YOU, KEYED, Keypad
 from talkspurt.core.language import ANYTHING, Completeness, Expectation
 from talkspurt.core.secret_entry import SecretEntry
 from talkspurt.core.settings import Settings
@@ -219,6 +219,19 @@ class Conversation:
     def epoch(self) -> int:
         """The playback epoch; audio and marks of any other prove nothing."""
         return self._agent.playback.epoch
+
+    @property
+    def secret(self) -> SecretEntry | None:
+        """The secret that is being keyed in."""
+        return self._agent.secret
+
+    @property
+    def expects_key(self) -> bool:
+        """Whether the next key is of an entry that the agent has asked for; the first key of an entry decides."""
+        match self._floor:
+            case Typing(digits) if digits.typed:
+                return MASKED not in digits.typed
+        return self._agent.expectation.kind in KEYED
 
     @property
     def speed(self) -> float:
@@ -1050,7 +1063,8 @@ class Conversation:
             return
         if digits.typed:
             self._keypad.entered_at = now
-            self._take_turn(self._agent.meant_by(digits.typed), "keypad", now, now - digits.at)
+            said = KEPT_FROM_YOU if MASKED in digits.typed else self._agent.meant_by(digits.typed)
+            self._take_turn(said, "keypad", now, now - digits.at)
         elif self._agent.turn is not None:
             self._agent.resume_turn(now)
             self._enter(Thinking(now))

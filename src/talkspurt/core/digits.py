@@ -13,7 +13,9 @@ from typing import Final, Literal
 
 from talkspurt.core.language import Expectation
 
-DIGITS: Final = "0123456789ABCD"
+MASKED: Final = "•"
+"""A key that may be a secret's: which one it was, nobody but the keypad knows."""
+DIGITS: Final = f"0123456789ABCD{MASKED}"
 """Keys that are part of an entry; `*` and `#` steer it."""
 
 

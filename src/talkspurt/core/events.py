@@ -292,7 +292,7 @@ class SecretEntered:
 
 @dataclass(frozen=True, slots=True)
 class DigitPressed:
-    """One keypad digit: 0-9, *, # or A-D."""
+    """One keypad digit: 0-9, *, # or A-D; or `digits.MASKED` for one that may be a secret's."""
 
     digit: str
 

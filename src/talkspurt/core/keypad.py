@@ -14,11 +14,19 @@ from typing import Final
 from talkspurt.core.agent_side import AgentSide
 from talkspurt.core.commands import Command, Count
 from talkspurt.core.digits import ANY_ENTRY, Digits, EntryRules, rules_for
+from talkspurt.core.language import Kind
 from talkspurt.core.settings import Settings
 from talkspurt.core.states import Closing, Ended, Floor, Lost, Opening, Speaking, Thinking, Typing
 
 TRAILING: Final = 3.0
 """Seconds behind a whole entry within which an end key belongs to it: a little longer than the pause that ends one."""
+KEYED: Final[frozenset[Kind]] = frozenset({"zip", "phone", "amount", "menu"})
+"""What a question asks for that is keyed in and is no secret. "Your code" and "your PIN" are identifiers, too."""
+KEPT_FROM_YOU: Final = (
+    "(Some keys were pressed. They may be a secret, so they are kept from you. If a tool asks the caller for one, call "
+    "it now; if not, ask the caller for what you need.)"
+)
+"""What the caller is taken to have said by keys that are masked (`effects/secrets.py`)."""
 
 
 class Keypad:

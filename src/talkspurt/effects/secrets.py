@@ -5,6 +5,8 @@ tells the conversation is a count. The digits leave it once, by `take`, and are 
 
 Keys go on being claimed for a while after an entry has ended. People press `#` behind an entry that was already
 whole, or one digit too many, or only after the agent has given up: none of that may turn up as ordinary digits.
+And whoever is told "that isn't right" keys it in once more before any tool asks: keys that come then, and that no
+question asked for, are `masked`.
 
 What Python cannot promise: a `str` handed to a tool lives until the tool lets go of it.
 """
@@ -13,7 +15,7 @@ import json
 import re
 from typing import Any, Final
 
-from talkspurt.core.digits import EntryRules
+from talkspurt.core.digits import DIGITS, MASKED, EntryRules
 from talkspurt.core.events import SecretEntered, SecretProgress
 
 TRAILING: Final = 2.5
@@ -21,6 +23,10 @@ TRAILING: Final = 2.5
 agent may ask for an order number next."""
 LATE: Final = 5.0
 """The same behind one that was given up: the caller may be about to press its first key, or the next."""
+SECOND_TRY: Final = 30.0
+"""Seconds behind an entry in which keys that nobody has asked for may be the same secret once more."""
+BETWEEN_KEYS: Final = 3.0
+"""Seconds for which keys are masked on when the agent has been told of them: whoever looks their number up is slow."""
 SHORTEST_MASKED: Final = 3
 """Shorter secrets would blank out ordinary numbers, and are none."""
 MASK: Final = "***"
@@ -37,6 +43,7 @@ class SecretPad:
         self._digits = bytearray()
         self._ended = False
         self._claimed_until = 0.0
+        self._masked_until = 0.0
 
     def collect(self, tool_call: str, rules: EntryRules) -> None:
         """Begin to collect for a tool call, from nothing; what was there before is wiped."""
@@ -47,8 +54,20 @@ class SecretPad:
         self._ended = False
 
     def claims(self, now: float) -> bool:
-        """Whether keys are this pad's at `now`, and the tones of the keys are to be silenced."""
+        """Whether keys are this pad's at `now`."""
         return self._tool_call is not None or now < self._claimed_until
+
+    def mutes(self, now: float) -> bool:
+        """Whether the tones of the keys are to be silenced at `now`."""
+        return self.claims(now) or now < self._masked_until
+
+    def masked(self, key: str, now: float) -> str:
+        """What the conversation is told of a key that is not this pad's and that no question asked for."""
+        return MASKED if key in DIGITS and now < self._masked_until else key
+
+    def told(self, now: float) -> None:
+        """The agent knows that keys were masked, and asks for what it wants: what comes from now on is meant for it."""
+        self._masked_until = min(self._masked_until, now + BETWEEN_KEYS)
 
     def press(self, key: str, now: float) -> SecretProgress | SecretEntered | None:
         """Take a key; returns what the conversation may know of it."""
@@ -86,6 +105,7 @@ class SecretPad:
         self._wipe()
         self._tool_call = None
         self._claimed_until = claimed_until
+        self._masked_until = claimed_until + SECOND_TRY
 
     def _wipe(self) -> None:
         # Clearing alone would leave the digits in freed memory.

@@ -8,7 +8,7 @@ hearing a tone: speech muted for 60 ms costs little, a tone that slips through c
 are 3.5 % off, which a receiver has to refuse, are muted too.
 
 A frame costs 11 µs with speech, 16 with a tone, 3 with silence (one core of an AMD EPYC), and only while a secret is
-being keyed in.
+being keyed in, and for half a minute behind it.
 
 Sources: frequencies ITU-T Q.23; conditions ITU-T Q.24, annex A: where administrations differ, the most tolerant. A
 tone lasts at least 40 ms there, so that one whole frame of 20 ms always lies within it. What a Goertzel filter
