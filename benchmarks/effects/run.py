@@ -248,8 +248,8 @@ def _hold_in_processes(
     def one(scenario: Processes) -> Result | None:
         return _in_processes(scenario, systems, stamp) if time.monotonic() < deadline else None
 
-    # The threads only wait for the workers, which are processes.
-    with ThreadPoolExecutor(os.cpu_count()) as pool, _ending_early(pool):
+    # The threads only wait for the workers, which are processes, and those wait, too: for a deadline, say.
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool, _ending_early(pool):
         for future in as_completed(pool.submit(one, scenario) for scenario in due):
             result = future.result()
             if result is not None:

@@ -271,9 +271,23 @@ GUARDS: Final = (
     Guard(
         "what still runs here is not proposed again",
         "effects/known.py",
-        "held = any(identity(record) == wish for record in self._held.values())",
-        "held = False",
+        "if any(identity(record) == wish for record in self._held.values()):",
+        "if False:",
         f"{WAY} -k by_the_process_that_has_it",
+    ),
+    Guard(
+        "what is being done is not looked up for whoever asks again",
+        "effects/known.py",
+        "begun = any(identity(record) == wish for record in self._begun.values())",
+        "begun = False",
+        f"{WAY} -k asks_again_while",
+    ),
+    Guard(
+        "what this process is at is not looked up for a call that comes back",
+        "effects/outcomes.py",
+        "if self.known.is_under_way(record.proposal):",
+        "if False:",
+        f"{WAY} -k comes_back_while",
     ),
     Guard(
         "whoever carried it out is believed",

@@ -778,6 +778,10 @@ def test_each_wish_for_it_slows_the_agent_down_to_a_bound() -> None:
     assert paces == pytest.approx([SLOWER, SLOWER**2, SLOWER**3, SLOWEST, SLOWEST])
     assert call.of(RunTool) == []
     assert call.conversation.speed == SLOWEST
+    # Stock sentences are kept as the voice says them by nature, and heard also when no synthesizer answers.
+    call.run(12.0)
+    reminder = call.of(Speak)[-1]
+    assert (isinstance(reminder.text, Phrase), reminder.pace) == (True, 1.0)
 
 
 def test_a_tool_may_say_what_the_caller_will_be_asked_for() -> None:

@@ -27,6 +27,7 @@ from talkspurt.effects.refusals import (
     NOT_OPEN,
     NOT_YOURS,
     TOO_MUCH,
+    UNDER_WAY,
     NotDoneError,
 )
 from talkspurt.effects.sweeper import Sweeper
@@ -571,16 +572,22 @@ class Wires:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.settled: list[str] = []
+        self.closed = False
+        """Whether nothing more can be wished for."""
         self.entered, self.gate = asyncio.Event(), asyncio.Event()
         self.unreachable = False
         """Whether nothing can be looked up."""
 
     async def _word(self, payee: str) -> str:
+        if self.closed:
+            raise ToolError("The bank is closed.")
         return f"I'll wire it to {payee}. Shall I?"
 
     async def _look_up(self, key: str) -> dict[str, bool] | None:
         if self.unreachable:
             raise ConnectionError
+        self.settled.append(key)
         return {"wired": True} if key in self.sent else None
 
     @tool(effect=True, read_back=_word, lookup=_look_up, timeout=0.05)
@@ -617,6 +624,43 @@ async def until(desk: Desk, states: list[str]) -> None:
     async with asyncio.timeout(5):
         while await desk.states() != states:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_who_asks_again_while_it_is_being_done_is_told_so_and_the_tool_is_not_asked(
+    desk: Desk, wires: Wires
+) -> None:
+    """A lookup that settles the key would keep the confirmed effect from being done."""
+    call = await wires.desk(desk)
+    doing = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))
+    await wires.entered.wait()
+    assert message(await call.run("wire", payee="Ann")) == UNDER_WAY
+    assert isinstance(await call.run("wire", payee="Bob"), EffectProposed), "another effect is another effect"
+    wires.closed = True
+    assert message(await call.run("wire", payee="Ann")) == UNDER_WAY, "not why it could not be done a second time"
+    wires.closed = False
+    wires.gate.set()
+    assert await doing == {"wired": True}
+    assert wires.settled == []
+    assert await call.run("wire", payee="Ann") == {"wired": True}
+
+
+async def test_a_call_that_comes_back_while_its_process_is_at_an_effect_does_not_ask_the_tool(
+    desk: Desk, wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "LOOK_EVERY", 0.02)
+    call = await wires.desk(desk)
+    proposed = await call.run("wire", payee="Ann")
+    doing = asyncio.create_task(call.execute(proposed))
+    await wires.entered.wait()
+    returned = await call.returned()
+    content = await returned.dispatcher.recover("x", proposed.proposal)
+    assert isinstance(content, ToolStarted), "its outcome is waited for"
+    assert UNDER_WAY in content.content
+    assert wires.settled == []
+    wires.gate.set()
+    await doing
+    assert '"wired": true' in (await returned.dispatcher.outcome("x", proposed.proposal)).content
+    assert len(wires.sent) == 1
 
 
 async def test_while_a_tool_still_runs_nobody_is_certain_that_it_did_nothing(

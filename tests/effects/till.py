@@ -256,6 +256,12 @@ class Desk:
         dispatcher = dispatching(self.agent, caller, self.store, self.clock, self.call.id, fence=fence)
         return Desk(self.till, self.store, self.clock, self.agent, self.call, caller, dispatcher)
 
+    async def returned(self) -> "Desk":
+        """The same call in another session of this process."""
+        other = await self.taken_over()
+        other.dispatcher._outcomes.known._under_way = self.dispatcher._outcomes.known._under_way
+        return other
+
 
 def dispatching(
     agent: Agent, caller: Caller, store: Store, clock: Clock, call_id: str, *, fence: int

@@ -371,7 +371,7 @@ class AgentSide:
         self.segments += 1
         self.playback.order(self.segments, phrase, now, ahead=True)
         self.log.add(Spoken(self.segments, stock=True))
-        self._commands.append(Speak(self.segments, self.playback.epoch, phrase, pace=self.pace))
+        self._commands.append(Speak(self.segments, self.playback.epoch, phrase))
 
     def note_bridged(self) -> None:
         """The caller of this turn has been told to wait: the next time other words are due."""
@@ -878,7 +878,9 @@ class AgentSide:
         )
         self.log.add(Spoken(self.segments, stock=stock))
         epoch = self.playback.epoch
-        self._commands.append(Speak(self.segments, epoch, line.text, line.source, self.pace, reply=line.reply))
+        # Stock sentences are kept as they are said by nature, for when no synthesizer answers.
+        pace = 1.0 if stock else self.pace
+        self._commands.append(Speak(self.segments, epoch, line.text, line.source, pace, reply=line.reply))
 
     def _flush(self, now: float) -> None:
         self._say_reply(split_long(self._current.text), now)

@@ -94,14 +94,18 @@ class ToolDispatcher:
         *,
         attempts: VerificationAttempts | None = None,
         counter: RunCounter | None = None,
+        under_way: set[str] | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """`ledger` is the call's own; without `attempts` and `counter` nothing is counted beyond this dispatcher."""
+        """`ledger` is the call's own; without `attempts` and `counter` nothing is counted beyond this dispatcher.
+
+        `under_way` are the effects that the dispatchers of a process are at; without it each knows of its own.
+        """
         self._agent = agent
         self._caller = caller
         self._authority = Authority(agent, caller, counter or RunCounter(), clock)
         self._verification = Verification(caller, agent.policies, attempts or ProcessAttempts())
-        self._outcomes = Outcomes(caller, self._authority, ledger)
+        self._outcomes = Outcomes(caller, self._authority, ledger, set() if under_way is None else under_way)
         self._proposals = Proposals(caller, self._authority, ledger, self._outcomes)
         self._wanting: dict[str, tuple[Tool, BaseModel]] = {}
         """Checked tool calls that wait for the caller's secret."""

@@ -26,6 +26,7 @@ from talkspurt.effects.refusals import (
     NOT_OPEN,
     NOT_YOURS,
     TOO_OFTEN,
+    UNDER_WAY,
     NotDoneError,
     where,
 )
@@ -43,11 +44,11 @@ _log = structlog.get_logger(__name__)
 class Outcomes:
     """Those of one call's effects."""
 
-    def __init__(self, caller: Caller, authority: Authority, ledger: EffectLedger) -> None:
+    def __init__(self, caller: Caller, authority: Authority, ledger: EffectLedger, under_way: set[str]) -> None:
         self._caller = caller
         self._authority = authority
         self._ledger = ledger
-        self.known = KnownEffects()
+        self.known = KnownEffects(under_way)
         self._checked: set[str] = set()
         """Proposals in doubt that the sweeper will look up."""
 
@@ -62,6 +63,9 @@ class Outcomes:
             return error_content("refused", NOT_OPEN)
         tool = self._authority.tool(record.tool)
         if record.state in ("executing", "in_doubt") and tool is not None:
+            if self.known.is_under_way(proposal):
+                # By another session of this call, which nobody listens to any more.
+                self._checked.add(proposal)
             try:
                 arguments = tool.arguments.model_validate_json(record.arguments)
             except ValueError:
@@ -83,6 +87,10 @@ class Outcomes:
         if record.state == "refused":
             raise NotDoneError("refused", TOO_OFTEN)
         return await self._of_begun(record, tool, arguments)
+
+    def no_doubt(self, proposal: str) -> None:
+        """What came of it is told by whoever carried it out: `outcome` would tell it again."""
+        self._checked.discard(proposal)
 
     def is_checked(self, proposal: str) -> bool:
         """Whether it is in doubt, and `outcome` is worth waiting for."""
@@ -136,6 +144,9 @@ class Outcomes:
 
     async def _of_begun(self, record: EffectRecord, tool: Tool, arguments: BaseModel) -> str:
         """Begun, without an outcome: whoever began it may be gone. Before its deadline only good news is certain."""
+        if self.known.is_under_way(record.proposal):
+            # A lookup that settles the key would keep it from being done.
+            return error_content("in_doubt", UNDER_WAY)
         found = await self.look_up(tool, arguments, record.key or "")
         if found is None:
             # Asking the caller again would promise what cannot be kept.

@@ -18,6 +18,9 @@ IN_DOUBT: Final = "I can't be sure that this went through, so I won't try it aga
 CHECKING: Final = (
     "It isn't certain yet whether this was done. It is being checked, and I won't do it again until I know."
 )
+UNDER_WAY: Final = (
+    "This is being done just now. Ask for a moment's patience and don't ask for it again: what came of it will be told."
+)
 NOT_DONE_AFTER_ALL: Final = "By now it is certain that this was not done. Ask whether the caller still wants it."
 NOT_YOURS: Final = "The verified account has changed since, so I can't say what came of that."
 NOT_OPEN: Final = "There is nothing to confirm any more. Nothing was changed just now."

@@ -8,7 +8,7 @@ call that another process had begun is taken up from its snapshot.
 import asyncio
 import gc
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from talkspurt.agent import Agent, Caller, HandoverDesk
-from talkspurt.agent.locales import find_locale
+from talkspurt.agent.locales import Locale, find_locale
 from talkspurt.agent.prompt import caller_facts
 from talkspurt.clock import MediaClock
 from talkspurt.config import Config
@@ -52,6 +52,9 @@ HANDOVER_PATIENCE: Final = 2.0
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Objects and collections until the next garbage collection, Python's own being 700, 10 and 10: hardly anything here is
 garbage in cycles, and to look for it stops all calls."""
+FIRST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 900.0
+"""Seconds until stock phrases that no voice would speak are tried again, twice as many each time."""
 WARM_UP_TIMEOUT: Final = 120.0
 """Loading all local models takes some 3 s on an idle core; a machine that needs longer than this is broken."""
 
@@ -121,6 +124,7 @@ class Switchboard:
         self.connecting: set[asyncio.Task[None]] = set()
         """What opens connections for calls that ring."""
         self._runs = RunCounter()
+        self._effects_under_way: set[str] = set()
 
     @classmethod
     @asynccontextmanager
@@ -326,6 +330,7 @@ class Switchboard:
                 self._store.effects.ledger(call.id, fence),
                 attempts=self._store.attempts,
                 counter=self._runs,
+                under_way=self._effects_under_way,
             ),
             services=replace(self._services, recognizer=stages.recognizer, synthesizer=desk.synthesizer),
             minimum_voiced=rules.barge_in_voiced,
@@ -379,23 +384,43 @@ def _menu(agent: Agent) -> Menu | None:
 
 
 async def _learn_stock_phrases(desks: Mapping[tuple[str, str], _Desk]) -> None:
-    """Have ready what the runtime itself says, so that callers hear it at once, and when no synthesizer answers."""
-    for (_, tag), desk in desks.items():
-        agent, locale, synthesizer = desk.agent, find_locale(tag), desk.synthesizer
-        if not isinstance(synthesizer, Remembers):
-            continue
-        fillers = (tool.filler for tool in agent.tools if tool.filler)
-        menu = _menu(agent)
-        offered = (locale.phrases["menu"].format(choices=menu.offer),) if menu is not None else ()
-        lasting = (phrase for phrase in locale.phrases.values() if "{" not in phrase)
-        for text in dict.fromkeys((*filter(None, (agent.announcement,)), *lasting, *offered, *fillers)):
-            try:
-                await synthesizer.learn(locale.spoken_form(text).text, voice=agent.voice.name, locale=tag)
-            except ProviderError as error:
-                _log.warning("stock_phrase_not_learnt", error=str(error))
-            except Exception:
-                # This runs beside the calls in one group: whatever a synthesizer raises must not end them.
-                _log.exception("stock_phrase_not_learnt")
+    """Have ready what the runtime itself says, so that callers hear it at once, and when no synthesizer answers.
+
+    What cannot be learnt now, since a vendor is down, is tried again and again.
+    """
+    due = [
+        partial(desk.synthesizer.learn, text, voice=desk.agent.voice.name, locale=tag)
+        for (_, tag), desk in desks.items()
+        if isinstance(desk.synthesizer, Remembers)
+        for text in _stock_phrases(desk.agent, find_locale(tag))
+    ]
+    pause = FIRST_PAUSE
+    while due := [learn for learn in due if not await _is_done(learn)]:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _stock_phrases(agent: Agent, locale: Locale) -> Iterable[str]:
+    """As they are spoken, each once."""
+    fillers = (tool.filler for tool in agent.tools if tool.filler)
+    menu = _menu(agent)
+    offered = (locale.phrases["menu"].format(choices=menu.offer),) if menu is not None else ()
+    lasting = (phrase for phrase in locale.phrases.values() if "{" not in phrase)
+    texts = (*filter(None, (agent.announcement,)), *lasting, *offered, *fillers)
+    return dict.fromkeys(locale.spoken_form(text).text for text in texts)
+
+
+async def _is_done(learn: Callable[[], Awaitable[None]]) -> bool:
+    """Learn a phrase; whether there is no use in another try."""
+    try:
+        await learn()
+    except ProviderError as error:
+        _log.warning("stock_phrase_not_learnt", error=str(error))
+        return not error.retryable
+    except Exception:
+        # This runs beside the calls in one group: whatever a synthesizer raises must not end them.
+        _log.exception("stock_phrase_not_learnt")
+    return True
 
 
 async def _learn_greeting(desk: _Desk, locale: str) -> None:

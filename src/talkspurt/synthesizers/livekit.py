@@ -29,7 +29,7 @@ from talkspurt.config import Config
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.livekit import Plugin, Surroundings, find_plugin, provider_error
-from talkspurt.synthesizers.streamed import Deadline, Patience
+from talkspurt.synthesizers.streamed import Deadline, Patience, is_cut
 from talkspurt.synthesizers.word_times import WordTimes
 
 SETTING: Final = "speech.synthesizer"
@@ -98,7 +98,7 @@ class LivekitSynthesizer:
         sent += len(rest)
         if not sent:
             raise self._failure("sent no audio")
-        if words.broke_off or words.latest > sent / 2 / LINE_RATE_HZ + _AHEAD_S:
+        if words.broke_off or words.latest > sent / 2 / LINE_RATE_HZ + _AHEAD_S or is_cut(text, sent, pace=1.0):
             raise self._failure("the speech broke off")
         named += words.finish(sent / 2 / LINE_RATE_HZ)
         if rest or named:

@@ -16,7 +16,7 @@ from talkspurt.watchdog import Watchdog
 
 FRAME_S: Final = 0.02
 """The least speech that is given out, but at the end: less than a frame of the line cannot be played."""
-_FASTEST: Final = 40.0
+_FASTEST: Final = 30.0
 """Letters a second that nobody speaks: people read 15, hurried voices 25."""
 
 Piece = TypeVar("Piece")
@@ -103,6 +103,11 @@ def check_whole(vendor: SpeechVendor, text: str, pcm_bytes: int, *, pace: float)
     """Raise when `pcm_bytes` of the line's PCM16 cannot be all of `text`: an early end may look like an orderly one."""
     if not pcm_bytes:
         raise vendor.error("sent no audio", "empty")
-    letters = sum(not letter.isspace() for letter in text)
-    if pcm_bytes / 2 / LINE_RATE_HZ < letters / (_FASTEST * pace):
+    if is_cut(text, pcm_bytes, pace=pace):
         raise vendor.broke_off()
+
+
+def is_cut(text: str, pcm_bytes: int, *, pace: float) -> bool:
+    """Whether nobody can have said all of `text` in so much of the line's PCM16."""
+    letters = sum(not letter.isspace() for letter in text)
+    return pcm_bytes / 2 / LINE_RATE_HZ < letters / (_FASTEST * pace)
