@@ -50,6 +50,13 @@ GUARDS: Final = (
         RETAIL,
     ),
     Guard(
+        "no more goes back to a method than it paid",
+        "retail/claims.py",
+        "if method.kind != GIFT_CARD and cents > own:",
+        "if False:",
+        RETAIL,
+    ),
+    Guard(
         "a return is refunded once",
         "retail/claims.py",
         "order.returned is not None and order.returned.refunded_at is not None:",

@@ -12,7 +12,7 @@ from talkspurt.retail.items import choose_items
 from talkspurt.retail.methods import GIFT_CARD, choose_method
 from talkspurt.retail.reasons import cancel_reason
 from talkspurt.retail.schema import Order, OrderItem, PaymentKind, PaymentMethod, Status
-from talkspurt.retail.words import short_method
+from talkspurt.retail.words import short_method, spoken_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,14 @@ def plan_return(
         raise ToolError(
             f"A refund goes to the {short_method(original)} that paid for the order, or to a gift card of yours."
         )
-    return ReturnPlan(order, items, _within_what_was_paid(order, items), method)
+    cents = _within_what_was_paid(order, items)
+    own = sum(money.cents for money in paid_with(order) if money.method.id == original.id)
+    if method.kind != GIFT_CARD and cents > own:
+        raise ToolError(
+            f"The {short_method(original)} has paid {spoken_amount(own)} of that, and no more can go back to it. "
+            "All of it can go to a gift card of yours, or a colleague divides it."
+        )
+    return ReturnPlan(order, items, cents, method)
 
 
 def plan_refund(order: Order) -> RefundPlan:
