@@ -459,8 +459,8 @@ GUARDS: Final = (
     Guard(
         "a secret that is keyed in once more is told to nobody",
         "effects/secrets.py",
-        "return MASKED if key in DIGITS and now < self._masked_until else key",
-        "return key",
+        "        return MASKED\n",
+        "        return key\n",
         f"{KEYED_IN} -k once_more",
     ),
     Guard(
@@ -469,6 +469,13 @@ GUARDS: Final = (
         "return self.claims(now) or now < self._masked_until",
         "return self.claims(now)",
         f"{KEYED_IN} -k once_more",
+    ),
+    Guard(
+        "that a secret is being keyed in outlives the process",
+        "session.py",
+        "Record | CollectSecret | ExecuteEffect | EndCall)",
+        "Record | ExecuteEffect | EndCall)",
+        f"{KEYED_IN} -k takes_the_call_over",
     ),
     Guard(
         "nor is the rest of a secret told by the process that takes the call over",

@@ -149,8 +149,8 @@ GUARDS: Final = (
     Guard(
         "that somebody else has the phone outlives the process",
         "session.py",
-        "if not (known and owned) or any(",
-        "if not owned or any(",
+        "if not (known and owned) or noted:",
+        "if not owned or noted:",
         BAD_CALLS,
     ),
     Guard(
@@ -170,8 +170,8 @@ GUARDS: Final = (
     Guard(
         "that an effect is being executed is stored although nothing of it is in the transcript yet",
         "session.py",
-        "any(isinstance(command, Record | ExecuteEffect | EndCall) for command in commands)",
-        "any(isinstance(command, Record | EndCall) for command in commands)",
+        "any(isinstance(command, Record | CollectSecret | ExecuteEffect | EndCall) for command in commands)",
+        "any(isinstance(command, Record | CollectSecret | EndCall) for command in commands)",
         "tests/session/test_session.py -k being_executed",
     ),
     Guard(

@@ -79,8 +79,6 @@ from talkspurt.core.events import (
     TurnJudged,
     Voice,
 )
-from talkspurt.core.history import CallerSaid
-from talkspurt.core.keypad import KEPT_FROM_YOU
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Writer
 from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
@@ -476,6 +474,8 @@ class Session:
             self._speaker.answer_due = None
         for command in commands:
             self._execute(command)
+        if isinstance(after, Listening) and not isinstance(before, Listening):
+            self._pad.listens()
         if over:
             # The call may be another session's by now, with another snapshot.
             return
@@ -484,7 +484,9 @@ class Session:
         known = standing == self._saved_standing
         # A state that still waits to be stored is refused once a later attachment owns the call.
         owned = self._saved_attachment in (0, self._conversation.attachment)
-        if not (known and owned) or any(isinstance(command, Record | ExecuteEffect | EndCall) for command in commands):
+        # Whoever takes the call up in the middle of a secret must know that what is keyed in is one.
+        noted = any(isinstance(command, Record | CollectSecret | ExecuteEffect | EndCall) for command in commands)
+        if not (known and owned) or noted:
             lowered = _is_lowered(self._saved_standing, standing)
             # Whoever takes the call up asks only after an effect that the state knows of, and goes on unless it ended.
             at_once = any(isinstance(command, ExecuteEffect | EndCall) for command in commands)
@@ -564,9 +566,9 @@ class Session:
             case WithdrawEffect(proposal):
                 self._start_effect(self._dispatcher.withdraw(proposal))
             case Record(entry):
-                if isinstance(entry, CallerSaid) and entry.text == KEPT_FROM_YOU:
-                    self._pad.told(self._now)
                 self._services.recorder.entry(self.call.id, entry)
+            case Count("keys_masked"):
+                self._pad.told()
             case Count("speculation_kept" | "speculation_dropped" as name):
                 SPECULATION.labels(name.removeprefix("speculation_")).inc()
             case Count(name):

@@ -1063,7 +1063,10 @@ class Conversation:
             return
         if digits.typed:
             self._keypad.entered_at = now
-            said = KEPT_FROM_YOU if MASKED in digits.typed else self._agent.meant_by(digits.typed)
+            said = self._agent.meant_by(digits.typed)
+            if MASKED in digits.typed:
+                said = KEPT_FROM_YOU
+                self._commands.append(Count("keys_masked"))
             self._take_turn(said, "keypad", now, now - digits.at)
         elif self._agent.turn is not None:
             self._agent.resume_turn(now)

@@ -20,8 +20,9 @@ from talkspurt.core.states import Closing, Ended, Floor, Lost, Opening, Speaking
 
 TRAILING: Final = 3.0
 """Seconds behind a whole entry within which an end key belongs to it: a little longer than the pause that ends one."""
-KEYED: Final[frozenset[Kind]] = frozenset({"zip", "phone", "amount", "menu"})
-"""What a question asks for that is keyed in and is no secret. "Your code" and "your PIN" are identifiers, too."""
+KEYED: Final[frozenset[Kind]] = frozenset({"zip", "menu"})
+"""What a question asks for that is keyed in and is surely no secret: "your PIN" is an identifier, too, and "the code
+that we sent to your phone" a telephone number."""
 KEPT_FROM_YOU: Final = (
     "(Some keys were pressed. They may be a secret, so they are kept from you. If a tool asks the caller for one, call "
     "it now; if not, ask the caller for what you need.)"

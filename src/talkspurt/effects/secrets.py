@@ -26,7 +26,7 @@ LATE: Final = 5.0
 SECOND_TRY: Final = 30.0
 """Seconds behind an entry in which keys that nobody has asked for may be the same secret once more."""
 BETWEEN_KEYS: Final = 3.0
-"""Seconds for which keys are masked on when the agent has been told of them: whoever looks their number up is slow."""
+"""Seconds between two keys of one such try, at most; an entry that nobody asked for is over after 2.3 without one."""
 SHORTEST_MASKED: Final = 3
 """Shorter secrets would blank out ordinary numbers, and are none."""
 MASK: Final = "***"
@@ -44,6 +44,8 @@ class SecretPad:
         self._ended = False
         self._claimed_until = 0.0
         self._masked_until = 0.0
+        self._told = False
+        """Whether the agent knows that keys were masked, and has yet to answer."""
 
     def collect(self, tool_call: str, rules: EntryRules) -> None:
         """Begin to collect for a tool call, from nothing; what was there before is wiped."""
@@ -63,11 +65,21 @@ class SecretPad:
 
     def masked(self, key: str, now: float) -> str:
         """What the conversation is told of a key that is not this pad's and that no question asked for."""
-        return MASKED if key in DIGITS and now < self._masked_until else key
+        if now >= self._masked_until or key not in DIGITS:
+            return key
+        # None of the entry that this key belongs to is told: `core.digits` waits no longer for its next.
+        self._masked_until = max(self._masked_until, now + BETWEEN_KEYS)
+        return MASKED
 
-    def told(self, now: float) -> None:
-        """The agent knows that keys were masked, and asks for what it wants: what comes from now on is meant for it."""
-        self._masked_until = min(self._masked_until, now + BETWEEN_KEYS)
+    def told(self) -> None:
+        """The agent is told that keys were masked; what comes once it has answered and listens is meant for it."""
+        self._told = True
+
+    def listens(self) -> None:
+        """The agent listens again."""
+        if self._told:
+            self._told = False
+            self._masked_until = 0.0
 
     def press(self, key: str, now: float) -> SecretProgress | SecretEntered | None:
         """Take a key; returns what the conversation may know of it."""
@@ -106,6 +118,7 @@ class SecretPad:
         self._tool_call = None
         self._claimed_until = claimed_until
         self._masked_until = claimed_until + SECOND_TRY
+        self._told = False
 
     def _wipe(self) -> None:
         # Clearing alone would leave the digits in freed memory.
