@@ -5,8 +5,8 @@
 Runs the voice activity detector again over the caller's side of calls that `make bench-turns` has placed. A voice
 counts as noticed once three windows reach the threshold, as in `talkspurt.media.talkspurts`. Lines with echo are left
 out of the false alarms, and coughs and other people out of both. With the gate, windows that hold nothing but the
-line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title. "In a
-call" is what a call makes of it, which knows the line's noise, its echo and the caller's level.
+line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title. What a
+call makes of it is measured by `hearing`.
 """
 
 import argparse
@@ -22,22 +22,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.level import amplified
-from talkspurt.media.talkspurts import START_THRESHOLD, STOP_THRESHOLD
+from talkspurt.media.talkspurts import STOP_THRESHOLD
 from talkspurt.speech.voice_activity import WEIGHTS, WINDOW, SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore, default_root
 
 RATE_HZ: Final = 8_000
 GAINS: Final = (1.0, 3.0)
 THRESHOLDS: Final = (0.5, 0.4, 0.3)
-IN_A_CALL: Final = "in a call"
-FRAME: Final = 320
-"""Bytes of 20 ms."""
-AHEAD: Final = 4_800
-"""Bytes (0.3 s) that the agent's audio is told ahead."""
-LEARNED_AFTER: Final = 0.5
-"""Seconds after which a turn is learned."""
 MISSED: Final = 48
 """Windows (1.5 s) after which a voice counts as missed."""
 GROUPS: Final = ("quiet", "noise at 20 dB or more", "noise below 20 dB")
@@ -50,7 +42,7 @@ class Line:
 
     group: str
     probabilities: Mapping[str, NDArray[np.float64]]
-    """By gain and gate, and `IN_A_CALL`."""
+    """By gain and gate."""
     voice: NDArray[np.bool_]
     quiet: NDArray[np.bool_]
     onsets: tuple[int, ...]
@@ -73,7 +65,7 @@ def main() -> None:
     for group in GROUPS:
         chosen = [line for line in lines if line.group == group]
         for kind in chosen[0].probabilities if chosen else ():
-            for threshold in (START_THRESHOLD,) if kind == IN_A_CALL else THRESHOLDS:
+            for threshold in THRESHOLDS:
                 table.add_row(group, kind, f"{threshold}", *figures(chosen, kind, threshold))
     Console().print(table)
 
@@ -113,13 +105,6 @@ def read(folder: Path, detectors: tuple[SileroVoiceActivity, SileroVoiceActivity
         for gain in GAINS
         for gate, detector in enumerate(detectors)
     }
-    turns = [
-        (int(event["begin"] * RATE_HZ), int(event["end"] * RATE_HZ))
-        for event in call["events"]
-        if event["row"] not in {*OTHERS, "backchannel"} and event["voiced"]
-    ]
-    agent = np.ascontiguousarray(both[:, 1]).tobytes()
-    probabilities[IN_A_CALL] = judged_in_a_call(detectors[1], pcm, agent, turns)[:windows]
     return Line(group_of(channel), probabilities, voice, quiet, tuple(onsets))
 
 
@@ -137,28 +122,6 @@ def judged(detector: SileroVoiceActivity, pcm: bytes) -> NDArray[np.float64]:
     for at in range(0, len(pcm), 2 * RATE_HZ):
         stream.feed(pcm[at : at + 2 * RATE_HZ])
         detector.tick()
-    stream.close()
-    return np.array(said)
-
-
-def judged_in_a_call(
-    detector: SileroVoiceActivity, pcm: bytes, agent: bytes, turns: list[tuple[int, int]]
-) -> NDArray[np.float64]:
-    """The same as a call has it, in which the caller's `turns`, in samples, are learned one after the other."""
-    line = LineEvidence()
-    said: list[float] = []
-    told: list[tuple[float, int]] = []
-    stream = detector.open(lambda probability, samples: told.append((probability, samples)))
-    turns = sorted(turns, key=lambda turn: turn[1])
-    for at in range(0, len(pcm), FRAME):
-        line.play(agent[at + AHEAD : at + AHEAD + FRAME], (at + AHEAD) // 2)
-        line.hear(pcm[at : at + FRAME])
-        stream.feed(line.for_detection(pcm[at : at + FRAME]))
-        detector.tick()
-        said += [line.voice_probability(probability, last - WINDOW, last) for probability, last in told]
-        told.clear()
-        while turns and at // 2 > turns[0][1] + LEARNED_AFTER * RATE_HZ:
-            line.learn([turns.pop(0)])
     stream.close()
     return np.array(said)
 

@@ -228,9 +228,8 @@ class Conversation:
     @property
     def expects_key(self) -> bool:
         """Whether the next key is of an entry that the agent has asked for; the first key of an entry decides."""
-        match self._floor:
-            case Typing(digits) if digits.typed:
-                return MASKED not in digits.typed
+        if isinstance(self._floor, Typing) and self._floor.digits.typed:
+            return MASKED not in self._floor.digits.typed
         return self._agent.expectation.kind in KEYED
 
     @property

@@ -50,8 +50,7 @@ class Execution:
         """Call the tool for the `caller` who was judged, and write down what came of it; the content."""
         # Whatever comes of it, from now on the ledger knows better how that thing stands.
         self._known.forget_set_by(pending.record, pending.tool)
-        self._known.begin(pending.record)
-        try:
+        with self._known.carrying_out(pending.record):
             try:
                 state, content = await self._carry_out(pending, effect, caller)
             except asyncio.CancelledError:
@@ -63,8 +62,6 @@ class Execution:
             await self._finish(pending, state, content)
             if state != "in_doubt":
                 self._outcomes.no_doubt(pending.record.proposal)
-        finally:
-            self._known.end(pending.record)
         return content if state == "in_doubt" else self._outcomes.for_caller(pending.record, content)
 
     async def _carry_out(self, pending: Proposal, effect: Effect, caller: Caller) -> tuple[Outcome, str]:

@@ -4,6 +4,9 @@ It answers a wish that comes again before anything is written or asked, and it k
 tool which everybody else takes for gone still runs here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from talkspurt.agent import Tool
 from talkspurt.effects.content import error_content
 from talkspurt.effects.proposal import DONE, Identity, identity, result_of
@@ -59,16 +62,17 @@ class KnownEffects:
         """Whether this process is at it, perhaps in another session of this call, which came back from a hand-over."""
         return proposal in self._under_way
 
-    def begin(self, record: EffectRecord) -> None:
-        """It is being carried out here from now on."""
+    @contextmanager
+    def carrying_out(self, record: EffectRecord) -> Iterator[None]:
+        """It is being carried out here; behind that its tool may still run (`hold`)."""
         self._begun[record.proposal] = record
         self._under_way.add(record.proposal)
-
-    def end(self, record: EffectRecord) -> None:
-        """What came of it has been told; its tool may still run."""
-        del self._begun[record.proposal]
-        if record.proposal not in self._held:
-            self._under_way.discard(record.proposal)
+        try:
+            yield
+        finally:
+            del self._begun[record.proposal]
+            if record.proposal not in self._held:
+                self._under_way.discard(record.proposal)
 
     def hold(self, record: EffectRecord) -> None:
         """Its tool still runs, though its time is over."""

@@ -246,7 +246,7 @@ class LineEvidence:
 
     def voice_probability(self, detected: float, first: int, last: int) -> float:
         """How likely somebody speaks in a window that a detector gave a probability: the line may tell more."""
-        if detected < START_THRESHOLD and self._sounds_like_caller(detected, first, last):
+        if SUSPECTED[0][0] <= detected < START_THRESHOLD and self._sounds_like_caller(detected, first, last):
             detected = START_THRESHOLD
         # The agent's own voice on its way back is no talkspurt of anybody.
         return 0.0 if detected >= STOP_THRESHOLD and self.is_returning(first, last) else detected
@@ -275,7 +275,7 @@ class LineEvidence:
     def _sounds_like_caller(self, detected: float, first: int, last: int) -> bool:
         """Whether a window of a noisy line is as loud as the caller, louder than the noise, and sounds like a vowel."""
         caller_dbfs = self.room.caller_dbfs
-        if caller_dbfs is None or self.noise_dbfs <= NOISY_DBFS or detected < SUSPECTED[0][0]:
+        if caller_dbfs is None or self.noise_dbfs <= NOISY_DBFS:
             return False
         heard = self._heard.read(first, last)
         if mean_level(heard) <= max(caller_dbfs - NEAR_DB, self.noise_dbfs + CLEAR_DB):

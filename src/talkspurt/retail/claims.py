@@ -83,7 +83,7 @@ def plan_return(
             f"A refund goes to the {short_method(original)} that paid for the order, or to a gift card of yours."
         )
     cents = _within_what_was_paid(order, items)
-    own = sum(money.cents for money in paid_with(order) if money.method.id == original.id)
+    own = max((money.cents for money in paid_with(order)), default=0)
     if method.kind != GIFT_CARD and cents > own:
         raise ToolError(
             f"The {short_method(original)} has paid {spoken_amount(own)} of that, and no more can go back to it. "
