@@ -79,6 +79,10 @@ def test_the_vendors_own_variable_sets_the_token_and_the_token_is_not_shown() ->
             "key_argument is for effects",
         ),
         (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {max_amount_cents = 0}',
+            "max_amount_cents limits nothing without amount_argument",
+        ),
+        (
             '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {account_argument = "customer"}',
             "account_argument needs level = 1 or 2",
         ),

@@ -151,9 +151,16 @@ GUARDS: Final = (
     Guard(
         "an amount that is not stated passes no limit",
         "agent/policy.py",
-        "(cents is not None and abs(cents) <= self.max_amount_cents)",
-        "abs(cents or 0) <= self.max_amount_cents",
+        "(cents is not None and abs(cents) <= most)",
+        "abs(cents or 0) <= most",
         f"{POLICY} {AUTHORITY} -k 'one_rule or no_amount'",
+    ),
+    Guard(
+        "a tool's own limit on amounts holds whatever the policy allows",
+        "effects/authority.py",
+        "if not amount_allowed(read_back.amount_cents, tool.max_amount_cents):",
+        "if False:",
+        f"{AUTHORITY} -k own_limit",
     ),
     Guard(
         "a failed try at a locked account says what a right one would",

@@ -50,6 +50,13 @@ GUARDS: Final = (
         f"{MCP} -k no_argument_states",
     ),
     Guard(
+        "a tool server's tool has the limit that was declared",
+        "mcp/tools.py",
+        "            max_amount_cents=declared.max_amount_cents,\n",
+        "",
+        f"{MCP} -k limit_of_its_own",
+    ),
+    Guard(
         "what a tool server would be sent and nobody would hear is refused",
         "mcp/wording.py",
         "if unheard := heard.keys() - told:",

@@ -55,6 +55,18 @@ class McpLookup(_Section):
     """The field of its structured answer that says so, true or false; anything else leaves it open."""
 
 
+_OF_EFFECTS: Final = (
+    "read_back",
+    "unspoken",
+    "amount_argument",
+    "max_amount_cents",
+    "key_argument",
+    "lookup",
+    "settles_within",
+    "sets",
+)
+
+
 class McpToolConfig(_Section):
     """What `@tool` declares, for one tool of a server."""
 
@@ -72,7 +84,9 @@ class McpToolConfig(_Section):
     account_argument: str = ""
     """The argument that takes the verified account; the model neither sees nor fills it."""
     amount_argument: str = ""
-    """The argument with the sum in cents that policies judge."""
+    """The argument with the sum in cents that `max_amount_cents` and policies judge."""
+    max_amount_cents: int | None = Field(None, ge=0)
+    """As in `@tool`: the highest sum, whatever a policy allows."""
     key_argument: str = ""
     """The argument that takes the idempotency key, hidden from the model; default: it goes into `_meta`."""
     lookup: McpLookup | None = None
@@ -107,12 +121,13 @@ class McpToolConfig(_Section):
             )
         if self.account_argument and not self.level:
             raise ValueError("account_argument needs level = 1 or 2: nobody is verified at level 0")
+        if self.max_amount_cents is not None and not self.amount_argument:
+            raise ValueError("max_amount_cents limits nothing without amount_argument, which names the cents")
         if self.settles_within and self.lookup is None:
             raise ValueError("settles_within says when to believe a lookup: add one or drop it")
         if not self.effect:
-            own = ("read_back", "unspoken", "amount_argument", "key_argument", "lookup", "settles_within", "sets")
-            for key in own:
-                if getattr(self, key) not in (None, "", (), 0.0):
+            for key in _OF_EFFECTS:
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for effects: add effect = true or drop it")
         return self
 

@@ -132,6 +132,17 @@ async def test_more_than_a_level_allows_is_refused_with_its_reason(desk: Desk) -
     assert refusal(await desk.ask("pay", {**over, "cents": 40_001})) == "refused: I may not pay more than 400 dollars."
 
 
+async def test_a_tools_own_limit_holds_whatever_the_policy_allows(desk: Desk) -> None:
+    """Nor is an amount within it that nobody stated."""
+    tools = [replace(tool, max_amount_cents=5_000) for tool in desk.agent.tools if tool.effect]
+    call = await opened(desk.till, desk.store, desk.clock, replace(desk.agent, tools=tools), "+12025550188")
+    call.caller.verify("maya")
+    pay = {"account": "maya", "payee": "Ann", "cents": 5_001}
+    assert refusal(await call.ask("pay", pay)) == f"refused: {REASONS['amount']}"
+    assert refusal(await call.run("send_to", box="B1", street="Elm")) == f"refused: {REASONS['amount']}"
+    assert isinstance(await call.ask("pay", {**pay, "cents": 5_000}), EffectProposed)
+
+
 async def test_what_states_no_amount_is_under_no_limit_on_amounts(desk: Desk) -> None:
     """A read-back of plain words states none; it passes where nothing limits it."""
     limited = replace(desk.agent, policy=Policy.parse("[tools.send_to]\nmax_amount_cents = 1_000"))

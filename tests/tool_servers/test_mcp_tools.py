@@ -145,6 +145,13 @@ async def test_a_limit_on_an_amount_that_no_argument_states_stops_the_start() ->
                 pass
 
 
+async def test_a_servers_tool_has_a_limit_of_its_own(stdio_warehouse: Warehouse) -> None:
+    declared = {**RESERVE, "amount_argument": "quantity", "max_amount_cents": 5}
+    async with desk(mcp_config(stdio_warehouse.settings, {"reserve_item": declared})) as shop:
+        assert (await shop.run("reserve_item", item="mug", quantity=6))["error"]["message"] == REASONS["amount"]
+        assert "5 of the mug" in (await shop.run("reserve_item", item="mug", quantity=5)).read_back
+
+
 async def test_an_agent_that_a_server_is_not_for_gets_nothing(stdio_warehouse: Warehouse) -> None:
     async with desk(mcp_config(stdio_warehouse.settings, {"check_stock": {}})) as shop:
         other = Agent(name="other", prompt="Help.", greeting="Hello.")

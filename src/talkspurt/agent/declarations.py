@@ -107,6 +107,18 @@ def check_declarations(name: str, *, level: int, verifies: int, timeout: float, 
         raise ConfigurationError(f"tool '{name}' {mistake}")
 
 
+def check_amount(name: str, max_amount_cents: int | None, *, effect: bool) -> None:
+    """A limit is of cents, and of an effect."""
+    if max_amount_cents is None:
+        return
+    if not effect:
+        raise ConfigurationError(f"tool '{name}' has a max_amount_cents but no effect: add effect=True or drop it")
+    if isinstance(max_amount_cents, bool) or not isinstance(max_amount_cents, int) or max_amount_cents < 0:
+        raise ConfigurationError(
+            f"tool '{name}': max_amount_cents must be a whole number of cents, 0 or more, not {max_amount_cents}"
+        )
+
+
 def check_read_back(
     name: str, signature: Signature, *, effect: bool, read_back: ToolFunction | None, lookup: ToolFunction | None
 ) -> None:

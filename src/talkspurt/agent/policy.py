@@ -79,6 +79,11 @@ def _listed(rules: Any) -> Any:
     return (rules,) if isinstance(rules, dict) else rules
 
 
+def amount_allowed(cents: int | None, most: int | None) -> bool:
+    """Whether an amount, whichever way it moves, is within a limit; None for no limit, or for an amount not stated."""
+    return most is None or (cents is not None and abs(cents) <= most)
+
+
 def _at_most(value: str | int | None, most: int) -> bool:
     return isinstance(value, int) and value <= most
 
@@ -151,14 +156,11 @@ class Rule(BaseModel):
             return "hours"
         if read_back is None:
             return None
-        if not self._amount_allowed(read_back.amount_cents):
+        if not amount_allowed(read_back.amount_cents, self.max_amount_cents):
             return "amount"
         if self.statuses is not None and read_back.status not in self.statuses:
             return "status"
         return None if self._facts_allowed(read_back.facts) else "facts"
-
-    def _amount_allowed(self, cents: int | None) -> bool:
-        return self.max_amount_cents is None or (cents is not None and abs(cents) <= self.max_amount_cents)
 
     def _facts_allowed(self, facts: Mapping[str, str | int]) -> bool:
         named = all(name in facts and facts[name] in allowed for name, allowed in self.facts.items())

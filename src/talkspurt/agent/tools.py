@@ -78,6 +78,9 @@ class Tool:
     something else, the same wish is a new one. None: within a call the same wish always gets the first result."""
     account_parameters: tuple[str, ...] = ()
     """Arguments that name an account: compared with the verified one."""
+    max_amount_cents: int | None = None
+    """Highest `ReadBack.amount_cents` of an effect, whatever a policy allows; one that is not stated is refused then.
+    None: only a policy limits it."""
     rates: tuple[Rate, ...] = ()
     """How often it may run."""
     untrusted: bool = False
@@ -171,6 +174,7 @@ def tool(
     lookup: ToolFunction | None = None,
     settles_within: float = 0.0,
     sets: Sequence[str] | None = None,
+    max_amount_cents: int | None = None,
     rate: str = "",
     untrusted: bool = False,
     timeout: float = 5.0,
@@ -193,6 +197,7 @@ def tool(
     lookup: ToolFunction | None = None,
     settles_within: float = 0.0,
     sets: Sequence[str] | None = None,
+    max_amount_cents: int | None = None,
     rate: str = "",
     untrusted: bool = False,
     timeout: float = 5.0,
@@ -217,6 +222,7 @@ def tool(
         if finishes_later:
             declarations.check_later(name, signature, effect=effect, verifies=verifies, cancellable=cancellable)
         secret_parameter, secret = declarations.secret_of(name, signature.secrets, effect=effect)
+        declarations.check_amount(name, max_amount_cents, effect=effect)
         declarations.check_read_back(name, signature, effect=effect, read_back=read_back, lookup=lookup)
         declarations.check_outcome(
             name, signature, lookup=lookup, settles_within=settles_within, effect=effect, sets=sets
@@ -243,6 +249,7 @@ def tool(
             settles_within=settles_within,
             sets=None if sets is None else tuple(sets),
             account_parameters=signature.accounts,
+            max_amount_cents=max_amount_cents,
             rates=declarations.read_rate(name, rate),
             untrusted=untrusted,
             timeout=timeout,

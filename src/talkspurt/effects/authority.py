@@ -11,6 +11,7 @@ import structlog
 from pydantic import BaseModel
 
 from talkspurt.agent import Agent, Caller, ReadBack, Tool
+from talkspurt.agent.policy import REASONS, amount_allowed
 from talkspurt.agent.rates import SECONDS
 from talkspurt.agent.tools import BUILT_IN
 from talkspurt.core.history import CallerSaid, Entry, ToolAnswered
@@ -87,7 +88,9 @@ class Authority:
         return self._caller.account == account or not (tool is None or tool.level or account)
 
     def judge(self, tool: Tool, read_back: ReadBack) -> None:
-        """Refuse an effect that the policy does not allow."""
+        """Refuse an effect that the tool's own limit or the policy does not allow."""
+        if not amount_allowed(read_back.amount_cents, tool.max_amount_cents):
+            raise NotDoneError("refused", REASONS["amount"])
         self._keep_policy(tool, read_back)
 
     def trust(self, tool: Tool, arguments: BaseModel) -> None:

@@ -114,6 +114,7 @@ class ServerTool:
             lookup=None if declared.lookup is None else _Lookup(self, declared.lookup),
             settles_within=declared.settles_within,
             sets=declared.sets,
+            max_amount_cents=declared.max_amount_cents,
             rates=read_rate(self.name, declared.rate),
             untrusted=declared.untrusted,
             timeout=declared.timeout,
