@@ -3,6 +3,7 @@
 
 BIN := .venv/bin
 ARGS ?=
+CALLER ?= rms
 
 .PHONY: bench-inference help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
 	bench-line-evidence bench-latency bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
@@ -25,7 +26,7 @@ help:
 	@echo "             how much of written text is said right, and of said text understood, by kind"
 	@echo "make bench-retail-tasks [VOICE=1]"
 	@echo "             tau2-bench's 74 retail tasks with a scripted oracle in place of the model; VOICE=1 also places 23 of"
-	@echo "             them by voice, which takes half an hour"
+	@echo "             them by voice, which takes a quarter of an hour"
 	@echo "make bench-faults [QUICK=1]"
 	@echo "             a call for every fault of every stage: what its caller heard; 25 minutes"
 	@echo "make bench-latency"
@@ -45,7 +46,7 @@ setup:
 	@scripts/setup
 
 call: setup
-	@$(BIN)/talkspurt call --serve --scenario order-enquiry --voice rms $(ARGS)
+	@$(BIN)/talkspurt call --serve --scenario order-enquiry --voice $(CALLER) $(ARGS)
 
 serve: setup
 	@$(BIN)/talkspurt serve $(ARGS)
@@ -72,7 +73,7 @@ bench-recognition: setup
 bench-intents: setup
 	$(BIN)/python benchmarks/intents.py $(ARGS)
 
-# The report is made whether or not all calls succeeded; the exit status is the report's, or 1 when a call is missing.
+# The report is made whether or not all calls succeeded; fails when a goal is missed, or a call.
 bench-turns: export QUICK := $(QUICK)
 bench-turns: export FRESH := $(FRESH)
 bench-turns: setup
@@ -86,13 +87,13 @@ mutants: export FRESH := $(FRESH)
 mutants: setup
 	@$(BIN)/python -m benchmarks.mutants $(ARGS)
 
-# Exit status 2 when a goal is missed, 1 when calls are missing: run it again.
+# Fails when a goal is missed, or calls are missing: then run it again.
 bench-effects: export QUICK := $(QUICK)
 bench-effects: export FRESH := $(FRESH)
 bench-effects: setup
 	@$(BIN)/python -m benchmarks.effects
 
-# Exit status 1 when something could not be measured; ARGS="--systems talkspurt_scripted --calls 100,200" for a part.
+# Fails when something could not be measured; ARGS="--systems talkspurt_scripted --calls 100,200" for a part.
 bench-capacity: setup
 	-@benchmarks/peers/setup
 	$(BIN)/python -m benchmarks.capacity $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
@@ -104,7 +105,7 @@ bench-line-evidence: setup
 	@status=0; $(BIN)/python benchmarks/line_evidence.py || status=$$?; \
 	$(BIN)/python -m benchmarks.side_talk $(ARGS) || status=$$?; exit $$status
 
-# Exit status 2 when a goal is missed.
+# Fails when a goal is missed.
 bench-normalisation: setup
 	@$(BIN)/python -m benchmarks.normalisation
 
@@ -116,7 +117,7 @@ bench-faults: export QUICK := $(QUICK)
 bench-faults: setup
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-# Exit status 1 when a goal is missed.
+# Fails when a goal is missed.
 bench-latency: setup
 	@$(BIN)/python -m benchmarks.own_latency $(ARGS)
 

@@ -1,4 +1,7 @@
-"""A bakery that tells when it is open: a whole agent. Run it: TALKSPURT_CONFIG=examples/bakery.toml talkspurt serve"""
+"""A bakery that tells when it is open: a whole agent. Try it, from the repository:
+
+TALKSPURT_CONFIG=examples/bakery.toml .venv/bin/talkspurt call --serve --say "When are you open on Sunday?"
+"""
 
 from talkspurt import Agent, tool
 from talkspurt.agent.dialogue import Dialogue, Intent, Outcome, Slot

@@ -1,6 +1,7 @@
 """A dentist's front desk: an agent of one's own, with nothing left out.
 
-Run it from the repository: TALKSPURT_CONFIG=examples/dentist.toml talkspurt serve
+Try it from the repository:
+TALKSPURT_CONFIG=examples/dentist.toml .venv/bin/talkspurt call --serve --say "I need an appointment."
 """
 
 from talkspurt.agent import Agent, ToolError, tool

@@ -1,6 +1,8 @@
 """A florist whose tools are an MCP server's: the agent has none of its own, only words for them.
 
-Run it from the repository: TALKSPURT_CONFIG=examples/florist.toml talkspurt serve
+Try it from the repository:
+TALKSPURT_CONFIG=examples/florist.toml .venv/bin/talkspurt call --serve --say "What do tulips cost?"
+
 What the server may do, and what the caller hears before it does it, is in `florist.toml`.
 """
 

@@ -1,6 +1,7 @@
 """The bundled retail agent under another name and voice, on a database of one's own.
 
-Run it from the repository: TALKSPURT_CONFIG=examples/store.toml talkspurt serve
+Try it from the repository:
+TALKSPURT_CONFIG=examples/store.toml .venv/bin/talkspurt call --serve --say "What are your opening hours?"
 """
 
 from dataclasses import replace

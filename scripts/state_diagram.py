@@ -14,7 +14,8 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "states.md"
 DEADLINES: Final[dict[str, str]] = {
     "Opening": "`opening_timeout`: the call ends, `no_media`",
     "Listening": "`silence_prompt` of silence: asks whether the caller is there; `silence_offer`: offers help; "
-    "`silence_hangup`: goodbye, `caller_silent`",
+    "`silence_hangup`: goodbye, `caller_silent`. While a tool that answers later is under way, instead of these "
+    "`waiting_prompt`, or `progress_after` with news: says that it still takes a moment",
     "Yielding": "`barge_in.patience`: the caller has the floor, or the agent goes on where it stopped",
     "Hearing": "`max_utterance`: what there is gets transcribed",
     "Endpointing": "all from the last voiced sample. With words what `endpointing` says to the pause: the turn is "
@@ -46,9 +47,9 @@ _WATCHDOGS: Final = """\
 ## Deadlines
 
 No state but `Ended` is without one, so no fault outside can make the agent mute for good. Names in
-code style are fields of `Settings`. On top of the state's own there are, everywhere but in `Closing`
-and `Lost`, the longest call (`max_call`) and, everywhere but in `Lost`, the watchdogs of what is under
-way: a reply that stalls (`reply_timeout`), a tool (`tool_timeout`), a segment that does not begin
+code style are fields of `Settings`, or reasons of an end. On top of the state's own there are,
+everywhere but in `Closing` and `Lost`, the longest call (`max_call`) and, everywhere but in `Lost`, the
+watchdogs of what is under way: a reply that stalls (`reply_timeout`), a tool (`tool_timeout`), a segment that does not begin
 (`segment_timeout`), marks that do not come (`playback_patience`).
 
 | State | Meaning | Its own deadline |
