@@ -49,8 +49,8 @@ _WATCHDOGS: Final = """\
 No state but `Ended` is without one, so no fault outside can make the agent mute for good. Names in
 code style are fields of `Settings`, or reasons of an end. On top of the state's own there are,
 everywhere but in `Closing` and `Lost`, the longest call (`max_call`) and, everywhere but in `Lost`, the
-watchdogs of what is under way: a reply that stalls (`reply_timeout`), a tool (`tool_timeout`), a segment that does not begin
-(`segment_timeout`), marks that do not come (`playback_patience`).
+watchdogs of what is under way: a reply that stalls (`reply_timeout`), a tool (`tool_timeout`), a
+segment that does not begin (`segment_timeout`), marks that do not come (`playback_patience`).
 
 | State | Meaning | Its own deadline |
 |---|---|---|
