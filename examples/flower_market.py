@@ -1,12 +1,18 @@
-"""A flower market as an MCP server, written with the MCP SDK: the other side of examples/florist.py."""
+"""A flower market as an MCP server, written with the MCP SDK: the other side of examples/florist.py.
 
+Each of Talkspurt's processes has one of its own, so what they all must know lies in a file (`FLOWER_MARKET`).
+"""
+
+import os
+import sqlite3
 from typing import Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
 
 Flower = Literal["roses", "tulips", "sunflowers"]
 PRICES = {"roses": 12.5, "tulips": 8.0, "sunflowers": 9.9}
-orders: dict[str, str] = {}
+orders = sqlite3.connect(os.environ.get("FLOWER_MARKET", "flower_market.db"), timeout=5, isolation_level=None)
+orders.execute("CREATE TABLE IF NOT EXISTS orders (key TEXT PRIMARY KEY, flower TEXT NOT NULL)")
 
 market = MCPServer("market")
 
@@ -22,14 +28,21 @@ async def order(flower: Flower, ctx: Context[Any, Any]) -> dict[str, str]:
     """Put a bunch of flowers aside."""
     # The same key means the same order: however often it comes, there is one bunch.
     key = str(dict(ctx.request_context.meta or {})["talkspurt/idempotency-key"])
-    orders.setdefault(key, flower)
-    return {"status": "ordered", "flower": orders[key]}
+    orders.execute("INSERT OR IGNORE INTO orders VALUES (?, ?)", (key, flower))
+    return {"status": "ordered", "flower": ordered(key)}
 
 
 @market.tool()
 async def find_order(idempotency_key: str) -> dict[str, Any]:
     """Tell whether an order with that key was taken."""
-    return {"happened": idempotency_key in orders, "flower": orders.get(idempotency_key, "")}
+    flower = ordered(idempotency_key)
+    return {"happened": bool(flower), "flower": flower}
+
+
+def ordered(key: str) -> str:
+    """The flower of an order; "" when there is none."""
+    found = orders.execute("SELECT flower FROM orders WHERE key = ?", (key,)).fetchone()
+    return "" if found is None else str(found[0])
 
 
 if __name__ == "__main__":
