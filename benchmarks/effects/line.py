@@ -182,14 +182,26 @@ class VirtualLine:
     async def run(self) -> None:
         """A frame each way every 20 ms until the line is closed."""
         loop = asyncio.get_running_loop()
-        due = loop.time()
-        while not self.closed:
+        over: asyncio.Future[None] = loop.create_future()
+
+        # A timer and no task that sleeps: frames are half of what happens in a call, and that costs twice as much.
+        def frame(due: float) -> None:
+            if over.done():
+                return
+            if self.closed:
+                over.set_result(None)
+                return
             now = loop.time()
-            if self.listener is not None:
-                self.listener.audio_received(VOICE if now < self._voiced_until else SILENCE)
-            self._play(now)
-            due += 0.02
-            await asyncio.sleep(due - loop.time())
+            try:
+                if self.listener is not None:
+                    self.listener.audio_received(VOICE if now < self._voiced_until else SILENCE)
+                self._play(now)
+            except Exception as error:
+                over.set_exception(error)
+            loop.call_at(due + 0.02, frame, due + 0.02)
+
+        frame(loop.time())
+        await over
 
     def _play(self, now: float) -> None:
         left, queue = FRAME, self._queue

@@ -36,14 +36,24 @@ class MediaClock:
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            now = loop.time()
-            lateness.TICKS.note(max(0.0, now - due))
-            if self._calls:
-                self._tick(now)
-            due = max(due + TICK, loop.time() - TICK)
-            await asyncio.sleep(due - loop.time())
+        failed: asyncio.Future[None] = loop.create_future()
+
+        # A timer, where a task that sleeps would cost two turns of the loop for each tick.
+        def tick(due: float) -> None:
+            if failed.done():
+                return
+            try:
+                now = loop.time()
+                lateness.TICKS.note(max(0.0, now - due))
+                if self._calls:
+                    self._tick(now)
+                due = max(due + TICK, loop.time() - TICK)
+                loop.call_at(due, tick, due)
+            except Exception as error:
+                failed.set_exception(error)
+
+        tick(loop.time())
+        await failed
 
     def _tick(self, now: float) -> None:
         try:

@@ -334,6 +334,8 @@ async def _claim(
     due = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(*turn).limit(most)
     # Not within the UPDATE: PostgreSQL may ask the inner query once a row, and each time it finds `most` others.
     locked = (await connection.execute(due.with_for_update(skip_locked=True))).scalars().all()
+    if not locked:
+        return ()
     claimed = update(effects).where(effects.c.proposal.in_(locked)).values(claimed_until=now + LEASE)
     statement = claimed.returning(*_RECORD)
     return tuple(_record(row) for row in await connection.execute(statement))

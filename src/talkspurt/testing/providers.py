@@ -21,6 +21,7 @@ from talkspurt.ports import (
 
 WINDOW = 256
 """Samples per voice activity decision, as Silero's at 8 kHz."""
+_SILENT = bytes(2 * WINDOW)
 LOUD = 500
 """Sample values beyond this count as voice."""
 
@@ -62,9 +63,11 @@ class _LevelStream:
         while len(self._pending) >= 2 * WINDOW:
             window, self._pending = self._pending[: 2 * WINDOW], self._pending[2 * WINDOW :]
             self._samples += WINDOW
-            samples = memoryview(window).cast("h")
-            loud = max(samples) > self._detector.loud or min(samples) < -self._detector.loud
-            self._on_window(1.0 if loud else 0.0, self._samples)
+            self._on_window(1.0 if window != _SILENT and self._is_loud(window) else 0.0, self._samples)
+
+    def _is_loud(self, window: bytes) -> bool:
+        samples = memoryview(window).cast("h")
+        return max(samples) > self._detector.loud or min(samples) < -self._detector.loud
 
     def close(self) -> None:
         self._detector.forget(self)
