@@ -36,6 +36,7 @@ from benchmarks.effects.plan import (
 )
 from benchmarks.effects.postgres import Cluster
 from benchmarks.effects.referee import Verdict, judge
+from benchmarks.effects.sqlite_in_loop import compiled_once
 from benchmarks.effects.trial import copy_files, gather, shop_tables
 from benchmarks.effects.world import Place, World
 
@@ -203,7 +204,8 @@ def work(assignment: Assignment, parent: Connection) -> None:
         world = World(assignment.plan, place, log, reach, life=assignment.life)
         await (world.settle() if assignment.settles else world.hold())
 
-    clock.run_call(hold, begins_at=last + LATER)
+    with compiled_once():
+        clock.run_call(hold, begins_at=last + LATER)
     parent.send("ended")
 
 
@@ -284,7 +286,7 @@ class WorkerProcess:
     def __init__(self, assignment: Assignment) -> None:
         context = multiprocessing.get_context("forkserver")
         # A fork of a process that has all modules loaded begins at once, and shares nothing that matters.
-        context.set_forkserver_preload([__name__])
+        context.set_forkserver_preload(["benchmarks.effects.warm"])
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(assignment, theirs), daemon=True)
         self._process.start()

@@ -43,21 +43,30 @@ def sqlite_in_loop(chance: Random) -> Iterator[None]:
     with (
         patch.object(aiosqlite.core, "SimpleQueue", partial(_Jobs, chance)),
         patch.object(aiosqlite.core, "Thread", _NoThread),
-        patch.object(AsyncEngine, "__init__", _made_like_the_first),
+        compiled_once(),
     ):
         yield
 
 
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Let engines for SQLite that are made within the block use what those before them have compiled."""
+    with patch.object(AsyncEngine, "__init__", _made_like_the_first):
+        yield
+
+
 _make: Final = AsyncEngine.__init__
-_first: dict[str, Engine] = {}
-"""By dialect, the engine that was made first."""
+_first: list[Engine] = []
+"""The engine for SQLite that was made first."""
 
 
 def _made_like_the_first(made: AsyncEngine, engine: Engine) -> None:
     """Give an engine the statements that the first one has compiled; they belong to a dialect, so it gets that too."""
-    first = _first.setdefault(engine.dialect.name, engine)
-    engine.dialect = engine.pool._dialect = first.dialect
-    engine._compiled_cache = first._compiled_cache
+    if engine.dialect.name == "sqlite":
+        first = _first[0] if _first else engine
+        _first[:] = [first]
+        engine.dialect = engine.pool._dialect = first.dialect
+        engine._compiled_cache = first._compiled_cache
     _make(made, engine)
 
 

@@ -35,7 +35,8 @@ class _JumpingSelector(selectors.DefaultSelector):
             # Something can run, and there is nothing to ask the system for but the loop's own pipe.
             return []
         if self.loop is None or self.loop.busy:
-            return super().select(0.001 if timeout else timeout)
+            # Whatever is at work wakes the loop when it is done.
+            return super().select(0.05 if timeout else timeout)
         if timeout is None:
             # Nothing is scheduled: only a thread or a signal can wake the loop.
             return super().select(0.05)

@@ -1,0 +1,19 @@
+"""What worker processes are forked from: all modules loaded, and a call held, so that none compiles SQL anew."""
+
+import gc
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from benchmarks.effects import kills, trial
+from benchmarks.effects.plan import customers, draw
+
+SEED: Final = 1
+
+kills.silence_logs()
+with tempfile.TemporaryDirectory() as _folder:
+    _template = Path(_folder) / "template"
+    trial.make_template_files(_template)
+    trial.run_virtual_call(draw(SEED, customers(_template / trial.SHOP_FILE)), _template, Path(_folder) / "call")
+    trial.tables_of.cache_clear()
+gc.freeze()
