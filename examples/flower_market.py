@@ -1,6 +1,7 @@
 """A flower market as an MCP server, written with the MCP SDK: the other side of examples/florist.py.
 
-Each of Talkspurt's processes has one of its own, so what they all must know lies in a file (`FLOWER_MARKET`).
+Each of Talkspurt's processes has one of its own, so what they all must know lies in a file: `flower_market.db` in the
+working directory, or what `env = { FLOWER_MARKET = "…" }` in florist.toml names.
 """
 
 import os

@@ -15,7 +15,7 @@ DEADLINES: Final[dict[str, str]] = {
     "Opening": "`opening_timeout`: the call ends, `no_media`",
     "Listening": "`silence_prompt` of silence: asks whether the caller is there; `silence_offer`: offers help; "
     "`silence_hangup`: goodbye, `caller_silent`. While a tool that answers later is under way, instead of these "
-    "`waiting_prompt`, or `progress_after` with news: says that it still takes a moment",
+    "`waiting_prompt`: says that it still takes a moment; or, if the tool has news, `progress_after`: says them",
     "Yielding": "`barge_in.patience`: the caller has the floor, or the agent goes on where it stopped",
     "Hearing": "`max_utterance`: what there is gets transcribed",
     "Endpointing": "all from the last voiced sample. With words what `endpointing` says to the pause: the turn is "

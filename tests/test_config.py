@@ -80,7 +80,12 @@ def test_the_vendors_own_variable_sets_the_token_and_the_token_is_not_shown() ->
         ),
         (
             '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {max_amount_cents = 0}',
-            "max_amount_cents limits nothing without amount_argument",
+            "max_amount_cents is for effects",
+        ),
+        (
+            '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\n'
+            'tools.b = {effect = true, read_back = "Shall I?", max_amount_cents = 0}',
+            "max_amount_cents needs amount_argument",
         ),
         (
             '[mcp.servers.a]\nagents = ["retail"]\ncommand = "x"\ntools.b = {account_argument = "customer"}',

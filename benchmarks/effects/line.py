@@ -198,6 +198,7 @@ class VirtualLine:
                 self._play(now)
             except Exception as error:
                 over.set_exception(error)
+                return
             loop.call_at(due + 0.02, frame, due + 0.02)
 
         frame(loop.time())

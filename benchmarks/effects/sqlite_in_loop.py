@@ -56,15 +56,14 @@ def compiled_once() -> Iterator[None]:
 
 
 _make: Final = AsyncEngine.__init__
-_first: list[Engine] = []
-"""The engine for SQLite that was made first."""
+_first: dict[str, Engine] = {}
+"""By dialect, the engine that was made first."""
 
 
 def _made_like_the_first(made: AsyncEngine, engine: Engine) -> None:
     """Give an engine the statements that the first one has compiled; they belong to a dialect, so it gets that too."""
     if engine.dialect.name == "sqlite":
-        first = _first[0] if _first else engine
-        _first[:] = [first]
+        first = _first.setdefault(engine.dialect.name, engine)
         engine.dialect = engine.pool._dialect = first.dialect
         engine._compiled_cache = first._compiled_cache
     _make(made, engine)

@@ -1,4 +1,7 @@
-"""What worker processes are forked from: all modules loaded, and a call held, so that none compiles SQL anew."""
+"""What worker processes are forked from: all modules loaded, and a call held.
+
+So none compiles anew what that call has asked of SQLite. (What it asks of PostgreSQL each compiles for itself.)
+"""
 
 import gc
 import tempfile

@@ -163,6 +163,13 @@ GUARDS: Final = (
         f"{AUTHORITY} -k own_limit",
     ),
     Guard(
+        "a tool has the limit that was declared",
+        "agent/tools.py",
+        "            max_amount_cents=max_amount_cents,\n",
+        "",
+        "tests/agent/test_tools.py -k keeps_the_limit",
+    ),
+    Guard(
         "a failed try at a locked account says what a right one would",
         "effects/verification.py",
         "if any([await self._locked(account) for account in accounts]):",

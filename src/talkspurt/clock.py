@@ -36,24 +36,26 @@ class MediaClock:
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
-        failed: asyncio.Future[None] = loop.create_future()
+        timer: asyncio.TimerHandle
 
         # A timer, where a task that sleeps would cost two turns of the loop for each tick.
         def tick(due: float) -> None:
-            if failed.done():
-                return
+            nonlocal timer
             try:
                 now = loop.time()
                 lateness.TICKS.note(max(0.0, now - due))
                 if self._calls:
                     self._tick(now)
+            finally:
+                # Whatever a call raises: without its clock no call of this process would say anything any more.
                 due = max(due + TICK, loop.time() - TICK)
-                loop.call_at(due, tick, due)
-            except Exception as error:
-                failed.set_exception(error)
+                timer = loop.call_at(due, tick, due)
 
-        tick(loop.time())
-        await failed
+        timer = loop.call_at(loop.time(), tick, loop.time())
+        try:
+            await loop.create_future()
+        finally:
+            timer.cancel()
 
     def _tick(self, now: float) -> None:
         try:

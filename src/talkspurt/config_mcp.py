@@ -121,14 +121,14 @@ class McpToolConfig(_Section):
             )
         if self.account_argument and not self.level:
             raise ValueError("account_argument needs level = 1 or 2: nobody is verified at level 0")
-        if self.max_amount_cents is not None and not self.amount_argument:
-            raise ValueError("max_amount_cents limits nothing without amount_argument, which names the cents")
         if self.settles_within and self.lookup is None:
             raise ValueError("settles_within says when to believe a lookup: add one or drop it")
         if not self.effect:
             for key in _OF_EFFECTS:
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for effects: add effect = true or drop it")
+        if self.max_amount_cents is not None and not self.amount_argument:
+            raise ValueError("max_amount_cents needs amount_argument, which names the cents: without, all is refused")
         return self
 
 
@@ -153,7 +153,7 @@ class McpServerConfig(_Section):
     """Seconds that undeclared tools may take."""
     connect_timeout: float = Field(10.0, gt=0, le=120)
     calls_at_once: int = Field(8, ge=1)
-    """Tool calls under way at once, over all telephone calls; one more is refused after a second."""
+    """Tool calls of a process under way at once, over all telephone calls; one more is refused after a second."""
     longest_message_bytes: int = Field(256 * 1024, ge=4096)
     """A longer answer ends the connection: nothing that long can be said, and reading it would hold up all calls."""
     tools: dict[str, McpToolConfig] = Field(default_factory=dict)

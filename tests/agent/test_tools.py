@@ -202,6 +202,7 @@ async def _other_parameters(thing: str) -> str:
         (_declare(good, max_amount_cents=5), "max_amount_cents but no effect"),
         (_declare(good, effect=True, read_back=_sentence, max_amount_cents=-1), "a whole number of cents, 0 or more"),
         (_declare(good, effect=True, read_back=_sentence, max_amount_cents=1.5), "a whole number of cents, 0 or more"),
+        (_declare(good, effect=True, read_back=_sentence, max_amount_cents=True), "a whole number of cents, 0 or more"),
         (_declare(good, effect=True, cancellable=True), "is carried through; drop cancellable"),
         (_declare(good, effect=True, read_back=synchronous), "read_back must be an async function"),
         (_declare(good, effect=True, read_back=_other_parameters), "must take the same parameters"),
@@ -226,6 +227,11 @@ def test_names_that_a_vendor_would_refuse_are_refused() -> None:
 async def ping() -> str:
     """Answer."""
     return "pong"
+
+
+def test_a_tool_keeps_the_limit_that_it_declares() -> None:
+    assert _declare(good, effect=True, read_back=_sentence, max_amount_cents=0)().max_amount_cents == 0
+    assert _declare(good, effect=True, read_back=_sentence)().max_amount_cents is None
 
 
 @pytest.mark.parametrize(

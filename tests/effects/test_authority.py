@@ -133,7 +133,7 @@ async def test_more_than_a_level_allows_is_refused_with_its_reason(desk: Desk) -
 
 
 async def test_a_tools_own_limit_holds_whatever_the_policy_allows(desk: Desk) -> None:
-    """Nor is an amount within it that nobody stated."""
+    """An amount that nobody states is not within it."""
     tools = [replace(tool, max_amount_cents=5_000) for tool in desk.agent.tools if tool.effect]
     call = await opened(desk.till, desk.store, desk.clock, replace(desk.agent, tools=tools), "+12025550188")
     call.caller.verify("maya")

@@ -27,8 +27,8 @@ class ReadBack:
     """Heard by the caller to the end before they can agree; only a closing question that says nothing else ("Shall I go
     ahead?") may be cut short."""
     amount_cents: int | None = None
-    """Money that moves, whichever way; what `max_amount_cents` of a policy limits. None: it is not stated, which a
-    limit refuses."""
+    """Money that moves, whichever way; what `max_amount_cents` of a tool or policy limits. None: it is not stated,
+    which a limit refuses."""
     status: str = ""
     """State of the thing acted on ("pending"); what `statuses` of a policy allow."""
     facts: Mapping[str, str | int] = field(default_factory=dict)

@@ -80,7 +80,7 @@ def _listed(rules: Any) -> Any:
 
 
 def amount_allowed(cents: int | None, most: int | None) -> bool:
-    """Whether an amount, whichever way it moves, is within a limit; None for no limit, or for an amount not stated."""
+    """Whether an amount, whichever way it moves, is within a limit: any is within None, and none that is not stated."""
     return most is None or (cents is not None and abs(cents) <= most)
 
 

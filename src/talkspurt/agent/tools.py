@@ -79,8 +79,8 @@ class Tool:
     account_parameters: tuple[str, ...] = ()
     """Arguments that name an account: compared with the verified one."""
     max_amount_cents: int | None = None
-    """Highest `ReadBack.amount_cents` of an effect, whatever a policy allows; one that is not stated is refused then.
-    None: only a policy limits it."""
+    """Highest `ReadBack.amount_cents` of one effect, whatever a policy allows; one that is not stated, as in a
+    read-back of words alone, is refused then. None: only a policy limits it."""
     rates: tuple[Rate, ...] = ()
     """How often it may run."""
     untrusted: bool = False

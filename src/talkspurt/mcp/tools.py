@@ -136,6 +136,9 @@ class ServerTool:
             raise UnusableSchemaError(f"its read_back names {', '.join(sorted(unknown))}, which it does not take")
         if unknown := set(self.declared.sets or ()) - schema["properties"].keys():
             raise UnusableSchemaError(f"its sets names {', '.join(sorted(unknown))}, which it does not take")
+        amount = self.declared.amount_argument
+        if amount and amount not in schema["properties"]:
+            raise UnusableSchemaError(f"its amount_argument is {amount}, which it does not take")
         if unknown := set(self._hidden) - listed.input_schema.get("properties", {}).keys():
             raise UnusableSchemaError(f"it does not take {', '.join(sorted(unknown))}")
         return schema
