@@ -217,7 +217,7 @@ def _hold_virtual(
 def _begin_process() -> None:
     """As a server does: what is there by now is not looked through for garbage, and the rest more seldom."""
     silence_logs()
-    # Else every `asyncio.run` sets a handler of its own, and that costs 1.5 % of a call.
+    # Else every `asyncio.run` sets a handler of its own, and by a profile that is 1.5 % of a call.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -252,7 +252,7 @@ def _hold_in_processes(
         return _in_processes(scenario, systems, stamp) if time.monotonic() < deadline else None
 
     # The threads only wait for the workers, which are processes, and those wait, too: for the disk, or a deadline.
-    with ThreadPoolExecutor(3 * (os.cpu_count() or 1)) as pool, _ending_early(pool):
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool, _ending_early(pool):
         for future in as_completed(pool.submit(one, scenario) for scenario in due):
             result = future.result()
             if result is not None:

@@ -6,17 +6,14 @@ So none compiles anew what that call has asked of SQLite. (What it asks of Postg
 import gc
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from benchmarks.effects import kills, trial
 from benchmarks.effects.plan import customers, draw
-
-SEED: Final = 1
 
 kills.silence_logs()
 with tempfile.TemporaryDirectory() as _folder:
     _template = Path(_folder) / "template"
     trial.make_template_files(_template)
-    trial.run_virtual_call(draw(SEED, customers(_template / trial.SHOP_FILE)), _template, Path(_folder) / "call")
+    trial.run_virtual_call(draw(1, customers(_template / trial.SHOP_FILE)), _template, Path(_folder) / "call")
     trial.tables_of.cache_clear()
 gc.freeze()
