@@ -136,7 +136,7 @@ def _set_instead(work: Callable[[], Any]) -> None:
     if isinstance(work, partial) and work.args:
         for setting, other in INSTEAD.items():
             if str(work.args[0]).startswith(setting):
-                work.func(other)
+                work.func(other, *work.args[1:])
 
 
 def _is_busy(error: BaseException) -> bool:

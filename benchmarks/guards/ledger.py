@@ -113,8 +113,8 @@ GUARDS: Final = (
     Guard(
         "a yes has a minute to be carried out after its caller has gone",
         "store/effects.py",
-        "left = and_(over, effects.c.changed_at < now - SETTLING)",
-        "left = over",
+        "or_(and_(over, effects.c.changed_at < settled), ",
+        "or_(over, ",
         f"{LEDGER} -k nobody_can_confirm",
     ),
     Guard(
@@ -144,6 +144,27 @@ GUARDS: Final = (
         "turn = (effects.c.claimed_until.asc().nulls_first(), effects.c.changed_at)",
         "turn = (effects.c.changed_at,)",
         f"{LEDGER} -k nobody_can_settle",
+    ),
+    *(
+        Guard(
+            f"a sweeper looks for what is to be {done}",
+            "store/effects.py",
+            look,
+            "exists().where(effects.c.proposal.is_(None))",
+            f"{LEDGER} -k '{tests}'",
+        )
+        for done, look, tests in (
+            ("expired", "exists().where(_to_expire(settled, stale))", "expires"),
+            ("claimed", "exists().where(_to_be_claimed(tools, now))", "claimed_once"),
+            ("told", "exists().where(calls.c.id == effects.c.call_id, _to_be_told(stale, remembered))", "told_once"),
+        )
+    ),
+    Guard(
+        "the lock is held before a writer looks at the clock",
+        "sqlite.py",
+        "if sql == _DOES_NOTHING:",
+        "if sql.startswith(_DOES_NOTHING):",
+        "tests/store/test_sqlite_connection.py",
     ),
     Guard(
         "a lookup that hangs holds no other up",

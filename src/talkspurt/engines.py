@@ -12,6 +12,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from talkspurt import sqlite
+
 PATIENCE: Final = 2.0
 """Seconds that whoever still uses a connection has to give it back."""
 _LOOK: Final = 0.01
@@ -24,6 +26,7 @@ def prepare_sqlite(engine: AsyncEngine, *, timeout: float) -> None:
 
     Those of `writing(engine)` take the lock when they begin (`BEGIN IMMEDIATE`); the others only read.
     """
+    event.listen(engine.sync_engine, "do_connect", _with_fewer_trips)
     event.listen(engine.sync_engine, "connect", partial(_connect_sqlite, timeout))
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
 
@@ -31,6 +34,10 @@ def prepare_sqlite(engine: AsyncEngine, *, timeout: float) -> None:
 def writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, for transactions that write."""
     return engine.execution_options(**{_WRITES: True})
+
+
+def _with_fewer_trips(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+    options["async_creator_fn"] = sqlite.Connection
 
 
 def _connect_sqlite(patience: float, connection: Any, _record: object) -> None:
@@ -42,13 +49,14 @@ def _connect_sqlite(patience: float, connection: Any, _record: object) -> None:
 async def _set_pragmas(patience: float, connection: aiosqlite.Connection) -> None:
     # FULL: a commit survives the loss of power, which an effect on the real world must.
     for pragma in (f"busy_timeout={int(patience * 1000)}", "synchronous=FULL", "foreign_keys=ON"):
-        await connection.execute(f"PRAGMA {pragma}")
+        await connection.execute_fetchall(f"PRAGMA {pragma}")
     # A file that another process is just writing to for the first time cannot become a WAL one, and SQLite says
     # so at once, whatever the busy timeout: of workers that start together on a new file one would fail.
     deadline = time.monotonic() + patience
     while True:
         try:
-            await connection.execute("PRAGMA journal_mode=WAL")
+            # With its row: a statement that is not at its end holds on to what the file was, and the next BEGIN fails.
+            await connection.execute_fetchall("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise

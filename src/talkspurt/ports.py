@@ -612,6 +612,9 @@ class EffectLedger(Protocol):
 class UnfinishedEffects(Protocol):
     """What effects of all calls have been left behind, for the sweeper. Raises `StoreError`."""
 
+    async def any_waits(self, tools: Collection[str], /) -> bool:
+        """Whether `expire`, `claim` of `tools` or `untold` may find anything."""
+
     async def claim(self, tools: Collection[str], /, *, most: int) -> tuple[EffectRecord, ...]:
         """Take effects that nobody executes any more, or that are in doubt, to oneself for a while: at most `most`,
         first those whose turn was the longest ago.

@@ -450,7 +450,7 @@ async def test_a_sweep_without_a_store_raises_nothing(desk: Desk, monkeypatch: p
     async def unreachable(*_: Any) -> int:
         raise StoreError("gone")
 
-    monkeypatch.setattr(desk.store.effects, "expire", unreachable)
+    monkeypatch.setattr(desk.store.effects, "any_waits", unreachable)
     with capture_logs() as logs:
         await sweeper(desk).sweep()
     assert [log["event"] for log in logs] == ["effects_not_swept"]

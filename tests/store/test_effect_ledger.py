@@ -1,6 +1,7 @@
 """Effects happen once: every transition is committed, conditional, fenced, and refused a second time."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from talkspurt.errors import StaleOwnerError, StoreError
 from talkspurt.ports import EffectLedger, EffectLimit, EffectRecord
 from talkspurt.store import Call, SqlEffectLedger, Store
 from talkspurt.store import clock as clock_module
+from talkspurt.store.effects import EffectRecords
 from talkspurt.store.handovers import OPEN, State
 from talkspurt.store.tables import effect_transitions
 
@@ -25,6 +27,26 @@ async def taken(store: Store, call: Call) -> SqlEffectLedger:
     fence = await store.calls.take(call.id, attachment=call.attachment)
     assert fence is not None
     return store.effects.ledger(call.id, fence)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every test here, what a sweeper's round would find has been seen by its look before."""
+
+    def watched(name: str, tools: Callable[..., Collection[str]]) -> None:
+        search = getattr(EffectRecords, name)
+
+        async def search_what_waits(records: EffectRecords, *arguments: Any, **options: Any) -> Any:
+            waits = await records.any_waits(tools(*arguments))
+            found = await search(records, *arguments, **options)
+            assert waits or not found, f"{name} has found {found}"
+            return found
+
+        monkeypatch.setattr(EffectRecords, name, search_what_waits)
+
+    watched("expire", frozenset)
+    watched("untold", frozenset)
+    watched("claim", lambda tools: tools)
 
 
 def refund(call: Call, proposal: str, *, amount: int = 5, subject: str = "maya") -> EffectRecord:
@@ -307,6 +329,19 @@ async def test_what_is_held_is_not_taken_for_gone(
     assert await store.effects.claim({"offer_refund"}) == (), "whoever has the call by now"
     clock.advance(2)
     assert len(await store.effects.claim({"offer_refund"})) == 1
+
+
+async def test_where_nothing_waits_nobody_is_kept_from_writing(store: Store, call: Call, clock: HandClock) -> None:
+    assert not await store.effects.any_waits(["offer_refund"])
+    ledger = await taken(store, call)
+    await confirmed(ledger, refund(call, "p1"))
+    await begun(ledger, refund(call, "p2", amount=6))
+    await begun(ledger, refund(call, "p3", amount=7))
+    await ledger.finish("p3", state="done", result="{}")
+    async with store.effects._database.write():
+        assert not await store.effects.any_waits(["offer_refund"]), "all of them may still be under way"
+    clock.advance(11)
+    assert await store.effects.any_waits([]), "nobody executes p2 any more"
 
 
 async def test_what_is_known_is_not_found_out_otherwise(store: Store, ledger: SqlEffectLedger, call: Call) -> None:

@@ -95,7 +95,7 @@ async def test_a_file_that_cannot_be_written_is_not_waited_for() -> None:
     class Full:
         statements: ClassVar[list[str]] = []
 
-        async def execute(self, statement: str) -> None:
+        async def execute_fetchall(self, statement: str) -> None:
             self.statements.append(statement)
             if "WAL" in statement:
                 error = sqlite3.OperationalError("database or disk is full")

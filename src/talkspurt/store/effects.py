@@ -15,7 +15,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from talkspurt.errors import SettledError, StaleOwnerError, StoreError
@@ -234,7 +248,6 @@ class EffectRecords:
 
         That a person is told of it is noted as done now.
         """
-        new = or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
         # On hold or with a person they were told by nobody either. Of whoever came back the hand-over has failed.
         kept = and_(handovers.c.call_id == effects.c.call_id, handovers.c.state.in_(("completed", "canceled")))
         left = select(func.max(handovers.c.requested_at)).where(kept).scalar_subquery()
@@ -242,16 +255,13 @@ class EffectRecords:
         joined = select(*columns).join(calls, calls.c.id == effects.c.call_id)
         async with self._database.read() as connection:
             now = await self._time.now(connection)
-            # A call that nobody ended, because all processes were down, is over when it is as old as no call gets.
-            over = or_(calls.c.state == "ended", effects.c.changed_at < now - STALE)
-            lately = effects.c.changed_at > now - REMEMBERED
-            rows = await connection.execute(joined.where(_confirmed_not_done(), new, over, lately))
+            rows = await connection.execute(joined.where(_to_be_told(now - STALE, now - REMEMBERED)))
             found = [row.proposal for row in rows if _unknown_to_caller(row)]
         if not found:
             return ()
         async with self._database.write() as connection:
             # Of several sweepers one gets each.
-            mine = update(effects).where(effects.c.proposal.in_(found), _confirmed_not_done(), new)
+            mine = update(effects).where(effects.c.proposal.in_(found), _confirmed_not_done(), _not_told())
             told = mine.values(told_at=await self._time.now(connection)).returning(*_RECORD)
             return tuple(_record(row) for row in await connection.execute(told))
 
@@ -299,12 +309,18 @@ class EffectRecords:
 
     async def expire(self) -> int:
         """Open → expired, for calls that are over and proposals that are too old; returns how many."""
-        # Looked up per open effect, of which there are few; all calls that ever ended are many.
-        over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
         async with self._database.write() as connection:
             now = await self._time.now(connection)
-            left = and_(over, effects.c.changed_at < now - SETTLING)
-            return await expire(connection, or_(left, effects.c.proposed_at < now - STALE), now)
+            return await expire(connection, _to_expire(now - SETTLING, now - STALE), now)
+
+    async def any_waits(self, tools: Collection[str], /) -> bool:
+        """Whether `expire`, `claim` or `untold` may find anything: one look, where two of them would keep others from
+        writing. Most rounds of a sweeper end with it.
+        """
+        async with self._database.read() as connection:
+            now = await self._time.now(connection)
+            moments = {"now": now, "settled": now - SETTLING, "stale": now - STALE, "remembered": now - REMEMBERED}
+            return bool((await connection.execute(_ANY_WAITS, {"tools": sorted(tools), **moments})).scalar_one())
 
     async def _all(self, which: ColumnElement[bool]) -> tuple[EffectRecord, ...]:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
@@ -318,20 +334,58 @@ def _unknown_to_caller(row: Any) -> bool:
     return not gone or bool(row.changed_at > min(gone) - TELLING)
 
 
+_Moment = datetime | BindParameter[datetime]
+
+
 def _confirmed_not_done() -> ColumnElement[bool]:
     return and_(effects.c.state.in_(NOT_DONE), effects.c.key.is_not(None), effects.c.settled_at.is_(None))
+
+
+def _not_told() -> ColumnElement[bool]:
+    return or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
+
+
+def _to_be_told(stale: _Moment, remembered: _Moment) -> ColumnElement[bool]:
+    """Of effects joined with their calls: what `untold` looks at."""
+    # A call that nobody ended, because all processes were down, is over when it is as old as no call gets.
+    over = or_(calls.c.state == "ended", effects.c.changed_at < stale)
+    return and_(_confirmed_not_done(), _not_told(), over, effects.c.changed_at > remembered)
+
+
+def _to_expire(settled: _Moment, stale: _Moment) -> ColumnElement[bool]:
+    # Looked up per open effect, of which there are few; all calls that ever ended are many.
+    over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
+    return and_(
+        effects.c.state.in_(OPEN), or_(and_(over, effects.c.changed_at < settled), effects.c.proposed_at < stale)
+    )
+
+
+def _to_be_claimed(tools: Collection[str] | BindParameter[Any], now: _Moment) -> ColumnElement[bool]:
+    over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)
+    gone = effects.c.state == "executing"
+    doubtful = and_(effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(tools)))
+    free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
+    return and_(or_(gone, doubtful), over, free)
+
+
+def _any_waits() -> Select[bool]:
+    now, settled, stale, remembered = (
+        bindparam(name, type_=effects.c.changed_at.type) for name in ("now", "settled", "stale", "remembered")
+    )
+    tools = bindparam("tools", type_=effects.c.tool.type, expanding=True)
+    told = exists().where(calls.c.id == effects.c.call_id, _to_be_told(stale, remembered))
+    return select(or_(exists().where(_to_expire(settled, stale)), exists().where(_to_be_claimed(tools, now)), told))
+
+
+_ANY_WAITS: Final = _any_waits()
 
 
 async def _claim(
     connection: AsyncConnection, tools: Collection[str], most: int, now: datetime
 ) -> tuple[EffectRecord, ...]:
-    over = or_(effects.c.deadline.is_(None), effects.c.deadline < now)
-    gone = effects.c.state == "executing"
-    doubtful = and_(effects.c.state == "in_doubt", or_(effects.c.told_at.is_(None), effects.c.tool.in_(list(tools))))
-    free = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until < now)
     # Whose turn was the longest ago: an outside system that answers nothing must not keep the others from theirs.
     turn = (effects.c.claimed_until.asc().nulls_first(), effects.c.changed_at)
-    due = select(effects.c.proposal).where(or_(gone, doubtful), over, free).order_by(*turn).limit(most)
+    due = select(effects.c.proposal).where(_to_be_claimed(list(tools), now)).order_by(*turn).limit(most)
     # Not within the UPDATE: PostgreSQL may ask the inner query once a row, and each time it finds `most` others.
     locked = (await connection.execute(due.with_for_update(skip_locked=True))).scalars().all()
     if not locked:
