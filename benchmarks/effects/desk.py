@@ -32,7 +32,7 @@ from talkspurt.agent import (
     tool,
 )
 from talkspurt.agent.once import applied_effects, once, settle
-from talkspurt.engines import prepare_sqlite, writing
+from talkspurt.engines import sqlite_engine, writing
 from talkspurt.retail.agent import POLICY as RETAIL_POLICY
 from talkspurt.retail.shop import Shop
 from talkspurt.retail.tools import ServiceDesk
@@ -68,12 +68,12 @@ class ParcelDesk:
         self, database: str, outside: Outside, *, changing: frozenset[str] = frozenset(), reach: Reach
     ) -> None:
         """`changing` are parcels whose price is another one each time it is asked for; `reach` marks fault points."""
-        # A process that sleeps in the middle of a transaction must not keep its locks for ever.
-        settings = {"server_settings": {"idle_in_transaction_session_timeout": "4000"}}
-        sqlite = database.startswith("sqlite")
-        self._engine = create_async_engine(database, connect_args={} if sqlite else settings)
-        if sqlite:
-            prepare_sqlite(self._engine, timeout=4.0)
+        if database.startswith("sqlite"):
+            self._engine = sqlite_engine(database, timeout=4.0)
+        else:
+            # A process that sleeps in the middle of a transaction must not keep its locks for ever.
+            settings = {"server_settings": {"idle_in_transaction_session_timeout": "4000"}}
+            self._engine = create_async_engine(database, connect_args=settings)
         self._sessions = async_sessionmaker(writing(self._engine), expire_on_commit=False)
         self._outside = outside
         self._changing = changing

@@ -154,9 +154,8 @@ GUARDS: Final = (
             f"{LEDGER} -k '{tests}'",
         )
         for done, look, tests in (
-            ("expired", "exists().where(_to_expire(settled, stale))", "expires"),
+            ("expired", "exists().where(_still_open(), _to_expire(settled, stale))", "expires"),
             ("claimed", "exists().where(_to_be_claimed(tools, now))", "claimed_once"),
-            ("told", "exists().where(calls.c.id == effects.c.call_id, _to_be_told(stale, remembered))", "told_once"),
         )
     ),
     Guard(

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 import aiosqlite
-from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from talkspurt import sqlite
@@ -21,23 +21,22 @@ _LOOK: Final = 0.01
 _WRITES: Final = "talkspurt_writes"
 
 
-def prepare_sqlite(engine: AsyncEngine, *, timeout: float) -> None:
-    """Make transactions of a SQLite `engine` durable, and wait `timeout` seconds for the lock of another process.
+def sqlite_engine(url: str | URL, *, timeout: float, **options: Any) -> AsyncEngine:
+    """An engine whose transactions are durable, take few trips to a thread (`talkspurt.sqlite`), and wait `timeout`
+    seconds for the lock of another process.
 
-    Those of `writing(engine)` take the lock when they begin (`BEGIN IMMEDIATE`); the others only read.
+    Those of `writing(engine)` take the lock when they begin (`BEGIN IMMEDIATE`); the others only read. `options` are
+    those of `create_async_engine`, and so is what it raises.
     """
-    event.listen(engine.sync_engine, "do_connect", _with_fewer_trips)
+    engine = create_async_engine(url, connect_args={"async_creator_fn": sqlite.Connection}, **options)
     event.listen(engine.sync_engine, "connect", partial(_connect_sqlite, timeout))
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 def writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, for transactions that write."""
     return engine.execution_options(**{_WRITES: True})
-
-
-def _with_fewer_trips(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-    options["async_creator_fn"] = sqlite.Connection
 
 
 def _connect_sqlite(patience: float, connection: Any, _record: object) -> None:
@@ -55,7 +54,7 @@ async def _set_pragmas(patience: float, connection: aiosqlite.Connection) -> Non
     deadline = time.monotonic() + patience
     while True:
         try:
-            # With its row: a statement that is not at its end holds on to what the file was, and the next BEGIN fails.
+            # With its row: an unfinished statement keeps a read open, and the next BEGIN IMMEDIATE fails as locked.
             await connection.execute_fetchall("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:

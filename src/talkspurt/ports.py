@@ -613,7 +613,7 @@ class UnfinishedEffects(Protocol):
     """What effects of all calls have been left behind, for the sweeper. Raises `StoreError`."""
 
     async def any_waits(self, tools: Collection[str], /) -> bool:
-        """Whether `expire`, `claim` of `tools` or `untold` may find anything."""
+        """Whether `expire`, or `claim` of `tools`, would find anything; a look that keeps nobody from writing."""
 
     async def claim(self, tools: Collection[str], /, *, most: int) -> tuple[EffectRecord, ...]:
         """Take effects that nobody executes any more, or that are in doubt, to oneself for a while: at most `most`,

@@ -4,18 +4,18 @@ SQLAlchemy makes a cursor, executes, fetches and closes. aiosqlite does each of 
 then waits until the event loop has a moment: a transaction of one statement is nine trips. While one runs, all others
 that write wait; when the loop is so full of calls that a trip takes 30 ms, few of them get through in a second. Here a
 statement comes back with all its rows, `BEGIN`, which does nothing by itself, goes with the first statement, and
-nothing is rolled back where nothing has begun: three trips to write, two to read. `BEGIN IMMEDIATE` has a trip of its
-own, since what follows it may look at the clock and rely on holding the lock.
+nothing is rolled back where nothing has begun: three trips to write with one statement, two to read. `BEGIN IMMEDIATE`
+has a trip of its own, since what follows it may look at the clock and rely on holding the lock.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import aiosqlite
 
-_ROWS_AT_ONCE: Final = 64
-"""Of aiosqlite's own cursors, which only pragmas use."""
+_CHUNK: Final = 64
+"""aiosqlite wants to know how many rows to iterate over at a time; nobody iterates."""
 _DOES_NOTHING: Final = "BEGIN"
 
 
@@ -35,11 +35,11 @@ class Connection(aiosqlite.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Those of `sqlite3.connect`. The connection is made when this is awaited."""
-        super().__init__(lambda: sqlite3.connect(*arguments, **options), _ROWS_AT_ONCE)
+        super().__init__(lambda: sqlite3.connect(*arguments, **options), _CHUNK)
         # A process must be able to end while one is open.
         self._thread.daemon = True
-        self._begin = ""
-        """What goes with the next statement."""
+        self._begins = False
+        """Whether a `BEGIN` goes with the next statement."""
         self._idle = False
         """Whether no transaction is open, for certain."""
 
@@ -50,31 +50,30 @@ class Connection(aiosqlite.Connection):
     async def ask(self, sql: str, parameters: Any, *, many: bool) -> _Answer:
         """Have one statement carried out, with all its rows. Raises what sqlite3 raises."""
         if sql == _DOES_NOTHING:
-            self._begin = sql
+            self._begins = True
             return _NOTHING
-        begin, self._begin = self._begin, ""
-        self._idle = False
-        answer: _Answer = await self._execute(_carry_out, self._conn, begin, sql, parameters, many)  # type: ignore[no-untyped-call]
+        begins, self._begins = self._begins, False
+        answer: _Answer = await self._execute(_carry_out, self._conn, begins, sql, parameters, many)
         self._idle = not answer.in_transaction
         return answer
 
     async def commit(self) -> None:
         """Commit, if anything has begun."""
-        if self._has_begun():
+        self._begins = False
+        if not self._idle:
             await super().commit()
             self._idle = True
 
     async def rollback(self) -> None:
         """Roll back, if anything has begun."""
-        if self._has_begun():
+        self._begins = False
+        if not self._idle:
             await super().rollback()
             self._idle = True
 
-    def _has_begun(self) -> bool:
-        if self._begin:
-            self._begin = ""
-            self._idle = True
-        return not self._idle
+    async def _execute(self, fn: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self._idle = False
+        return await super()._execute(fn, *arguments, **options)  # type: ignore[no-untyped-call]
 
 
 class Cursor:
@@ -113,19 +112,22 @@ class Cursor:
         self._answer = await self._connection.ask(sql, parameters, many=True)
 
     async def fetchall(self) -> Sequence[Any]:
-        """All rows, which are here already."""
-        return self._answer.rows
+        """All rows, which are here already; they are handed over."""
+        rows = self._answer.rows
+        self._answer = self._answer._replace(rows=[])
+        return rows
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-def _carry_out(connection: sqlite3.Connection, begin: str, sql: str, parameters: Any, many: bool) -> _Answer:
-    if begin and not connection.in_transaction:
-        connection.execute(begin)
+def _carry_out(connection: sqlite3.Connection, begins: bool, sql: str, parameters: Any, many: bool) -> _Answer:
+    # Not a second time when a statement that found the file locked is carried out again.
+    if begins and not connection.in_transaction:
+        connection.execute(_DOES_NOTHING)
     cursor = connection.executemany(sql, parameters) if many else connection.execute(sql, parameters)
     try:
-        # Only then is it known how many rows a statement with RETURNING has changed.
+        # First: until they are fetched it is not known how many rows a statement with RETURNING changes.
         rows = cursor.fetchall() if cursor.description else []
         return _Answer(rows, cursor.description, cursor.rowcount, cursor.lastrowid, connection.in_transaction)
     finally:

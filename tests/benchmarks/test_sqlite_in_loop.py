@@ -10,15 +10,14 @@ from benchmarks.effects import clock, sqlite_in_loop
 from benchmarks.effects.trial import sqlite_url
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from talkspurt.engines import prepare_sqlite, writing
+from talkspurt import sqlite
+from talkspurt.engines import sqlite_engine, writing
 
 
 def opened(file: Path) -> AsyncEngine:
-    engine = create_async_engine(sqlite_url(file))
-    prepare_sqlite(engine, timeout=2.0)
-    return writing(engine)
+    return writing(sqlite_engine(sqlite_url(file), timeout=2.0))
 
 
 async def note(engine: AsyncEngine, word: str) -> None:
@@ -43,6 +42,10 @@ def test_no_thread_is_started_and_no_time_passes(tmp_path: Path) -> None:
         one, other = await two_engines(tmp_path)
         await note(one, "hello")
         assert await notes(other) == ["hello"]
+        for engine in (one, other):
+            async with engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert type(driver) is sqlite.Connection, "as in a server"
         threads = threading.active_count()
         await one.dispose()
         await other.dispose()

@@ -446,14 +446,26 @@ async def test_a_round_that_took_all_it_may_is_followed_by_another_at_once(
         await running
 
 
-async def test_a_sweep_without_a_store_raises_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unreachable(*_: Any) -> int:
+@pytest.mark.parametrize("step", ["any_waits", "expire", "claim"])
+async def test_a_sweep_without_a_store_raises_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    async def something_waits(*_: Any) -> bool:
+        return True
+
+    async def unreachable(*_: Any, **__: Any) -> None:
         raise StoreError("gone")
 
-    monkeypatch.setattr(desk.store.effects, "any_waits", unreachable)
+    monkeypatch.setattr(desk.store.effects, "any_waits", something_waits)
+    monkeypatch.setattr(desk.store.effects, step, unreachable)
     with capture_logs() as logs:
         await sweeper(desk).sweep()
     assert [log["event"] for log in logs] == ["effects_not_swept"]
+
+
+async def test_a_sweep_that_finds_nothing_waits_for_nobody_who_writes(desk: Desk) -> None:
+    async with desk.store.effects._database.write(), asyncio.timeout(1):
+        with capture_logs() as logs:
+            await sweeper(desk).sweep()
+    assert logs == []
 
 
 # ── what a tool does to it ────────────────────────────────────────────────────────

@@ -31,7 +31,7 @@ async def taken(store: Store, call: Call) -> SqlEffectLedger:
 
 @pytest.fixture(autouse=True)
 def nothing_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In every test here, what a sweeper's round would find has been seen by its look before."""
+    """In every test here, what a sweeper's round would expire or claim has been seen by its look before."""
 
     def watched(name: str, tools: Callable[..., Collection[str]]) -> None:
         search = getattr(EffectRecords, name)
@@ -45,7 +45,6 @@ def nothing_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(EffectRecords, name, search_what_waits)
 
     watched("expire", frozenset)
-    watched("untold", frozenset)
     watched("claim", lambda tools: tools)
 
 
@@ -422,6 +421,7 @@ async def test_a_person_is_told_once_of_what_failed_when_its_caller_had_gone(
     assert await proposals(store.effects.untold()) == expected
     assert await store.effects.untold() == ()
     assert await proposals(store.effects.not_done()) == expected
+    assert not await store.effects.any_waits(["offer_refund"]), "what is over concerns no other round"
 
 
 @pytest.mark.parametrize("state", ["completed", "failed"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import aiosqlite
 import pytest
 from sqlalchemy import text
 
+from talkspurt import sqlite
 from talkspurt.errors import StoreError
 from talkspurt.store.database import ConflictError, Database
 
@@ -105,18 +107,88 @@ async def test_what_fails_leaves_nothing_behind(database: Database) -> None:
         assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 0
 
 
-async def test_whoever_is_cancelled_in_the_middle_of_a_statement_is_rolled_back(database: Database) -> None:
-    slow = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 400000) SELECT max(n) FROM c"
+class Held:
+    """Work in the connection's thread that stops before whatever is named, until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.name = name
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        carry_out = sqlite._carry_out
+
+        def held(connection: sqlite3.Connection, begins: bool, sql: str, parameters: Any, many: bool) -> Any:
+            answer = carry_out(connection, begins, sql, parameters, many)
+            if sql.startswith(self.name):
+                self.reached.set()
+                self.go_on.wait(10)
+            return answer
+
+        monkeypatch.setattr(sqlite, "_carry_out", held)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "INSERT"])
+async def test_whoever_is_cancelled_in_the_middle_of_a_statement_is_rolled_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    held = Held(monkeypatch, statement)
 
     async def write() -> None:
         async with database.write() as connection:
             await connection.execute(text("INSERT INTO t VALUES (1, 'a')"))
-            await connection.execute(text(slow))
 
     task = asyncio.create_task(write())
-    await asyncio.sleep(0.1)
+    await asyncio.to_thread(held.reached.wait, 10)
     task.cancel()
+    await asyncio.sleep(0)
+    held.name = "nothing more"
+    held.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     async with database.write() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 0
+
+
+async def test_a_commit_that_fails_leaves_no_lock(database: Database, tmp_path: Path) -> None:
+    async with database.write() as connection:
+        late = "REFERENCES t (n) DEFERRABLE INITIALLY DEFERRED"
+        await connection.execute(text(f"CREATE TABLE child (n INTEGER {late})"))
+
+    async def orphan() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("INSERT INTO child VALUES (7)"))
+
+    with pytest.raises(ConflictError):
+        await orphan()
+    async with database.read():
+        pass
+    other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM child"))).scalar_one() == 0
+
+
+async def test_a_file_that_is_full_takes_writes_again_once_there_is_room(database: Database) -> None:
+    insert = text("INSERT INTO t VALUES (:n, :s)")
+
+    async def fill() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("PRAGMA max_page_count = 1"))
+            await connection.execute(insert, {"n": 1, "s": "x" * 1_000_000})
+
+    with pytest.raises(StoreError, match="full"):
+        await fill()
+    async with database.write() as connection:
+        await connection.execute(text("PRAGMA max_page_count = 100000"))
+        await connection.execute(insert, {"n": 2, "s": "y"})
+        assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 1
+
+
+async def test_a_savepoint_lies_within_a_transaction(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO t VALUES (1, 'a')"))
+    async with database.read() as connection:
+        async with connection.begin_nested():
+            assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 1
+        async with database.write() as other:
+            await other.execute(text("INSERT INTO t VALUES (2, 'b')"))
+        assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 1

@@ -53,12 +53,12 @@ class Sweeper:
 
     async def sweep(self) -> bool:
         """One round; True when more may wait for the next one. Never raises."""
+        records: tuple[EffectRecord, ...] = ()
         try:
             tools = self._can_be_looked_up()
-            if not await bounded(self._effects.any_waits(tools)):
-                return False
-            await bounded(self._effects.expire())
-            records = await bounded(self._effects.claim(tools, most=AT_ONCE))
+            if await bounded(self._effects.any_waits(tools)):
+                await bounded(self._effects.expire())
+                records = await bounded(self._effects.claim(tools, most=AT_ONCE))
         except Exception as error:
             _log.error("effects_not_swept", **where(error))
             return False

@@ -19,11 +19,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, false, func, inspect, or_, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from talkspurt.agent import Effect, ReadBack
 from talkspurt.agent.once import once, settle
-from talkspurt.engines import close_engine, prepare_sqlite, writing
+from talkspurt.engines import close_engine, sqlite_engine, writing
 from talkspurt.errors import ConfigurationError, StoreError
 from talkspurt.retail.schema import Address, Order, Product, Row, User, Variant
 from talkspurt.retail.seed import seed_shop
@@ -51,18 +51,15 @@ class Shop:
         """`url` names an SQLite file or a PostgreSQL database. Raises `ConfigurationError`."""
         try:
             parsed = make_url(url)
-            self._engine = create_async_engine(parsed, **_options(parsed))
+            self._engine = _engine(parsed)
         except (ArgumentError, ImportError, SQLAlchemyError) as error:
             raise ConfigurationError(
                 f"{DATABASE_VARIABLE} is no database URL that can be used ({error}); "
                 "write e.g. sqlite+aiosqlite:///retail.db"
             ) from None
         self._name = parsed.render_as_string(hide_password=True)
-        is_sqlite = parsed.get_backend_name() == "sqlite"
         # SQLite has one writer at a time, and its own busy waiting polls: those of this process queue here in order.
-        self._turn = asyncio.Lock() if is_sqlite else nullcontext()
-        if is_sqlite:
-            prepare_sqlite(self._engine, timeout=_SQLITE_TIMEOUT)
+        self._turn = asyncio.Lock() if parsed.get_backend_name() == "sqlite" else nullcontext()
         self._read = async_sessionmaker(self._engine, expire_on_commit=False)
         self._write = async_sessionmaker(writing(self._engine), expire_on_commit=False)
 
@@ -192,13 +189,15 @@ def shop_day(at: datetime | None = None) -> date:
     return (at or datetime.now(UTC)).astimezone(ZONE).date()
 
 
-def _options(url: URL) -> dict[str, Any]:
+def _engine(url: URL) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True}
+    if url.drivername == "sqlite+aiosqlite":
+        return sqlite_engine(url, timeout=_SQLITE_TIMEOUT, **options)
     if url.drivername == "postgresql+asyncpg":
         idle = {"idle_in_transaction_session_timeout": f"{int(IDLE * 1000)}"}
         connect = {"timeout": TIMEOUT, "command_timeout": TIMEOUT, "server_settings": idle}
         options |= {"pool_timeout": TIMEOUT, "pool_pre_ping": True, "connect_args": connect}
-    return options
+    return create_async_engine(url, **options)
 
 
 def _create_tables(connection: Connection) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from talkspurt.engines import close_engine, prepare_sqlite, writing
+from talkspurt.engines import close_engine, sqlite_engine, writing
 from talkspurt.errors import ConfigurationError, StoreError
 
 TIMEOUT: Final = 5.0
@@ -128,20 +128,17 @@ def _check_folder(url: URL) -> None:
 def _engine(url: URL, timeout: float) -> AsyncEngine:
     # hide_parameters: what a caller said must not reach a log through an error message.
     options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": timeout}
-    if url.get_backend_name() != "sqlite":
-        # A process that was stopped in the middle of a transaction must not keep others from its calls for ever.
-        idle = {"idle_in_transaction_session_timeout": f"{int((timeout + _GRACE) * 1000)}"}
-        connect = {"timeout": timeout, "command_timeout": timeout, "server_settings": idle}
-        options |= {"pool_pre_ping": True, "connect_args": connect}
+    if url.get_backend_name() == "sqlite":
+        return sqlite_engine(url, timeout=timeout, **options)
+    # A process that was stopped in the middle of a transaction must not keep others from its calls for ever.
+    idle = {"idle_in_transaction_session_timeout": f"{int((timeout + _GRACE) * 1000)}"}
+    connect = {"timeout": timeout, "command_timeout": timeout, "server_settings": idle}
     try:
-        engine = create_async_engine(url, **options)
+        return create_async_engine(url, pool_pre_ping=True, connect_args=connect, **options)
     except (ImportError, NoSuchModuleError):
         raise ConfigurationError(
             f"store.url needs the driver of '{url.drivername}': pip install 'talkspurt[postgresql]'"
         ) from None
-    if url.get_backend_name() == "sqlite":
-        prepare_sqlite(engine, timeout=timeout)
-    return engine
 
 
 def _cause(error: SQLAlchemyError | OSError) -> str:

@@ -248,6 +248,7 @@ class EffectRecords:
 
         That a person is told of it is noted as done now.
         """
+        new = or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
         # On hold or with a person they were told by nobody either. Of whoever came back the hand-over has failed.
         kept = and_(handovers.c.call_id == effects.c.call_id, handovers.c.state.in_(("completed", "canceled")))
         left = select(func.max(handovers.c.requested_at)).where(kept).scalar_subquery()
@@ -255,13 +256,16 @@ class EffectRecords:
         joined = select(*columns).join(calls, calls.c.id == effects.c.call_id)
         async with self._database.read() as connection:
             now = await self._time.now(connection)
-            rows = await connection.execute(joined.where(_to_be_told(now - STALE, now - REMEMBERED)))
+            # A call that nobody ended, because all processes were down, is over when it is as old as no call gets.
+            over = or_(calls.c.state == "ended", effects.c.changed_at < now - STALE)
+            lately = effects.c.changed_at > now - REMEMBERED
+            rows = await connection.execute(joined.where(_confirmed_not_done(), new, over, lately))
             found = [row.proposal for row in rows if _unknown_to_caller(row)]
         if not found:
             return ()
         async with self._database.write() as connection:
             # Of several sweepers one gets each.
-            mine = update(effects).where(effects.c.proposal.in_(found), _confirmed_not_done(), _not_told())
+            mine = update(effects).where(effects.c.proposal.in_(found), _confirmed_not_done(), new)
             told = mine.values(told_at=await self._time.now(connection)).returning(*_RECORD)
             return tuple(_record(row) for row in await connection.execute(told))
 
@@ -314,13 +318,11 @@ class EffectRecords:
             return await expire(connection, _to_expire(now - SETTLING, now - STALE), now)
 
     async def any_waits(self, tools: Collection[str], /) -> bool:
-        """Whether `expire`, `claim` or `untold` may find anything: one look, where two of them would keep others from
-        writing. Most rounds of a sweeper end with it.
-        """
+        """Whether `expire`, or `claim` of `tools`, would find anything: a look, where they keep others from writing."""
         async with self._database.read() as connection:
             now = await self._time.now(connection)
-            moments = {"now": now, "settled": now - SETTLING, "stale": now - STALE, "remembered": now - REMEMBERED}
-            return bool((await connection.execute(_ANY_WAITS, {"tools": sorted(tools), **moments})).scalar_one())
+            values = {"tools": sorted(tools), "now": now, "settled": now - SETTLING, "stale": now - STALE}
+            return bool((await connection.execute(_ANY_WAITS, values)).scalar_one())
 
     async def _all(self, which: ColumnElement[bool]) -> tuple[EffectRecord, ...]:
         statement = select(*_RECORD).where(which).order_by(effects.c.proposed_at, effects.c.proposal)
@@ -341,23 +343,15 @@ def _confirmed_not_done() -> ColumnElement[bool]:
     return and_(effects.c.state.in_(NOT_DONE), effects.c.key.is_not(None), effects.c.settled_at.is_(None))
 
 
-def _not_told() -> ColumnElement[bool]:
-    return or_(effects.c.told_at.is_(None), effects.c.told_at < effects.c.changed_at)
-
-
-def _to_be_told(stale: _Moment, remembered: _Moment) -> ColumnElement[bool]:
-    """Of effects joined with their calls: what `untold` looks at."""
-    # A call that nobody ended, because all processes were down, is over when it is as old as no call gets.
-    over = or_(calls.c.state == "ended", effects.c.changed_at < stale)
-    return and_(_confirmed_not_done(), _not_told(), over, effects.c.changed_at > remembered)
+def _still_open() -> ColumnElement[bool]:
+    return effects.c.state.in_(OPEN)
 
 
 def _to_expire(settled: _Moment, stale: _Moment) -> ColumnElement[bool]:
+    """Of open effects."""
     # Looked up per open effect, of which there are few; all calls that ever ended are many.
     over = exists().where(calls.c.id == effects.c.call_id, calls.c.state == "ended")
-    return and_(
-        effects.c.state.in_(OPEN), or_(and_(over, effects.c.changed_at < settled), effects.c.proposed_at < stale)
-    )
+    return or_(and_(over, effects.c.changed_at < settled), effects.c.proposed_at < stale)
 
 
 def _to_be_claimed(tools: Collection[str] | BindParameter[Any], now: _Moment) -> ColumnElement[bool]:
@@ -369,12 +363,10 @@ def _to_be_claimed(tools: Collection[str] | BindParameter[Any], now: _Moment) ->
 
 
 def _any_waits() -> Select[bool]:
-    now, settled, stale, remembered = (
-        bindparam(name, type_=effects.c.changed_at.type) for name in ("now", "settled", "stale", "remembered")
-    )
+    now, settled, stale = (bindparam(name, type_=effects.c.changed_at.type) for name in ("now", "settled", "stale"))
     tools = bindparam("tools", type_=effects.c.tool.type, expanding=True)
-    told = exists().where(calls.c.id == effects.c.call_id, _to_be_told(stale, remembered))
-    return select(or_(exists().where(_to_expire(settled, stale)), exists().where(_to_be_claimed(tools, now)), told))
+    to_expire = exists().where(_still_open(), _to_expire(settled, stale))
+    return select(or_(to_expire, exists().where(_to_be_claimed(tools, now))))
 
 
 _ANY_WAITS: Final = _any_waits()
@@ -397,7 +389,7 @@ async def _claim(
 
 async def expire(connection: AsyncConnection, which: ColumnElement[bool], now: datetime) -> int:
     """Within a transaction: open → expired, for the effects that `which` selects; returns how many."""
-    rows = await connection.execute(select(effects.c.proposal).where(which, effects.c.state.in_(OPEN)))
+    rows = await connection.execute(select(effects.c.proposal).where(which, _still_open()))
     expired = [
         await _move(connection, effects.c.proposal == proposal, OPEN, "expired", fence=None, now=now)
         for proposal in rows.scalars().all()
