@@ -51,7 +51,7 @@ QUICK_KILLS: Final = 50
 """Scenarios of a quick run, spread over all of a round."""
 QUICK_RACES: Final = 12
 QUICK_PROCESS_RACES: Final = 6
-FULL_SECONDS: Final = 55 * 60.0
+FULL_SECONDS: Final = 58 * 60.0
 QUICK_SECONDS: Final = 4.5 * 60.0
 """Seconds after which no call is begun any more; the next run goes on."""
 BATCH: Final = 10
