@@ -95,6 +95,13 @@ GUARDS: Final = (
         "if False and await self._exceeded(connection, record.tool",
         LEDGER,
     ),
+    Guard(
+        "a yes that came to nothing is told though nothing else waits",
+        "effects/sweeper.py",
+        "            if await bounded(self._effects.any_waits(tools)):\n",
+        "            if not await bounded(self._effects.any_waits(tools)):\n                return False\n            if True:\n",
+        f"{WAY} -k nothing_else_waits",
+    ),
     Guard("whoever lost the call writes nothing", "store/effects.py", "if fence != self._fence:", "if False:", LEDGER),
     Guard(
         "taking a call up raises its fence",
@@ -157,6 +164,13 @@ GUARDS: Final = (
             ("expired", "exists().where(_still_open(), _to_expire(settled, stale))", "expires"),
             ("claimed", "exists().where(_to_be_claimed(tools, now))", "claimed_once"),
         )
+    ),
+    Guard(
+        "a transaction whose statement failed is rolled back",
+        "sqlite.py",
+        "        self._idle = False\n        return await super()",
+        "        return await super()",
+        "tests/store/test_sqlite_connection.py",
     ),
     Guard(
         "the lock is held before a writer looks at the clock",

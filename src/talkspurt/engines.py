@@ -26,7 +26,7 @@ def sqlite_engine(url: str | URL, *, timeout: float, **options: Any) -> AsyncEng
     seconds for the lock of another process.
 
     Those of `writing(engine)` take the lock when they begin (`BEGIN IMMEDIATE`); the others only read. `options` are
-    those of `create_async_engine`, and so is what it raises.
+    those of `create_async_engine` but for `connect_args`, and so is what it raises.
     """
     engine = create_async_engine(url, connect_args={"async_creator_fn": sqlite.Connection}, **options)
     event.listen(engine.sync_engine, "connect", partial(_connect_sqlite, timeout))
@@ -54,7 +54,8 @@ async def _set_pragmas(patience: float, connection: aiosqlite.Connection) -> Non
     deadline = time.monotonic() + patience
     while True:
         try:
-            # With its row: an unfinished statement keeps a read open, and the next BEGIN IMMEDIATE fails as locked.
+            # With its row: an unfinished statement keeps a read open, and once somebody else has written the next
+            # BEGIN IMMEDIATE fails as locked.
             await connection.execute_fetchall("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:

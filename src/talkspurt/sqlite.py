@@ -72,6 +72,7 @@ class Connection(aiosqlite.Connection):
             self._idle = True
 
     async def _execute(self, fn: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        # Until this is back, and for good if it fails or nobody waits for it, nobody knows whether a transaction is open.
         self._idle = False
         return await super()._execute(fn, *arguments, **options)  # type: ignore[no-untyped-call]
 
@@ -122,7 +123,7 @@ class Cursor:
 
 
 def _carry_out(connection: sqlite3.Connection, begins: bool, sql: str, parameters: Any, many: bool) -> _Answer:
-    # Not a second time when a statement that found the file locked is carried out again.
+    # Not a second time where a statement that found the file locked is carried out again (benchmarks/effects does so).
     if begins and not connection.in_transaction:
         connection.execute(_DOES_NOTHING)
     cursor = connection.executemany(sql, parameters) if many else connection.execute(sql, parameters)

@@ -791,6 +791,21 @@ async def test_a_person_is_told_of_a_yes_that_came_to_nothing_after_the_caller_h
     await first
 
 
+async def test_a_person_is_told_of_a_yes_that_came_to_nothing_when_nothing_else_waits(desk: Desk, wires: Wires) -> None:
+    call = await wires.desk(desk)
+    first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))
+    await wires.entered.wait()
+    await call.store.calls.end(call.caller.call_id, "caller_hung_up")
+    (record,) = await call.store.effects.of_call(call.caller.call_id)
+    await call.store.effects.resolve(record.proposal, result=None)
+    assert not await call.store.effects.any_waits(["wire"])
+    with capture_logs() as logs:
+        await sweeper(call).sweep()
+    assert [log["event"] for log in logs] == ["effect_confirmed_not_done"]
+    wires.gate.set()
+    await first
+
+
 async def test_what_was_begun_again_before_the_first_came_back_is_told_to_a_person(desk: Desk, wires: Wires) -> None:
     call = await wires.desk(desk)
     first = asyncio.create_task(call.execute(await call.run("wire", payee="Ann")))

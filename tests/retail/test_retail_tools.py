@@ -523,7 +523,7 @@ async def test_a_database_that_cannot_be_opened_says_what_to_do(tmp_path: Path) 
             await asyncio.to_thread(thread.join, 5)
 
 
-@pytest.mark.parametrize("url", ["retail.db", "mysql+nothing://x/y", "oracle://"])
+@pytest.mark.parametrize("url", ["retail.db", "sqlite:///retail.db", "mysql+nothing://x/y", "oracle://"])
 def test_a_url_that_names_no_database_says_what_to_write(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite\+aiosqlite:///retail\.db"):
         create_agent(url)

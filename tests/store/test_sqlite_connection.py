@@ -108,7 +108,7 @@ async def test_what_fails_leaves_nothing_behind(database: Database) -> None:
 
 
 class Held:
-    """Work in the connection's thread that stops before whatever is named, until it is let go."""
+    """Work in the connection's thread that stops behind whatever is named, before it answers, until it is let go."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         self.name = name
@@ -136,13 +136,14 @@ async def test_whoever_is_cancelled_in_the_middle_of_a_statement_is_rolled_back(
             await connection.execute(text("INSERT INTO t VALUES (1, 'a')"))
 
     task = asyncio.create_task(write())
-    await asyncio.to_thread(held.reached.wait, 10)
+    assert await asyncio.to_thread(held.reached.wait, 10)
     task.cancel()
     await asyncio.sleep(0)
     held.name = "nothing more"
     held.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    # SQLAlchemy closes such a connection, behind what it was doing.
     async with database.write() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 0
 
@@ -158,8 +159,6 @@ async def test_a_commit_that_fails_leaves_no_lock(database: Database, tmp_path: 
 
     with pytest.raises(ConflictError):
         await orphan()
-    async with database.read():
-        pass
     other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None, timeout=0)
     other.execute("BEGIN IMMEDIATE")
     other.close()

@@ -191,7 +191,7 @@ def shop_day(at: datetime | None = None) -> date:
 
 def _engine(url: URL) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True}
-    if url.drivername == "sqlite+aiosqlite":
+    if url.get_backend_name() == "sqlite":
         return sqlite_engine(url, timeout=_SQLITE_TIMEOUT, **options)
     if url.drivername == "postgresql+asyncpg":
         idle = {"idle_in_transaction_session_timeout": f"{int(IDLE * 1000)}"}
