@@ -99,7 +99,9 @@ GUARDS: Final = (
         "a yes that came to nothing is told though nothing else waits",
         "effects/sweeper.py",
         "            if await bounded(self._effects.any_waits(tools)):\n",
-        "            if not await bounded(self._effects.any_waits(tools)):\n                return False\n            if True:\n",
+        "            if not await bounded(self._effects.any_waits(tools)):\n"
+        "                return False\n"
+        "            if True:\n",
         f"{WAY} -k nothing_else_waits",
     ),
     Guard("whoever lost the call writes nothing", "store/effects.py", "if fence != self._fence:", "if False:", LEDGER),

@@ -72,7 +72,7 @@ class Connection(aiosqlite.Connection):
             self._idle = True
 
     async def _execute(self, fn: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        # Until this is back, and for good if it fails or nobody waits for it, nobody knows whether a transaction is open.
+        # Until this is back, and for good if it fails or nobody waits for it, it is not known if a transaction is open.
         self._idle = False
         return await super()._execute(fn, *arguments, **options)  # type: ignore[no-untyped-call]
 
