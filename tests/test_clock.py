@@ -1,10 +1,13 @@
-"""The media clock says how late it ticks: that is what a worker's load is judged by."""
+"""The media clock says how late it ticks, which a worker's load is judged by, and lets others have their turn."""
 
 import asyncio
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
-from talkspurt.clock import TICK, MediaClock
+import pytest
+
+from talkspurt.clock import AT_ONCE, LEAST, TICK, MediaClock
 from talkspurt.telemetry import lateness
 from talkspurt.testing.providers import LevelVoiceActivity
 
@@ -44,3 +47,58 @@ async def test_a_loop_that_stood_still_is_one_late_tick() -> None:
         await clock
     assert max(late) > 0.2
     assert sum(value > 0.2 for value in late) == 1
+
+
+class Busy(LevelVoiceActivity):
+    """Decides for so many calls, and takes its time for each."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+        self.taken = 0
+
+    def steps(self) -> Iterator[None]:
+        for _ in range(self.calls):
+            time.sleep(AT_ONCE / 2)
+            self.taken += 1
+            yield
+
+
+@pytest.mark.parametrize(("calls", "others_wait"), [(LEAST, LEAST), (5 * LEAST, LEAST + 1)])
+async def test_others_have_their_turn_within_the_tick_of_many_calls(calls: int, others_wait: int) -> None:
+    detector, ticked = Busy(calls), asyncio.Event()
+    clock = MediaClock(detector)
+    clock.join(lambda _now: ticked.set())
+    seen: list[int] = []
+    running = asyncio.create_task(clock.run())
+    while not ticked.is_set():
+        seen.append(detector.taken)
+        await asyncio.sleep(0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert max(after - before for before, after in zip(seen, [*seen[1:], detector.taken], strict=True)) <= others_wait
+    assert detector.taken == calls, "before the call's own tick"
+
+
+async def test_a_tick_that_is_not_over_is_finished_before_the_next() -> None:
+    done: list[str] = []
+
+    class Slow(LevelVoiceActivity):
+        def steps(self) -> Iterator[None]:
+            for step in range(LEAST + 2):
+                time.sleep(2 * TICK / LEAST)
+                done.append(f"step {step}")
+                yield
+
+    clock = MediaClock(Slow())
+    clock.join(lambda _now: done.append("tick"))
+    running = asyncio.create_task(clock.run())
+    await asyncio.sleep(8 * TICK)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    whole = [*(f"step {step}" for step in range(LEAST + 2)), "tick"]
+    ticks = [done[begin : begin + len(whole)] for begin in range(0, len(done), len(whole))]
+    assert len(ticks) > 1
+    assert all(tick == whole for tick in ticks[:-1])

@@ -9,7 +9,7 @@ streaming cloud vendor), and each has one contract suite under `tests/contracts/
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
@@ -74,7 +74,7 @@ class VoiceActivityStream(Protocol):
 class VoiceActivityDetector(Protocol):
     """Tells voice from silence for all calls of a process at once.
 
-    `tick()` runs one batched inference over every stream that has a whole window; each
+    `steps()` runs batched inferences over all streams that have a whole window; each
     stream's callback then gets `(speech probability 0..1, samples covered so far)`.
     """
 
@@ -84,8 +84,11 @@ class VoiceActivityDetector(Protocol):
     def open(self, on_window: Callable[[float, int], None], /) -> VoiceActivityStream:
         """Start a stream for one call."""
 
-    def tick(self) -> None:
-        """Decide all complete windows; called by the process's media clock every 20 ms."""
+    def steps(self) -> Iterator[None]:
+        """Decide all complete windows; between two steps whoever takes them may do something else.
+
+        The process's media clock begins to take them every 20 ms.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from talkspurt.errors import WeightsError
-from talkspurt.speech.voice_activity import BACKLOG, WINDOW, SileroVoiceActivity
+from talkspurt.speech.voice_activity import BACKLOG, MOST_AT_ONCE, WINDOW, SileroVoiceActivity
 from talkspurt.speech.weights import WeightStore
 
 
@@ -61,6 +61,25 @@ def test_a_listener_may_close_any_stream(detector: SileroVoiceActivity) -> None:
         stream.feed(bytes(4 * WINDOW))
     detector.tick()
     assert told == [1]
+
+
+def test_a_stream_may_be_closed_and_another_opened_between_two_steps(detector: SileroVoiceActivity) -> None:
+    told: list[int] = []
+    calls = 2 * MOST_AT_ONCE
+    streams = [detector.open(lambda _p, samples, to=number: told.append(to)) for number in range(calls)]  # type: ignore[misc]
+    for stream in streams:
+        stream.feed(bytes(2 * WINDOW))
+    steps = detector.steps()
+    next(steps)
+    (first,) = told
+    for number, stream in enumerate(streams):
+        if number % 2 and number != first:
+            stream.close()
+    late = detector.open(lambda _p, samples: told.append(calls))
+    late.feed(bytes(2 * WINDOW))
+    for _ in steps:
+        pass
+    assert sorted(told) == sorted({first, *range(0, calls, 2), calls})
 
 
 def test_a_batch_judges_as_single_streams_do(detector: SileroVoiceActivity, spoken: Callable[[str], bytes]) -> None:

@@ -6,14 +6,14 @@ hold nothing but the line's noise are not judged at all (`energy_gate`): their p
 
 It is not a talkspurt detector: it gives probabilities, `talkspurt.media.talkspurts` makes facts.
 
-Invariants: `feed` only stores bytes; all inference happens in `tick`, on the caller's thread; the
+Invariants: `feed` only stores bytes; all inference happens in `steps`, on the caller's thread; the
 result does not depend on how the audio was cut into pieces or who else was in the batch; a stream
 whose audio is not collected keeps at most `BACKLOG` samples, oldest dropped but still counted.
 Source: silero-vad 6.2, `silero_vad.onnx` (its 8 kHz branch: context 32, window 256).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ CONTEXT: Final = 32
 STATE: Final = 128
 BACKLOG: Final = 64 * WINDOW
 """Two seconds: later, a decision is of no use to a conversation, and catching up would delay the other calls."""
+MOST_AT_ONCE: Final = 64
+"""Windows of one inference: larger batches are hardly cheaper, and nothing else can be done meanwhile."""
 
 _BYTES: Final = 2 * WINDOW
 _FIRST_SLOTS: Final = 32
@@ -103,7 +105,7 @@ class SileroStream:
 
 
 class SileroVoiceActivity:
-    """The shared detector. Not thread-safe: `feed`, `tick` and `close` belong to one event loop."""
+    """The shared detector. Not thread-safe: `feed`, `steps` and `close` belong to one event loop."""
 
     window = WINDOW
 
@@ -162,11 +164,18 @@ class SileroVoiceActivity:
         return stream
 
     def tick(self) -> None:
-        """Judge all complete windows, as many rounds as the longest backlog has windows."""
-        while ready := [stream for stream in self._streams if stream.ready]:
-            self._judge(ready)
+        """Judge all complete windows at once."""
+        for _ in self.steps():
+            pass
 
-    def _judge(self, ready: list[SileroStream]) -> None:
+    def steps(self) -> Iterator[None]:
+        """Judge all complete windows, as many rounds as the longest backlog has windows; a step for each listener."""
+        while ready := [stream for stream in self._streams if stream.ready]:
+            for begin in range(0, len(ready), MOST_AT_ONCE):
+                # Between two steps a stream may have been closed.
+                yield from self._judge([each for each in ready[begin : begin + MOST_AT_ONCE] if each.slot >= 0])
+
+    def _judge(self, ready: list[SileroStream]) -> Iterator[None]:
         count = len(ready)
         slots = np.fromiter((stream.slot for stream in ready), dtype=np.intp, count=count)
         windows = np.frombuffer(b"".join([stream.take() for stream in ready]), dtype="<i2").reshape(count, WINDOW)
@@ -181,9 +190,9 @@ class SileroVoiceActivity:
             for row, probability in zip(rows.tolist(), self._infer(slots[rows], batch[rows]).tolist(), strict=True):
                 probabilities[row] = probability
         for stream, probability, covered in zip(ready, probabilities, samples, strict=True):
-            # A listener told earlier in this round may have closed a later stream.
             if stream.slot >= 0:
                 stream.tell(probability, covered)
+                yield
 
     def _infer(self, slots: NDArray[np.intp], batch: NDArray[np.float32]) -> NDArray[np.float32]:
         # `take` gives the rows side by side; plain indexing a view-like order that the runtime has to copy.

@@ -6,7 +6,7 @@ prompts can be tried in milliseconds and a benchmark knows what its providers co
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 from talkspurt.core.history import CallerSaid, Entry
 from talkspurt.errors import ProviderError
@@ -40,9 +40,10 @@ class LevelVoiceActivity:
         self._streams.append(stream)
         return stream
 
-    def tick(self) -> None:
+    def steps(self) -> Iterator[None]:
         for stream in tuple(self._streams):
             stream.decide()
+            yield
 
     def forget(self, stream: "_LevelStream") -> None:
         if stream in self._streams:
