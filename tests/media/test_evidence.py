@@ -299,6 +299,15 @@ def test_nothing_is_said_about_a_voice_that_is_not_known_yet() -> None:
     assert line.room.caller_dbfs is None
 
 
+def test_what_may_hold_an_echo_is_what_was_played_shortly_before() -> None:
+    line = LineEvidence()
+    line.play(pcm(agent(1)), 0)
+    hear(line, np.zeros(3 * RATE_HZ))
+    assert line.may_be_echo(0, 800)
+    assert line.may_be_echo(RATE_HZ + LONGEST_DELAY, RATE_HZ + LONGEST_DELAY + 800)
+    assert not line.may_be_echo(RATE_HZ + LONGEST_DELAY + MARGIN, 2 * RATE_HZ)
+
+
 def test_the_caller_is_known_again_and_a_stranger_is_not_the_caller() -> None:
     own = measured_next(learned(), caller(0.5, seed=11), 35_200)
     other = measured_next(learned(), stranger(0.5, seed=11), 35_200)
@@ -320,6 +329,43 @@ def test_learning_reaches_back_only_as_far_as_audio_is_kept() -> None:
     hear(line, np.concatenate((caller(2), np.zeros(HEARD))))
     line.learn([(0, 16_000)])
     assert line.room.caller_dbfs is None
+
+
+def test_a_turn_is_learned_piece_by_piece_while_more_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    analysed: list[int] = []
+    analyse = LineEvidence._analysed
+
+    def noting(line: LineEvidence, piece: Any) -> Any:
+        analysed.append(len(piece))
+        return analyse(line, piece)
+
+    monkeypatch.setattr(LineEvidence, "_analysed", noting)
+    line = LineEvidence()
+    hear(line, np.concatenate((np.zeros(1_600), caller(2))))
+    line.learn([(1_600, 17_600)])
+    assert analysed == [], "whoever has just finished waits for an answer"
+    for pieces in range(1, 6):
+        hear(line, np.zeros(FRAME // 2))
+        assert len(analysed) == pieces
+    hear(line, np.zeros(FRAME // 2))
+    assert sum(analysed) == 16_000
+    assert len(line._room) == 1
+
+
+@pytest.mark.parametrize("heard_behind", [0, FRAME, 10 * FRAME, HEARD])
+def test_what_is_learned_does_not_depend_on_when_it_is_asked_for(heard_behind: int) -> None:
+    line, at_once = LineEvidence(), LineEvidence()
+    for each in (line, at_once):
+        hear(each, np.concatenate((np.zeros(1_600), caller(2))))
+        each.learn([(1_600, 17_600)])
+    assert at_once.room.caller_dbfs is not None
+    told = []
+    for each in (line, at_once):
+        hear(each, np.zeros(heard_behind))
+        told.append(measured_next(each, stranger(0.5) / 3, 17_600 + heard_behind))
+    assert told[0].caller_dbfs == pytest.approx(told[1].caller_dbfs, abs=0.01)
+    assert told[0].likeness == pytest.approx(told[1].likeness, abs=0.01)
+    assert told[0].is_caller is False
 
 
 def test_a_profile_follows_a_caller_who_grows_quieter() -> None:

@@ -168,8 +168,16 @@ class LineEvidence:
         self._floor_at = 0
         self._echo = EchoPath()
         self._searches = 0
-        self.room = Room() if room is None else room
+        self._room = Room() if room is None else room
+        """The voices that are known, but for what is being learned."""
+        self._learning: Iterator[None] = iter(())
+        """What is left of the last turn to be learned."""
+
+    @property
+    def room(self) -> Room:
         """The voices that are known."""
+        self._learn_the_rest()
+        return self._room
 
     @property
     def noise_dbfs(self) -> float:
@@ -184,6 +192,7 @@ class LineEvidence:
     def hear(self, pcm: bytes) -> None:
         """Take the caller's next audio; half a sample at its end is ignored."""
         self._heard.append(pcm)
+        next(self._learning, None)
         if self._heard.end - self._floor_at >= FLOOR_EVERY:
             self._floor_at = self._heard.end
             second = self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at)
@@ -203,16 +212,21 @@ class LineEvidence:
         """Note that nothing was played from position `at` on after all."""
         self._played.silence_from(at)
 
+    def may_be_echo(self, first: int, last: int) -> bool:
+        """Whether anything was played of which the caller's samples from `first` to `last` may hold the echo."""
+        return not self._played.is_silent(first - LONGEST_DELAY - MARGIN, last + MARGIN)
+
     def measure(self, first: int, last: int, *, echo: float | None = None) -> Evidence:
         """Measure the caller's samples from `first` to `last`; of a long stretch its last two seconds.
 
         `echo` is the share of echo if it is known from shortly before: to measure it is more than half of the work.
         """
+        self._learn_the_rest()
         first, last = self._held(first, last)
         heard = self._heard.read(first, last)
         stretch = Stretch.of_frames(self._growing.analyse(first, heard), self._floor.dbfs)
         agent_dbfs = None
-        if not self._played.is_silent(first - LONGEST_DELAY - MARGIN, last + MARGIN):
+        if self.may_be_echo(first, last):
             played = self._played.read(first - LONGEST_DELAY - MARGIN, last + MARGIN)
             agent_dbfs = loudest_level(played, FRAME)
             echo = self._echo.share(heard, played) if echo is None else echo
@@ -222,9 +236,9 @@ class LineEvidence:
             noise_dbfs=self._floor.dbfs,
             echo=echo or 0.0,
             agent_dbfs=agent_dbfs,
-            likeness=self.room.likeness(stretch),
+            likeness=self._room.likeness(stretch),
             voicing=_voicing(stretch),
-            caller_dbfs=self.room.caller_dbfs,
+            caller_dbfs=self._room.caller_dbfs,
             echoless=self._echo.delay is None and self._searches >= SEARCHES,
         )
 
@@ -242,7 +256,7 @@ class LineEvidence:
 
     def for_detection(self, pcm: bytes) -> bytes:
         """The caller's audio as a voice activity detector hears it best."""
-        return amplified(pcm, NOISY_LINE_GAIN) if self.noise_dbfs > NOISY_DBFS else pcm
+        return amplified(pcm, NOISY_LINE_GAIN) if self._floor.dbfs > NOISY_DBFS else pcm
 
     def voice_probability(self, detected: float, first: int, last: int) -> float:
         """How likely somebody speaks in a window that a detector gave a probability: the line may tell more."""
@@ -263,18 +277,35 @@ class LineEvidence:
 
         `insisted`: it was answered although it was somebody else's; that is the caller from now on. Call it as the
         turn ends: three and a half seconds after a sample was heard it is gone, and nothing is learned of it.
+
+        The caller waits for an answer just now, so it is done piece by piece while more is heard, and in any case
+        before anything else is told of a voice.
         """
+        self._learn_the_rest()
         if insisted:
-            self.room.hand_over()
-        self.room.learn([stretch for first, last in turn for stretch in self._stretches(first, last)])
+            self._room.hand_over()
+        self._learning = self._learned_of([piece for first, last in turn for piece in self._pieces(first, last)])
 
     def overhear(self, first: int, last: int) -> None:
         """Take a talkspurt that just ended for somebody else's than the caller's."""
-        self.room.overhear(list(self._stretches(first, last)))
+        self._learn_the_rest()
+        self._room.overhear([self._analysed(piece) for piece in self._pieces(first, last)])
+
+    def _learned_of(self, turn: Sequence[Floats]) -> Iterator[None]:
+        """Learn the pieces of a turn, in a step for each and one more."""
+        stretches = []
+        for piece in turn:
+            stretches.append(self._analysed(piece))
+            yield
+        self._room.learn(stretches)
+
+    def _learn_the_rest(self) -> None:
+        for _ in self._learning:
+            pass
 
     def _sounds_like_caller(self, detected: float, first: int, last: int) -> bool:
         """Whether a window of a noisy line is as loud as the caller, louder than the noise, and sounds like a vowel."""
-        caller_dbfs = self.room.caller_dbfs
+        caller_dbfs = self._room.caller_dbfs
         if caller_dbfs is None or self.noise_dbfs <= NOISY_DBFS:
             return False
         heard = self._heard.read(first, last)
@@ -291,12 +322,15 @@ class LineEvidence:
             self._searches += 1
             self._echo.share(second, played)
 
-    def _stretches(self, first: int, last: int) -> Iterator[Stretch]:
+    def _pieces(self, first: int, last: int) -> list[Floats]:
+        """A talkspurt as far as it is still there, in pieces that are analysed as a whole."""
         first, last = self._held(first, last)
-        for begin in range(first, last, LEARNED_AT_ONCE):
-            end = min(last, begin + LEARNED_AT_ONCE)
-            if end - begin >= WINDOW:
-                yield Stretch.of(self._heard.read(begin, end), self._floor.dbfs)
+        heard = self._heard.read(first, last)
+        pieces = (heard[begin : begin + LEARNED_AT_ONCE] for begin in range(0, last - first, LEARNED_AT_ONCE))
+        return [piece for piece in pieces if len(piece) >= WINDOW]
+
+    def _analysed(self, piece: Floats) -> Stretch:
+        return Stretch.of(piece, self._floor.dbfs)
 
     def _held(self, first: int, last: int) -> tuple[int, int]:
         last = max(self._heard.begin, min(last, self._heard.end))
