@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from talkspurt.core.sentences import LONGEST, split_long, take_speakable
+from talkspurt.core.sentences import LONGEST, UNTOLD, Pieces, split_long, take_speakable
 
 LONG = "We have looked at everything that came in since last week, " * 8 + "and there is nothing."
 
@@ -50,3 +50,42 @@ def test_no_word_is_lost_or_invented(text: str, first: bool) -> None:
     said = "".join("".join(piece.split()) for piece in (*pieces, rest))
     letters = [character for character in text if character.isalnum()]
     assert [character for character in said if character.isalnum()] == letters
+
+
+# ── pieces that are told together ─────────────────────────────────────────────────
+
+_TELLING = "ab I1.,;:—…!?\"')*_-#• \n"
+"""What a rule of speech asks about."""
+
+
+def spoken_behind_each(told: list[str], first: bool) -> list[tuple[str, ...]]:
+    """What could be spoken behind each of these tellings."""
+    spoken: list[tuple[str, ...]] = []
+    rest = ""
+    said: tuple[str, ...] = ()
+    for text in told:
+        sentences, rest = take_speakable(rest + text, first=first and not said) if text else ((), rest)
+        said = (*said, *sentences)
+        spoken.append(said)
+    return spoken
+
+
+@given(st.lists(st.text(alphabet=_TELLING, min_size=1, max_size=5), max_size=60), st.booleans())
+def test_what_is_told_together_is_spoken_no_later_than_if_each_was_told(pieces: list[str], first: bool) -> None:
+    together = Pieces()
+    told = [together.add(piece, number * 0.001) for number, piece in enumerate(pieces)]
+    assert spoken_behind_each(told, first) == spoken_behind_each(pieces, first)
+    assert "".join([*told, together.take(1.0)]) == "".join(pieces)
+
+
+def test_most_tokens_of_a_reply_are_told_together() -> None:
+    reply = "Your order left our warehouse on Monday morning. It should be with you by Thursday evening, I am told."
+    together = Pieces()
+    told = [together.add(f"{word} ", number * 0.01) for number, word in enumerate(reply.split())]
+    assert [text for text in told if text][:2] == ["Your ", "order left our warehouse on Monday morning. "]
+    assert sum(bool(text) for text in told) < len(told) / 2
+
+
+def test_a_slow_text_is_told_as_it_comes() -> None:
+    together = Pieces()
+    assert [together.add("word ", number * UNTOLD) for number in range(3)] == ["word "] * 3

@@ -6,6 +6,7 @@ the next item of a list or the next paragraph. A full stop inside a number ("$89
 on Monday", "Wait… what?", "No. 5"), its first letter is waited for. The last sentence ends when the text does: `flush`.
 """
 
+import math
 import re
 
 
@@ -42,6 +43,13 @@ FEWEST_WORDS = 3
 _WORD = re.compile(r"\w+")
 LONGEST = 240
 """Letters of a segment at most: the longer its text, the later its first audio (Piper: with its square)."""
+_MAY_END = re.compile(r"[.!?…,;:—–\n\"'”’)\]*_#]")
+"""What ends something that can be spoken, or closes it."""
+_SPACE = re.compile(r"[^\S\n]+")
+BEHIND_AN_END = 6
+"""Letters behind such a mark that may decide whether it was an end: a space and "I", or the "10) " of a list."""
+UNTOLD = 0.2
+"""Seconds for which a piece is kept at most: whoever waits for a text must see that it is still coming."""
 
 
 def take_sentences(text: str) -> tuple[tuple[str, ...], str]:
@@ -119,3 +127,30 @@ def flush(text: str) -> tuple[str, ...]:
     """Return what is left as one last sentence, if there is anything to say in it."""
     text = text.strip()
     return (text,) if any(character.isalnum() for character in text) else ()
+
+
+class Pieces:
+    """The pieces of a text that is coming in, told together as soon as more of it may be speakable.
+
+    A model sends a piece for each token, and most can end nothing: no sentence and no clause ends without a mark. What
+    is kept meanwhile makes no difference to what is spoken, or when.
+    """
+
+    def __init__(self) -> None:
+        self._kept = ""
+        self._before = ""
+        """The end of what was told."""
+        self._told_at = -math.inf
+
+    def add(self, piece: str, now: float) -> str:
+        """Take the next piece; returns what is to be told of the text now, "" to wait for more. The first is told."""
+        self._kept += piece
+        waits = now - self._told_at < UNTOLD and not _MAY_END.search(self._before + self._kept)
+        return "" if waits else self.take(now)
+
+    def take(self, now: float) -> str:
+        """What is left to be told: the text is over, or something else comes behind it."""
+        told, self._kept = self._kept, ""
+        self._before = _SPACE.sub(" ", self._before + told)[-BEHIND_AN_END:]
+        self._told_at = now
+        return told
