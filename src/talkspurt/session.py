@@ -53,6 +53,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
+    UNKNOWN_VOICE,
     CallerHungUp,
     DigitPressed,
     EndRequested,
@@ -79,6 +80,7 @@ from talkspurt.core.events import (
     TurnJudged,
     Voice,
 )
+from talkspurt.core.sentences import Pieces
 from talkspurt.core.settings import Settings
 from talkspurt.core.snapshot import Writer
 from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listening, Lost, Thinking, Typing
@@ -128,6 +130,11 @@ EFFECT_PATIENCE: Final = 10.0
 STANDING_PATIENCE: Final = 5.0
 """Seconds that tools wait until it is stored that somebody else has the phone: as long as for a step of the ledger."""
 
+# Tuples, since every fact is compared with them, and to make a union takes longer than that.
+_ANSWERS_NOTHING: Final = (Typing, Listening, Collecting, Lost)
+"""Floors from which no answer to a turn of the caller is due."""
+_NOTED: Final = (Record, CollectSecret, ExecuteEffect, EndCall)
+"""Commands behind which the state is stored."""
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 _log = structlog.get_logger(__name__)
 
@@ -229,8 +236,8 @@ class Session:
         self._facts: deque[Event] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        self._armed_for: float | None = None
-        """The deadline that the timer is set for."""
+        self._armed_for = 0.0
+        """What the timer is, or was, set for: the deadline, or before it."""
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
@@ -389,7 +396,7 @@ class Session:
         elif isinstance(fact, TalkspurtStarted):
             self._talkspurts += 1
             self._windows = 0
-            self._post(SpeechStarted(self._talkspurts, at, self._voice_of(tracker.first, samples)))
+            self._post(SpeechStarted(self._talkspurts, at, self._first_voice_of(tracker.first, samples)))
         else:
             last = round(fact.at * LINE_RATE_HZ)
             self._stretches.append((max(tracker.first, self._utterance_from or 0), last))
@@ -409,6 +416,13 @@ class Session:
         """The seconds of voice up to `last` that are of the voice that is heard by then: not of an echo before it."""
         begin = self._utterance_from or self._evidence.onset(max(self._tracker.first, last - LINE_RATE_HZ), last)
         return max(0.0, min(voiced, (last - begin) / LINE_RATE_HZ))
+
+    def _first_voice_of(self, first: int, last: int) -> Voice:
+        """Whose voice the talkspurt is that begins, if anything depends on it: to measure takes half a millisecond."""
+        if self._conversation.heeds_beginning or self._evidence.may_be_echo(first, last):
+            return self._voice_of(first, last)
+        self._echo_share = 0.0
+        return UNKNOWN_VOICE
 
     def _voice_of(self, first: int, last: int, *, echo: float | None = None) -> Voice:
         """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.
@@ -444,8 +458,6 @@ class Session:
         self._draining = True
         try:
             if fact is None:
-                # From the timer, which has fired.
-                self._timer = None
                 self._take(None)
             while self._facts:
                 self._take(self._facts.popleft())
@@ -461,7 +473,7 @@ class Session:
     def _take(self, fact: Event | None) -> None:
         before, over = self._conversation.floor, self.ended.is_set()
         now = self._now
-        if fact is None and self._armed_for is not None:
+        if fact is None:
             # A time is up when its timer fires, however a sum of times was rounded; else it would fire again at once.
             now = max(now, self._armed_for)
         commands = self._conversation.receive(fact, now)
@@ -470,7 +482,7 @@ class Session:
         if isinstance(before, Endpointing) and isinstance(after, Thinking) and after.waited:
             # Not for a cough, an echo or an "mm-hm", which leave the agent its turn.
             self._speaker.answer_due = self._began + after.since - after.waited
-        elif isinstance(after, Typing | Listening | Collecting | Lost):
+        elif isinstance(after, _ANSWERS_NOTHING):
             self._speaker.answer_due = None
         for command in commands:
             self._execute(command)
@@ -485,7 +497,7 @@ class Session:
         # A state that still waits to be stored is refused once a later attachment owns the call.
         owned = self._saved_attachment in (0, self._conversation.attachment)
         # Whoever takes the call up in the middle of a secret must know that what is keyed in is one.
-        noted = any(isinstance(command, Record | CollectSecret | ExecuteEffect | EndCall) for command in commands)
+        noted = any(isinstance(command, _NOTED) for command in commands)
         if not (known and owned) or noted:
             lowered = _is_lowered(self._saved_standing, standing)
             # Whoever takes the call up asks only after an effect that the state knows of, and goes on unless it ended.
@@ -502,16 +514,26 @@ class Session:
                 self._lowering = self._start(self._store_standing())
 
     def _rearm(self) -> None:
-        deadline = self._conversation.deadline
-        if self._timer is not None and deadline == self._armed_for and not self.ended.is_set():
-            # Most facts change no deadline: a reply's tokens, marks.
-            return
-        self._armed_for = deadline
+        """See to it that a timer fires by the deadline. One that fires before it finds nothing to do, and is set anew:
+        most facts put a deadline off, as a reply's tokens and marks do.
+        """
+        deadline = None if self.ended.is_set() else self._conversation.deadline
         if self._timer is not None:
+            if deadline is not None and deadline >= self._armed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        if deadline is not None and not self.ended.is_set():
-            self._timer = self._loop.call_at(self._began + deadline, self._post, None)
+        if deadline is not None:
+            self._armed_for = deadline
+            self._timer = self._loop.call_at(self._began + deadline, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        deadline = self._conversation.deadline
+        if deadline is not None and deadline <= max(self._armed_for, self._now):
+            self._post(None)
+        else:
+            self._rearm()
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -630,17 +652,25 @@ class Session:
         self._replies.pop(reply, None)
 
     async def _stream_reply(self, reply: int, request: ReplyRequest) -> None:
+        pieces = Pieces()
         async with aclosing(self._model.reply(request)) as parts:
             async for part in parts:
                 if isinstance(part, TextDelta):
-                    self._post(ReplyTextReceived(reply, part.text))
-                elif isinstance(part, ToolCallDelta):
+                    self._tell_text(reply, pieces.add(part.text, self._now))
+                    continue
+                self._tell_text(reply, pieces.take(self._now))
+                if isinstance(part, ToolCallDelta):
                     self._post(ReplyToolComing(reply))
                 elif isinstance(part, ToolCallPart):
                     self._post(ReplyToolRequested(reply, part.tool_call, part.name, part.arguments))
                 elif isinstance(part, Usage):
                     self._thought = (reply, part)
+        self._tell_text(reply, pieces.take(self._now))
         self._post(ReplyCompleted(reply))
+
+    def _tell_text(self, reply: int, text: str) -> None:
+        if text:
+            self._post(ReplyTextReceived(reply, text))
 
     def _judge_turn(self, utterance: int, revision: int) -> None:
         detector = self._services.turn_detector
@@ -752,7 +782,8 @@ class _Line:
         return self._session.attachment == self._attachment
 
     def audio_received(self, pcm: bytes, /) -> None:
-        if self._current:
+        # Every frame passes here, so it is not asked of the property.
+        if self._session.attachment == self._attachment:
             self._session.line_audio(pcm)
 
     def digit_received(self, digit: str, /) -> None:

@@ -40,6 +40,7 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
+    UNKNOWN_VOICE,
     CallerHungUp,
     DigitPressed,
     EffectProposed,
@@ -191,6 +192,31 @@ def test_how_often_a_voice_is_measured_depends_on_what_hangs_on_it() -> None:
     call.sound = Voice(False, True, True)
     call.run(0.2)
     assert undecided < 0.1 < call.conversation.heeds_voice < into_silence
+
+
+def test_whose_voice_comes_up_is_asked_where_it_may_stop_something() -> None:
+    call = world([Says(f"{words('r1.0', 30)}. ")]).answered()
+    assert not call.conversation.heeds_beginning, "it is judged when it is whole"
+    call.starts("hello")
+    call.stops()
+    assert isinstance(call.floor, Endpointing)
+    assert not call.conversation.heeds_beginning
+    until(call, Speaking).run(2.0)
+    assert call.conversation.heeds_beginning
+    call.starts("no, the other")
+    call.stops()
+    assert isinstance(call.floor, Endpointing)
+    assert call.conversation.heeds_beginning, "the agent has a turn to go on with"
+
+
+def test_who_goes_on_before_it_was_measured_is_who_spoke_before() -> None:
+    call = world().answered()
+    stranger = Voice(False, False, True)
+    call.starts("one", sound=stranger)
+    call.stops()
+    call.starts("two", sound=UNKNOWN_VOICE)
+    assert isinstance(call.floor, Hearing)
+    assert call.floor.voice == stranger
 
 
 def test_a_second_start_without_a_stop_is_followed() -> None:

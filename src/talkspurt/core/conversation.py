@@ -35,6 +35,7 @@ from talkspurt.core.commands import (
 from talkspurt.core.digits import MASKED, Digits, EntryRules
 from talkspurt.core.endpointing import ENTITIES, Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
+    UNKNOWN_VOICE,
     CallerChanged,
     CallerHungUp,
     DigitPressed,
@@ -204,6 +205,17 @@ class Conversation:
                 return NOW_AND_THEN if known else SOON
             case _:
                 return SOON
+
+    @property
+    def heeds_beginning(self) -> bool:
+        """Whether it matters whose voice comes up, as it does: not while nothing can be stopped, but for an echo."""
+        match self._floor:
+            case Listening():
+                return False
+            case Endpointing():
+                return self._agent.turn is not None or not self._agent.playback.silent
+            case _:
+                return True
 
     @property
     def heeds_echo(self) -> bool:
@@ -428,6 +440,9 @@ class Conversation:
 
     def _dispatch(self, event: Event, now: float) -> None:
         match event:
+            # First what comes most often: half of all facts are marks.
+            case PlaybackReached():
+                self._agent.playback_reached(event, now)
             case LineOpened():
                 self._line_opened(event, now)
             case LineClosed():
@@ -481,8 +496,6 @@ class Conversation:
                 self._agent.segment_finished(event, now)
             case SegmentFailed():
                 self._agent.segment_failed(event, now)
-            case PlaybackReached():
-                self._agent.playback_reached(event, now)
             case _:
                 assert_never(event)
 
@@ -568,6 +581,8 @@ class Conversation:
         self._dismissed = self._dismissed.next()
         self._agent.suspend()
         self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
+        if voice == UNKNOWN_VOICE:
+            voice = floor.voice
         # The words so far are not all that is said any more.
         self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
 

@@ -46,6 +46,9 @@ LAST_WORD: Final = 2.7
 SLOW: Final = 0.6
 """Share of a rung's patience after which somebody else is asked as well: most answer within a third of it."""
 
+_KEPT: Final = round(KEPT * LINE_RATE_HZ)
+_LEAD: Final = round(LEAD * LINE_RATE_HZ)
+
 Opinions = Literal["followed", "taken", "unasked"]
 """What becomes of second opinions on the first rung: who has heard words takes the call over; its words are taken, and
 the call stays where it is; or nobody is asked. Those on the others are followed."""
@@ -152,7 +155,7 @@ class LadderStream:
         self._audio += encode_mulaw(pcm[: len(pcm) & ~1])
         self._fed += len(pcm) // 2
         # With every frame, for it moves nothing: Python only notes where the bytes begin now.
-        del self._audio[: -round((KEPT if self._open else LEAD) * LINE_RATE_HZ)]
+        del self._audio[: -_KEPT if self._open else -_LEAD]
         if self._stream is not None:
             self._stream.feed(pcm)
 
@@ -267,7 +270,7 @@ class LadderStream:
         """Let a new stream hear what is open from its beginning, and ask it what has not been answered."""
         # Begun before it is fed: a stream need not keep what no utterance has claimed.
         oldest = self._fed - len(self._audio)
-        given = self._fed if self._open else max(oldest, self._fed - round(LEAD * LINE_RATE_HZ))
+        given = self._fed if self._open else max(oldest, self._fed - _LEAD)
         for utterance, began in sorted(self._open.items(), key=lambda item: item[1]):
             begin = max(began, oldest)
             stream.feed(self._between(given, begin))
