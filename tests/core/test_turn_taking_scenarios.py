@@ -267,7 +267,9 @@ def test_it_is_an_answer_when_only_the_end_of_a_question_was_cut_off() -> None:
         ("sure", 0.3, False),
         ("sure sure", 0.4, False),
         ("sure sure sure", 0.6, False),
-        ("sure sure sure sure", 0.4, True),
+        ("sure sure sure sure", 0.6, True),
+        ("I'm going to see what", 0.4, False),
+        ("I'm going to see what", 0.75, True),
         ("sure", 0.75, True),
         ("stop", 0.2, True),
     ],
@@ -305,11 +307,11 @@ def test_who_says_brief_words_again_wants_the_turn() -> None:
     assert call.asked == ["go", "top"]
 
 
-def test_brief_words_long_after_others_are_passed_over_again() -> None:
+def test_brief_words_some_time_after_others_are_passed_over_again() -> None:
     call = speaking()
     call.says("top", 0.3)
     until(call, Speaking)
-    call.run(2.6)
+    call.run(1.7)
     call.says("top", 0.3).run(1.2)
     assert call.asked == ["go"]
     assert call.counted.count("brief_words") == 2

@@ -742,16 +742,16 @@ class Conversation:
     def _is_brief(self, text: str, voiced: float, now: float) -> bool:
         """Whether words said into the agent's speech leave it the turn because there is so little of them.
 
-        A hum or a "sure" that the recognizer took for some other word; those that matter are known, and whoever means
-        it says it again.
+        A hum or a "sure" that the recognizer took for other words, or for more than can be said in that time; those
+        that matter are known, and whoever means it says it again.
         """
-        rules, turn = self._settings.barge_in, self._agent.turn
+        rules, turn, count = self._settings.barge_in, self._agent.turn, len(text.split())
         insists = turn is not None and turn.passed_over_at is not None and now - turn.passed_over_at < rules.insistence
         return (
             self._agent.was_heard
             and not insists
             and voiced <= rules.brief
-            and len(text.split()) <= rules.brief_words
+            and (count <= rules.brief_words or count > rules.fastest * voiced)
             and not self._settings.language.is_demand(text)
         )
 
