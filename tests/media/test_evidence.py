@@ -640,14 +640,15 @@ def test_measuring_takes_about_a_millisecond_and_hearing_microseconds() -> None:
 # ── where a voice begins ────────────────────────────────────────────────────────
 
 
-def test_a_voice_over_an_echo_begins_where_it_comes_up() -> None:
+@pytest.mark.parametrize("faint", [0.04, 0.12])
+def test_a_voice_over_an_echo_begins_where_it_comes_up(faint: float) -> None:
     line = LineEvidence()
-    line.hear(pcm(np.concatenate((agent(0.6) * 0.04, caller(0.4)))))
+    line.hear(pcm(np.concatenate((agent(0.6) * faint, caller(0.4)))))
     onset = line.onset(0, RATE_HZ) / RATE_HZ
     assert 0.5 <= onset <= 0.6
 
 
-@pytest.mark.parametrize("faint", [0.2, 1.0])
+@pytest.mark.parametrize("faint", [0.25, 1.0])
 def test_a_voice_of_one_loudness_begins_with_its_talkspurt(faint: float) -> None:
     line = LineEvidence()
     line.hear(pcm(np.concatenate((stranger(0.6) * faint, caller(0.4)))))

@@ -18,7 +18,6 @@ import numpy as np
 from talkspurt.media.echo import LONGEST_DELAY, MARGIN, EchoPath
 from talkspurt.media.frames import RATE_HZ, WINDOW, GrowingStretch, analyse
 from talkspurt.media.level import (
-    ACTIVE_RANGE_DB,
     Floats,
     NoiseFloor,
     amplified,
@@ -47,6 +46,9 @@ SOFT_BEGINNING: Final = 3
 """Frames before its first loud one that still belong to a voice: many words begin with a soft consonant."""
 LATELY: Final = 5 * FRAME
 """Samples by which it is told how loud a voice is by now, 0.1 s."""
+COMES_UP_DB: Final = 15.0
+"""How far below that it may have begun. An echo of -35 dB reaches 20 dB below a caller as loud as the agent, at its
+loudest; counted in, a hum of 0.4 s was one of 0.65."""
 
 NOISY: Final = 0.12
 """Harmonicity of noise; 0.09 to 0.16 were measured for white and street noise."""
@@ -251,7 +253,7 @@ class LineEvidence:
         heard = self._heard.read(first, last)
         if len(heard) < FRAME:
             return first
-        loud = int(np.argmax(frame_levels(heard, FRAME) > mean_level(heard[-LATELY:]) - ACTIVE_RANGE_DB))
+        loud = int(np.argmax(frame_levels(heard, FRAME) > mean_level(heard[-LATELY:]) - COMES_UP_DB))
         return first + max(0, loud - SOFT_BEGINNING) * FRAME
 
     def for_detection(self, pcm: bytes) -> bytes:
