@@ -247,9 +247,13 @@ class Both:
     before: Any = None
 
     def __init__(self, room: Any = None, *, kept: int = present.HEARD) -> None:
-        self.room = room or (None, None)
-        self._lines = (Both.before.LineEvidence(self.room[0], kept=kept), present.LineEvidence(self.room[1], kept=kept))
-        self.room = tuple(line.room for line in self._lines)
+        old, new = room or (None, None)
+        self._lines = (Both.before.LineEvidence(old, kept=kept), present.LineEvidence(new, kept=kept))
+
+    @property
+    def room(self) -> Any:
+        """Of both."""
+        return tuple(line.room for line in self._lines)
 
     def hear(self, pcm: bytes) -> None:
         """Both."""

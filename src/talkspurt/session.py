@@ -127,6 +127,8 @@ JUDGEMENT_PATIENCE: Final = 1.0
 """Seconds after which a turn detector's score is of no use to anyone."""
 EFFECT_PATIENCE: Final = 10.0
 """How long an effect may still run after the caller has hung up."""
+TIMER_STEP: Final = 0.001
+"""Seconds by which a timer may be late: uvloop's go by the millisecond, and sums of times are rounded."""
 STANDING_PATIENCE: Final = 5.0
 """Seconds that tools wait until it is stored that somebody else has the phone: as long as for a step of the ledger."""
 
@@ -346,6 +348,7 @@ class Session:
         self._evidence.hear(pcm)
         self._voice.feed(self._evidence.for_detection(pcm))
         self._stream.feed(pcm)
+        self._evidence.go_on_learning()
 
     def line_mark(self, name: str) -> None:
         """The carrier has played up to one of our marks."""
@@ -519,7 +522,7 @@ class Session:
         """
         deadline = None if self.ended.is_set() else self._conversation.deadline
         if self._timer is not None:
-            if deadline is not None and deadline >= self._armed_for:
+            if deadline is not None and deadline > self._armed_for - TIMER_STEP:
                 return
             self._timer.cancel()
             self._timer = None
@@ -782,8 +785,7 @@ class _Line:
         return self._session.attachment == self._attachment
 
     def audio_received(self, pcm: bytes, /) -> None:
-        # Every frame passes here, so it is not asked of the property.
-        if self._session.attachment == self._attachment:
+        if self._current:
             self._session.line_audio(pcm)
 
     def digit_received(self, digit: str, /) -> None:

@@ -261,6 +261,16 @@ def test_the_rest_of_a_stock_sentence_is_no_question_of_the_agents() -> None:
     assert call.floor.pause.expectation == Expectation("email")
 
 
+def test_a_clause_that_is_there_is_said_as_the_line_falls_silent() -> None:
+    rest = "your order left the house this morning, and then"
+    call = world([Says("Sure, it did. "), Says(rest, after=0.01), Stalls()]).answered()
+    call.asks("go")
+    until(call, Speaking)
+    assert [speak.text for speak in call.of(Speak)][-1] == "Sure, it did."
+    call.run(2.5)
+    assert [speak.text for speak in call.of(Speak)][-1] == "your order left the house this morning,"
+
+
 def test_a_clause_is_said_when_the_line_has_fallen_silent() -> None:
     """Not a filler in the middle of what the model is saying."""
     rest = "your order left the house this morning, and then"

@@ -40,7 +40,6 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
-    UNKNOWN_VOICE,
     CallerHungUp,
     DigitPressed,
     EffectProposed,
@@ -207,16 +206,6 @@ def test_whose_voice_comes_up_is_asked_where_it_may_stop_something() -> None:
     call.stops()
     assert isinstance(call.floor, Endpointing)
     assert call.conversation.heeds_beginning, "the agent has a turn to go on with"
-
-
-def test_who_goes_on_before_it_was_measured_is_who_spoke_before() -> None:
-    call = world().answered()
-    stranger = Voice(False, False, True)
-    call.starts("one", sound=stranger)
-    call.stops()
-    call.starts("two", sound=UNKNOWN_VOICE)
-    assert isinstance(call.floor, Hearing)
-    assert call.floor.voice == stranger
 
 
 def test_a_second_start_without_a_stop_is_followed() -> None:

@@ -19,6 +19,7 @@ from talkspurt.media.frames import Frames
 from talkspurt.media.level import mean_level
 from talkspurt.media.room import MOST_VOICES, Room
 from talkspurt.media.talkspurts import START_THRESHOLD
+from talkspurt.media.voice_profile import Stretch
 
 RATE_HZ = 8_000
 FRAME = 320
@@ -333,33 +334,36 @@ def test_learning_reaches_back_only_as_far_as_audio_is_kept() -> None:
 
 def test_a_turn_is_learned_piece_by_piece_while_more_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     analysed: list[int] = []
-    analyse = LineEvidence._analysed
+    analyse = Stretch.of
 
-    def noting(line: LineEvidence, piece: Any) -> Any:
+    def noting(piece: Any, floor_dbfs: float) -> Any:
         analysed.append(len(piece))
-        return analyse(line, piece)
+        return analyse(piece, floor_dbfs)
 
-    monkeypatch.setattr(LineEvidence, "_analysed", noting)
+    monkeypatch.setattr(Stretch, "of", noting)
     line = LineEvidence()
     hear(line, np.concatenate((np.zeros(1_600), caller(2))))
     line.learn([(1_600, 17_600)])
     assert analysed == [], "whoever has just finished waits for an answer"
     for pieces in range(1, 6):
-        hear(line, np.zeros(FRAME // 2))
+        line.go_on_learning()
         assert len(analysed) == pieces
-    hear(line, np.zeros(FRAME // 2))
+    line.go_on_learning()
     assert sum(analysed) == 16_000
     assert len(line._room) == 1
 
 
-@pytest.mark.parametrize("heard_behind", [0, FRAME, 10 * FRAME, HEARD])
-def test_what_is_learned_does_not_depend_on_when_it_is_asked_for(heard_behind: int) -> None:
+@pytest.mark.parametrize("steps", [0, 1, 4, 9])
+@pytest.mark.parametrize("heard_behind", [0, FRAME, HEARD])
+def test_what_is_learned_does_not_depend_on_when_it_is_asked_for(heard_behind: int, steps: int) -> None:
     line, at_once = LineEvidence(), LineEvidence()
     for each in (line, at_once):
         hear(each, np.concatenate((np.zeros(1_600), caller(2))))
         each.learn([(1_600, 17_600)])
     assert at_once.room.caller_dbfs is not None
     told = []
+    for _ in range(steps):
+        line.go_on_learning()
     for each in (line, at_once):
         hear(each, np.zeros(heard_behind))
         told.append(measured_next(each, stranger(0.5) / 3, 17_600 + heard_behind))

@@ -1,5 +1,6 @@
 """A call's journal tells what happened when, without a word of it, and stays in its folder."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -32,6 +33,24 @@ def test_a_journal_has_facts_states_and_decisions_but_no_words(tmp_path: Path) -
     assert [step["detail"] for step in steps if step["name"] == "Transcribed"][-1] == "4 words"
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
     assert "lamp" not in text
+
+
+def test_a_voice_that_was_not_measured_is_not_told_with_the_measures_of_another(tmp_path: Path) -> None:
+    @on_virtual_time
+    async def call() -> None:
+        async with stage(ScriptedModel.saying("Yes."), ["one", "two"], journals=tmp_path, carrier_id="CA1") as call:
+            await call.says()
+            await asyncio.sleep(3.0)
+            await call.says()
+            await call.listening()
+            call.session.hung_up()
+            await call.task
+
+    call()
+    steps = [json.loads(line) for line in (tmp_path / "CA1.jsonl").read_text().splitlines()]
+    assert all("voicing" in step["detail"] for step in steps if step["name"] == "SpeechStopped")
+    began = ["voicing" in step["detail"] for step in steps if step["name"] == "SpeechStarted"]
+    assert began == [True, False], "right behind the greeting it might be an echo, and long after an answer nothing is"
 
 
 @pytest.mark.parametrize("carrier_id", ["../../CA1", "/CA1", "CA\0", "..", "CA1\n{}"])

@@ -4,6 +4,7 @@ import asyncio
 import audioop
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError
 from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, ToolCallPart
+from talkspurt.session import Session
 from talkspurt.speech.inference import current_purpose
 from talkspurt.testing.providers import LOUD, ScriptedModel, ScriptedRecognizer, ToneSynthesizer
 from talkspurt.testing.virtual_time import run_virtual
@@ -134,6 +136,44 @@ async def test_a_tool_runs_and_its_result_reaches_the_model() -> None:
             ToolCalled("t1", "look_up", '{"order_id":"W1"}'),
             ToolAnswered("t1", "look_up", '{"status": "delivered"}'),
         ]
+
+
+@on_virtual_time
+async def test_what_a_model_says_before_it_asks_for_a_tool_is_said_whole() -> None:
+    @tool
+    async def look_up() -> dict[str, str]:
+        """Look it up."""
+        return {"status": "delivered"}
+
+    def script(request: ReplyRequest) -> list[ReplyPart]:
+        if isinstance(request.history[-1], ToolAnswered):
+            return [TextDelta("It was "), TextDelta("delivered "), TextDelta("today")]
+        return [TextDelta("Let "), TextDelta("me "), TextDelta("look"), ToolCallPart("t1", "look_up", "{}")]
+
+    async with stage(ScriptedModel(script), ["order W1"], tools=(look_up,)) as call:
+        await call.says()
+        await call.until(lambda: AgentSaid("It was delivered today") in call.recorder.entries)
+        assert AgentSaid("Let me look") in call.recorder.entries
+
+
+@on_virtual_time
+async def test_a_timer_is_set_seldom_for_what_is_put_off_again_and_again() -> None:
+    long = " ".join(f"word{n}" for n in range(30)) + "."
+    loop, armed = asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
+
+    def counting(when: float, callback: Any, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        if getattr(callback, "__func__", None) is Session._timer_fired:
+            armed.append(when)
+        return call_at(when, callback, *arguments, **options)
+
+    async with stage(ScriptedModel.saying(long), ["tell me all"]) as call:
+        await call.says()
+        await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
+        loop.call_at = counting  # type: ignore[assignment, method-assign]
+        await call.listening()
+        # It takes 15 s to say, with a hundred marks.
+        assert 0 < len(armed) < 15
 
 
 def cancelling(request: ReplyRequest) -> list[ReplyPart]:

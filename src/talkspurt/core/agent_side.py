@@ -567,6 +567,14 @@ class AgentSide:
         self.turn = replace(turn, text=rest, fed_at=now)
         self._say_reply(sentences, now)
 
+    def _say_a_clause(self, now: float) -> None:
+        """Say what has come of a sentence, where the line has just fallen silent before the rest of it."""
+        turn = self.turn
+        if turn is not None and turn.reply is not None and turn.text and self._wants_a_clause:
+            clauses, rest = take_speakable(turn.text, first=True)
+            self.turn = replace(turn, text=rest)
+            self._say_reply(clauses, now)
+
     def reply_tool_coming(self, event: ReplyToolComing, now: float) -> None:
         """A model that writes a long tool call is not overdue. A guess has no deadline of its own."""
         if self.turn is not None and self.turn.reply == event.reply:
@@ -814,6 +822,7 @@ class AgentSide:
         if not self.playback.reached(event.epoch, event.position, now):
             self._commands.append(Count("stale_mark"))
         self._note_heard(now)
+        self._say_a_clause(now)
 
     # ── within ────────────────────────────────────────────────────────────────────
 

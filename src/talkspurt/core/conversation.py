@@ -35,7 +35,6 @@ from talkspurt.core.commands import (
 from talkspurt.core.digits import MASKED, Digits, EntryRules
 from talkspurt.core.endpointing import ENTITIES, Pace, Pause, TurnPauses, credible
 from talkspurt.core.events import (
-    UNKNOWN_VOICE,
     CallerChanged,
     CallerHungUp,
     DigitPressed,
@@ -208,14 +207,14 @@ class Conversation:
 
     @property
     def heeds_beginning(self) -> bool:
-        """Whether it matters whose voice comes up, as it does: not while nothing can be stopped, but for an echo."""
+        """Whether it matters at once whose voice comes up, not only if it is an echo: where it can stop something."""
         match self._floor:
-            case Listening():
-                return False
+            case Thinking() | Speaking():
+                return True
             case Endpointing():
                 return self._agent.turn is not None or not self._agent.playback.silent
             case _:
-                return True
+                return False
 
     @property
     def heeds_echo(self) -> bool:
@@ -581,8 +580,6 @@ class Conversation:
         self._dismissed = self._dismissed.next()
         self._agent.suspend()
         self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
-        if voice == UNKNOWN_VOICE:
-            voice = floor.voice
         # The words so far are not all that is said any more.
         self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
 
@@ -714,7 +711,7 @@ class Conversation:
                 floor, language = replace(floor, unheard=failed), self._settings.language
                 if text and self._agent.has_more_to_say and language.is_backchannel(text):
                     self._enter(replace(floor, text="", backchannel=True))
-                elif text and self._agent.has_more_to_say and self._is_brief(text, floor.voiced, now):
+                elif text and self._agent.has_more_to_say and self._is_brief(text, floor, now):
                     # Whoever said it may only have begun: the agent goes on when nothing follows.
                     pause = replace(floor.pause, words=len(text.split()))
                     self._enter(replace(floor, text="", pause=pause))
@@ -739,7 +736,7 @@ class Conversation:
         """
         return "" if floor.pause.expectation.binding else floor.partial
 
-    def _is_brief(self, text: str, voiced: float, now: float) -> bool:
+    def _is_brief(self, text: str, floor: Endpointing, now: float) -> bool:
         """Whether words said into the agent's speech leave it the turn because there is so little of them.
 
         A hum or a "sure" that the recognizer took for other words, or for more than can be said in that time; those
@@ -750,8 +747,8 @@ class Conversation:
         return (
             self._agent.was_heard
             and not insists
-            and voiced <= rules.brief
-            and (count <= rules.brief_words or count > rules.fastest * voiced)
+            and floor.voiced <= rules.brief
+            and (count <= rules.brief_words or count > rules.fastest * (floor.stopped_at - self._utterance_at))
             and not self._settings.language.is_demand(text)
         )
 

@@ -60,7 +60,10 @@ class SpeechStirred:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Voice activity began; `at` is the time of its first voiced sample."""
+    """Voice activity began; `at` is the time of its first voiced sample.
+
+    Whose it is need not have been measured where it can stop nothing (`Conversation.heeds_beginning`).
+    """
 
     talkspurt: int
     at: float

@@ -49,7 +49,7 @@ _SPACE = re.compile(r"[^\S\n]+")
 BEHIND_AN_END = 6
 """Letters behind such a mark that may decide whether it was an end: a space and "I", or the "10) " of a list."""
 UNTOLD = 0.2
-"""Seconds for which a piece is kept at most: whoever waits for a text must see that it is still coming."""
+"""Seconds after which the next piece is told in any case: whoever waits for a text must see that it still comes."""
 
 
 def take_sentences(text: str) -> tuple[tuple[str, ...], str]:
@@ -132,8 +132,8 @@ def flush(text: str) -> tuple[str, ...]:
 class Pieces:
     """The pieces of a text that is coming in, told together as soon as more of it may be speakable.
 
-    A model sends a piece for each token, and most can end nothing: no sentence and no clause ends without a mark. What
-    is kept meanwhile makes no difference to what is spoken, or when.
+    A model sends a piece for each token, and most can end nothing: no sentence and no clause ends without a mark. So
+    what is kept changes nothing about what can be spoken of the text, or when.
     """
 
     def __init__(self) -> None:

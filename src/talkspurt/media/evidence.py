@@ -194,7 +194,6 @@ class LineEvidence:
     def hear(self, pcm: bytes) -> None:
         """Take the caller's next audio; half a sample at its end is ignored."""
         self._heard.append(pcm)
-        next(self._learning, None)
         if self._heard.end - self._floor_at >= FLOOR_EVERY:
             self._floor_at = self._heard.end
             second = self._heard.read(self._floor_at - FLOOR_EVERY, self._floor_at)
@@ -280,25 +279,30 @@ class LineEvidence:
         `insisted`: it was answered although it was somebody else's; that is the caller from now on. Call it as the
         turn ends: three and a half seconds after a sample was heard it is gone, and nothing is learned of it.
 
-        The caller waits for an answer just now, so it is done piece by piece while more is heard, and in any case
-        before anything else is told of a voice.
+        The caller waits for an answer just now, so it is done piece by piece by `go_on_learning`, and what is left of
+        it before anything is told of a voice.
         """
         self._learn_the_rest()
-        if insisted:
-            self._room.hand_over()
-        self._learning = self._learned_of([piece for first, last in turn for piece in self._pieces(first, last)])
+        pieces = [piece for first, last in turn for piece in self._pieces(first, last)]
+        self._learning = self._learned_of(pieces, self._floor.dbfs, insisted=insisted)
 
     def overhear(self, first: int, last: int) -> None:
         """Take a talkspurt that just ended for somebody else's than the caller's."""
         self._learn_the_rest()
-        self._room.overhear([self._analysed(piece) for piece in self._pieces(first, last)])
+        self._room.overhear([Stretch.of(piece, self._floor.dbfs) for piece in self._pieces(first, last)])
 
-    def _learned_of(self, turn: Sequence[Floats]) -> Iterator[None]:
+    def go_on_learning(self) -> None:
+        """Do the next piece of what there is to learn."""
+        next(self._learning, None)
+
+    def _learned_of(self, turn: Sequence[Floats], floor_dbfs: float, *, insisted: bool) -> Iterator[None]:
         """Learn the pieces of a turn, in a step for each and one more."""
         stretches = []
         for piece in turn:
-            stretches.append(self._analysed(piece))
+            stretches.append(Stretch.of(piece, floor_dbfs))
             yield
+        if insisted:
+            self._room.hand_over()
         self._room.learn(stretches)
 
     def _learn_the_rest(self) -> None:
@@ -307,8 +311,8 @@ class LineEvidence:
 
     def _sounds_like_caller(self, detected: float, first: int, last: int) -> bool:
         """Whether a window of a noisy line is as loud as the caller, louder than the noise, and sounds like a vowel."""
-        caller_dbfs = self._room.caller_dbfs
-        if caller_dbfs is None or self.noise_dbfs <= NOISY_DBFS:
+        caller_dbfs = self.room.caller_dbfs if self.noise_dbfs > NOISY_DBFS else None
+        if caller_dbfs is None:
             return False
         heard = self._heard.read(first, last)
         if mean_level(heard) <= max(caller_dbfs - NEAR_DB, self.noise_dbfs + CLEAR_DB):
@@ -330,9 +334,6 @@ class LineEvidence:
         heard = self._heard.read(first, last)
         pieces = (heard[begin : begin + LEARNED_AT_ONCE] for begin in range(0, last - first, LEARNED_AT_ONCE))
         return [piece for piece in pieces if len(piece) >= WINDOW]
-
-    def _analysed(self, piece: Floats) -> Stretch:
-        return Stretch.of(piece, self._floor.dbfs)
 
     def _held(self, first: int, last: int) -> tuple[int, int]:
         last = max(self._heard.begin, min(last, self._heard.end))

@@ -1,4 +1,4 @@
-"""Silero voice activity for all calls of a process in one batched inference.
+"""Silero voice activity for all calls of a process in batched inferences.
 
 The model judges windows of 256 samples (32 ms at 8 kHz), each with the 32 samples before it and a
 recurrent state. A window costs 90 µs alone and 33 µs in a batch of 32; the results are the same. Windows that
@@ -32,7 +32,7 @@ CONTEXT: Final = 32
 STATE: Final = 128
 BACKLOG: Final = 64 * WINDOW
 """Two seconds: later, a decision is of no use to a conversation, and catching up would delay the other calls."""
-MOST_AT_ONCE: Final = 64
+MOST_AT_ONCE: Final = 32
 """Windows of one inference: larger batches are hardly cheaper, and nothing else can be done meanwhile."""
 
 _BYTES: Final = 2 * WINDOW

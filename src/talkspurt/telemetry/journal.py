@@ -87,8 +87,9 @@ class FileJournal:
 
     def took(self, now: float, fact: Event | None, before: Floor, after: Floor, commands: Sequence[Command], /) -> None:
         """Note the fact, the change of state and the decisions."""
+        seen, self._evidence = self._evidence, None
         if fact is not None and not isinstance(fact, _QUIET):
-            self._note(now, "fact", type(fact).__name__, _about(fact) + self._measures(fact))
+            self._note(now, "fact", type(fact).__name__, _about(fact) + _measures(fact, seen))
         if type(before) is not type(after):
             self._note(now, "state", type(after).__name__, "")
         elif isinstance(after, Endpointing) and after != before:
@@ -101,15 +102,8 @@ class FileJournal:
                 self._note(now, "decision", name, detail)
 
     def measured(self, evidence: Evidence, /) -> None:
-        """Keep it for the fact that comes next."""
+        """Keep it for the fact that comes next: a voice that begins where it can stop nothing has none."""
         self._evidence = evidence
-
-    def _measures(self, fact: Event) -> str:
-        seen = self._evidence
-        if seen is None or not isinstance(fact, SpeechStarted | SpeechStopped):
-            return ""
-        likeness = "-" if seen.likeness is None else f"{seen.likeness:.2f}"
-        return f" echo {seen.echo:.2f} likeness {likeness} voicing {seen.voicing:.2f} level {seen.level_dbfs:.0f}"
 
     def close(self) -> None:
         """Write what is left."""
@@ -142,6 +136,13 @@ def _about(fact: Event) -> str:
             return f"{score:.2f}"
         case _:
             return ""
+
+
+def _measures(fact: Event, seen: Evidence | None) -> str:
+    if seen is None or not isinstance(fact, SpeechStarted | SpeechStopped):
+        return ""
+    likeness = "-" if seen.likeness is None else f"{seen.likeness:.2f}"
+    return f" echo {seen.echo:.2f} likeness {likeness} voicing {seen.voicing:.2f} level {seen.level_dbfs:.0f}"
 
 
 def _voice(voice: Voice) -> str:

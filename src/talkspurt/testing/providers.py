@@ -42,8 +42,9 @@ class LevelVoiceActivity:
 
     def steps(self) -> Iterator[None]:
         for stream in tuple(self._streams):
-            stream.decide()
-            yield
+            if stream in self._streams:
+                stream.decide()
+                yield
 
     def forget(self, stream: "_LevelStream") -> None:
         if stream in self._streams:
