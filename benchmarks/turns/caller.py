@@ -94,6 +94,9 @@ class BenchCaller:
             await self._await_reply(-1.0, 0.0, GREETING_PATIENCE)
             pool = list(range(len(steps)))
             while pool:
+                if "entity" in steps[pool[0]]:
+                    # What is asked for is known once it was heard: it may come behind a "One moment, please."
+                    await self._await_quiet(steps[pool[0]]["wait"])
                 index = pool.pop(self._next(pool, steps))
                 await self._do(steps[index], self._sounds[index])
                 done += 1
@@ -107,7 +110,7 @@ class BenchCaller:
 
     def _next(self, pool: Sequence[int], steps: Sequence[Mapping[str, Any]]) -> int:
         """Which of the steps left is due: the first, or the first that gives what the agent has asked for."""
-        asked = question_in(self._words_of_reply())
+        asked = question_in(self._words_by(self._line.now))
         if asked is not None:
             for position, index in enumerate(pool):
                 if steps[index].get("entity", {}).get("kind") == asked:
@@ -237,7 +240,10 @@ class BenchCaller:
 
     def _words_of_reply(self) -> str:
         """The words of the reply that is being heard, or was heard last."""
-        until = self._line.now if self._reply_began is None else self._reply_began
+        return self._words_by(self._line.now if self._reply_began is None else self._reply_began)
+
+    def _words_by(self, until: float) -> str:
+        """The words that the agent ordered last by then."""
         return next((text for at, text in reversed(self._ordered()) if at <= until), GREETINGS[self._scenario["agent"]])
 
     async def _reach(self, step: Mapping[str, Any]) -> bool:
