@@ -412,9 +412,27 @@ _CALL_FOR_ATTENTION: Final = re.compile(r"^(?:hello|hello hello|are you there|he
 _SHORT_NUMBER: Final = re.compile(r"^\W*(?:\d\W*){1,4}$")
 
 
+_GREETING: Final = r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|yes|yeah|so|well|okay)"
+_INTRODUCTION: Final = re.compile(
+    rf"(?:{_GREETING} )*(?:my (?:first |last |full )?name(?:'s| is) \w+(?: \w+)?"
+    r"|i(?:'m| am) (?:calling )?from \w+(?: \w+)?|i live in \w+(?: \w+)?"
+    r"|i(?:'m| am) a (?:new |regular |long time )?customer(?: of yours)?)"
+)
+"""Who speaks: nobody calls to say that."""
+
+
+def _introduces_only(text: str) -> bool:
+    """Whether it says who speaks in more than one clause, and nothing else: what they want is still to come."""
+    clauses = [_plain(part) for part in re.split(r"[.!?,;]+|\band\b", text)]
+    said = [clause for clause in clauses if clause and not re.fullmatch(_GREETING, clause)]
+    return len(said) > 1 and all(map(_INTRODUCTION.fullmatch, said))
+
+
 def _anything(text: str, words: str) -> Completeness:
     if _CLOSING.match(words):
         return COMPLETE
+    if _introduces_only(text):
+        return UNFINISHED
     run = trailing_characters(text)
     if run and not _NOT_A_DIGIT.search(words) and len(run) < _ANY_ID:
         # Nothing but a few digits, or a number that was called one: the shortest that callers give has five.
