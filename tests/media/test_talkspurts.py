@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtStopped, TalkspurtTracker
+from talkspurt.media.talkspurts import SURE, TalkspurtStarted, TalkspurtStirred, TalkspurtStopped, TalkspurtTracker
 
 WINDOW = 256
 RATE_HZ = 8000
@@ -38,47 +38,58 @@ def whole(told: list[tuple[int, Fact]]) -> list[tuple[int, Whole]]:
 
 
 def test_three_voiced_windows_start_a_talkspurt_at_the_first_of_them() -> None:
-    told = run([0.1, 0.1, 0.9, 0.9, 0.9])
+    told = run([0.1, 0.1, 0.5, 0.5, 0.5])
     assert told == [(2, TalkspurtStirred(seconds(2))), (4, TalkspurtStarted(seconds(2)))]
 
 
+def test_two_windows_that_are_sure_are_enough() -> None:
+    told = run([0.1, SURE, SURE, 0.1])
+    assert told == [(1, TalkspurtStirred(seconds(1))), (2, TalkspurtStarted(seconds(1)))]
+    assert whole(run([0.1, SURE, 0.5, 0.1, 0.5, SURE, 0.1, SURE, 0.1, SURE])) == []
+
+
+def test_sureness_spares_one_window_of_a_longer_minimum() -> None:
+    tracker = TalkspurtTracker(window=WINDOW, rate_hz=RATE_HZ, minimum_voiced=seconds(5))
+    assert whole(run([0.9] * 6, tracker)) == [(3, TalkspurtStarted(0.0))]
+
+
 def test_a_click_stirs_and_is_no_talkspurt() -> None:
-    told = run([0.1, 0.9, 0.9, 0.1, 0.9, 0.9, 0.1])
+    told = run([0.1, 0.5, 0.5, 0.1, 0.5, 0.5, 0.1])
     assert told == [(1, TalkspurtStirred(seconds(1))), (4, TalkspurtStirred(seconds(4)))]
 
 
 def test_nothing_stirs_while_a_talkspurt_goes_on() -> None:
-    told = run([0.9] * 4 + [0.0, 0.9] * 4)
+    told = run([0.5] * 4 + [0.0, 0.5] * 4)
     assert [type(fact) for _, fact in told] == [TalkspurtStirred, TalkspurtStarted]
 
 
 def test_weak_windows_behind_a_voiced_one_do_not_stir_again() -> None:
-    assert run([0.9] + [0.37] * 30) == [(0, TalkspurtStirred(0.0))]
+    assert run([0.5] + [0.37] * 30) == [(0, TalkspurtStirred(0.0))]
 
 
 def test_it_stops_at_the_last_voiced_sample_after_the_hangover() -> None:
-    told = whole(run([0.9] * 5 + [0.0] * 5))
+    told = whole(run([0.5] * 5 + [0.0] * 5))
     assert told == [(2, TalkspurtStarted(0.0)), (6, TalkspurtStopped(seconds(5), seconds(5)))]
 
 
 def test_a_pause_within_the_hangover_does_not_part_a_talkspurt() -> None:
-    told = whole(run([0.9] * 4 + [0.0] + [0.9] * 4 + [0.0] * 4))
+    told = whole(run([0.5] * 4 + [0.0] + [0.5] * 4 + [0.0] * 4))
     assert [fact for _, fact in told] == [TalkspurtStarted(0.0), TalkspurtStopped(seconds(9), seconds(8))]
 
 
 def test_weak_voice_continues_a_talkspurt_but_does_not_begin_one() -> None:
     assert run([0.37] * 20) == []
-    told = run([0.9] * 3 + [0.37] * 10 + [0.0] * 4)
+    told = run([0.5] * 3 + [0.37] * 10 + [0.0] * 4)
     assert told[-1] == (14, TalkspurtStopped(seconds(13), seconds(13)))
 
 
 def test_a_weak_window_while_beginning_neither_counts_nor_breaks() -> None:
-    assert whole(run([0.9, 0.37, 0.9, 0.9])) == [(3, TalkspurtStarted(0.0))]
+    assert whole(run([0.5, 0.37, 0.5, 0.5])) == [(3, TalkspurtStarted(0.0))]
 
 
 def test_the_minimum_is_configurable() -> None:
     tracker = TalkspurtTracker(window=WINDOW, rate_hz=RATE_HZ, minimum_voiced=0.3)
-    assert whole(run([0.9] * 12, tracker)) == [(9, TalkspurtStarted(0.0))]
+    assert whole(run([0.5] * 12, tracker)) == [(9, TalkspurtStarted(0.0))]
     assert tracker.active
 
 
