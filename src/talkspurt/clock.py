@@ -20,7 +20,8 @@ from talkspurt.telemetry import lateness
 
 TICK: Final = 0.02
 AT_ONCE: Final = 0.0005
-"""Seconds of a tick's steps after which others have their turn."""
+"""Seconds of a tick's steps after which others have their turn; then twice as many, and so on: on a full loop others
+take long, and a tick that waited for them often would find a voice too late."""
 FEW: Final = 8
 """Calls whose tick is done at once: so little does not matter, and its order does not depend on the machine's speed."""
 
@@ -82,13 +83,13 @@ class MediaClock:
                 # One call's fault must not silence the others.
                 _log.exception("media_tick_failed")
         self._steps = self._decide()
-        self._go_on()
+        self._go_on(AT_ONCE)
 
-    def _go_on(self) -> None:
-        until = time.perf_counter() + AT_ONCE
+    def _go_on(self, at_once: float) -> None:
+        until = time.perf_counter() + at_once
         for _ in self._steps:
             if len(self._calls) > FEW and time.perf_counter() >= until:
-                self._going_on = asyncio.get_running_loop().call_soon(self._go_on)
+                self._going_on = asyncio.get_running_loop().call_soon(self._go_on, 2 * at_once)
                 return
 
     def _decide(self) -> Iterator[None]:
