@@ -31,7 +31,7 @@ help:
 	@echo "             a call for every fault of every stage: what its caller heard; 25 minutes"
 	@echo "make bench-latency"
 	@echo "             what our own code adds from a decided turn to the first sample of its answer; two idle cores, three minutes"
-	@echo "make bench-turns [QUICK=1] [FRESH=1]"
+	@echo "make bench-turns [QUICK=1] [FRESH=1] [ONLY=\"distraction entity\"]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
 	@echo "make bench-capacity [QUICK=1]"
@@ -76,6 +76,7 @@ bench-intents: setup
 # The report is made whether or not all calls succeeded; fails when a goal is missed, or a call.
 bench-turns: export QUICK := $(QUICK)
 bench-turns: export FRESH := $(FRESH)
+bench-turns: export ONLY := $(ONLY)
 bench-turns: setup
 	@placed=0; $(BIN)/python -m benchmarks.turns || placed=1; \
 	$(BIN)/python -m benchmarks.turns.report $(if $(filter 1,$(QUICK)),--quick) $(ARGS) || exit $$?; \

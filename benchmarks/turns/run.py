@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,9 +94,15 @@ class Orders:
 
 
 def place_calls(
-    *, quick: bool, fresh: bool = False, seconds: float | None = None, console: Console | None = None
+    *,
+    quick: bool,
+    fresh: bool = False,
+    only: Collection[str] = (),
+    seconds: float | None = None,
+    console: Console | None = None,
 ) -> Run:
-    """Place all calls that are still to be placed; returns, and writes, which artefacts belong to the run.
+    """Place all calls that are still to be placed, or those of some kinds; returns, and writes, which artefacts belong
+    to the run.
 
     Raises `TransportError` when the server does not start, `RuntimeError` when the scenarios were changed.
     """
@@ -113,7 +119,8 @@ def place_calls(
         console.print(f"[bold red]{left_out[0]}[/]")
     voices = Voices(CLIPS, recordings)
     stamps = {scenario["id"]: f"{hash_of(scenario)} {revision}" for scenario in scenarios}
-    due = [scenario for scenario in scenarios if not _is_placed(scenario, stamps)]
+    wanted = [scenario for scenario in scenarios if not only or scenario["id"].rpartition("-")[0] in only]
+    due = [scenario for scenario in wanted if not _is_placed(scenario, stamps)]
     failed: list[str] = []
     if due:
         with _progress(console) as progress:
