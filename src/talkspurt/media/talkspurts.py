@@ -25,8 +25,8 @@ MINIMUM_VOICED: Final = 0.096
 
 SURE: Final = 0.6
 """Probability of windows of which one less is enough: two are as good as three. So 6.6 % of the voices in noise below
-20 dB are noticed later than 0.3 s for 7.4, 2.6 for 3.8 at 20 dB and more, and no more noises, coughs and doors are taken
-for one; two windows at `START_THRESHOLD` take twice as much noise (`python -m benchmarks.turns.hearing`)."""
+20 dB are noticed later than 0.3 s for 7.4, 2.6 for 3.8 at 20 dB and more, and no more noises, coughs and doors are
+taken for one; two windows at `START_THRESHOLD` take twice as much noise (`python -m benchmarks.turns.hearing`)."""
 
 HANGOVER: Final = 0.064
 """Seconds without voice that end a talkspurt: two windows. The detector itself holds on for 30 to 60 ms, so that a stop
