@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,8 +66,10 @@ class Busy(LevelVoiceActivity):
             yield
 
 
-async def steps_between_turns_of_others(detector: Busy, calls: int) -> list[int]:
+async def steps_between_turns_of_others(detector: Busy, calls: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many steps of its first tick are taken at once."""
+    # However slow the machine is, there is no second one.
+    monkeypatch.setattr("talkspurt.clock.TICK", 60.0)
     clock = MediaClock(detector)
     for _ in range(calls):
         clock.join(partial(lambda _call, _now: None, object()))
@@ -83,12 +86,19 @@ async def steps_between_turns_of_others(detector: Busy, calls: int) -> list[int]
 
 async def test_others_have_their_turn_within_the_tick_of_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("talkspurt.clock.AT_ONCE", 0.0)
-    assert await steps_between_turns_of_others(Busy(40), FEW + 1) == [1] * 40
+    assert await steps_between_turns_of_others(Busy(40), FEW + 1, monkeypatch) == [1] * 40
+
+
+async def test_each_turn_of_others_comes_after_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = count()
+    monkeypatch.setattr("talkspurt.clock.time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    monkeypatch.setattr("talkspurt.clock.AT_ONCE", 2.0)
+    assert await steps_between_turns_of_others(Busy(30), FEW + 1, monkeypatch) == [2, 4, 8, 16]
 
 
 async def test_a_few_calls_are_ticked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("talkspurt.clock.AT_ONCE", 0.0)
-    assert await steps_between_turns_of_others(Busy(40), FEW) == [40]
+    assert await steps_between_turns_of_others(Busy(40), FEW, monkeypatch) == [40]
 
 
 async def test_a_tick_that_is_not_over_is_finished_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

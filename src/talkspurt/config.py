@@ -281,7 +281,7 @@ class ConversationConfig(_Section):
     speculative: bool = True
     """Let the model begin its reply while the silence is still waited for; what was guessed wrongly is thrown away."""
     barge_in_voiced: float = Field(0.096, gt=0, le=2)
-    """Voice needed before it counts as speech."""
+    """Voice needed before it counts as speech; a window less where the detector is sure."""
     silence_prompt: float = Field(10.0, gt=0)
     """Silence of both sides until the agent asks whether the caller is there."""
     silence_hangup: float = Field(30.0, gt=0)

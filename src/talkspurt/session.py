@@ -87,6 +87,7 @@ from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listeni
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
+from talkspurt.media.echo import SHORTEST
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import read_mark
 from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
@@ -239,7 +240,7 @@ class Session:
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
-        """What the timer is, or was, set for: the deadline, or before it."""
+        """What the timer is, or was, set for: the deadline or before it, give or take `TIMER_STEP`."""
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._tools: dict[str, asyncio.Task[None]] = {}
         self._effects: set[asyncio.Task[None]] = set()
@@ -422,6 +423,8 @@ class Session:
 
     def _first_voice_of(self, first: int, last: int) -> Voice:
         """Whose voice the talkspurt is that begins, if anything depends on it: to measure takes half a millisecond."""
+        # Of one that began at two windows an echo could not be told.
+        first = max(0, min(first, last - SHORTEST))
         if self._conversation.heeds_beginning or self._evidence.may_be_echo(first, last):
             return self._voice_of(first, last)
         self._echo_share = 0.0
@@ -517,8 +520,8 @@ class Session:
                 self._lowering = self._start(self._store_standing())
 
     def _rearm(self) -> None:
-        """See to it that a timer fires by the deadline. One that fires before it finds nothing to do, and is set anew:
-        most facts put a deadline off, as a reply's tokens and marks do.
+        """See to it that a timer fires at the deadline, give or take `TIMER_STEP`. One that fires before it finds
+        nothing to do, and is set anew: most facts put a deadline off, as a reply's tokens and marks do.
         """
         deadline = None if self.ended.is_set() else self._conversation.deadline
         if self._timer is not None:

@@ -35,10 +35,11 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         I want to know what the status is.|my order is late?|Operator.|That's all I need|I do.|where is my order
         It was 25 dollars.|Please hang up the phone.|I lost my order number.|Mm-hmm.|Uh-huh.|It's for my daughter.
         My name is Miller.|Hi, my name is Ann Lee.|My name is Miller. I live in Boston. I have a lamp of yours.
+        My name is misspelled and I'm a customer.|My name is not Miller. My name is Muller.
     """,
     (ANYTHING, UNFINISHED): """
         My name is Miller. I live in Boston.|Hi, my name's Ann Lee and I'm from Boston.
-        Hello. I'm a customer. I live in Rome.
+        Hello. I'm a customer. I live in Rome.|My name is O'Brien. And I live in New York City.
         I want to return my lamp and|I would like to|I'd like to.|I want|I need|It's my|The|I have a question.
         I've got two things.|So here's the thing.|My name is|The number is.|My order number is|Um.|Uh...|Let me see.
         I want to return the lamp, um|I bought a lamp but|Because|W2378156, no wait|The blue one, I mean

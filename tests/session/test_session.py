@@ -13,6 +13,8 @@ from session.stage import cancelled_orders, on_virtual_time, stage
 from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered, ToolCalled
 from talkspurt.errors import ProviderError
+from talkspurt.media.echo import SHORTEST
+from talkspurt.media.evidence import Evidence, LineEvidence
 from talkspurt.ports import ReplyPart, ReplyRequest, SpeechChunk, TextDelta, ToolCallPart
 from talkspurt.session import Session
 from talkspurt.speech.inference import current_purpose
@@ -59,6 +61,31 @@ async def test_a_barge_in_clears_the_line_and_only_what_was_heard_enters_history
         assert long.startswith(cut.text)
         # A word lasts half a second here, and marks come every 160 ms: between three and five words in 2 s.
         assert 3 <= len(cut.text.split()) <= 5
+
+
+def test_a_voice_that_begins_is_measured_for_long_enough_to_know_an_echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A talkspurt may begin at two windows, of which no echo could be told."""
+    measured: list[int] = []
+    measure = LineEvidence.measure
+
+    def noting(line: LineEvidence, first: int, last: int, *, echo: float | None = None) -> Evidence:
+        measured.append(last - first)
+        return measure(line, first, last, echo=echo)
+
+    monkeypatch.setattr(LineEvidence, "measure", noting)
+
+    async def call_with_a_barge_in() -> None:
+        async with stage(ScriptedModel.saying("You can return it within thirty days."), ["can I", ""]) as call:
+            await call.says()
+            await call.until(lambda: type(call.session.floor).__name__ == "Speaking")
+            await asyncio.sleep(1.0)
+            measured.clear()
+            call.line.speak(0.3)
+            await call.until(lambda: bool(call.line.clears))
+
+    run_virtual(call_with_a_barge_in())
+    assert measured
+    assert measured[0] >= SHORTEST
 
 
 @on_virtual_time

@@ -414,8 +414,9 @@ _SHORT_NUMBER: Final = re.compile(r"^\W*(?:\d\W*){1,4}$")
 
 _GREETING: Final = r"(?:hi|hello|hey|good (?:morning|afternoon|evening)|yes|yeah|so|well|okay)"
 _INTRODUCTION: Final = re.compile(
-    rf"(?:{_GREETING} )*(?:my (?:first |last |full )?name(?:'s| is) \w+(?: \w+)?"
-    r"|i(?:'m| am) (?:calling )?from \w+(?: \w+)?|i live in \w+(?: \w+)?"
+    rf"(?:{_GREETING} )*"
+    r"(?:my (?:first |last |full )?name(?:'s| is) (?!not |wrong|misspelled|spelled)[\w']+(?: [\w']+){0,2}"
+    r"|i(?:'m| am) (?:calling )?from \w+(?: \w+){0,2}|i live in \w+(?: \w+){0,2}"
     r"|i(?:'m| am) a (?:new |regular |long time )?customer(?: of yours)?)"
 )
 """Who speaks: nobody calls to say that."""
@@ -423,7 +424,7 @@ _INTRODUCTION: Final = re.compile(
 
 def _introduces_only(text: str) -> bool:
     """Whether it says who speaks in more than one clause, and nothing else: what they want is still to come."""
-    clauses = [_plain(part) for part in re.split(r"[.!?,;]+|\band\b", text)]
+    clauses = [_plain(part) for part in re.split(r"[.!?,;]+|\band\b", text, flags=re.IGNORECASE)]
     said = [clause for clause in clauses if clause and not re.fullmatch(_GREETING, clause)]
     return len(said) > 1 and all(map(_INTRODUCTION.fullmatch, said))
 

@@ -570,6 +570,9 @@ class AgentSide:
     def _say_a_clause(self, now: float) -> None:
         """Say what has come of a sentence, where the line has just fallen silent before the rest of it."""
         turn = self.turn
+        if self.pending is not None:
+            # Its question must be the last thing said.
+            return
         if turn is not None and turn.reply is not None and turn.text and self._wants_a_clause:
             clauses, rest = take_speakable(turn.text, first=True)
             self.turn = replace(turn, text=rest)

@@ -33,10 +33,10 @@ class BargeIn:
     "stop" that was not understood to have stopped it for a moment. In noise a detector hears a voice in pieces, with
     0.17 to 0.25 s from the end of one until the next is sure (seen in journals of bench-turns): whoever goes on sooner
     starts and stops with each of them."""
-    insistence: float = 2.0
-    """Seconds after such words within which others are not passed over for being brief: somebody wants the turn.
-    Whoever was not understood says it again as soon as they hear that the agent goes on, which takes 1.3 s with the
-    transcript; an "I see" and the "mm" behind it are farther apart."""
+    insistence: float = 1.5
+    """Seconds behind such words, from where the agent went on, within which a voice that begins is not passed over for
+    being brief: whoever was not understood says it again as soon as they hear that the agent goes on. An "I see" and
+    the "mm" behind it are farther apart."""
 
     def may_stop(self, voice: Voice) -> bool:
         """The first step: whether to fall silent. Not for an echo, nor for what may be one; not for a noise."""

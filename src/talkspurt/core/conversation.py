@@ -711,7 +711,7 @@ class Conversation:
                 floor, language = replace(floor, unheard=failed), self._settings.language
                 if text and self._agent.has_more_to_say and language.is_backchannel(text):
                     self._enter(replace(floor, text="", backchannel=True))
-                elif text and self._agent.has_more_to_say and self._is_brief(text, floor, now):
+                elif text and self._agent.has_more_to_say and self._is_brief(text, floor):
                     # Whoever said it may only have begun: the agent goes on when nothing follows.
                     pause = replace(floor.pause, words=len(text.split()))
                     self._enter(replace(floor, text="", pause=pause))
@@ -736,14 +736,15 @@ class Conversation:
         """
         return "" if floor.pause.expectation.binding else floor.partial
 
-    def _is_brief(self, text: str, floor: Endpointing, now: float) -> bool:
+    def _is_brief(self, text: str, floor: Endpointing) -> bool:
         """Whether words said into the agent's speech leave it the turn because there is so little of them.
 
         A hum or a "sure" that the recognizer took for other words, or for more than can be said in that time; those
         that matter are known, and whoever means it says it again.
         """
         rules, turn, count = self._settings.barge_in, self._agent.turn, len(text.split())
-        insists = turn is not None and turn.passed_over_at is not None and now - turn.passed_over_at < rules.insistence
+        passed_over_at = None if turn is None else turn.passed_over_at
+        insists = passed_over_at is not None and self._utterance_at - passed_over_at < rules.insistence
         return (
             self._agent.was_heard
             and not insists

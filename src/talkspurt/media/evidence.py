@@ -69,7 +69,7 @@ and 0.9 for 0.7. On a quiet line less is found, 76 % for 77 (`python -m benchmar
 SUSPECTED: Final = ((0.002, 0.2), (0.01, 0.16))
 """Probability and harmonicity from which a window of a noisy line counts as voice if it is as loud as the caller's:
 what the detector all but rules out must be all the more like a vowel. Coughs and doors are as loud, and are none. The
-lowest probability comes first. In the frozen scenarios' noise below 20 dB 7.4 % of the callers' utterances are noticed
+lowest probability comes first. In the frozen scenarios' noise below 20 dB 6.6 % of the callers' utterances are noticed
 later than 0.3 s and 0.7 % not at all, for 27.5 and 9.6 without it; noise is taken for a voice 1.1 times a minute for
 0.8, and of 392 coughs and doors 12 are for none (`python -m benchmarks.turns.hearing`)."""
 NEAR_DB: Final = 6.0

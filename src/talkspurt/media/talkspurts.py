@@ -6,7 +6,7 @@ so. It is not a recognizer: a cough may be a talkspurt.
 Invariants:
 * starts and stops alternate, started first, and their times never go back;
 * a talkspurt begins with its first and ends with its last voiced sample, whatever it took to be sure;
-* `voiced` is at least the minimum and at most the time from begin to end;
+* `voiced` is at least the minimum, or a window less of those that are `SURE`, and at most the time from begin to end;
 * times are seconds since the stream began, from sample counts alone: no clock.
 """
 
@@ -110,7 +110,7 @@ class TalkspurtTracker:
             return self._go_on(probability, samples)
         before = self._voiced
         self._consider(probability, samples)
-        spared = self._window if self._sure * self._window == self._voiced else 0
+        spared = self._window if self._sure >= 2 and self._sure * self._window == self._voiced else 0
         if self._voiced == 0 or self._voiced + spared < self._minimum_voiced:
             # Once each: the weak windows behind it tell nothing new, and must not hold up a turn's end.
             return TalkspurtStirred(self._first / self._rate_hz) if self._voiced and not before else None

@@ -40,7 +40,7 @@ VOICE_THRESHOLD: Final = 0.35
 """Probability from which a window counts as voice here: lower than for starting a talkspurt, since
 the conversation already believes that something was said."""
 MINIMUM_VOICED: Final = 0.096
-"""Seconds of voice without which there are no words: the same three windows that start a talkspurt."""
+"""Seconds of voice without which there are no words: three windows, as most talkspurts begin with."""
 TRIM_MARGIN: Final = 0.3
 """Seconds kept around the voice: weak first and last consonants lie outside Silero's windows."""
 
