@@ -4,9 +4,9 @@
 
 Runs the voice activity detector again over the caller's side of calls that `make bench-turns` has placed. A voice
 counts as noticed once three windows reach the threshold, or two that are sure (`talkspurt.media.talkspurts`). Lines
-with echo are left out of the false alarms, and coughs and other people out of both. With the gate, windows that hold nothing but the
-line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in the title. What a
-call makes of it is measured by `hearing`.
+with echo are left out of the false alarms, and coughs and other people out of both. With the gate, windows that hold
+nothing but the line's noise are not given to the model (`talkspurt.speech.energy_gate`); how many it was given is in
+the title. What a call makes of it is measured by `hearing`.
 """
 
 import argparse
