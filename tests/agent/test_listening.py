@@ -223,7 +223,7 @@ SPEAKING = """
     Got it wrong|sure it is|huh?|him|home
 """
 DEMANDS = """
-    Wait.|Stop.|No.|No, no.|No no no.|Hold on.|hang on a second|Excuse me.|Hello?|Sorry?|Sorry.|What?|One second.
+    Wait.|Stop.|No.|No, no.|No no no.|Hold on.|hang on a second|Excuse me.|Sorry?|Sorry.|What?|One second.
     1 second.|Just a moment.|Actually|actually.|But|But...|Listen.|Pardon?|Agent.|Operator|Human.|No, the other one.
     Wait, that's wrong.|Oh wait|Okay, but|Yeah, but|Um, no|no, W2378157|Stop it.|I want to talk to a human
     Real person please
@@ -231,7 +231,7 @@ DEMANDS = """
 """
 NO_DEMANDS = """
     |.|Mm-hmm.|Okay.|Right.|Yeah.|Sure.|Oh|Yes please.|no problem|No worries.|Oh no|the lamp|nobody|nothing|Thank you.
-    I bought a lamp|butter|stopped|whatever|W2378156|19122
+    Hello?|I bought a lamp|butter|stopped|whatever|W2378156|19122
     somebody delivered the package and left it in the rain for days
 """
 

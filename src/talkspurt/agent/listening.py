@@ -509,7 +509,7 @@ _SOFTENING: Final = re.compile(
     r"^(?:(?:oh|ah|um|uh|er|mm|hm|hmm|okay|ok|yeah|yes|right|well|so|and|hey|hi|sure|i see|please) )+"
 )
 _DEMANDS: Final = _any_of("""
-    wait, stop, no, nope, hold on, hold up, hang on, hold it, excuse me, hello, hey, sorry, i'm sorry, what, pardon,
+    wait, stop, no, nope, hold on, hold up, hang on, hold it, excuse me, hey, sorry, i'm sorry, what, pardon,
     one second, one moment, one minute, one sec, 1 second, 1 seconds, 1 moment, 1 minute, just a second,
     just a moment, just a minute, just a sec, just one second, a second, a moment, give me a second, give me a minute,
     give me a moment, actually, but, listen, look, shut up, be quiet, quiet, enough, that's wrong, wrong, not that,
@@ -517,6 +517,8 @@ _DEMANDS: Final = _any_of("""
     say that again, come again, repeat, don't, cancel, never mind, nevermind, i have a question, are you there,
     i can't hear you, i didn't, who is this, agent, operator, representative
 """)
+"""No "hello": who says it into the agent's speech hears the answer, which is that the agent goes on, and tiny.en makes
+"Hello?" of an "mm"."""
 _DEMAND: Final = re.compile(rf"(?:{_DEMANDS})\b")
 _SHORT_REQUEST: Final = 8
 _A_PERSON: Final = re.compile(

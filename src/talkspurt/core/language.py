@@ -67,7 +67,7 @@ class Language(Protocol):
         """Whether `text` is no word ("mm-hm", "uh-huh"): into a sentence it means "go on", behind a question more."""
 
     def is_demand(self, text: str, /) -> bool:
-        """Whether `text` takes the floor however short it is: "wait", "stop", "no", "hold on", "hello?"."""
+        """Whether `text` takes the floor however short it is: "wait", "stop", "no", "hold on"."""
 
     def asks_only(self, text: str, /) -> bool:
         """Whether `text` is one of a closed list of questions for a yes ("Shall I go ahead?") that hold no details."""
