@@ -487,8 +487,8 @@ GUARDS: Final = (
     Guard(
         "that a secret is being keyed in outlives the process",
         "session.py",
-        "Record | CollectSecret | ExecuteEffect | EndCall)",
-        "Record | ExecuteEffect | EndCall)",
+        "(Record, CollectSecret, ExecuteEffect, EndCall)",
+        "(Record, ExecuteEffect, EndCall)",
         f"{KEYED_IN} -k takes_the_call_over",
     ),
     Guard(
