@@ -14,6 +14,7 @@ POLICY: Final = "tests/agent/test_policy.py"
 KEYED_IN: Final = "tests/session/test_session_secrets.py"
 TONES: Final = "tests/media/test_tones.py"
 CHECKS: Final = "tests/server/test_checks.py"
+CHANGED: Final = "tests/core/test_changed_callers.py"
 
 GUARDS: Final = (
     Guard(
@@ -308,6 +309,41 @@ GUARDS: Final = (
         "            self._commands.append(ForgetCaller(tool_call))\n",
         "            self._commands.append(RunTool(tool_call, SPEAK_SLOWER, '{}'))\n",
         "tests/core/test_turn_taking_scenarios.py -k who_was_verified",
+    ),
+    Guard(
+        "the reply that hands the phone on ends there",
+        "core/agent_side.py",
+        "        if event.name == NEW_CALLER:\n",
+        "        if False:\n",
+        f"{CHANGED} -k a_reply_ends",
+    ),
+    Guard(
+        "nothing is read back to whoever takes the phone",
+        "core/agent_side.py",
+        "        self._take_back_proposal(now)\n",
+        "",
+        f"{CHANGED} -k read_back",
+    ),
+    Guard(
+        "what a tool told the caller before is not said to the next",
+        "core/agent_side.py",
+        'tools.update({name: replace(tool, news="") for name, tool in tools.items()})',
+        "pass",
+        f"{CHANGED} -k not_said_to_the_next",
+    ),
+    Guard(
+        "a late answer for the caller before is shown to nobody",
+        "core/agent_side.py",
+        "        if self.log.is_shown(tool_call):\n            self.log.add",
+        "        if True:\n            self.log.add",
+        f"{CHANGED} -k recorded",
+    ),
+    Guard(
+        "an answer that came before is not told to the next",
+        "core/agent_side.py",
+        "        self.untold = False\n        self._take_back_proposal(now)",
+        "        self._take_back_proposal(now)",
+        f"{CHANGED} -k answer_that_came_before",
     ),
     Guard(
         "another voice has no level",

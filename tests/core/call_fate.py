@@ -11,6 +11,7 @@ from core.call_world import (
     HANGOVER,
     Asks,
     Fails,
+    HandsOn,
     Part,
     Proposes,
     Returns,
@@ -23,6 +24,7 @@ from core.call_world import (
     settings,
     words,
 )
+from talkspurt.core.agent_side import NEW_CALLER
 from talkspurt.core.commands import ExecuteEffect, RunTool, Speak
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.digits import EntryRules
@@ -81,11 +83,15 @@ class Fate:
         parts.extend(Asks(self.chance.choice(["look", "refund", "refund", "verify", "verify", "work"])) for _ in tools)
         if self._odds(12):
             parts.append(Asks("end_call"))
+        if self._odds(12):
+            parts.insert(self.chance.randrange(len(parts) + 1), Asks(NEW_CALLER))
         if self._odds(8):
             parts.append(Fails() if self._odds(2) else Stalls())
         return parts
 
-    def _tool(self, command: RunTool) -> Returns | Starts | Proposes | Wants | None:
+    def _tool(self, command: RunTool) -> Returns | HandsOn | Starts | Proposes | Wants | None:
+        if command.name == NEW_CALLER:
+            return HandsOn()
         if command.name == "work":
             later = self.chance.choice([None, 0.5, 4.0, 20.0, 60.0])
             news = self.chance.choice([(), (1.0,), (2.0, 2.1, 9.0)])

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from talkspurt.core.agent_side import NEW_CALLER
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
@@ -91,6 +92,8 @@ class Referee:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.counted: list[str] = []
+        self.handing_on = False
+        """The last tool that was asked for says that somebody else has the phone."""
         self.partials: dict[int, str] = {}
         """What the recognizer told of each utterance before it was asked."""
         self.records: list[Entry] = []
@@ -210,7 +213,9 @@ class Referee:
                 self._check_order(history)
             case CancelReply(reply):
                 # A guess is cancelled also when its model has finished: what was prepared for it is of no use.
-                guess = self.replies[reply] == "over" and self.counted[-1:] == ["speculation_dropped"]
+                # And one that hands the phone on may have been a guess, and whole, when it was taken up.
+                dropped = self.counted[-1:] == ["speculation_dropped"] or self.handing_on
+                guess = self.replies[reply] == "over" and dropped
                 assert self.replies[reply] == "open" or guess, f"reply {reply} is {self.replies[reply]}"
                 self.replies[reply] = "cancelled"
             case Speak():
@@ -221,7 +226,8 @@ class Referee:
                 self.stopped = set(self.speaks)
             case DropStopped():
                 self.let_go |= self.stopped
-            case RunTool(tool_call):
+            case RunTool(tool_call, name):
+                self.handing_on = name == NEW_CALLER
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
                 self.tools[tool_call] = None

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from core.call_world import Asks, Part, Proposes, Returns, Says, Starts, World, settings, words
+from core.call_world import Asks, Part, Proposes, Returns, Says, Starts, Voices, World, settings, words
 from talkspurt.core.commands import CancelTool, ExecuteEffect, Phrase, RequestReply, RunTool, Speak
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
@@ -18,7 +18,7 @@ from talkspurt.core.events import (
     ToolStarted,
 )
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
-from talkspurt.core.states import Hearing, Listening, Thinking
+from talkspurt.core.states import Hearing, Listening, Speaking, Thinking
 
 
 def starting(*replies: list[Says | Asks], work: Starts | None = None, **how: object) -> World:
@@ -143,16 +143,44 @@ def news_said(call: World) -> list[tuple[str, float]]:
     ]
 
 
-def test_news_of_a_tool_that_the_turn_waits_for_take_the_place_of_the_filler() -> None:
+def test_news_of_a_tool_that_the_turn_waits_for_come_behind_a_filler_that_is_heard_at_once() -> None:
     call = World(replies=deque([[Asks("look", "t1")]]), tool=lambda _command: None).answered().asks()
     call.run_until(lambda world: world.of(RunTool) != [])
     call.give(ToolProgressed("t1", "nt1.0 old."))
     call.give(ToolProgressed("t1", "nt1.1 new."))
-    call.run_until(lambda world: world.said[-1] == "nt1.1 new.")
+    call.run_until(lambda world: world.said[-1].endswith("nt1.1 new."))
+    assert [str(speak.text) if isinstance(speak.text, str) else speak.text.name for speak in call.of(Speak)][-2:] == [
+        "tool_filler",
+        "nt1.1 new.",
+    ]
     assert [text for text, _ in news_said(call)] == ["nt1.1 new."]
     call.give(ToolReturned("t1", "{}"))
     call.listens()
     assert "nt1.1 new." in " ".join(call.said)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_synthesizer_that_hangs_at_news_leaves_nobody_in_silence(later: bool) -> None:
+    work = Starts(later=30.0, news=(2.0,)) if later else None
+    script: list[list[Part]] = [[Asks("work", "t1")], [Says("I have begun. ")]]
+    call = World(
+        replies=deque(script),
+        tool=lambda _command: work,
+        voice=lambda speak: None if str(speak.text).startswith("nt") else Voices(),
+    ).answered()
+    call.asks()
+    if later:
+        call.listens()
+    else:
+        call.run_until(lambda world: world.of(RunTool) != [])
+        call.give(ToolProgressed("t1", "nt1.0 new."))
+        call.run_until(lambda world: isinstance(world.floor, Speaking))
+    call.run_until(lambda world: isinstance(world.floor, Thinking))
+    assert any(str(speak.text).startswith("nt") for speak in call.of(Speak))
+    silent_since = call.now
+    call.run_until(lambda world: isinstance(world.floor, Speaking))
+    assert call.now - silent_since < 3.0
+    assert isinstance(call.of(Speak)[-1].text, Phrase)
 
 
 def test_a_caller_who_has_been_told_to_wait_hears_something_else_and_is_never_left_in_silence() -> None:

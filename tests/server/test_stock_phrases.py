@@ -1,13 +1,20 @@
 """What the runtime itself says is learnt when a server starts, or as soon as a voice speaks again."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from talkspurt.agent import Agent
+from talkspurt.agent import Agent, tool
 from talkspurt.errors import ProviderError
 from talkspurt.server.switchboard import FIRST_PAUSE, _learn_stock_phrases
 from talkspurt.testing.virtual_time import run_virtual
+
+
+@tool(filler="Let me ask the depot.")
+async def ask_depot() -> str:
+    """Ask the depot."""
+    return "There it is."
 
 
 class Voice:
@@ -32,14 +39,15 @@ class Voice:
 
 def learn(voice: Voice) -> None:
     agent = Agent(name="a", prompt="p", greeting="g", announcement="This call may be recorded.")
+    equipped = replace(agent, tools=(ask_depot,))
     desks = {("a", "en-US"): SimpleNamespace(agent=agent, synthesizer=voice)}
-    run_virtual(_learn_stock_phrases(cast(Any, desks)))
+    run_virtual(_learn_stock_phrases(cast(Any, desks), {"a": equipped}.__getitem__))
 
 
 def test_stock_phrases_are_learnt_once() -> None:
     voice = Voice(0.0)
     learn(voice)
-    assert "This call may be recorded." in voice.learnt
+    assert {"This call may be recorded.", "Let me ask the depot."} <= voice.learnt.keys()
     assert voice.asked == len(voice.learnt)
 
 

@@ -66,7 +66,7 @@ from talkspurt.core.events import (
 )
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolCalled
 from talkspurt.core.language import Expectation
-from talkspurt.core.log import Called, Log, Spoken
+from talkspurt.core.log import Called, ForEarlierCaller, Log, Spoken
 from talkspurt.core.playback import Playback
 from talkspurt.core.secret_entry import NOT_ENTERED, SecretEntry
 from talkspurt.core.sentences import is_said, split_long, take_speakable
@@ -347,14 +347,19 @@ class AgentSide:
             self._commands.append(CancelTool(name))
             self._land_later(name, _NEVER_TOLD if tool.executing else _CALL_ENDED)
 
-    def fill(self, now: float) -> None:
-        """Bridge the waiting; it answers nothing. What a synthesizer is late with follows behind it."""
+    def fill(self, now: float) -> bool:
+        """Bridge the waiting; it answers nothing. What a synthesizer is late with follows behind it.
+
+        Whether a stock sentence comes first, which is heard at once whatever the synthesizers do.
+        """
         late = self.playback.unstarted
         if late is None:
-            words = self.bridge()
+            lines = self.bridge()
             self.turn = replace(self._current, bridged=True)
-            self._order(Line(words), now)
-        elif not late.stock and (self.pending is None or self.pending.heard_at is None):
+            for words in lines:
+                self._order(Line(words), now)
+            return isinstance(lines[0], Phrase)
+        if not late.stock and (self.pending is None or self.pending.heard_at is None):
             # Not before another stock sentence, nor into a read-back's question, which must be the last thing said.
             phrase = Phrase("still_working" if self._current.bridged else "filler")
             self.turn = replace(self._current, bridged=True)
@@ -362,6 +367,7 @@ class AgentSide:
             self.playback.order_ahead(self.segments, phrase, now)
             self.log.add_before(late.id, Spoken(self.segments, stock=True))
             self._commands.append(Speak(self.segments, self.playback.epoch, phrase, ahead=True))
+        return True
 
     def bridge_pause(self, now: float) -> None:
         """Say that it takes a moment, while the caller's words are waited for. It is part of no turn."""
@@ -397,18 +403,25 @@ class AgentSide:
             spoke = turn.spoke and self._waiting
             self.turn = replace(turn, ending=reason, farewell=farewell, spoke=spoke)
 
-    def bridge(self) -> str | Phrase:
-        """What to say while the caller waits: the newest words of a tool under way, or a stock sentence. Takes them."""
+    def bridge(self) -> tuple[str | Phrase, ...]:
+        """What to say while the caller waits: a stock sentence, the newest words of a tool under way, or both. Takes
+        them: nobody has spoken them before, so the first thing that a caller who waits hears is a sentence of stock.
+        """
+        news = self._take_news()
+        if self.turn is None or self.turn.bridged:
+            return (news or Phrase("still_working"),)
+        waiting = next((tool.name for tool in self.waited_for.values()), None)
+        filler = Phrase("filler") if waiting is None else Phrase("tool_filler", (("tool", waiting),))
+        return (filler, news) if news else (filler,)
+
+    def _take_news(self) -> str:
         waited_for = self.waited_for
         for tools in (self.running, self.later):
             for name, tool in tools.items():
                 if name in waited_for and tool.news:
                     tools[name] = replace(tool, news="")
                     return tool.news
-        waiting = next((tool.name for tool in waited_for.values()), None)
-        if self.turn is None or self.turn.bridged:
-            return Phrase("still_working")
-        return Phrase("filler") if waiting is None else Phrase("tool_filler", (("tool", waiting),))
+        return ""
 
     # ── what the conversation asks ────────────────────────────────────────────────
 
@@ -612,6 +625,10 @@ class AgentSide:
             return
         self.running[event.tool_call] = RunningTool(event.name, event.arguments, now)
         self._commands.append(RunTool(event.tool_call, event.name, event.arguments))
+        if event.name == NEW_CALLER:
+            # The model that wrote this reply knows all of the caller before: what it adds is not for the next one.
+            self._commands.append(CancelReply(event.reply))
+            self.turn = replace(self.turn, reply=None)
 
     def _reply_completed(self, event: ReplyCompleted, now: float) -> None:
         """Say what is left."""
@@ -657,14 +674,34 @@ class AgentSide:
         self._land(event.tool_call, event.content)
         self.later[event.tool_call] = tool
 
-    def caller_changed(self, event: CallerChanged) -> None:
+    def caller_changed(self, event: CallerChanged, now: float) -> None:
         """What a model is shown begins anew: with the turn that said so."""
         if not self.log.hand_on(event.tool_call):
             self._commands.append(Count("stale_tool"))
             return
         self.drop_guess()
+        for tools in (self.running, self.later):
+            tools.update({name: replace(tool, news="") for name, tool in tools.items()})
+        self.untold = False
+        self._take_back_proposal(now)
         if event.tool_call in self.running:
             self._land(event.tool_call, event.content)
+
+    def _take_back_proposal(self, now: float) -> None:
+        """Read no more of what the caller of before was to say yes to, and never do it."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        self._commands.append(WithdrawEffect(pending.proposal))
+        suspended = self.suspended
+        if not self.playback.silent:
+            self.lose_line()
+        if self.turn is None:
+            return
+        tags = {pending.proposal, pending.question_tag}
+        self.turn = replace(self.turn, held=tuple(line for line in self.turn.held if line.tag not in tags))
+        if self.suspended and not suspended:
+            self.resume_turn(now)
 
     def tool_progressed(self, event: ToolProgressed) -> None:
         """Keep what it says for the next moment in which the caller waits and nobody speaks."""
@@ -1054,8 +1091,12 @@ class AgentSide:
     def _land_later(self, tool_call: str, content: str) -> None:
         self.drop_guess()
         tool = self.later.pop(tool_call)
-        self.log.add(Called(ToolCalled(f"{tool_call}-finished", tool.name, tool.arguments), content))
-        self.untold = True
+        call = ToolCalled(f"{tool_call}-finished", tool.name, tool.arguments)
+        if self.log.is_shown(tool_call):
+            self.log.add(Called(call, content))
+            self.untold = True
+        else:
+            self.log.add(ForEarlierCaller(call, content))
 
     def _note_heard(self, now: float) -> None:
         """Say so as soon as the read-back that waits for a yes was heard."""

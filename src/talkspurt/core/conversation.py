@@ -119,6 +119,7 @@ _DECODER = Decoder(
         log.Spoken,
         log.Called,
         log.HandedOn,
+        log.ForEarlierCaller,
         playback.Segment,
         speculation.Guess,
         SpokenForm,
@@ -302,7 +303,7 @@ class Conversation:
         if event is not None:
             self._is_reckoned = False
             if isinstance(self._floor, Ended):
-                self._count_late(event)
+                self._count_late(event, now)
             else:
                 self._dispatch(event, self._now)
                 self._advance(self._now)
@@ -478,7 +479,7 @@ class Conversation:
             case ToolStarted():
                 self._agent.tool_started(event)
             case CallerChanged():
-                self._agent.caller_changed(event)
+                self._agent.caller_changed(event, now)
             case ToolProgressed():
                 self._agent.tool_progressed(event)
             case EffectProposed():
@@ -498,7 +499,7 @@ class Conversation:
             case _:
                 assert_never(event)
 
-    def _count_late(self, event: Event) -> None:
+    def _count_late(self, event: Event, now: float) -> None:
         self._commands.append(Count("after_end", type(event).__name__))
         if isinstance(event, EffectProposed):
             self._commands.append(commands.WithdrawEffect(event.proposal))
@@ -507,7 +508,7 @@ class Conversation:
         elif isinstance(event, ToolReturned) and event.tool_call in self._agent.running:
             self._agent.tool_returned(event)
         elif isinstance(event, CallerChanged):
-            self._agent.caller_changed(event)
+            self._agent.caller_changed(event, now)
 
     def _line_opened(self, event: LineOpened, now: float) -> None:
         match self._floor:
@@ -893,8 +894,9 @@ class Conversation:
             case Opening():
                 self._end("no_media", now)
             case Listening() if self._agent.keeps_waiting:
-                self._agent.open_turn(self._agent.bridge(), now=now)
-                self._enter(Thinking(now, filled=True))
+                words = self._agent.bridge()
+                self._agent.open_turn(*words, now=now)
+                self._enter(Thinking(now, filled=isinstance(words[0], Phrase)))
             case Listening() if self._prompts == len(PROMPTS):
                 self._close("caller_silent", now, Phrase("goodbye_silence"))
             case Listening():
@@ -1069,6 +1071,7 @@ class Conversation:
         self._enter(Thinking(now, filled=True))
 
     def _typed(self, typing: Typing, now: float) -> None:
+        before = self._floor
         self._enter(typing)
         digits = typing.digits
         if not digits.complete:
@@ -1081,8 +1084,9 @@ class Conversation:
                 self._commands.append(Count("keys_masked"))
             self._take_turn(said, "keypad", now, now - digits.at)
         elif self._agent.turn is not None:
+            # A key that comes to nothing ends no silence.
             self._agent.resume_turn(now)
-            self._enter(Thinking(now))
+            self._enter(before if isinstance(before, Thinking) else Thinking(now))
         else:
             # Keys that came to nothing: a caller who presses hash waits for an answer.
             self._agent.open_turn(Phrase("missed"), now=now)
@@ -1152,9 +1156,9 @@ class Conversation:
             self._enter(Thinking(now))
 
     def _fill(self, floor: Thinking, now: float) -> None:
-        """Say that the agent is still there."""
-        self._agent.fill(now)
-        self._enter(replace(floor, filled=True))
+        """Say that the agent is still there; when next it is due, something else, should that not be heard."""
+        if self._agent.fill(now):
+            self._enter(replace(floor, filled=True))
 
     # ── endings ───────────────────────────────────────────────────────────────────
 

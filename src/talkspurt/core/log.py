@@ -36,6 +36,11 @@ class HandedOn(Called):
     """The place of the tool call by which somebody else took the phone."""
 
 
+@dataclass(frozen=True, slots=True)
+class ForEarlierCaller(Called):
+    """The place of a late answer to a tool that was called for somebody who has not got the phone any more."""
+
+
 Place = CallerSaid | Spoken | Called
 
 RUNNING = '{"status":"running"}'
@@ -116,7 +121,8 @@ class Log:
             return _told(self.places, playback, expecting=True)
         before = self.places[: handed[-1]]
         words = next(([place] for place in reversed(before) if isinstance(place, CallerSaid)), [])
-        return _told([*words, *self.places[handed[-1] :]], playback, expecting=True)
+        since = (place for place in self.places[handed[-1] :] if not isinstance(place, ForEarlierCaller))
+        return _told([*words, *since], playback, expecting=True)
 
     def last_said(self, playback: Playback) -> str:
         """The agent's last words that were heard, up to where the caller spoke before: "" when there are none.

@@ -186,7 +186,7 @@ class Switchboard:
                 switchboard = cls(
                     config, store, services, desks=desks, staff=staff, recorder=recorder, handover_desk=handover_desk
                 )
-                tasks.append(group.create_task(_learn_stock_phrases(desks)))
+                tasks.append(group.create_task(_learn_stock_phrases(desks, staff.equipped)))
                 # Models, modules and settings live as long as the process: a garbage collection that looks through
                 # them stops all calls for a tenth of a second.
                 gc.collect()
@@ -383,16 +383,17 @@ def _menu(agent: Agent) -> Menu | None:
     return Menu(offer, tuple((entry.key, entry.words) for entry in agent.menu))
 
 
-async def _learn_stock_phrases(desks: Mapping[tuple[str, str], _Desk]) -> None:
+async def _learn_stock_phrases(desks: Mapping[tuple[str, str], _Desk], equipped: Callable[[str], Agent]) -> None:
     """Have ready what the runtime itself says, so that callers hear it at once, and when no synthesizer answers.
 
+    Agents are `equipped` with the tools of their servers, which have fillers, too.
     What cannot be learnt now, since a vendor is down, is tried again and again.
     """
     due = [
         partial(desk.synthesizer.learn, text, voice=desk.agent.voice.name, locale=tag)
-        for (_, tag), desk in desks.items()
+        for (name, tag), desk in desks.items()
         if isinstance(desk.synthesizer, Remembers)
-        for text in _stock_phrases(desk.agent, find_locale(tag))
+        for text in _stock_phrases(equipped(name), find_locale(tag))
     ]
     pause = FIRST_PAUSE
     while due := [learn for learn in due if not await _is_done(learn)]:
@@ -406,7 +407,7 @@ def _stock_phrases(agent: Agent, locale: Locale) -> Iterable[str]:
     menu = _menu(agent)
     offered = (locale.phrases["menu"].format(choices=menu.offer),) if menu is not None else ()
     lasting = (phrase for phrase in locale.phrases.values() if "{" not in phrase)
-    texts = (*filter(None, (agent.announcement,)), *lasting, *offered, *fillers)
+    texts = (*filter(None, (agent.greeting, agent.announcement)), *lasting, *offered, *fillers)
     return dict.fromkeys(locale.spoken_form(text).text for text in texts)
 
 
