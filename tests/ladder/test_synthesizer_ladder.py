@@ -1,12 +1,14 @@
 """A sentence that one voice does not finish is finished by the next, from the word where it broke off."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from ladder.rungs import FIRST, rung
+from ladder.rungs import BETWEEN, FIRST, rung
+from talkspurt.core.playback import Playback
 from talkspurt.errors import ConfigurationError, ProviderError
 from talkspurt.ladder import LadderSynthesizer
 from talkspurt.ladder.breaker import FAILURES
@@ -165,12 +167,231 @@ def test_after_a_break_the_next_voice_begins_with_the_word_that_was_cut_off(stal
     run_virtual(scenario())
 
 
-def test_without_word_times_the_rest_is_reckoned_from_how_much_was_spoken() -> None:
+READ_BACK = "Refund W, two three seven, eight one five six, to your card?"
+
+
+class Untimed(Voice):
+    """Speaks `letters_per_second` of ordinary text without word times, and breaks off after so many seconds."""
+
+    def __init__(self, letters_per_second: float, seconds: float) -> None:
+        super().__init__(timed=False)
+        self.letters_per_second = letters_per_second
+        self.seconds = seconds
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.texts.append(text)
+        yield SpeechChunk(bytes(2 * round(self.seconds * LINE_RATE_HZ)))
+        raise ProviderError("synthesizer", "voice", "broke off", retryable=True)
+
+    def heard(self, text: str) -> list[str]:
+        """The words that it has spoken whole."""
+        return text[: int(self.seconds * self.letters_per_second) + 1].split(" ")[:-1]
+
+
+@pytest.mark.parametrize("tenths", range(1, 100, 3))
+# Letters a second: a spelled id, a voice that reads, a hurried one.
+@pytest.mark.parametrize("rate", [8.5, 14.0, 20.0])
+def test_without_word_times_no_word_is_left_out(rate: float, tenths: int) -> None:
+    async def scenario() -> None:
+        first, second = Untimed(rate, tenths / 10), Voice()
+        await speak(ladder(first, second), READ_BACK)
+        heard, again = first.heard(READ_BACK), second.texts[0].split()
+        assert len(heard) + len(again) >= len(READ_BACK.split())
+        assert READ_BACK.endswith(second.texts[0])
+
+    run_virtual(scenario())
+
+
+def test_without_word_times_the_next_voice_begins_with_a_clause() -> None:
     async def scenario() -> None:
         second = Voice()
-        await speak(ladder(Voice(breaks_after=4, timed=False), second))
-        # A second of speech is some 15 letters: "Your order is" are 13.
-        assert second.texts == ["on its way, Anna."]
+        await speak(ladder(Untimed(14.0, 5.5), second), "Your order is on its way, Anna, as of yesterday.")
+        assert second.texts == ["as of yesterday."]
+        await speak(ladder(Untimed(14.0, 3.0), second), "Your order has left for the address that we have of you.")
+        assert second.texts[-1] == "Your order has left for the address that we have of you."
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("pace", [1.0, 2.0])
+def test_a_fast_pace_is_not_counted_on(pace: float) -> None:
+    async def scenario() -> None:
+        second = Voice()
+        synthesizer = ladder(Untimed(14.0, 4.0), second)
+        text = "Your order is on its way, Anna, as of yesterday."
+        async with aclosing(synthesizer.synthesize(text, voice="joe", locale="en-US", pace=pace)) as speech:
+            _ = [chunk async for chunk in speech]
+        # At twice the pace, its first two clauses would have been over.
+        assert second.texts == [text]
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("text", [TEXT, "On 2026-11-27, at 14:30.", "A, B, C, D, E, F.", "No."])
+def test_only_a_stream_that_ends_in_order_has_said_the_last_words(text: str) -> None:
+    async def scenario() -> None:
+        second = Voice()
+        await speak(ladder(Untimed(14.0, 60.0), second), text)
+        assert second.texts
+        assert text.endswith(second.texts[0])
+        with pytest.raises(ProviderError):
+            await speak(ladder(Untimed(14.0, 60.0)), text)
+
+    run_virtual(scenario())
+
+
+def test_more_words_named_than_there_are_leave_the_last_one_to_say() -> None:
+    class Hyphens(Voice):
+        async def synthesize(
+            self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+        ) -> AsyncGenerator[SpeechChunk, None]:
+            words = tuple((word, place * WORD) for place, word in enumerate(re.findall(r"\w+", text)))
+            yield SpeechChunk(bytes(2 * LINE_RATE_HZ * 4), words)
+            raise ProviderError("synthesizer", "voice", "broke off", retryable=True)
+
+    async def scenario() -> None:
+        second = Voice()
+        await speak(ladder(Hyphens(), second), "An up-to-date-list.")
+        assert second.texts == ["up-to-date-list."]
+
+    run_virtual(scenario())
+
+
+def placed(chunks: Sequence[SpeechChunk], text: str) -> tuple[float, ...]:
+    """Where the playback ledger has the words."""
+    playback = Playback()
+    playback.order(1, text, 0.0)
+    playback.started(1, 0, 0.0, text, 0.0)
+    assert playback.placed(1, 0, tuple(start for _, start in words_of(chunks)))
+    return playback.segments[1].starts
+
+
+LONG = "Your order is on its way, Anna, as of yesterday."
+
+
+def test_the_words_of_a_voice_without_word_times_lie_before_those_of_the_next_one() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        chunks = await speak(ladder(Untimed(14.0, 5.5), second), LONG)
+        assert second.texts == ["as of yesterday."]
+        assert [word for word, _ in words_of(chunks)] == LONG.split()
+        starts = placed(chunks, LONG)
+        assert starts[0] == 0.0
+        assert list(starts[:7]) == sorted(set(starts[:7]))
+        assert starts[6] < 5.5
+        assert starts[7:] == pytest.approx([5.5, 5.5 + WORD, 5.5 + 2 * WORD])
+
+    run_virtual(scenario())
+
+
+def test_each_word_is_placed_once_when_voices_with_and_without_word_times_take_turns() -> None:
+    async def scenario() -> None:
+        third, fourth = Untimed(14.0, 4.3), Voice()
+        # Two words, of which the second is cut off; then "order … way," twice, the first time by half.
+        chunks = await speak(ladder(Voice(breaks_after=2), Untimed(14.0, 1.0), third, fourth), LONG)
+        assert third.texts == [LONG.removeprefix("Your ")]
+        assert fourth.texts == ["Anna, as of yesterday."]
+        assert [word for word, _ in words_of(chunks)] == LONG.split()
+        starts = placed(chunks, LONG)
+        assert starts[:2] == (0.0, WORD)
+        began = 2 * WORD + 1.0
+        assert began < starts[2] < starts[5] < began + 4.3
+        assert starts[6] == pytest.approx(began + 4.3)
+
+    run_virtual(scenario())
+
+
+class Paced(Voice):
+    """Speaks pieces of so many seconds, each after a wait: `(wait, seconds)`; then it ends in order."""
+
+    def __init__(self, *pieces: tuple[float, float]) -> None:
+        super().__init__(timed=False)
+        self.pieces = pieces
+
+    async def synthesize(
+        self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.texts.append(text)
+        for wait, seconds in self.pieces:
+            await asyncio.sleep(wait)
+            yield SpeechChunk(bytes(2 * round(seconds * LINE_RATE_HZ)))
+
+
+def test_speech_that_drips_is_a_failure_although_no_pause_is_too_long() -> None:
+    async def scenario() -> None:
+        first, second = Paced(*[(0.96, 0.02)] * 300), Voice()
+        await speak(ladder(first, second))
+        assert second.texts == [TEXT]
+        assert asyncio.get_running_loop().time() == pytest.approx(0.96 + BETWEEN, abs=0.2)
+
+    run_virtual(scenario())
+
+
+def test_what_was_ahead_is_played_before_a_drip_is_noticed() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        await speak(ladder(Paced((0.1, 3.0), *[(0.96, 0.02)] * 300), second))
+        assert asyncio.get_running_loop().time() == pytest.approx(0.1 + 3.0 + BETWEEN, abs=0.2)
+        assert second.texts
+
+    run_virtual(scenario())
+
+
+def test_a_voice_that_was_ahead_may_pause_no_longer_than_another() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        await speak(ladder(Paced((0.1, 10.0), (60.0, 0.02)), second))
+        assert asyncio.get_running_loop().time() == pytest.approx(0.1 + BETWEEN, abs=0.2)
+        assert second.texts
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([(0.96, 0.96)] * 20, id="as fast as it is played"),
+        pytest.param([(0.1, 0.02), (1.4, 3.0), (1.4, 0.02), (1.4, 3.0)] * 5, id="in bursts"),
+        pytest.param([(0.1, 0.1)] * 5 + [(0.4, 0.1)] * 4, id="late by less than the patience"),
+    ],
+)
+def test_speech_that_keeps_up_is_no_failure(pieces: list[tuple[float, float]]) -> None:
+    async def scenario() -> None:
+        second = Voice()
+        chunks = await speak(ladder(Paced(*pieces), second))
+        assert len(chunks) == len(pieces)
+        assert not second.texts
+
+    run_virtual(scenario())
+
+
+def test_who_takes_speech_slowly_does_not_count_against_the_voice() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        synthesizer = ladder(Paced(*[(0.02, 0.02)] * 400), second)
+        async with aclosing(synthesizer.synthesize(TEXT, voice="joe", locale="en-US")) as speech:
+            async for _ in speech:
+                await asyncio.sleep(0.1)
+        assert not second.texts
+
+    run_virtual(scenario())
+
+
+def test_what_was_played_while_nothing_was_asked_for_does_not_excuse_a_drip() -> None:
+    async def scenario() -> None:
+        second = Voice()
+        synthesizer = ladder(Paced((0.1, 20.0), *[(0.96, 0.02)] * 300), second)
+        began = asyncio.get_running_loop().time()
+        async with aclosing(synthesizer.synthesize(TEXT, voice="joe", locale="en-US")) as speech:
+            async for chunk in speech:
+                if len(chunk.pcm) > 2 * LINE_RATE_HZ * 10:
+                    # What the line does: it asks for more when little is left.
+                    await asyncio.sleep(19.6)
+        # The 20 pieces that had gathered meanwhile have been played, too.
+        assert asyncio.get_running_loop().time() - began == pytest.approx(0.1 + 20.0 + 0.4 + BETWEEN, abs=0.5)
+        assert second.texts
 
     run_virtual(scenario())
 

@@ -10,7 +10,7 @@ from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech_to_speech.speaking import speech_of
 from talkspurt.testing.providers import ToneSynthesizer
 
-TEXT = " ".join(["word"] * 20)
+TEXT = " ".join(["word,"] * 20)
 
 
 class BreaksOff:
@@ -27,7 +27,7 @@ class BreaksOff:
         raise ProviderError("synthesizer", "test", "broke off")
 
 
-@pytest.mark.parametrize(("pace", "spoken"), [(1.0, 12), (0.72, 8)])
+@pytest.mark.parametrize(("pace", "spoken"), [(1.0, 2), (0.72, 1)])
 async def test_the_slower_the_agent_speaks_the_more_is_left_to_say(pace: float, spoken: int) -> None:
     synthesizer = ToneSynthesizer()
     speech = speech_of(
@@ -40,5 +40,20 @@ async def test_the_slower_the_agent_speaks_the_more_is_left_to_say(pace: float, 
         pace=pace,
     )
     assert [chunk async for chunk in speech]
-    # 15 letters a second: 60, or 43 at that pace, of words of four letters and a space.
-    assert synthesizer.spoken == [" ".join(["word"] * (20 - spoken))]
+    # 32 letters at 8 a second, or 23 at that pace, of words that count for nine with their mark; and one word less.
+    assert synthesizer.spoken == [" ".join(["word,"] * (20 - spoken))]
+
+
+async def test_what_breaks_off_at_its_very_end_is_not_said_to_be_whole() -> None:
+    synthesizer = ToneSynthesizer()
+    speech = speech_of(
+        as_written("It costs five."),
+        own=BreaksOff(30.0),
+        reply=1,
+        synthesizer=synthesizer,
+        voice="",
+        locale="en-US",
+        pace=1.0,
+    )
+    assert [chunk async for chunk in speech]
+    assert synthesizer.spoken == ["It costs five."]

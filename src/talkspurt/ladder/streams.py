@@ -14,7 +14,8 @@ held against nobody. A local model is never hedged, nor tried again when it has 
 
 Whoever first gives something useful is streamed from; all others are cancelled. What comes then is
 the winner's alone: if it breaks off or stalls, the stream ends with its `ProviderError`, and the caller of
-this, who knows what has been heard, decides how to go on.
+this, who knows what has been heard, decides how to go on. Parts that last (speech) may not fall behind either: a drip
+in which no pause is too long is still no speech.
 
 Each request runs in one task from its beginning to its end, because what some SDKs open in one task they can
 close in no other; its parts come through a bounded queue.
@@ -93,6 +94,10 @@ class Attempt(Generic[Provider, Part]):
         """Seconds until the first sign of useful output."""
         self._between = rung.patience.between
         """Seconds that the next part may take."""
+        self._behind = 0.0
+        """Seconds by which what has come is less than what could have been played; below 0 when it is more."""
+        self._taken = self.began
+        """When the last part was."""
         self._is_hedge = beside is not None
         self.error: ProviderError | None = None
         self._start = start
@@ -169,10 +174,20 @@ class Attempt(Generic[Provider, Part]):
         _LOSERS.add(self._task)
         self._task.add_done_callback(_LOSERS.discard)
 
-    async def next_part(self) -> Part | None:
-        """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time."""
+    async def next_part(self, lasts: Callable[[Part], float] | None = None) -> Part | None:
+        """The next part; None at the end. Raises `ProviderError` when it failed or nothing comes in time.
+
+        `lasts`: how many seconds a part plays. Then the waits together may not be longer than what has come by more
+        than one of them may be.
+        """
+        now = asyncio.get_running_loop().time
+        began, patience = now(), self._between
+        if lasts is not None:
+            # Until it was asked for, what there was of it was played; that it was not asked for is not its own delay.
+            self._behind = max(self._behind, min(0.0, self._behind + began - self._taken))
+            patience -= max(0.0, self._behind)
         try:
-            with self._watchdog.until(asyncio.get_running_loop().time() + self._between):
+            with self._watchdog.until(began + patience):
                 part = await self._parts.get()
         except TimeoutError:
             self.error = ProviderError(_port(self.rung), self.rung.name, "stalled in the middle", retryable=True)
@@ -183,6 +198,9 @@ class Attempt(Generic[Provider, Part]):
         if isinstance(part, ProviderError):
             raise part
         self._between = self._until_next(part)
+        if lasts is not None:
+            self._taken = now()
+            self._behind += self._taken - began - lasts(part)
         return part
 
     async def end(self) -> None:
@@ -354,10 +372,12 @@ async def stream_from(
     worth: Callable[[Part], Worth],
     *,
     hedged: bool = True,
+    lasts: Callable[[Part], float] | None = None,
 ) -> AsyncGenerator[tuple[Rung[Provider], Part], None]:
     """The parts of the first rung that streams something useful, behind signs that it is coming; each with its rung.
 
-    Raises `ProviderError`: the last one when no rung gives anything, the winner's when it breaks off or stalls.
+    `lasts`: the seconds that a part plays, where parts do. Raises `ProviderError`: the last one when no rung gives
+    anything, the winner's when it breaks off, stalls or falls behind.
     """
     climb = Climb(rungs, start, worth, hedged=hedged)
     try:
@@ -370,7 +390,7 @@ async def stream_from(
         await climb.end()
         raise
     try:
-        while (part := await attempt.next_part()) is not None:
+        while (part := await attempt.next_part(lasts)) is not None:
             yield attempt.rung, part
     finally:
         await attempt.end()

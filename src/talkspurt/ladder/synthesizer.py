@@ -1,9 +1,10 @@
 """A synthesizer made of several: a sentence that one voice does not finish is finished by the next.
 
 What was given out has perhaps been heard. So after a break the next rung speaks only the rest: from the word after the
-last one that was spoken whole, as the word times tell it, or, of a vendor without them, as far as so much
-speech usually goes. The word times of the rest follow those of the beginning, so that the playback ledger sees one
-segment.
+last one that was spoken whole, as the word times tell it, or, of a vendor without them, from the clause after those
+that even the slowest voice has finished by then. What is said twice is a nuisance; what is left out could be the amount
+of a refund to which the caller then says yes. So there is always a rest: only a stream that ends in order has said all.
+The word times of the rest follow those of the beginning, so that the playback ledger sees one segment.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from talkspurt.ladder.rung import Rung
 from talkspurt.ladder.streams import Worth, note_switch, provider_error, stream_from
 from talkspurt.ladder.warming import close_all, keep_connected, warm_up
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk, Synthesizer
-from talkspurt.speech.fitting import words_within
+from talkspurt.speech.fitting import clauses_within, latest_ends
 from talkspurt.telemetry import metrics
 
 LEARNING: Final = 10.0
@@ -99,7 +100,7 @@ class LadderSynthesizer:
             def start(rung: Rung[Synthesizer], text: str = rest) -> AsyncGenerator[SpeechChunk, None]:
                 return rung.provider.synthesize(text, voice=self._voice(voice, rung), locale=locale, pace=pace)
 
-            stream = stream_from(rungs, start, _worth, hedged=self._hedged)
+            stream = stream_from(rungs, start, _worth, hedged=self._hedged, lasts=_seconds)
             try:
                 async with aclosing(stream):
                     async for rung, chunk in stream:
@@ -115,8 +116,6 @@ class LadderSynthesizer:
                 broke = asyncio.get_running_loop().time()
                 rest = spoken.break_off()
                 rungs = tuple(rung for rung in rungs if rung is not last)
-                if not rest:
-                    return
                 if not rungs:
                     raise
                 metrics.RUNG_SWITCHES.labels(last.port, last.name, "broke_off").inc()
@@ -176,32 +175,45 @@ class _Spoken:
         """When the words that the current rung has named begin, within what it speaks."""
         self._named = 0
         """Words of the segment that have been named to the listener: each is named once."""
+        self._reckoned: tuple[tuple[str, float], ...] = ()
+        """Words that rungs without word times have spoken, and when at the latest: a listener takes the first times for
+        those of the first words, so these are told before a later rung's."""
 
     def follow(self, chunk: SpeechChunk) -> SpeechChunk:
         """The chunk with its words' times counted from the segment's beginning, without those that were named before.
 
         What was named but not spoken begins a little later than it was said to: by less than the word that broke off.
         """
-        self._seconds += len(chunk.pcm) / 2 / LINE_RATE_HZ
+        self._seconds += _seconds(chunk)
+        reckoned: tuple[tuple[str, float], ...] = ()
+        if chunk.words:
+            reckoned, self._reckoned = self._reckoned, ()
         known = max(0, self._named - self._first - len(self._starts))
         self._starts.extend(start for _, start in chunk.words)
         self._named = max(self._named, self._first + len(self._starts))
         words = tuple((word, self._before + start) for word, start in chunk.words[known:])
-        return SpeechChunk(chunk.pcm, words)
+        return SpeechChunk(chunk.pcm, reckoned + words)
 
     def break_off(self) -> str:
-        """The current rung says no more: the text that has not been spoken; "" when that was all of it."""
+        """The current rung says no more: the text that has not surely been spoken, at least the last word."""
         seconds = self._seconds - self._before
         if self._starts:
             # The last word that has begun is cut off, and is said again.
             whole = max(0, sum(start < seconds for start in self._starts) - 1)
         else:
-            rest = (self._text[begin:end] for begin, end in self._words[self._first :])
-            whole = words_within(rest, seconds, pace=self._pace)
-        self._first += whole
+            rest = [self._text[begin:end] for begin, end in self._words[self._first :]]
+            whole = clauses_within(rest, seconds, pace=self._pace)
+            told = self._named + len(self._reckoned) - self._first
+            begins = (self._before + begin for begin in (0.0, *latest_ends(rest, pace=self._pace)))
+            self._reckoned += tuple(zip(rest, begins, strict=False))[told:whole]
+        self._first = min(self._first + whole, len(self._words) - 1)
         self._before = self._seconds
         self._starts = []
-        return self._text[self._words[self._first][0] :] if self._first < len(self._words) else ""
+        return self._text[self._words[self._first][0] :]
+
+
+def _seconds(chunk: SpeechChunk) -> float:
+    return len(chunk.pcm) / 2 / LINE_RATE_HZ
 
 
 def _worth(chunk: SpeechChunk) -> Worth:

@@ -1,7 +1,7 @@
 """Who speaks a segment: the model itself, where the words are its own, and the synthesizer everything else.
 
-A sentence that the model's voice does not finish is finished by the synthesizer, from the word after the last one that
-usually fits into what was spoken. The voice changes; the sentence does not break off.
+A sentence that the model's voice does not finish is finished by the synthesizer, from the clause after those that
+even the slowest voice has finished by then. The voice changes; the sentence does not break off, and no word is lost.
 """
 
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from contextlib import aclosing
 from talkspurt.core.spoken_form import SpokenForm
 from talkspurt.errors import ProviderError
 from talkspurt.ports import LINE_RATE_HZ, OwnVoice, SpeechChunk, Synthesizer
-from talkspurt.speech.fitting import words_within
+from talkspurt.speech.fitting import clauses_within
 from talkspurt.telemetry import metrics
 
 
@@ -42,9 +42,7 @@ async def speech_of(
             return
         except ProviderError:
             metrics.ANOMALIES.labels("own_voice_broke_off").inc()
-            rest = " ".join(form.words[words_within(form.words, seconds, pace=pace) :])
-            if not rest:
-                return
+            rest = " ".join(form.words[clauses_within(form.words, seconds, pace=pace) :])
     async with aclosing(synthesizer.synthesize(rest, voice=voice, locale=locale, pace=pace)) as speech:
         async for chunk in speech:
             yield chunk
