@@ -467,9 +467,23 @@ GUARDS: Final = (
     Guard(
         "the tones of a secret's keys go to no recognizer",
         "session.py",
-        "if not self._pad.untouched and self._pad.mutes(self._now):",
+        "if self._keeps_secrets and (self._conversation.asks_secret or self._pad.mutes(self._now)):",
         "if False:",
         f"{KEYED_IN} -k canary",
+    ),
+    Guard(
+        "the tones of a secret that a model asks for itself go to no recognizer",
+        "session.py",
+        "(self._conversation.asks_secret or self._pad.mutes(self._now))",
+        "self._pad.mutes(self._now)",
+        f"{KEYED_IN} -k model_asks_for_itself",
+    ),
+    Guard(
+        "a secret that a model asks for itself is kept from it",
+        "effects/secrets.py",
+        "(secret or now < self._masked_until)",
+        "now < self._masked_until",
+        f"{KEYED_IN} -k model_asks_for_itself",
     ),
     Guard(
         "what the muter has held comes out of it muted",

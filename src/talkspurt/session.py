@@ -209,6 +209,8 @@ class Session:
         self._received = 0
         """Samples of the caller that have come through the muter since the session began."""
         self._pad = SecretPad()
+        self._keeps_secrets = any(tool.secret is not None for tool in agent.tools)
+        """Whether a tool of the agent's has callers key in what nobody else may know."""
         entry = self._conversation.secret
         if entry is not None:
             # Its first digits went with another process. What follows is a secret all the same.
@@ -341,7 +343,7 @@ class Session:
 
     def line_audio(self, pcm: bytes) -> None:
         """The caller's next audio. The tones of a secret's keys go no further than this."""
-        if not self._pad.untouched and self._pad.mutes(self._now):
+        if self._keeps_secrets and (self._conversation.asks_secret or self._pad.mutes(self._now)):
             pcm = self._muter.feed(pcm)
         elif self._muter.held:
             pcm = self._muter.flush() + pcm
@@ -371,8 +373,9 @@ class Session:
             if fact is not None:
                 self._post(fact)
         else:
-            asked = self._conversation.expects_key
-            self._post(DigitPressed(digit if asked else self._pad.masked(digit, self._now)))
+            secret = self._keeps_secrets and self._conversation.asks_secret
+            asked = self._conversation.expects_key and not secret
+            self._post(DigitPressed(digit if asked else self._pad.masked(digit, self._now, secret=secret)))
 
     def line_closed(self, *, hung_up: bool) -> None:
         """The current attachment is over."""

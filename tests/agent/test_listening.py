@@ -360,3 +360,21 @@ def test_what_a_recognizer_makes_of_a_yes_may_be_all(text: str) -> None:
 )
 def test_a_question_that_holds_no_details_is_one_of_a_list(question: str, bare: bool) -> None:
     assert LANGUAGE.asks_only(question) is bare
+
+
+@pytest.mark.parametrize(
+    ("said", "secret"),
+    [
+        ("What's your PIN?", True),
+        ("Please key in your four-digit PIN. Then press hash.", True),
+        ("Thanks. Could you type the code we just texted you?", True),
+        ("Please enter your passcode.", True),
+        ("What's the verification code?", True),
+        ("Your PIN is right. What's your ZIP code?", False),
+        ("What's the order number of the rolling pin?", False),
+        ("Please enter your order number.", False),
+        ("", False),
+    ],
+)
+def test_what_asks_for_a_secret(said: str, secret: bool) -> None:
+    assert LANGUAGE.asks_secret(said) is secret

@@ -116,6 +116,9 @@ class WorldLanguage:
     def asks_only(self, text: str, /) -> bool:
         return text.startswith("Shall ") and text.endswith("?")
 
+    def asks_secret(self, said: str, /) -> bool:
+        return "PIN" in said
+
 
 def settings(**changes: Any) -> Settings:
     """The default rules in the world's language."""

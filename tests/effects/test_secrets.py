@@ -27,16 +27,6 @@ FOUR = EntryRules(shortest=4, longest=4)
 OPEN = EntryRules(shortest=4, longest=8)
 
 
-def test_a_pad_is_untouched_until_it_collects_and_never_again() -> None:
-    pad = SecretPad()
-    assert pad.untouched
-    assert not pad.claims(0.0)
-    pad.collect("t1", FOUR)
-    pad.discard("t1", 1.0)
-    assert not pad.untouched
-    assert pad.claims(1.0)
-
-
 class Vault:
     """Tools with a secret, each with another way to betray it."""
 

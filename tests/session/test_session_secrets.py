@@ -253,6 +253,42 @@ async def test_a_number_that_the_agent_asks_for_behind_a_secret_is_not_masked() 
         await call.until(lambda: CallerSaid("19122", "keypad") in call.recorder.entries)
 
 
+@on_virtual_time
+async def test_a_pin_that_the_model_asks_for_itself_is_kept_from_it() -> None:
+    """No tool has been called that would collect it."""
+    _, verify_pin = pins()
+
+    def asking(request: ReplyRequest) -> list[ReplyPart]:
+        last = request.history[-1]
+        if last == CallerSaid(KEPT_FROM_YOU, "keypad"):
+            return [TextDelta("What is it about?")]
+        return [TextDelta("Please key in your PIN. Then press hash.")]
+
+    ears = Ears("verify me")
+    async with stage(ScriptedModel(asking), tools=(verify_pin,), recognizer=ears) as call:
+        await call.says()
+        await call.until(lambda: "PIN" in said(call))
+        await key_in(call.line, f"{CANARY}#")
+        await call.until(lambda: CallerSaid(KEPT_FROM_YOU, "keypad") in call.recorder.entries)
+        assert CANARY not in str(call.recorder.entries)
+        assert CANARY not in str(call.recorder.snapshots)
+        assert ears.keys() == ""
+        await call.until(lambda: "What is it about?" in said(call))
+        await call.listening()
+        call.line.press("19#")
+        await call.until(lambda: CallerSaid("19", "keypad") in call.recorder.entries)
+
+
+@on_virtual_time
+async def test_an_agent_without_a_tool_for_secrets_takes_the_keys_that_it_asks_for() -> None:
+    asking = [TextDelta("Please key in your PIN.")]
+    async with stage(ScriptedModel(lambda _request: asking), ["verify me"]) as call:
+        await call.says()
+        await call.until(lambda: "PIN" in said(call))
+        call.line.press("4711#")
+        await call.until(lambda: CallerSaid("4711", "keypad") in call.recorder.entries)
+
+
 @pytest.mark.parametrize("keys", [f"#{CANARY}#", f"{CANARY[:4]} {CANARY[4:]}#"])
 def test_a_second_try_with_a_slip_or_a_pause_in_it_stays_masked_although_the_agent_asks_for_it(keys: str) -> None:
     run_virtual(try_again(keys))

@@ -269,7 +269,7 @@ async def test_a_dead_socket_is_found_by_its_silence_and_replaced(fake: FakeDeep
     await listener.task
 
 
-async def test_without_the_vendors_answer_the_deadline_tells_what_is_known(fake: FakeDeepgram) -> None:
+async def test_without_the_vendors_answer_the_deadline_tells_a_guess_that_covers_it(fake: FakeDeepgram) -> None:
     fake.answers_finalize = False
     recognizer = connect(fake, QUICK)
     stream = await recognizer.open(locale="en-US", call_id="c1")
@@ -282,6 +282,31 @@ async def test_without_the_vendors_answer_the_deadline_tells_what_is_known(fake:
     assert (await listener.answer(1, 1)).text == "where is my order"
     await stream.aclose()
     await listener.task
+
+
+@pytest.mark.parametrize("drips", [False, True])
+async def test_a_guess_of_a_vendor_that_hangs_is_not_told_as_all_that_was_said(
+    fake: FakeDeepgram, *, drips: bool
+) -> None:
+    recognizer = connect(fake, QUICK)
+    stream = await recognizer.open(locale="en-US", call_id="c1")
+    listener = Listener(stream)
+    fake.answers_finalize = False
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.0))
+    assert (await listener.partial()).text == "where is my order"
+    feed(stream, voice(0.6) + silence(0.2))
+    stream.finalize(1, 1)
+    await asyncio.sleep(0.1)
+    if drips:
+        fake.sockets[0].send_text('{"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 0.0}')
+    answer = await listener.answer(1, 1)
+    assert (answer.text, answer.error) == ("", "no answer in time")
+    assert answer.failure is not None
+    assert answer.failure.fault == "timeout"
+    await stream.aclose()
+    await listener.task
+    await recognizer.aclose()
 
 
 async def test_audio_that_nobody_takes_is_dropped_from_its_beginning_and_counted(fake: FakeDeepgram) -> None:

@@ -1,6 +1,8 @@
 """ElevenLabs through its real SDK, against a fake that speaks its wire format."""
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -106,17 +108,58 @@ async def test_the_connections_of_many_calls_are_all_kept(
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"alignment": null}', b'{"audio_base64": null}', b'{"audio_base64": "#"}', b'{"audio_base64": 3}', b"[]", b"7"],
+    [
+        b"no JSON at all",
+        b'{"audio_base64": "AAAA',
+        b'{"alignment": null}',
+        b'{"audio_base64": null}',
+        b'{"audio_base64": "#"}',
+        b'{"audio_base64": 3}',
+        b"[]",
+        b"7",
+    ],
 )
 async def test_a_line_that_is_no_audio_is_an_error(line: bytes) -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=b"no JSON at all\r\n\n" + line)
+        return httpx.Response(200, content=b"\r\n\n" + line)
 
     synthesizer = ElevenLabsSynthesizer(environment={"ELEVENLABS_API_KEY": KEY})
     synthesizer._http._transport = httpx.MockTransport(answer)
     with pytest.raises(ProviderError, match="unreadable") as caught:
         await speak(synthesizer)
     assert caught.value.retryable
+    await synthesizer.aclose()
+
+
+def answered_with(*lines: bytes) -> ElevenLabsSynthesizer:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"\n".join(lines) + b"\n")
+
+    synthesizer = ElevenLabsSynthesizer(environment={"ELEVENLABS_API_KEY": KEY})
+    synthesizer._http._transport = httpx.MockTransport(answer)
+    return synthesizer
+
+
+def line(text: str, at: int, *, timed: bool = True) -> bytes:
+    starts = [(at + each) * SECONDS_PER_CHARACTER for each in range(len(text))]
+    alignment = {"characters": list(text), "character_start_times_seconds": starts} if timed else None
+    return json.dumps({"audio_base64": b64encode(spoken(text)).decode(), "alignment": alignment}).encode()
+
+
+async def test_a_line_that_cannot_be_read_is_no_gap_that_counts_as_heard() -> None:
+    synthesizer = answered_with(line(TEXT[:8], 0), b'{"audio_base64": "AAAA', line(TEXT[8:], 8))
+    with pytest.raises(ProviderError, match="unreadable"):
+        await speak(synthesizer)
+    await synthesizer.aclose()
+
+
+@pytest.mark.parametrize("timed", [True, False])
+async def test_speech_that_ends_in_order_before_its_text_broke_off(*, timed: bool) -> None:
+    text = "I will refund forty two dollars to your card and send the form to you by mail."
+    half = len(text) * 3 // 5 if timed else len(text) // 2
+    synthesizer = answered_with(line(text[:half], 0, timed=timed))
+    with pytest.raises(ProviderError, match="broke off"):
+        await speak(synthesizer, text)
     await synthesizer.aclose()
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from livekit.agents import LanguageCode, stt
 
 from talkspurt.config import Config, LivekitOptions, SpeechConfig
 from talkspurt.errors import ProviderError
@@ -217,17 +218,83 @@ async def test_a_vendor_that_takes_no_audio_is_left(fake: FakeAssemblyAI, stream
     assert "takes no audio" in ((await final(stream, 1)).error or "")
 
 
-async def test_words_that_the_vendor_has_not_made_final_are_told_at_the_end_of_its_patience() -> None:
-    async with FakeDeepgram(("where is my order",), key=KEY) as fake:
-        fake.answers_finalize = False
+@pytest.fixture
+async def deepgram() -> AsyncIterator[tuple[FakeDeepgram, LivekitStream]]:
+    async with FakeDeepgram(("yes no wait",), key=KEY) as fake:
         configured = {"deepgram": {"base_url": f"{fake.base_url}/v1/listen", "sample_rate": 8_000}}
         recognizer = LivekitRecognizer(
             find_plugin("speech.recognizer", "livekit:deepgram", "STT", configured), patience=QUICK
         )
         stream = await recognizer.open(locale="en-US", call_id="c1")
-        assert (await hear(stream, 1)).text == "where is my order"
+        assert isinstance(stream, LivekitStream)
+        yield fake, stream
         await stream.aclose()
         await recognizer.aclose()
+
+
+async def test_guesses_that_reach_the_last_sound_are_told_without_a_final(
+    deepgram: tuple[FakeDeepgram, LivekitStream],
+) -> None:
+    fake, stream = deepgram
+    fake.answers_finalize = False
+    assert (await hear(stream, 1, voice(1.0))).text == "yes no wait"
+
+
+async def test_a_guess_of_a_vendor_that_hangs_is_not_told_as_all_that_was_said(
+    fake: FakeAssemblyAI, stream: LivekitStream
+) -> None:
+    stream.begin(1, 0.0)
+    feed(stream, voice(0.3))
+    async with asyncio.timeout(5):
+        partial = await anext(aiter(stream.transcripts()))
+    assert partial.text == "where"
+    fake.silent = True
+    feed(stream, voice(0.9) + silence(0.3))
+    stream.finalize(1, 1)
+    answer = await final(stream, 1)
+    assert (answer.text, answer.error) == ("", "no answer in time")
+    assert answer.failure is not None
+    assert answer.failure.fault == "timeout"
+    fake.silent = False
+    stream.end(1)
+    await until(lambda: len(fake.sockets) == 2)
+    assert (await hear(stream, 2)).text == "where is my order"
+
+
+async def test_the_final_of_a_vendor_that_hangs_after_it_is_not_told_as_all_that_was_said(
+    fake: FakeAssemblyAI, stream: LivekitStream
+) -> None:
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.2) + silence(0.5))
+    await until(lambda: stream._final_at > 0)
+    fake.silent = True
+    feed(stream, voice(0.9) + silence(0.3))
+    stream.finalize(1, 1)
+    assert (await final(stream, 1)).error == "no answer in time"
+
+
+async def test_a_little_noise_after_a_final_is_no_fault(fake: FakeAssemblyAI, stream: LivekitStream) -> None:
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.2) + silence(0.5))
+    await until(lambda: stream._final_at > 0)
+    fake.silent = True
+    feed(stream, silence(0.3) + voice(0.3) + silence(0.3))
+    stream.finalize(1, 1)
+    assert (await final(stream, 1)).text == "where is my order"
+
+
+async def test_of_a_guess_without_times_nobody_knows_how_far_it_reaches(
+    fake: FakeAssemblyAI, stream: LivekitStream
+) -> None:
+    await asyncio.wait_for(fake.connected.wait(), 5)
+    fake.silent = True
+    stream.begin(1, 0.0)
+    feed(stream, voice(1.0) + silence(0.3))
+    stream.finalize(1, 1)
+    said = stt.SpeechData(language=LanguageCode("en"), text="yes")
+    stream._hear(stt.SpeechEvent(type=stt.SpeechEventType.INTERIM_TRANSCRIPT, alternatives=[said]))
+    assert (await final(stream, 1)).error == "no answer in time"
+    assert stream.failure is None, "it lives"
 
 
 async def test_what_is_left_of_a_call_is_closed(fake: FakeAssemblyAI, stream: LivekitStream) -> None:

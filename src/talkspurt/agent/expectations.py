@@ -129,6 +129,10 @@ class AgentLanguage:
         """As the locale reads it."""
         return self._language.asks_only(text)
 
+    def asks_secret(self, said: str, /) -> bool:
+        """As the locale reads it."""
+        return self._language.asks_secret(said)
+
 
 def _tells(question: str, expectation: Expectation) -> bool:
     return expectation.kind == "identifier" and bool(identifiers(question, expectation.pattern))

@@ -17,7 +17,7 @@ Word lists are data; another language is another class of this shape, with its o
 import re
 from typing import Final
 
-from talkspurt.agent.questions import read_question
+from talkspurt.agent.questions import last_requests, read_question
 from talkspurt.agent.spoken import (
     TOP_DOMAINS,
     digits,
@@ -117,6 +117,10 @@ class English:
     def asks_only(self, text: str, /) -> bool:
         """Whether it asks for a yes in so many words and no others."""
         return text.isascii() and _plain(text) in _CLOSING_QUESTIONS
+
+    def asks_secret(self, said: str, /) -> bool:
+        """Whether the agent's words ask for what nobody but the caller may know."""
+        return any(_SECRET.search(_plain(request)) for request in last_requests(said))
 
 
 def _phrases(lines: str) -> tuple[str, ...]:
@@ -444,6 +448,14 @@ def _anything(text: str, words: str) -> Completeness:
         return OPEN
     last = _plain(re.split(r"(?<=[.?!])\s+", text.strip())[-1])
     return COMPLETE if _QUESTION.match(last) or _CALL_FOR_ATTENTION.match(last) else OPEN
+
+
+_SECRET: Final = re.compile(
+    r"\b(?:your|the|a|that) (?:\w+ digit )?pins?\b|\bpin (?:code|number)\b|\bpass ?(?:code|word|phrase)\b"
+    r"|\b(?:one time|security|verification) code\b"
+    r"|\bcode (?:that |which )?(?:we|i)(?:'ve|'ll| have| will)?(?: just)? (?:sent|send|texted|text|e ?mailed|e ?mail)\b"
+)
+"""What an agent may ask a caller to key in and no model may be told. A rolling pin is none."""
 
 
 # ── while the agent speaks ────────────────────────────────────────────────────────

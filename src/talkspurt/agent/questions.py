@@ -20,9 +20,14 @@ _REACH: Final = 3
 
 def last_question(said: str) -> str:
     """The last question in `said`, or its last sentence when it asks nothing; "" when nothing was said."""
-    sentences = [sentence for sentence in _SENTENCE_END.split(said.replace("’", "'").strip()) if sentence]
-    questions = [sentence for sentence in sentences[-_REACH:] if "?" in sentence]
-    return (questions or sentences or [""])[-1]
+    return (last_requests(said) or [""])[-1]
+
+
+def last_requests(said: str) -> list[str]:
+    """What in `said` may ask for something: its last question, or without one its last sentences."""
+    sentences = [sentence for sentence in _SENTENCE_END.split(said.replace("’", "'").strip()) if sentence][-_REACH:]
+    questions = [sentence for sentence in sentences if "?" in sentence]
+    return questions[-1:] or sentences
 
 
 def read_question(said: str) -> Expectation:

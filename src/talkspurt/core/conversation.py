@@ -180,6 +180,8 @@ class Conversation:
         """The tool call that asked for the call to be handed over; "" while none did."""
         self._returned: HandoverReturned | None = None
         """How the hand-over went that the caller comes back from."""
+        self._looked_for_secret = 0, False
+        """How many things had been said and done when it was looked at last, and what was found: `asks_secret`."""
         self._due: float | None = None
         self._is_reckoned = False
         """Whether `_due` is still the deadline: it is reckoned once a fact, which costs as much as the fact itself."""
@@ -243,6 +245,17 @@ class Conversation:
         if isinstance(self._floor, Typing) and self._floor.digits.typed:
             return MASKED not in self._floor.digits.typed
         return self._agent.expectation.kind in KEYED
+
+    @property
+    def asks_secret(self) -> bool:
+        """Whether the agent asks, in its own words, for what nobody but the caller may know. It is looked at once for
+        each thing said or done.
+        """
+        places = len(self._agent.log.places)
+        if self._looked_for_secret[0] != places:
+            asks = self._settings.language.asks_secret(self._agent.log.saying(self._agent.playback))
+            self._looked_for_secret = places, asks
+        return self._looked_for_secret[1]
 
     @property
     def speed(self) -> float:

@@ -72,6 +72,9 @@ class Language(Protocol):
     def asks_only(self, text: str, /) -> bool:
         """Whether `text` is one of a closed list of questions for a yes ("Shall I go ahead?") that hold no details."""
 
+    def asks_secret(self, said: str, /) -> bool:
+        """Whether the agent's words `said` ask for what nobody but the caller may know: a PIN, a one-time code."""
+
 
 class NoLanguage:
     """Understands nothing: without a locale nothing is ever confirmed, complete or ignored."""
@@ -110,4 +113,8 @@ class NoLanguage:
 
     def asks_only(self, _text: str, /) -> bool:
         """Every question may hold details."""
+        return False
+
+    def asks_secret(self, _said: str, /) -> bool:
+        """Nobody can tell."""
         return False

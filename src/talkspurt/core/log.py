@@ -137,6 +137,15 @@ class Log:
                 words.insert(0, playback.segments[place.segment].text)
         return " ".join(words)
 
+    def saying(self, playback: Playback) -> str:
+        """What the agent has said, or is about to say, since the caller spoke or a tool was called."""
+        words: list[str] = []
+        for place in reversed(self.places):
+            if not isinstance(place, Spoken):
+                break
+            words.insert(0, playback.segments[place.segment].text)
+        return " ".join(words)
+
     def settled(self, playback: Playback, *, tentative: int | None = None) -> tuple[Entry, ...]:
         """Entries that are final since the last time this was asked, in order; the segment `tentative` is not yet."""
         entries: list[Entry] = []

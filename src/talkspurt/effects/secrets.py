@@ -6,7 +6,8 @@ tells the conversation is a count. The digits leave it once, by `take`, and are 
 Keys go on being claimed for a while after an entry has ended. People press `#` behind an entry that was already
 whole, or one digit too many, or only after the agent has given up: none of that may turn up as ordinary digits.
 And whoever is told "that isn't right" keys it in once more before any tool asks: keys that come then, and that no
-question asked for, are `masked`.
+question asked for, are `masked`. So are those of a caller whom the model has asked for the secret itself, in place of
+the tool that collects it.
 
 What Python cannot promise: a `str` handed to a tool lives until the tool lets go of it.
 """
@@ -36,8 +37,6 @@ class SecretPad:
     """Collects one secret at a time. Times are seconds on any clock that never goes back."""
 
     def __init__(self) -> None:
-        self.untouched = True
-        """Whether nothing was ever collected: then it claims no key, whatever the time."""
         self._tool_call: str | None = None
         self._rules = EntryRules()
         self._digits = bytearray()
@@ -50,7 +49,6 @@ class SecretPad:
     def collect(self, tool_call: str, rules: EntryRules) -> None:
         """Begin to collect for a tool call, from nothing; what was there before is wiped."""
         self._wipe()
-        self.untouched = False
         self._tool_call = tool_call
         self._rules = rules
         self._ended = False
@@ -63,9 +61,12 @@ class SecretPad:
         """Whether the tones of the keys are to be silenced at `now`."""
         return self.claims(now) or now < self._masked_until
 
-    def masked(self, key: str, now: float) -> str:
-        """What the conversation is told of a key that is not this pad's and that no question asked for."""
-        if now >= self._masked_until or key not in DIGITS:
+    def masked(self, key: str, now: float, *, secret: bool = False) -> str:
+        """What the conversation is told of a key that is not this pad's and that no question asked for.
+
+        `secret`: the agent has asked for one, although no tool collects it.
+        """
+        if key not in DIGITS or not (secret or now < self._masked_until):
             return key
         # None of the entry that this key belongs to is told: `core.digits` waits no longer for its next.
         self._masked_until = max(self._masked_until, now + BETWEEN_KEYS)

@@ -3,7 +3,8 @@
 We do our own endpointing, so the vendor's is off and every `finalize` of the port becomes the
 vendor's `Finalize` message. Its answer is the first final result with `from_finalize`. The vendor
 does not promise one when hardly any audio is left, so any final result that covers the moment
-of asking will do, and a deadline answers with what is known by then. The key is
+of asking will do; at the deadline also a guess, if the result that it is of covers that moment: one that
+ends before may be the half of what was said. The key is
 `DEEPGRAM_API_KEY`; `speech.base_url` has an entry `deepgram` for an endpoint of one's own.
 
 Invariants:
@@ -145,6 +146,10 @@ class DeepgramStream:
         self._questions: deque[_Question] = deque()
         self._answers = Answers()
         self._socket = LastingSocket[Any](self, patience, "deepgram stream")
+        self._guessed_until = 0.0
+        """Up to here a result has come, final or not."""
+        self._results_at = 0.0
+        """The loop's clock when the last one came."""
         self.unreadable = 0
         """Messages that were not of the protocol."""
 
@@ -307,6 +312,8 @@ class DeepgramStream:
             Word(str(getattr(word, "punctuated_word", None) or word.word), zero + word.start, zero + word.end)
             for word in results.channel.alternatives[0].words
         ]
+        self._guessed_until = max(self._guessed_until, until)
+        self._results_at = asyncio.get_running_loop().time()
         if results.is_final:
             self._hearing.hear_final(words, until)
             self._settle(until, from_finalize=bool(results.from_finalize))
@@ -324,22 +331,31 @@ class DeepgramStream:
             self._answer(self._questions.popleft())
 
     def _give_up(self, question: _Question) -> None:
-        """The deadline of `question`: tell what is known, or that the vendor is silent."""
+        """The deadline of `question`: tell what is known, if it is the whole, or that the vendor is late."""
         self._questions.remove(question)
-        if self._socket.last_news > question.asked:
+        if self._guessed_until >= question.at - _COVERED_S:
             self._answer(question, guesses=True)
-        else:
-            # Results come every second, speech or not: without any, the socket is dead.
-            self._answer(question, error="no answer in time")
+            return
+        failure = VENDOR.too_late()
+        self._answer(question, error="no answer in time", failure=failure)
+        if self._results_at < question.asked:
+            # Results come every second, speech or not: without any, the socket is dead, whatever else comes.
             self._socket.abort()
 
-    def _answer(self, question: _Question, *, guesses: bool = False, error: str | None = None) -> None:
+    def _answer(
+        self,
+        question: _Question,
+        *,
+        guesses: bool = False,
+        error: str | None = None,
+        failure: ProviderError | None = None,
+    ) -> None:
         if question.timer is not None:
             question.timer.cancel()
         if error is None and not self._hearing.is_open(question.utterance):
             return
         text = "" if error else self._hearing.text(question.utterance, guesses=guesses)
-        self._answers.tell(Transcript(question.utterance, question.revision, text, error=error))
+        self._answers.tell(Transcript(question.utterance, question.revision, text, error=error, failure=failure))
 
     def _fail_questions(self, error: str) -> None:
         while self._questions:

@@ -182,8 +182,10 @@ class GoogleEar:
             call.cancel()
         if not requests.ended:
             raise VENDOR.error("the stream ended early", "broken_off")
-        # A guess that never became final is still what was heard last.
-        return " ".join([*finals, *guesses])
+        if any(map(str.strip, guesses)):
+            # An end in order, before the guess became final: it may be the half of what was said.
+            raise VENDOR.error("the stream ended early", "broken_off")
+        return " ".join(finals)
 
 
 def _first_request(recognizer: str, model: str, locale: str) -> StreamingRecognizeRequest:

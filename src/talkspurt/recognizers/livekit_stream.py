@@ -4,14 +4,18 @@ The plugin's own turn detection decides nothing: a `finalize` flushes its stream
 together by `Hearing`. LiveKit's interface has no answer to a flush: a plugin sends a final transcript when there is
 one, and nothing when there are no words, or when its vendor had ended the turn before it was asked. So a question is
 answered by what comes first (`_due`): a final with word times that reach the last sound; a short while after another
-final, or a longer one after the last news, when nothing more comes; the deadline. Interim words fill what no final
-covered.
+final, or a longer one after the last news, when nothing more comes; the deadline.
+
+Not every plugin's vendor makes its words final when asked, so interim words fill what no final covered, but only where
+they are known to be all: their own times reach the last sound. A vendor that hangs after "yes" looks the same as one
+that has no more to say, and what it has not told may be "no, wait": of words that may go on, the answer is an error.
 
 Invariants:
 * the port's synchronous methods only touch memory. A plugin that does not take the audio within `_UNTAKEN` is dropped;
 * every `finalize` is answered once, within `Patience.answer`, unless its utterance has ended;
 * when the plugin's stream is lost, what is open is answered with an error, because words are missing from it for good;
   utterances begun later are heard on the next stream;
+* no answer has words of an utterance of which more was said than the plugin is known to have heard;
 * a plugin that stays silent while sound goes in is believed once, and is then taken for dead.
 
 Source: livekit-agents 1.8, `stt/stt.py`; the plugins' handling of `_FlushSentinel`.
@@ -76,6 +80,8 @@ class _Question:
     """The loop's clock at the moment of asking."""
     sounded: float
     """Seconds of audio up to the last sound before it."""
+    unheard: float
+    """Seconds of sound before it that went in after the plugin had last said anything."""
     timer: asyncio.TimerHandle | None = field(default=None)
 
 
@@ -84,6 +90,8 @@ class _Sound:
     """What went in of the utterance begun last, and whether the plugin said anything."""
 
     seconds: float = 0.0
+    since_news: float = 0.0
+    """Of these, what came after the plugin had last said anything."""
     answered: bool = False
     counted: bool = False
 
@@ -122,6 +130,8 @@ class LivekitStream:
         self._unheard = 0
         self._covered = 0.0
         """Up to here the finals have words, as far as their times tell."""
+        self._guessed = 0.0
+        """Up to here there are words, final or not, as far as their times tell."""
         self._told = 0.0
         """Up to here finals have been spread that had no times."""
         self._guessing_since: float | None = None
@@ -152,6 +162,7 @@ class LivekitStream:
         if audioop.rms(pcm, 2) > _LOUD:
             self._sounded = self._now
             self._sound.seconds += len(pcm) / _BYTES_PER_S
+            self._sound.since_news += len(pcm) / _BYTES_PER_S
         self._waiting += pcm
         if len(self._waiting) >= _BATCH_BYTES:
             self._push()
@@ -166,7 +177,7 @@ class LivekitStream:
         """Ask for the words of `utterance` up to now."""
         if self._closed:
             return
-        question = _Question(utterance, revision, self._loop.time(), self._sounded)
+        question = _Question(utterance, revision, self._loop.time(), self._sounded, self._sound.since_news)
         if not self._hearing.is_open(utterance):
             self._answer(question, error="the utterance is not open")
         elif self._hearing.is_damaged(utterance) or self._plugin is None:
@@ -239,7 +250,7 @@ class LivekitStream:
         except Exception as error:  # the plugin's own complaint of a language, a model, an option
             self._lose(error)
             return
-        self._zero = self._covered = self._told = self._now
+        self._zero = self._covered = self._guessed = self._told = self._now
         # A plugin resamples by itself, through a native runtime with threads of its own, which no call should need.
         self._rate_hz = getattr(plugin, "_needed_sr", None) or LINE_RATE_HZ
         self._resampler = None
@@ -288,12 +299,14 @@ class LivekitStream:
 
     @property
     def _why(self) -> str:
-        # Without vendor and port, which stand before it wherever it is told.
-        return str(self.failure).partition(": ")[2] if self.failure is not None else "the connection was lost"
+        return _reason(self.failure) if self.failure is not None else "the connection was lost"
 
-    def _abandon(self, reason: str) -> None:
+    def _late(self, reason: str) -> ProviderError:
+        return ProviderError("recognizer", self._vendor, reason, retryable=True, fault="timeout")
+
+    def _abandon(self, failure: ProviderError) -> None:
         """The plugin's stream is of no use, though it lives."""
-        self._lose(ProviderError("recognizer", self._vendor, reason, retryable=True, fault="timeout"))
+        self._lose(failure)
         self._broken.set()
 
     def _accepted(self) -> None:
@@ -317,7 +330,7 @@ class LivekitStream:
             pcm = self._resampler.resample_chunk(np.frombuffer(pcm, dtype="<i2")).tobytes()
         waiting = getattr(self._plugin, "_input_ch", None)
         if waiting is not None and waiting.qsize() > _UNTAKEN:
-            self._abandon("takes no audio")
+            self._abandon(self._late("takes no audio"))
         elif pcm:
             try:
                 self._plugin.push_frame(rtc.AudioFrame(pcm, self._rate_hz, 1, len(pcm) // 2))
@@ -348,18 +361,23 @@ class LivekitStream:
         self._connected_at = self._connected_at or self._news_at
         self._unheard = 0
         self._sound.answered = True
+        self._sound.since_news = 0.0
         if kind is stt.SpeechEventType.FINAL_TRANSCRIPT:
             words, timed = self._words(event)
             self._hearing.hear_final(words, self._now)
             if words and timed:
                 self._covered = max(self._covered, words[-1].end)
+                self._guessed = max(self._guessed, self._covered)
             self._told = self._now
             self._guessing_since = None
             self._final_at = self._news_at
         elif kind is stt.SpeechEventType.INTERIM_TRANSCRIPT:
             if self._guessing_since is None:
                 self._guessing_since = self._now
-            self._hearing.hear_interim(self._words(event)[0])
+            words, timed = self._words(event)
+            self._hearing.hear_interim(words)
+            if words and timed:
+                self._guessed = max(self._guessed, words[-1].end)
         elif kind is stt.SpeechEventType.END_OF_SPEECH and self._guessing_since is None:
             self._final_at = self._news_at
         current = self._hearing.current
@@ -405,9 +423,27 @@ class LivekitStream:
         deadline = question.asked + self._patience.answer
         if self._connected_at is None:
             return deadline
+        if not self._is_heard(question):
+            return deadline
         since = max(question.asked, self._news_at, self._connected_at)
-        settled = self._guessing_since is None and self._final_at >= question.asked
-        return min(deadline, since + (_SETTLE_S if settled else _QUIET_S))
+        return min(deadline, since + (_SETTLE_S if self._is_settled(question) else _QUIET_S))
+
+    def _is_settled(self, question: _Question) -> bool:
+        """Whether a final came after `question`, and nothing after that."""
+        return self._guessing_since is None and self._final_at >= question.asked
+
+    def _is_heard(self, question: _Question) -> bool:
+        """Whether the words that are known may be told as all there are.
+
+        After finals only, noise is possible, of which no vendor says anything: it may not have been much. Of no words
+        at all `_is_dead` judges.
+        """
+        if self._guessed >= question.sounded - _COVERED_S or self._is_settled(question):
+            return True
+        if self._guessing_since is not None:
+            return False
+        news = self._news_at >= question.asked
+        return news or question.unheard < _UNHEARD_S or not self._hearing.text(question.utterance)
 
     def _arm(self, question: _Question) -> None:
         _disarm(question)
@@ -419,14 +455,22 @@ class LivekitStream:
             self._arm(question)
             return
         self._questions.remove(question)
+        silent = self._news_at < question.asked
         if self._connected_at is None:
-            self._answer(question, error="no connection in time")
-            self._abandon("no connection in time")
-        elif self._is_dead(question):
-            self._answer(question, error="no answer in time")
-            self._abandon("no answer in time")
-        else:
+            self._give_up(question, "no connection in time")
+        elif self._is_dead(question) or (silent and not self._is_heard(question)):
+            self._give_up(question, "no answer in time")
+        elif self._is_heard(question):
             self._answer(question, guesses=True)
+        else:
+            # It lives, and the next utterance may do better.
+            self._answer(question, failure=self._late("no answer in time"))
+
+    def _give_up(self, question: _Question, reason: str) -> None:
+        """Nothing will come any more, of this question or any other."""
+        failure = self._late(reason)
+        self._answer(question, failure=failure)
+        self._abandon(failure)
 
     def _is_dead(self, question: _Question) -> bool:
         """Whether this is the second utterance with much sound of which the plugin has said nothing at all."""
@@ -438,12 +482,21 @@ class LivekitStream:
             self._unheard += 1
         return self._unheard > 1
 
-    def _answer(self, question: _Question, *, guesses: bool = False, error: str | None = None) -> None:
+    def _answer(
+        self,
+        question: _Question,
+        *,
+        guesses: bool = False,
+        error: str | None = None,
+        failure: ProviderError | None = None,
+    ) -> None:
         _disarm(question)
+        if failure is not None:
+            error = _reason(failure)
         if error is None and not self._hearing.is_open(question.utterance):
             return
         text = "" if error else self._hearing.text(question.utterance, guesses=guesses)
-        self._answers.append(Transcript(question.utterance, question.revision, text, error=error))
+        self._answers.append(Transcript(question.utterance, question.revision, text, error=error, failure=failure))
         self._to_tell.set()
 
     def _fail_questions(self, error: str) -> None:
@@ -464,6 +517,11 @@ def _disarm(question: _Question) -> None:
     if question.timer is not None:
         question.timer.cancel()
         question.timer = None
+
+
+def _reason(failure: ProviderError) -> str:
+    """What went wrong, without vendor and port, which stand before it wherever it is told."""
+    return str(failure).partition(": ")[2]
 
 
 def _seconds(time: Any) -> float:

@@ -266,19 +266,17 @@ class StretchedStream:
     # ── questions ─────────────────────────────────────────────────────────────────
 
     def _give_up(self, question: _Question) -> None:
-        """The deadline of `question`: tell what is known, or that the vendor is silent."""
+        """The deadline of `question`: its words have not come.
+
+        Guesses are no words. These vendors answer every commit, and a guess that hangs may be the half of what was
+        said; whoever may go by it has been told it as a partial.
+        """
         self._questions.remove(question)
-        missing = [stretch for stretch in question.stretches if not stretch.over]
-        alive = self._heard > question.asked
-        if alive and all(stretch.text for stretch in missing):
-            self._answer(question)
-            return
-        # A vendor that has not even guessed may have heard words: to say that there were none would be a lie.
         failure = self._vendor.too_late()
         self._answer(question, failure=failure)
-        for stretch in missing:
+        for stretch in [stretch for stretch in question.stretches if not stretch.over]:
             stretch.fail(failure)
-            if not alive:
+            if self._heard <= question.asked:
                 self.ear.give_up(stretch)
 
     def _answer(self, question: _Question, *, error: str | None = None, failure: ProviderError | None = None) -> None:

@@ -20,7 +20,7 @@ REPLIES_KEPT: Final = 3
 MOMENT: Final = 0.25
 """Seconds to wait for more sound before a sentence ends where it seems to end by what is there."""
 STALL: Final = 1.5
-"""Seconds without any sound after which the rest of a reply does not come."""
+"""Seconds that were waited beyond what the sound lasts that came, after which the rest of a reply does not come."""
 
 
 LETTERS_PER_TOKEN: Final = 8
@@ -96,14 +96,14 @@ class Spoken:
 
     async def _stream(self, message: Message, first: int, last: int) -> AsyncGenerator[SpeechChunk, None]:
         speech, loop = message.speech, asyncio.get_running_loop()
-        at, patient, since = speech.begin(first), True, loop.time()
+        at, patient, behind = speech.begin(first), True, 0.0
         while True:
             message.news.clear()
             end = speech.end(first, last, now=not patient)
             until = speech.sure(first, last) if end is None else end
             if until > at:
                 yield SpeechChunk(bytes(speech.sound[at:until]))
-                at, patient, since = until, True, loop.time()
+                at, patient = until, True
                 continue
             if end is not None:
                 if speech.broken and end >= speech.length:
@@ -111,13 +111,15 @@ class Spoken:
                 return
             if speech.whole:
                 raise ProviderError("synthesizer", self._vendor, "its speech is not there any more", retryable=True)
+            asked, came = loop.time(), speech.length
             try:
                 async with asyncio.timeout(MOMENT):
                     await message.news.wait()
             except TimeoutError:
                 patient = False
-                if loop.time() - since > STALL:
-                    raise ProviderError("synthesizer", self._vendor, "its speech stalled", retryable=True) from None
+            behind = max(0.0, behind + loop.time() - asked - (speech.length - came) / BYTES_PER_S)
+            if behind > STALL:
+                raise ProviderError("synthesizer", self._vendor, "its speech stalled", retryable=True)
 
 
 class VendorSession(RecognizerStream, Protocol):

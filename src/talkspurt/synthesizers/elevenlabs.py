@@ -10,6 +10,7 @@ Invariants:
 * no chunk ends in the middle of a sample;
 * every word of the text is named once and in order, or none is: what the vendor leaves without a time
   (symbols, tags) begins where the next word does;
+* what cannot be read ends the speech: the audio in it would be a gap that counts as heard;
 * audio has deadlines of its own, for the first of it and between two pieces;
 * no error carries the vendor's words: they can quote the key or what was to be said.
 """
@@ -32,7 +33,7 @@ from talkspurt.errors import ProviderError, ProviderFault
 from talkspurt.ports import LINE_RATE_HZ, SpeechChunk
 from talkspurt.speech.failures import SpeechVendor, seconds_to_wait
 from talkspurt.standby import Standby
-from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples
+from talkspurt.synthesizers.streamed import Deadline, Patience, WholeSamples, check_whole
 from talkspurt.synthesizers.word_times import WordTimes
 from talkspurt.vendor_http import httpx_client, opened_responses
 from talkspurt.vendors import chosen_model
@@ -102,7 +103,7 @@ class ElevenLabsSynthesizer:
         self, text: str, /, *, voice: str, locale: str, pace: float = 1.0
     ) -> AsyncGenerator[SpeechChunk]:
         """Stream the speech of `text`; closing the iterator cancels the request. Raises `ProviderError`."""
-        voice = voice or DEFAULT_VOICE
+        voice, pace = voice or DEFAULT_VOICE, min(max(pace, SLOWEST), FASTEST)
         if not _VOICE_ID.fullmatch(voice):
             # It becomes a part of the request's path.
             raise VENDOR.error(f"'{voice[:64]}' is not a voice id", "rejected", retryable=False)
@@ -115,7 +116,7 @@ class ElevenLabsSynthesizer:
             language_code=locale.partition("-")[0].lower(),
             output_format=f"pcm_{LINE_RATE_HZ}",
             # Settings replace those of the voice, so none are sent where its own will do.
-            **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=min(max(pace, SLOWEST), FASTEST))}),
+            **({} if pace == 1.0 else {"voice_settings": VoiceSettings(speed=pace)}),
         )
         samples, words, sent = WholeSamples(), WordTimes(text), 0
         with self._vendor.failures(partial(_judge, self._vendor)), closing(Deadline(self._patience)) as deadline:
@@ -128,9 +129,8 @@ class ElevenLabsSynthesizer:
                         sent += len(chunk.pcm)
                     if chunk.pcm or chunk.words:
                         yield chunk
-            if not sent:
-                raise VENDOR.error("sent no audio", "empty")
-            if words.broke_off:
+            check_whole(VENDOR, text, sent, pace=pace)
+            if words.broke_off(verbatim=True):
                 raise VENDOR.broke_off()
             if late := words.finish(sent / 2 / LINE_RATE_HZ):
                 yield SpeechChunk(b"", late)
@@ -158,7 +158,7 @@ _read_line: Final = msgspec.json.Decoder(_Line).decode
 
 
 async def _answer(asking: AbstractAsyncContextManager[object]) -> AsyncGenerator[_Line]:
-    """The lines of the answer that can be read; those that are no JSON are left out, as the SDK does."""
+    """The lines of the answer. Raises `ProviderError` for one that cannot be read, which the SDK would leave out."""
     begun = b""
     async with AsyncExitStack() as stack:
         with opened_responses() as opened:
@@ -175,12 +175,12 @@ async def _answer(asking: AbstractAsyncContextManager[object]) -> AsyncGenerator
 
 
 def _read(line: bytes) -> _Line | None:
+    if not line.strip():
+        return None
     try:
         return _read_line(line)
-    except msgspec.ValidationError:
-        raise VENDOR.unreadable() from None
     except msgspec.DecodeError:
-        return None
+        raise VENDOR.unreadable() from None
 
 
 def _timed_characters(alignment: _Alignment | None) -> Iterable[tuple[str, float]]:

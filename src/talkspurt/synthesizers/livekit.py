@@ -41,6 +41,8 @@ CLOSING: Final = 1.0
 """Seconds for an orderly end."""
 _AHEAD_S: Final = 0.2
 """A word that begins this much behind the end of the audio was cut off; vendors' times are a little off."""
+_FAST: Final = 2.0
+"""The pace that a plugin's `speed` may mean which is no number."""
 _VOICES: Final = ("voice", "voice_id", "speaker", "voice_name", "voice_uuid", "reference_id")
 """What plugins call the voice, the usual first."""
 
@@ -98,7 +100,8 @@ class LivekitSynthesizer:
         sent += len(rest)
         if not sent:
             raise self._failure("sent no audio")
-        if words.broke_off or words.latest > sent / 2 / LINE_RATE_HZ + _AHEAD_S or is_cut(text, sent, pace=1.0):
+        ahead = words.latest > sent / 2 / LINE_RATE_HZ + _AHEAD_S
+        if ahead or words.broke_off(verbatim=False) or is_cut(text, sent, pace=self._fastest(pace)):
             raise self._failure("the speech broke off")
         named += words.finish(sent / 2 / LINE_RATE_HZ)
         if rest or named:
@@ -146,6 +149,11 @@ class LivekitSynthesizer:
         if pace != 1.0 and plugin.accepts("speed") and isinstance(usual, int | float):
             chosen["speed"] = usual * pace
         return chosen
+
+    def _fastest(self, pace: float) -> float:
+        """The pace at which it may speak at most: whether, and how, a plugin follows its `speed` is not known."""
+        usual = self._plugin.options.get("speed", 1.0)
+        return max(pace, usual * pace if isinstance(usual, int | float) else _FAST)
 
     def _start(self, instance: tts.TTS[Any], text: str) -> Any:
         options = APIConnectOptions(max_retry=0, timeout=self._patience.connect)
