@@ -78,15 +78,14 @@ async def test_a_read_back_is_never_the_models_own() -> None:
 
 @on_virtual_time
 async def test_a_sentence_that_its_voice_does_not_finish_is_finished_by_the_synthesizer() -> None:
-    sentence = "Your order has left our warehouse this morning and it is on its way."
+    sentence = "It has left, and the parcel of your order is on its way to you since this morning."
     voice = Voice(sentence, missing=30)
     async with stage(saying(sentence), ["where is it"], own_voice=voice) as call:
         await call.says(0.6)
         await call.until(lambda: len(call.synthesizer.spoken) == 2)
         await call.listening()
-        rest = call.synthesizer.spoken[1]
-        assert sentence.endswith(rest)
-        assert 0 < len(rest) < len(sentence)
+        # From the clause that may not have been finished.
+        assert call.synthesizer.spoken[1] == sentence.removeprefix("It has left, ")
         assert AgentSaid(sentence) in call.session._conversation.history
 
 
