@@ -374,7 +374,7 @@ class Session:
                 self._post(fact)
         else:
             secret = self._keeps_secrets and self._conversation.asks_secret
-            asked = self._conversation.expects_key and not secret
+            asked = self._conversation.expects_key
             self._post(DigitPressed(digit if asked else self._pad.masked(digit, self._now, secret=secret)))
 
     def line_closed(self, *, hung_up: bool) -> None:

@@ -371,10 +371,13 @@ def test_a_question_that_holds_no_details_is_one_of_a_list(question: str, bare: 
         ("Please enter your passcode.", True),
         ("What's the verification code?", True),
         ("Your PIN is right. What's your ZIP code?", False),
+        ("Thank you, your PIN is right. Please key in your order number.", False),
+        ("Key in your PIN, please. Or tell me your order number.", False),
+        ("Sure, take your time.", None),
         ("What's the order number of the rolling pin?", False),
         ("Please enter your order number.", False),
-        ("", False),
+        ("", None),
     ],
 )
-def test_what_asks_for_a_secret(said: str, secret: bool) -> None:
+def test_what_asks_for_a_secret(said: str, secret: bool | None) -> None:
     assert LANGUAGE.asks_secret(said) is secret

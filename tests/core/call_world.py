@@ -116,8 +116,8 @@ class WorldLanguage:
     def asks_only(self, text: str, /) -> bool:
         return text.startswith("Shall ") and text.endswith("?")
 
-    def asks_secret(self, said: str, /) -> bool:
-        return "PIN" in said
+    def asks_secret(self, said: str, /) -> bool | None:
+        return True if "PIN" in said else False if "?" in said else None
 
 
 def settings(**changes: Any) -> Settings:

@@ -56,6 +56,15 @@ def test_what_a_tool_told_the_caller_before_is_not_said_to_the_next() -> None:
     assert "Elm Street" not in spoken(call)
 
 
+def test_nobody_waits_for_a_tool_of_the_caller_before() -> None:
+    call = handing_on([Asks("new_caller", "t2")], [Says("Who is that? ")], work=Starts(later=None))
+    call.answered().asks().listens().asks("here is my wife").listens()
+    call.give(ToolProgressed("t1", "It is on its way to 12 Elm Street."))
+    call.run(12.0)
+    assert "Elm Street" not in spoken(call)
+    assert call.phrases == ["still_there"]
+
+
 def test_what_came_of_their_tool_is_recorded_and_shown_to_nobody() -> None:
     call = handing_on([Asks("new_caller", "t2")], [Says("Who is that? ")], [Says("Hm. ")], work=Starts(later=None))
     call.answered().asks().listens().asks("here is my wife").listens()

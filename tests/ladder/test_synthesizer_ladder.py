@@ -329,6 +329,16 @@ def test_speech_that_drips_is_a_failure_although_no_pause_is_too_long() -> None:
     run_virtual(scenario())
 
 
+def test_where_nobody_could_go_on_a_slow_voice_is_heard_to_its_end_and_only_a_drip_given_up() -> None:
+    async def scenario() -> None:
+        await speak(ladder(Paced(*[(1.0, 0.3)] * 20)))
+        assert asyncio.get_running_loop().time() == pytest.approx(20.0, abs=0.5)
+        with pytest.raises(ProviderError, match="stalled"):
+            await speak(ladder(Paced(*[(0.96, 0.02)] * 300)))
+
+    run_virtual(scenario())
+
+
 def test_what_was_ahead_is_played_before_a_drip_is_noticed() -> None:
     async def scenario() -> None:
         second = Voice()

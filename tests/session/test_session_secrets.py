@@ -279,6 +279,32 @@ async def test_a_pin_that_the_model_asks_for_itself_is_kept_from_it() -> None:
         await call.until(lambda: CallerSaid("19", "keypad") in call.recorder.entries)
 
 
+@pytest.mark.parametrize("meanwhile", ["silence", "words"])
+def test_it_is_kept_from_it_however_long_the_caller_looks_for_it(meanwhile: str) -> None:
+    async def run() -> None:
+        _, verify_pin = pins()
+
+        def asking(request: ReplyRequest) -> list[ReplyPart]:
+            said_last = request.history[-1]
+            asked = said_last == CallerSaid("verify me", "voice")
+            return [TextDelta("Please key in your PIN." if asked else "Sure, take your time.")]
+
+        async with stage(ScriptedModel(asking), ["verify me", "one second"], tools=(verify_pin,)) as call:
+            await call.says()
+            await call.until(lambda: "PIN" in said(call))
+            if meanwhile == "words":
+                await call.listening()
+                await call.says()
+                await call.until(lambda: "take your time" in said(call))
+            else:
+                await asyncio.sleep(14.0)
+            call.line.press(f"{CANARY}#")
+            await call.until(lambda: CallerSaid(KEPT_FROM_YOU, "keypad") in call.recorder.entries)
+            assert CANARY not in str(call.recorder.entries)
+
+    run_virtual(run())
+
+
 @on_virtual_time
 async def test_an_agent_without_a_tool_for_secrets_takes_the_keys_that_it_asks_for() -> None:
     asking = [TextDelta("Please key in your PIN.")]

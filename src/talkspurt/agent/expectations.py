@@ -129,7 +129,7 @@ class AgentLanguage:
         """As the locale reads it."""
         return self._language.asks_only(text)
 
-    def asks_secret(self, said: str, /) -> bool:
+    def asks_secret(self, said: str, /) -> bool | None:
         """As the locale reads it."""
         return self._language.asks_secret(said)
 

@@ -17,7 +17,7 @@ Word lists are data; another language is another class of this shape, with its o
 import re
 from typing import Final
 
-from talkspurt.agent.questions import last_requests, read_question
+from talkspurt.agent.questions import last_requests, names_a_thing, read_question
 from talkspurt.agent.spoken import (
     TOP_DOMAINS,
     digits,
@@ -118,9 +118,14 @@ class English:
         """Whether it asks for a yes in so many words and no others."""
         return text.isascii() and _plain(text) in _CLOSING_QUESTIONS
 
-    def asks_secret(self, said: str, /) -> bool:
-        """Whether the agent's words ask for what nobody but the caller may know."""
-        return any(_SECRET.search(_plain(request)) for request in last_requests(said))
+    def asks_secret(self, said: str, /) -> bool | None:
+        """Whether the agent's words ask for what nobody but the caller may know; None if they ask for nothing."""
+        for request in reversed(last_requests(said)):
+            if _SECRET.search(_plain(request)):
+                return True
+            if "?" in request or names_a_thing(request):
+                return False
+        return None
 
 
 def _phrases(lines: str) -> tuple[str, ...]:
@@ -451,11 +456,14 @@ def _anything(text: str, words: str) -> Completeness:
 
 
 _SECRET: Final = re.compile(
-    r"\b(?:your|the|a|that) (?:\w+ digit )?pins?\b|\bpin (?:code|number)\b|\bpass ?(?:code|word|phrase)\b"
+    r"(?:\b(?:your|the|a|that) (?:\w+ digit )?pins?\b|\bpin (?:code|number)\b|\bpass ?(?:code|word|phrase)\b"
     r"|\b(?:one time|security|verification) code\b"
-    r"|\bcode (?:that |which )?(?:we|i)(?:'ve|'ll| have| will)?(?: just)? (?:sent|send|texted|text|e ?mailed|e ?mail)\b"
+    r"|\bcode (?:that |which )?(?:we|i)(?:'ve|'ll| have| will)?(?: just)?"
+    r" (?:sent|send|texted|text|e ?mailed|e ?mail)\b)"
+    r"(?! (?:is|was|has|did|does|doesn't|didn't|isn't|wasn't)\b)"
 )
-"""What an agent may ask a caller to key in and no model may be told. A rolling pin is none."""
+"""What an agent may ask a caller to key in and no model may be told. A rolling pin is none, and "your
+PIN is right" asks for none."""
 
 
 # ── while the agent speaks ────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@
     async def find_parcel(progress: Progress, order_id: str) -> str:
         await progress("The depot is looking for it.")
 
-Injected by type, like `Caller`. The words are said when the caller waits and nobody speaks, in the place of a filler:
+Injected by type, like `Caller`. The words are said when the caller waits and nobody speaks, behind a filler:
 never over the caller, never in a row, and only the newest. Nothing comes of words that are told too late.
 """
 

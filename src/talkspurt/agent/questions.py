@@ -148,6 +148,11 @@ _DIGITS: Final = re.compile(
 """A question that says how long the number is: "the last four digits", "your six-digit code"."""
 
 
+def names_a_thing(said: str) -> bool:
+    """Whether `said` names something that callers are asked for: an order number, an e-mail address."""
+    return any(words.search(said.lower()) for _, words in _THINGS)
+
+
 def _thing(question: str) -> Expectation:
     """The one thing a question asks for; two of them ("your order number or your email") are `anything`."""
     named = {kind for kind, words in _THINGS if words.search(question)}

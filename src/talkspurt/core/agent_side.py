@@ -427,15 +427,15 @@ class AgentSide:
 
     @property
     def waited_for(self) -> dict[str, RunningTool]:
-        """The tools that the current turn waits for; without a turn, those that answer later."""
+        """The tools that the current turn waits for; without a turn, those that answer whoever has the phone later."""
         if self.turn is None:
-            return self.later
+            return {name: tool for name, tool in self.later.items() if self.log.is_shown(name)}
         return {name: tool for name, tool in self.running.items() if name in self._current.tools}
 
     @property
     def keeps_waiting(self) -> bool:
         """Whether it is the caller who waits: for a tool that answers later, and for no question."""
-        return bool(self.later) and self.pending is None
+        return self.pending is None and any(map(self.log.is_shown, self.later))
 
     @property
     def has_news(self) -> bool:
@@ -706,7 +706,7 @@ class AgentSide:
     def tool_progressed(self, event: ToolProgressed) -> None:
         """Keep what it says for the next moment in which the caller waits and nobody speaks."""
         for tools in (self.running, self.later):
-            if event.tool_call in tools:
+            if event.tool_call in tools and self.log.is_shown(event.tool_call):
                 tools[event.tool_call] = replace(tools[event.tool_call], news=event.words)
                 return
         self._commands.append(Count("stale_tool"))

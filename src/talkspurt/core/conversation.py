@@ -248,13 +248,13 @@ class Conversation:
 
     @property
     def asks_secret(self) -> bool:
-        """Whether the agent asks, in its own words, for what nobody but the caller may know. It is looked at once for
-        each thing said or done.
+        """Whether the agent has asked, in its own words, for what nobody but the caller may know, and for nothing else
+        since. It is looked at once for each thing said or done.
         """
         places = len(self._agent.log.places)
         if self._looked_for_secret[0] != places:
-            asks = self._settings.language.asks_secret(self._agent.log.saying(self._agent.playback))
-            self._looked_for_secret = places, asks
+            asks = map(self._settings.language.asks_secret, self._agent.log.turns_since_keys(self._agent.playback))
+            self._looked_for_secret = places, next((asked for asked in asks if asked is not None), False)
         return self._looked_for_secret[1]
 
     @property

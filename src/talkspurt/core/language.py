@@ -72,8 +72,11 @@ class Language(Protocol):
     def asks_only(self, text: str, /) -> bool:
         """Whether `text` is one of a closed list of questions for a yes ("Shall I go ahead?") that hold no details."""
 
-    def asks_secret(self, said: str, /) -> bool:
-        """Whether the agent's words `said` ask for what nobody but the caller may know: a PIN, a one-time code."""
+    def asks_secret(self, said: str, /) -> bool | None:
+        """Whether the agent's words `said` ask for what nobody but the caller may know: a PIN, a one-time code.
+
+        False if they ask for something else, None if for nothing.
+        """
 
 
 class NoLanguage:
@@ -115,6 +118,6 @@ class NoLanguage:
         """Every question may hold details."""
         return False
 
-    def asks_secret(self, _said: str, /) -> bool:
+    def asks_secret(self, _said: str, /) -> bool | None:
         """Nobody can tell."""
         return False

@@ -7,7 +7,7 @@ an order that a language model accepts, and always says only what was heard.
 What a model is shown (`shown`) begins anew with each caller: what was told to the one before is not for the next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered, ToolCalled
@@ -137,14 +137,23 @@ class Log:
                 words.insert(0, playback.segments[place.segment].text)
         return " ".join(words)
 
-    def saying(self, playback: Playback) -> str:
-        """What the agent has said, or is about to say, since the caller spoke or a tool was called."""
+    def turns_since_keys(self, playback: Playback) -> Iterator[str]:
+        """What the agent has said or is about to say since keys came or a tool was called, the latest turn first.
+
+        Without stock sentences: after "Are you still there?" the question is still the one before.
+        """
         words: list[str] = []
         for place in reversed(self.places):
-            if not isinstance(place, Spoken):
-                break
-            words.insert(0, playback.segments[place.segment].text)
-        return " ".join(words)
+            match place:
+                case Spoken(segment, stock):
+                    if not stock:
+                        words.insert(0, playback.segments[segment].text)
+                case CallerSaid(source="voice"):
+                    yield " ".join(words)
+                    words = []
+                case _:
+                    break
+        yield " ".join(words)
 
     def settled(self, playback: Playback, *, tentative: int | None = None) -> tuple[Entry, ...]:
         """Entries that are final since the last time this was asked, in order; the segment `tentative` is not yet."""

@@ -100,7 +100,8 @@ class LadderSynthesizer:
             def start(rung: Rung[Synthesizer], text: str = rest) -> AsyncGenerator[SpeechChunk, None]:
                 return rung.provider.synthesize(text, voice=self._voice(voice, rung), locale=locale, pace=pace)
 
-            stream = stream_from(rungs, start, _worth, hedged=self._hedged, lasts=_seconds)
+            lasts = _seconds if len(rungs) > 1 else _seconds_of_the_last
+            stream = stream_from(rungs, start, _worth, hedged=self._hedged, lasts=lasts)
             try:
                 async with aclosing(stream):
                     async for rung, chunk in stream:
@@ -214,6 +215,11 @@ class _Spoken:
 
 def _seconds(chunk: SpeechChunk) -> float:
     return len(chunk.pcm) / 2 / LINE_RATE_HZ
+
+
+def _seconds_of_the_last(chunk: SpeechChunk) -> float:
+    """What counts where nobody could go on: only what comes at less than a quarter of its speed is given up."""
+    return 4 * _seconds(chunk)
 
 
 def _worth(chunk: SpeechChunk) -> Worth:

@@ -455,7 +455,8 @@ class LivekitStream:
             self._arm(question)
             return
         self._questions.remove(question)
-        silent = self._news_at < question.asked
+        # Behind a final it may be noise, of which nobody says anything; of a guess more has to come.
+        silent = self._news_at < question.asked and self._guessing_since is not None
         if self._connected_at is None:
             self._give_up(question, "no connection in time")
         elif self._is_dead(question) or (silent and not self._is_heard(question)):

@@ -31,12 +31,12 @@ async def speech_of(
     if not form.words:
         return
     rest = form.text
-    speech = own.speech(reply, form.written) if own is not None and reply is not None else None
-    if speech is not None:
+    by_itself = own.speech(reply, form.written) if own is not None and reply is not None else None
+    if by_itself is not None:
         seconds = 0.0
         try:
-            async with aclosing(speech):
-                async for chunk in speech:
+            async with aclosing(by_itself):
+                async for chunk in by_itself:
                     seconds += len(chunk.pcm) / 2 / LINE_RATE_HZ
                     yield chunk
             return
@@ -45,4 +45,5 @@ async def speech_of(
             rest = " ".join(form.words[clauses_within(form.words, seconds, pace=pace) :])
     async with aclosing(synthesizer.synthesize(rest, voice=voice, locale=locale, pace=pace)) as speech:
         async for chunk in speech:
-            yield chunk
+            # Times of the rest's words would count for the first ones, which have none.
+            yield chunk if by_itself is None else SpeechChunk(chunk.pcm)

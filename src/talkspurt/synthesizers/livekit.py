@@ -14,6 +14,7 @@ Source: livekit-agents 1.8, `tts/tts.py`.
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, closing, suppress
@@ -43,6 +44,8 @@ _AHEAD_S: Final = 0.2
 """A word that begins this much behind the end of the audio was cut off; vendors' times are a little off."""
 _FAST: Final = 2.0
 """The pace that a plugin's `speed` may mean which is no number."""
+_PACE: Final = re.compile(r"speed|tempo|prosody|(?:speaking|speech|voice)_rate")
+"""Other options that may make it faster."""
 _VOICES: Final = ("voice", "voice_id", "speaker", "voice_name", "voice_uuid", "reference_id")
 """What plugins call the voice, the usual first."""
 
@@ -152,8 +155,10 @@ class LivekitSynthesizer:
 
     def _fastest(self, pace: float) -> float:
         """The pace at which it may speak at most: whether, and how, a plugin follows its `speed` is not known."""
-        usual = self._plugin.options.get("speed", 1.0)
-        return max(pace, usual * pace if isinstance(usual, int | float) else _FAST)
+        options = self._plugin.options
+        usual = options.get("speed", 1.0)
+        unknown = not isinstance(usual, int | float) or any(map(_PACE.search, options.keys() - {"speed"}))
+        return max(pace, _FAST if unknown else usual * pace)
 
     def _start(self, instance: tts.TTS[Any], text: str) -> Any:
         options = APIConnectOptions(max_retry=0, timeout=self._patience.connect)
