@@ -343,8 +343,7 @@ class WorkerProcess:
         return self._pipe.poll(within)
 
     def close(self) -> None:
-        """Leave nothing behind."""
-        if self._process.is_alive():
-            self.kill()
+        """Leave nothing behind. It may just be ending by itself."""
+        self._process.kill()
         self._process.join()
         self._pipe.close()
