@@ -332,6 +332,20 @@ GUARDS: Final = (
         f"{CHANGED} -k not_said_to_the_next",
     ),
     Guard(
+        "nobody waits for a tool of the caller before",
+        "core/agent_side.py",
+        "return self.pending is None and any(map(self.log.is_shown, self.later))",
+        "return self.pending is None and bool(self.later)",
+        f"{CHANGED} -k nobody_waits",
+    ),
+    Guard(
+        "what a tool of the caller before tells by now is said to nobody",
+        "core/agent_side.py",
+        "if event.tool_call in tools and self.log.is_shown(event.tool_call):",
+        "if event.tool_call in tools:",
+        f"{CHANGED} -k tells_by_now",
+    ),
+    Guard(
         "a late answer for the caller before is shown to nobody",
         "core/agent_side.py",
         "        if self.log.is_shown(tool_call):\n            self.log.add",

@@ -56,6 +56,19 @@ def test_what_a_tool_told_the_caller_before_is_not_said_to_the_next() -> None:
     assert "Elm Street" not in spoken(call)
 
 
+def test_what_a_tool_of_the_same_reply_told_the_caller_before_is_not_said_to_the_next() -> None:
+    def tool(command: RunTool) -> HandsOn | None:
+        return HandsOn(after=0.2) if command.name == "new_caller" else None
+
+    call = World(replies=deque([[Asks("work", "t1"), Asks("new_caller", "t2")]]), tool=tool).answered()
+    call.asks("and here is my wife")
+    call.run_until(lambda world: len(world.of(RunTool)) == 2)
+    call.give(ToolProgressed("t1", "It is on its way to 12 Elm Street."))
+    call.run(8.0)
+    assert call.phrases, "she is told that it takes a moment"
+    assert "Elm Street" not in spoken(call)
+
+
 def test_nobody_waits_for_a_tool_of_the_caller_before() -> None:
     call = handing_on([Asks("new_caller", "t2")], [Says("Who is that? ")], work=Starts(later=None))
     call.answered().asks().listens().asks("here is my wife").listens()
@@ -63,6 +76,21 @@ def test_nobody_waits_for_a_tool_of_the_caller_before() -> None:
     call.run(12.0)
     assert "Elm Street" not in spoken(call)
     assert call.phrases == ["still_there"]
+
+
+def test_what_their_tool_tells_by_now_is_said_to_nobody() -> None:
+    """Also where the turn that waits for it goes on, and says what it is waiting for."""
+
+    def tool(command: RunTool) -> HandsOn | None:
+        return HandsOn() if command.name == "new_caller" else None
+
+    call = World(replies=deque([[Asks("work", "t1"), Asks("new_caller", "t2")]]), tool=tool).answered()
+    call.asks("and here is my wife")
+    call.run_until(lambda world: any(isinstance(event, CallerChanged) for event in world.delivered))
+    call.give(ToolProgressed("t1", "It is on its way to 12 Elm Street."))
+    call.run(8.0)
+    assert call.phrases, "she is told that it takes a moment"
+    assert "Elm Street" not in spoken(call)
 
 
 def test_what_came_of_their_tool_is_recorded_and_shown_to_nobody() -> None:
