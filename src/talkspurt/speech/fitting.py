@@ -9,7 +9,7 @@ from typing import Final
 
 SLOWEST: Final = 8.0
 """Letters a second, weighed as by `_weight`: the slowest words of Piper joe have 13 (the "W," of an id, which unweighed
-has 3 or less), so a voice may take 1.6 times as long."""
+has 3 or less; looked at once, no other voice was), so a voice may take 1.6 times as long."""
 
 _MARK: Final = 4
 """Letters that a mark counts for: a pause of up to 0.35 s."""

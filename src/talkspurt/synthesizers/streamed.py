@@ -20,8 +20,8 @@ FRAME_S: Final = 0.02
 _FASTEST: Final = 22.0
 """Letters and digits a second that no vendor's voice speaks at a pace of 1.
 
-They speak 13 to 15, the hastiest languages 18, and whatever is spelled or counted less: what ends in order after
-two thirds of its text, or before, is known to be cut.
+They speak 13 to 15 and spell or count more slowly; 18 for the hastiest is an estimate, measured nowhere. So what ends
+in order after some 60 % of its text, or before, is known to be cut.
 """
 _SPARED_S: Final = 0.2
 """Seconds by which a speech may be shorter: a word such as "straight" has many letters for its length."""
