@@ -226,12 +226,12 @@ DEMANDS = """
     Wait.|Stop.|No.|No, no.|No no no.|Hold on.|hang on a second|Excuse me.|Sorry?|Sorry.|What?|One second.
     1 second.|Just a moment.|Actually|actually.|But|But...|Listen.|Pardon?|Agent.|Operator|Human.|No, the other one.
     Wait, that's wrong.|Oh wait|Okay, but|Yeah, but|Um, no|no, W2378157|Stop it.|I want to talk to a human
-    Real person please
+    Real person please|No, thanks.|Stop that now|no wait
     Well, actually|Oh no no no|hey|No. I want the keyboard.|Give me an agent|Excuse me, can I
 """
 NO_DEMANDS = """
     |.|Mm-hmm.|Okay.|Right.|Yeah.|Sure.|Oh|Yes please.|no problem|No worries.|Oh no|the lamp|nobody|nothing|Thank you.
-    Hello?|I bought a lamp|butter|stopped|whatever|W2378156|19122
+    Hello?|No, sir.|No children.|No kidding|Stop signs.|I bought a lamp|butter|stopped|whatever|W2378156|19122
     somebody delivered the package and left it in the rain for days
 """
 

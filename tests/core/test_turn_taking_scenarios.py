@@ -267,7 +267,7 @@ def test_it_is_an_answer_when_only_the_end_of_a_question_was_cut_off() -> None:
         ("sure", 0.3, False),
         ("sure sure", 0.4, False),
         ("sure sure sure", 0.6, False),
-        ("sure sure sure sure", 0.6, True),
+        ("sure sure sure sure", 0.6, False),
         ("I'm going to see what", 0.4, False),
         ("I'm going to see what", 0.75, True),
         ("sure", 0.75, True),
