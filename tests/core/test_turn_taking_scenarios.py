@@ -386,6 +386,14 @@ LONG = words("c", 8)
 SHORT = words("c", 7)
 
 
+def test_a_number_in_noise_is_waited_for_longer() -> None:
+    for sound, wait in ((Voice(is_in_noise=True), 0.9), (Voice(), 0.45)):
+        call = world([Says("Your zip? ")], rules=settings(language=ZipLanguage())).answered()
+        call.asks("go").listens()
+        call.says("1 2 3 4 5", sound=sound)
+        assert pause(call) == pytest.approx(wait)
+
+
 @pytest.mark.parametrize(
     ("said", "answer", "score", "wait"),
     [

@@ -221,6 +221,7 @@ def harmonic(monkeypatch: pytest.MonkeyPatch, harmonicity: float) -> None:
     monkeypatch.setattr(evidence_module, "analyse", lambda _samples: Frames(table))
 
 
+@pytest.mark.interpreted
 def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller_and_harmonic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_suspicion_counts_on_a_noisy_line_if_it_is_as_loud_as_the_caller_and_h
     assert said(0, 0.39) == 0.39
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(("above_db", "counts"), [(11.9, False), (12.1, True)])
 def test_a_faint_caller_is_suspected_only_well_above_the_noise(
     monkeypatch: pytest.MonkeyPatch, above_db: float, counts: bool
@@ -259,6 +261,25 @@ def test_a_faint_caller_is_suspected_only_well_above_the_noise(
     begin = line._heard.end
     hear(line, np.full(256, 10 ** ((line.noise_dbfs + above_db) / 20)))
     assert (line.voice_probability(0.3, begin, begin + 256) == START_THRESHOLD) is counts
+
+
+@pytest.mark.parametrize(("noise_dbfs", "in_noise"), [(-33, True), (-43, False), (-70, False)])
+def test_a_voice_is_in_noise_that_stands_little_out_of_it(noise_dbfs: float, in_noise: bool) -> None:
+    line = LineEvidence()
+    hear(line, noisy(2, noise_dbfs))
+    begin = line._heard.end
+    hear(line, caller(1) + noisy(1, noise_dbfs))
+    assert line.measure(begin, begin + 8_000).is_in_noise is in_noise
+
+
+def test_a_faint_voice_on_a_quiet_line_is_not_in_noise() -> None:
+    line = LineEvidence()
+    hear(line, noisy(2, -62))
+    begin = line._heard.end
+    hear(line, caller(1) / 30 + noisy(1, -62))
+    evidence = line.measure(begin, begin + 8_000)
+    assert evidence.level_dbfs < evidence.noise_dbfs + 20
+    assert not evidence.is_in_noise
 
 
 def test_a_suspicion_counts_for_nothing_on_a_quiet_line_nor_before_the_caller_is_known() -> None:
@@ -332,6 +353,7 @@ def test_learning_reaches_back_only_as_far_as_audio_is_kept() -> None:
     assert line.room.caller_dbfs is None
 
 
+@pytest.mark.interpreted
 def test_a_turn_is_learned_piece_by_piece_while_more_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     analysed: list[int] = []
     analyse = Stretch.of

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from session.stage import on_virtual_time, stage
+from talkspurt.media.evidence import Evidence
 from talkspurt.testing.providers import ScriptedModel
 
 
@@ -51,6 +52,17 @@ def test_a_voice_that_was_not_measured_is_not_told_with_the_measures_of_another(
     assert all("voicing" in step["detail"] for step in steps if step["name"] == "SpeechStopped")
     began = ["voicing" in step["detail"] for step in steps if step["name"] == "SpeechStarted"]
     assert began == [True, False], "right behind the greeting it might be an echo, and long after an answer nothing is"
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("in_noise", [True, False])
+def test_a_voice_in_noise_is_told_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_noise: bool) -> None:
+    monkeypatch.setattr(Evidence, "is_in_noise", in_noise)
+    _call(folder=tmp_path, carrier_id="CA1")
+    steps = [json.loads(line) for line in (tmp_path / "CA1.jsonl").read_text().splitlines()]
+    stopped = [step["detail"] for step in steps if step["name"] == "SpeechStopped"]
+    assert [" in-noise" in detail for detail in stopped] == [in_noise] * len(stopped)
+    assert stopped
 
 
 @pytest.mark.parametrize("carrier_id", ["../../CA1", "/CA1", "CA\0", "..", "CA1\n{}"])

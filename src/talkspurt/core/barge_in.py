@@ -25,7 +25,8 @@ class BargeIn:
     than half a second (Ward and Tsukahara 2000), which a detector makes 0.1 to 0.15 s longer, and of such shortness
     little is recognised ("no, keep" for "okay")."""
     brief_words: int = 4
-    """… and words of it: nobody says four that fast who wants the turn, and of a hum come as many ("Let me see this.")."""
+    """… and words of it: nobody who wants the turn says four that fast, and of a hum come as many ("Let me see this.").
+    """
     fastest: float = 8.0
     """Words a second that nobody exceeds: conversation has three to four. Of a hum in noise recognizers make more ("I'm
     going to see what" in 0.42 s), which says as little as a few."""

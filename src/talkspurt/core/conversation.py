@@ -975,7 +975,7 @@ class Conversation:
     ) -> None:
         self._revisions += 1
         self._commands.append(Transcribe(floor.utterance, self._revisions))
-        pause = replace(self._pace.at_pause(self._agent.expectation), cut=cut)
+        pause = replace(self._pace.at_pause(self._agent.expectation), cut=cut, in_noise=voice.is_in_noise)
         self._enter(Endpointing(floor.utterance, floor.since, stopped_at, voiced, voice, pause, partial=floor.partial))
 
     def _take_turn(

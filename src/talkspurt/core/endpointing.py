@@ -31,6 +31,8 @@ class Pause:
     """The same of pauses after which enough seemed to have been said."""
     cut: bool = False
     """It is none: the caller was cut short in the middle, and only the words are waited for."""
+    in_noise: bool = False
+    """The voice was hardly louder than the line's noise."""
 
     @property
     def is_answer(self) -> bool:
@@ -75,6 +77,8 @@ class Endpointing:
     a "yeah" that the recognizer took for some other word."""
     entity: float = 0.45
     """After a whole order number, address or code: what may still follow is a pleasantry."""
+    entity_in_noise: float = 0.9
+    """The same in noise, where a group may have been misread into something whole, and the next one is noticed late."""
     complete: float = 0.48
     """After words that leave nothing to add, or enough of them."""
     sure: float = 0.43
@@ -104,7 +108,8 @@ class Endpointing:
         if whole is Completeness.UNFINISHED:
             return self.partial if kind in ENTITIES else self.unfinished
         if kind in ENTITIES:
-            return self.entity if whole is Completeness.COMPLETE else self.partial
+            whole_wait = self.entity_in_noise if pause.in_noise else self.entity
+            return whole_wait if whole is Completeness.COMPLETE else self.partial
         if whole is Completeness.COMPLETE and kind == "yes_no":
             return self.binding_answer if pause.expectation.binding else self.answer
         if kind == "yes_no" and 0 < pause.words <= FEW:

@@ -42,6 +42,8 @@ class Voice:
     """The voice of the caller's earlier turns (True), or somebody else's (False)."""
     is_voice: bool | None = True
     """Speech, rather than a cough, a click or a breath."""
+    is_in_noise: bool = False
+    """So little above the line's noise that what follows may be noticed late."""
 
 
 Interruptible = Literal["voice", "keypad", "never"]

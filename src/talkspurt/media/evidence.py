@@ -66,12 +66,15 @@ NOISY_LINE_GAIN: Final = 3.0
 """What such a line is amplified by for the voice activity detector. Nine in ten voices are then noticed within 0.22 s
 for 0.26 in noise at 20 dB or more, and 0.45 s for 0.67 below; noise is taken for one in 1.2 % of its windows for 4.8,
 and 0.9 for 0.7. On a quiet line less is found, 76 % for 77 (`python -m benchmarks.turns.detector`)."""
-SUSPECTED: Final = ((0.002, 0.2), (0.01, 0.16))
+SUSPECTED: Final[tuple[tuple[float, float], ...]] = ((0.002, 0.2), (0.01, 0.16))
 """Probability and harmonicity from which a window of a noisy line counts as voice if it is as loud as the caller's:
 what the detector all but rules out must be all the more like a vowel. Coughs and doors are as loud, and are none. The
 lowest probability comes first. In the frozen scenarios' noise below 20 dB 6.6 % of the callers' utterances are noticed
 later than 0.3 s and 0.7 % not at all, for 27.5 and 9.6 without it; noise is taken for a voice 1.1 times a minute for
 0.8, and of 392 coughs and doors 12 are for none (`python -m benchmarks.turns.hearing`)."""
+IN_NOISE_DB: Final = 20.0
+"""How far above the line's noise floor a voice stands that is not in noise. The floor lies below the noise itself: with
+10 to 15 dB between voice and noise it was some 15 to 18 dB below the voice, with 20 dB 23 and more."""
 NEAR_DB: Final = 6.0
 """Decibels below the caller's level within which it is."""
 CLEAR_DB: Final = 12.0
@@ -141,6 +144,11 @@ class Evidence:
             return _between(self.echo, LOUD_NO_ECHO, LOUD_ECHO)
         verdict = _between(self.echo, NO_ECHO, ECHO)
         return verdict if verdict or self.seconds >= ECHO_SECONDS else None
+
+    @property
+    def is_in_noise(self) -> bool:
+        """Whether it stands so little out of the line's noise that what follows may be noticed late."""
+        return self.noise_dbfs > NOISY_DBFS and self.level_dbfs < self.noise_dbfs + IN_NOISE_DB
 
     @property
     def is_caller(self) -> bool | None:

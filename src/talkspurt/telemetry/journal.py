@@ -146,7 +146,12 @@ def _measures(fact: Event, seen: Evidence | None) -> str:
 
 
 def _voice(voice: Voice) -> str:
-    verdicts = {"echo": voice.is_echo is True, "stranger": voice.is_caller is False, "noise": voice.is_voice is False}
+    verdicts = {
+        "echo": voice.is_echo is True,
+        "stranger": voice.is_caller is False,
+        "noise": voice.is_voice is False,
+        "in-noise": voice.is_in_noise,
+    }
     return "".join(f" {name}" for name, holds in verdicts.items() if holds)
 
 
