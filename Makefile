@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 CALLER ?= rms
 
-.PHONY: bench-inference help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
+.PHONY: wheel test-wheel bench-inference help setup call serve test lint audit bench-recognition bench-intents bench-turns bench-turn-detection \
 	bench-line-evidence bench-latency bench-normalisation bench-retail-tasks bench-effects bench-faults bench-capacity \
 	mutants guards
 
@@ -13,6 +13,9 @@ help:
 	@echo "make call    a simulated customer calls the bundled agent on this machine"
 	@echo "make serve   start the server, and say which address to give Twilio"
 	@echo "make test    run the tests, whole calls in real time among them"
+	@echo "make wheel   build the wheel for servers into dist/, its media path compiled: needs gcc, two minutes"
+	@echo "make test-wheel"
+	@echo "             run the tests of what is compiled against that wheel"
 	@echo "make lint    ruff, mypy, import-linter, bandit"
 	@echo "make audit   look for published vulnerabilities in the locked packages"
 	@echo "make guards  take the guards of effects away one by one, and see that a test notices"
@@ -34,9 +37,10 @@ help:
 	@echo "make bench-turns [QUICK=1] [FRESH=1] [ONLY=\"distraction entity\"]"
 	@echo "             reproduce the figures of turn-taking: hours of calls in real time, and taken up again where"
 	@echo "             they were broken off; QUICK=1 places a few calls of each kind, FRESH=1 starts anew"
-	@echo "make bench-capacity [QUICK=1]"
+	@echo "make bench-capacity [QUICK=1] [PURE=1]"
 	@echo "             how many calls one core holds, of this server's and of Pipecat's and LiveKit Agents' (in"
-	@echo "             environments of their own, made if need be); needs two idle cores for twenty minutes"
+	@echo "             environments of their own, made if need be); needs two idle cores for twenty minutes;"
+	@echo "             PURE=1 measures the sources as they are, and not the wheel"
 	@echo "make bench-effects [QUICK=1] [FRESH=1]"
 	@echo "             ten thousand calls in which everything goes wrong, hundreds of them with a kill -9 or racing"
 	@echo "             another one, and what became of the effects; needs Debian's postgresql; taken up again where"
@@ -53,6 +57,18 @@ serve: setup
 
 test: setup
 	@scripts/test $(ARGS)
+
+# What goes onto servers: the wheel whose media path is machine code, for this Python and this platform.
+wheel:
+	@scripts/setup compiler
+	@$(BIN)/python -m benchmarks.compiled
+
+COMPILED_TESTS := tests/core tests/media tests/wire tests/transports tests/session tests/speech/test_energy_gate.py \
+	tests/speech/test_voice_activity.py tests/contracts/test_voice_activity.py
+
+# What is compiled, tested as the wheel has it. The tests that reach into it by replacing parts of it are left out.
+test-wheel: wheel
+	PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/pytest -n 2 --dist loadfile -m "not e2e and not interpreted" $(or $(ARGS),$(COMPILED_TESTS))
 
 lint: setup
 	$(BIN)/ruff check
@@ -95,9 +111,9 @@ bench-effects: setup
 	@$(BIN)/python -m benchmarks.effects
 
 # Fails when something could not be measured; ARGS="--systems talkspurt_scripted --calls 100,200" for a part.
-bench-capacity: setup
+bench-capacity: $(if $(filter 1,$(PURE)),setup,wheel)
 	-@benchmarks/peers/setup
-	$(BIN)/python -m benchmarks.capacity $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
+	$(BIN)/python -m benchmarks.capacity $(if $(filter 1,$(PURE)),,--wheel) $(if $(filter 1,$(QUICK)),--quick) $(ARGS)
 
 bench-turn-detection: setup
 	$(BIN)/python benchmarks/turn_detection.py $(ARGS)

@@ -302,7 +302,7 @@ async def differences(before: Any, data: Path) -> bool:
     for module in (line_evidence, side_talk):
         module.LineEvidence = Both  # type: ignore[attr-defined]
     voices = load_voices(data)
-    detector = await SileroVoiceActivity.load(WeightStore(default_root()))
+    detector = SileroVoiceActivity.load(WeightStore(default_root()))
     bench = Bench(voices, load_words(data), speak_agent(), Acoustics(voices), detector)
     for experiment in (line_evidence.print_echo, line_evidence.print_voices, line_evidence.print_noises):
         experiment(bench)

@@ -526,7 +526,7 @@ async def main() -> int:
     data = arguments.parse_args().data
     try:
         voices, words, agent = load_voices(data), load_words(data), speak_agent()
-        detector = await SileroVoiceActivity.load(WeightStore(default_root()))
+        detector = SileroVoiceActivity.load(WeightStore(default_root()))
     except (OSError, subprocess.CalledProcessError, TalkspurtError) as error:
         print(f"data is missing: {error}; install flite and espeak-ng, run: talkspurt models pull, or name the "
               "folder of the recordings with --data", file=sys.stderr)  # fmt: skip

@@ -302,7 +302,7 @@ def report(name: str, judged: Sequence[Judged]) -> dict[str, float]:
 
 async def make_calls(data: Path, calls: int) -> dict[str, list[RoomCall]]:
     """The calls of both sets, `calls` of each kind."""
-    detector = await SileroVoiceActivity.load(WeightStore(default_root()))
+    detector = SileroVoiceActivity.load(WeightStore(default_root()))
     bench = line_evidence.Bench({}, [], np.zeros(0), Acoustics({}), detector)
     with tempfile.TemporaryDirectory(prefix="talkspurt-") as folder:
         sets = {"own": own_set(Path(folder)),

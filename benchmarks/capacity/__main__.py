@@ -1,6 +1,7 @@
 """`make bench-capacity`: give each system more and more calls, print the table, write `capacity.json`, charts and page.
 
     python -m benchmarks.capacity [--systems talkspurt_scripted,livekit] [--calls 50,100] [--seconds 20] [--quick]
+        [--wheel]
 
 Every measurement has a server of its own on one core and the load client on another, so nothing else should run.
 A system is not given more calls once it could not hold a number of them. The exit status is 1 when something could
@@ -37,6 +38,7 @@ from benchmarks.capacity.systems import (
     talkspurt,
 )
 from benchmarks.capacity.trial import CLIENT_CORE, SERVER_CORE, measure, start_block
+from benchmarks.compiled import is_current
 from rich.console import Console
 from rich.table import Table
 
@@ -51,8 +53,10 @@ SYSTEMS: Final[tuple[System, ...]] = (*OWN, *VARIANTS, *PEERS)
 
 
 @asynccontextmanager
-async def running(system: System, folder: Path, probe: Path, *, spin: bool = False) -> AsyncIterator[Running]:
-    """Start a system."""
+async def running(
+    system: System, folder: Path, probe: Path, *, spin: bool = False, as_wheel: bool = False
+) -> AsyncIterator[Running]:
+    """Start a system; of ours the compiled wheel, if asked to."""
     async with AsyncExitStack() as stack:
         if isinstance(system, Peer):
             started = answering(system, folder, SERVER_CORE, probe=probe, spin=spin)
@@ -65,19 +69,22 @@ async def running(system: System, folder: Path, probe: Path, *, spin: bool = Fal
             if system.networked:
                 vendors, addresses = await stack.enter_async_context(cloud(CLIENT_CORE, folder))
                 more |= addresses
-            started = talkspurt(folder, SERVER_CORE, probe=probe, spin=spin, more=more, vendors=vendors)
+            started = talkspurt(
+                folder, SERVER_CORE, probe=probe, spin=spin, more=more, vendors=vendors, as_wheel=as_wheel
+            )
         yield await stack.enter_async_context(started)
 
 
-async def longest_block(system: System) -> float | None:
+async def longest_block(system: System, *, as_wheel: bool) -> float | None:
     """For how many milliseconds the start of a call blocks the loop of a system at most."""
     with tempfile.TemporaryDirectory(prefix="talkspurt-") as name:
         probe = Path(name) / "probe"
-        return in_ms(max(await start_block(running(system, Path(name), probe, spin=True), probe), default=None))
+        starting = running(system, Path(name), probe, spin=True, as_wheel=as_wheel)
+        return in_ms(max(await start_block(starting, probe), default=None))
 
 
 async def measured(
-    system: System, calls: Sequence[int], seconds: float, block: float | None, console: Console
+    system: System, calls: Sequence[int], options: argparse.Namespace, block: float | None, console: Console
 ) -> list[Record]:
     """The records of a system, up to the first number of calls that it could not hold."""
     records: list[Record] = []
@@ -86,14 +93,15 @@ async def measured(
             folder, probe = Path(name), Path(name) / "probe"
             record = await measure(
                 system.name,
-                running(system, folder, probe),
+                running(system, folder, probe, as_wheel=options.wheel),
                 calls=number,
-                seconds=seconds,
+                seconds=options.seconds,
                 ideals=system.ideals,
                 probe=probe,
                 offender=system.offender if isinstance(system, Own) else "",
             )
-        records.append(replace(record, call_start_block_ms=block))
+        of_wheel = options.wheel and isinstance(system, Own)
+        records.append(replace(record, call_start_block_ms=block, compiled=of_wheel))
         console.print(row_of(records[-1]), highlight=False)
         if not record.holds:
             break
@@ -103,7 +111,7 @@ async def measured(
 def row_of(record: Record) -> str:
     """One line as it comes."""
     return (
-        f"{record.system} with {record.n} calls: {record.cpu_percent_per_call:.2f} % CPU a call, "
+        f"{record.label} with {record.n} calls: {record.cpu_percent_per_call:.2f} % CPU a call, "
         f"overhead p95 {record.overhead_p95_ms} ms, underruns {record.underruns}, missed {record.missed_turns}"
         + ("" if record.on_time else "; client or fakes were late themselves, and the overhead is theirs, too")
     )
@@ -126,7 +134,7 @@ def table_of(records: Sequence[Record]) -> Table:
     )  # fmt: skip
     for record in records:
         table.add_row(
-            record.system, str(record.n), f"{record.cpu_percent_per_call:.2f}", f"{record.rss_mb_per_call:.2f}",
+            record.label, str(record.n), f"{record.cpu_percent_per_call:.2f}", f"{record.rss_mb_per_call:.2f}",
             f"{record.overhead_p50_ms} / {record.overhead_p95_ms}",
             f"{record.barge_in_p50_ms} / {record.barge_in_p95_ms}", str(record.underruns),
             f"{record.loop_lag_p99_ms}", f"{record.call_start_block_ms}",
@@ -156,13 +164,13 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         try:
             # For peers it takes as long as for us, and a quick run has three minutes; variants start calls as we do.
             spared = system in VARIANTS or (options.quick and system is not OWN[0])
-            block = None if spared else await longest_block(system)
-            records += await measured(system, calls, options.seconds, block, console)
+            block = None if spared else await longest_block(system, as_wheel=options.wheel)
+            records += await measured(system, calls, options, block, console)
         except (ConfigurationError, TransportError) as error:
             console.print(f"{system.name} was not measured: {error}", style="red", markup=False)
             missing += 1
-    every = write(records)
-    if not options.quick:
+    every = write(records, compiled=options.wheel)
+    if options.wheel and not options.quick:
         variants = [variant.name for variant in VARIANTS]
         draw([record for record in every if record.system not in variants], DOCS)
         write_page(
@@ -179,10 +187,15 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return int(missing > 0)
 
 
-def write(records: Sequence[Record]) -> list[Record]:
-    """Write the report. Systems that were not measured now keep what was measured of them before; returns it all."""
+def write(records: Sequence[Record], *, compiled: bool) -> list[Record]:
+    """Write the report. Systems that were not measured now keep what was measured of them before; returns it all.
+
+    But for what was measured of us in the other way, as sources or compiled: it could not be compared.
+    """
     now = {record.system for record in records}
-    kept = [Record(**old) for old in stored() if old["system"] not in now]
+    peers = {peer.name for peer in PEERS}
+    before = [Record(**old) for old in stored() if old["system"] not in now]
+    kept = [record for record in before if record.system in peers or record.compiled == compiled]
     every = sorted([*kept, *records], key=lambda record: ([s.name for s in SYSTEMS].index(record.system), record.n))
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     report = {
@@ -208,7 +221,11 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="within three minutes: one number of calls for each, and short"
     )
+    parser.add_argument("--wheel", action="store_true", help="of ours, measure what `make wheel` compiled")
     options = parser.parse_args()
+    if options.wheel and not is_current():
+        print("the compiled wheel is not there, or the sources have changed since: run make wheel", file=sys.stderr)
+        return 2
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     try:
         voices(FOLDER)

@@ -40,6 +40,13 @@ class Record:
     vendors_lag_p99_ms: float | None = None
     cut_off: int | None = None
     """How often the caller who misbehaved beside these was cut off; None where there was none."""
+    compiled: bool = False
+    """Whether it was the wheel that `make wheel` compiles, and not the sources as they are."""
+
+    @property
+    def label(self) -> str:
+        """The system, and whether it was compiled."""
+        return f"{self.system} (wheel)" if self.compiled else self.system
 
     @property
     def on_time(self) -> bool:

@@ -41,7 +41,7 @@ def table(records: Sequence[Record]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     rows += [
-        f"| {r.system} | {r.n} | {r.cpu_percent_per_call:.2f} | {r.rss_mb_per_call:.2f} "
+        f"| {r.label} | {r.n} | {r.cpu_percent_per_call:.2f} | {r.rss_mb_per_call:.2f} "
         f"| {_shown(r.overhead_p50_ms)} / {_shown(r.overhead_p95_ms)} "
         f"| {_shown(r.barge_in_p50_ms)} / {_shown(r.barge_in_p95_ms)} | {r.underruns} | {_shown(r.loop_lag_p99_ms)} "
         f"| {_shown(r.call_start_block_ms)} | {r.missed_turns} of {r.turns} | {r.client_cpu_percent:.0f} "

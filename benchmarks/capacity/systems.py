@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.compiled import FOLDER as COMPILED
+
 from talkspurt.errors import ConfigurationError, TransportError
 from talkspurt.simulate.child_server import READY_SECONDS, free_port
 
@@ -154,13 +156,17 @@ async def talkspurt(
     spin: bool = False,
     more: Mapping[str, str] | None = None,
     vendors: Vendors | None = None,
+    as_wheel: bool = False,
 ) -> AsyncIterator[Running]:
     """`talkspurt serve` with scripted providers, or with `vendors`, to whom `more` of its environment points it.
 
-    It runs on one core, or, with None, on any. Raises `TransportError` with the end of its log.
+    It runs on one core, or, with None, on any; `as_wheel`: as `make wheel` compiled it. Raises `TransportError` with
+    the end of its log.
     """
     port = free_port()
     variables = {**os.environ, **server_environment(folder, port, probe=probe, spin=spin), **(more or {})}
+    if as_wheel:
+        variables["PYTHONPATH"] = str(COMPILED)
     command = [sys.executable, "-m", "talkspurt", "serve"]
     async with started(command, core, folder / "server.log", variables) as process:
         await _listening(process, port, folder / "server.log")

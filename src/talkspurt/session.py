@@ -441,7 +441,12 @@ class Session:
         evidence = self._evidence.measure(max(first, self._utterance_from or last - MOMENT), last, echo=echo)
         self._echo_share = evidence.echo
         self._journal.measured(evidence)
-        return Voice(evidence.is_echo, evidence.is_caller, evidence.is_voice, evidence.is_in_noise)
+        return Voice(
+            is_echo=evidence.is_echo,
+            is_caller=evidence.is_caller,
+            is_voice=evidence.is_voice,
+            is_in_noise=evidence.is_in_noise,
+        )
 
     # ── facts in, commands out ────────────────────────────────────────────────────
 

@@ -226,12 +226,14 @@ DEMANDS = """
     Wait.|Stop.|No.|No, no.|No no no.|Hold on.|hang on a second|Excuse me.|Sorry?|Sorry.|What?|One second.
     1 second.|Just a moment.|Actually|actually.|But|But...|Listen.|Pardon?|Agent.|Operator|Human.|No, the other one.
     Wait, that's wrong.|Oh wait|Okay, but|Yeah, but|Um, no|no, W2378157|Stop it.|I want to talk to a human
-    Real person please|No, thanks.|Stop that now|no wait
+    Real person please|No, thanks.|Stop that now|no wait|No, five.
+    Wait a minute.|Stop talking.|Excuse me, sir.|No, I said|What was that?
     Well, actually|Oh no no no|hey|No. I want the keyboard.|Give me an agent|Excuse me, can I
 """
 NO_DEMANDS = """
     |.|Mm-hmm.|Okay.|Right.|Yeah.|Sure.|Oh|Yes please.|no problem|No worries.|Oh no|the lamp|nobody|nothing|Thank you.
-    Hello?|No, sir.|No children.|No kidding|Stop signs.|I bought a lamp|butter|stopped|whatever|W2378156|19122
+    Hello?|No, sir.|Mm-hm. No, sir.|No children.|No kidding|No, please.
+    I bought a lamp|butter|stopped|whatever|W2378156|19122
     somebody delivered the package and left it in the rain for days
 """
 

@@ -17,6 +17,7 @@ from itertools import count
 from typing import Any
 
 from core.call_referee import Referee
+from talkspurt.core import conversation as conversation_module
 from talkspurt.core.commands import (
     BeginUtterance,
     CancelReply,
@@ -260,6 +261,11 @@ class Sent:
         return self.start + self.length
 
 
+def begun(rules: Settings) -> Conversation:
+    """A conversation, which is watched unless it is compiled: then nothing can be made of it here."""
+    return Conversation(rules) if conversation_module.__file__.endswith(".so") else WatchedConversation(rules)
+
+
 class WatchedConversation(Conversation):
     """A conversation that notes every change of state, also those that do not outlast a receive."""
 
@@ -303,7 +309,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.now = 0.0
-        self.conversation = WatchedConversation(self.rules)
+        self.conversation = begun(self.rules)
         self.twin: Conversation | None = None
         self.referee = Referee(self)
         self.delivered: list[Event] = []

@@ -4,11 +4,13 @@ from collections import Counter
 from random import Random
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.call_fate import RULES, Fate
+from core.call_world import WatchedConversation
 from talkspurt.agent.locales import ENGLISH
 from talkspurt.core.commands import (
     CancelReply,
@@ -75,6 +77,7 @@ EXPECTED = (
 )
 
 
+@pytest.mark.interpreted
 def test_seeded_calls_keep_the_rules_and_reach_every_state_by_every_way_there_is() -> None:
     states: set[type[Floor]] = set()
     ways: set[tuple[type[Floor], type[Floor]]] = set()
@@ -91,8 +94,10 @@ def test_seeded_calls_keep_the_rules_and_reach_every_state_by_every_way_there_is
             if not fate.alive:
                 break
         fate.finish()
-        states |= fate.world.conversation.states
-        ways |= fate.world.conversation.ways
+        conversation = fate.world.conversation
+        assert isinstance(conversation, WatchedConversation)
+        states |= conversation.states
+        ways |= conversation.ways
         seen.update(type(command).__name__ for command in fate.world.commands)
         seen.update(fate.world.counted)
         seen["secret asked for again"] += sum(asked > 1 for asked in fate.world.referee.collected.values())

@@ -59,6 +59,7 @@ def test_a_state_that_is_written_later_is_that_of_the_moment_in_which_it_was_tak
         assert json.loads(writer.write(state, {"caller": "x"})) == then | {"caller": "x"}
 
 
+@pytest.mark.interpreted
 def test_what_was_said_long_ago_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[Any] = []
 

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from talkspurt.core.states import TRANSITIONS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "state_diagram.py"
@@ -18,6 +20,7 @@ def load() -> ModuleType:
     return module
 
 
+@pytest.mark.interpreted
 def test_the_committed_page_is_current() -> None:
     script = load()
     assert script.PAGE.read_text(encoding="utf-8") == script.render(), "run: python scripts/state_diagram.py"

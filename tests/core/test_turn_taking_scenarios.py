@@ -394,6 +394,14 @@ def test_a_number_in_noise_is_waited_for_longer() -> None:
         assert pause(call) == pytest.approx(wait)
 
 
+def test_a_number_is_in_noise_if_any_of_its_groups_is() -> None:
+    call = world([Says("Your zip? ")], rules=settings(language=ZipLanguage())).answered()
+    call.asks("go").listens()
+    call.says("1 2 3", sound=Voice(is_in_noise=True)).run(0.5)
+    call.says("4 5", sound=Voice())
+    assert pause(call) == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize(
     ("said", "answer", "score", "wait"),
     [

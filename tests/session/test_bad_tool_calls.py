@@ -348,6 +348,7 @@ def test_the_model_of_whoever_takes_the_phone_was_never_told_the_address_of_the_
     run_virtual(run())
 
 
+@pytest.mark.interpreted
 def test_whoever_insists_in_another_voice_is_not_told_what_the_verified_caller_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -200,6 +200,7 @@ async def times(monkeypatch: pytest.MonkeyPatch, *, muted: bool) -> tuple[float,
         return stopped, played
 
 
+@pytest.mark.interpreted
 def test_what_comes_through_the_muter_keeps_its_place_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped, played = run_virtual(times(monkeypatch, muted=True))
     plainly, beside = run_virtual(times(monkeypatch, muted=False))

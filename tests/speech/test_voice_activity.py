@@ -111,7 +111,7 @@ def test_a_model_that_is_none_says_what_to_run(tmp_path: Path) -> None:
 
 
 async def test_loading_leaves_no_stream_behind(weight_store: WeightStore) -> None:
-    detector = await SileroVoiceActivity.load(weight_store)
+    detector = SileroVoiceActivity.load(weight_store)
     assert detector.open(lambda _p, _s: None).slot == 0
 
 

@@ -111,9 +111,10 @@ class English:
         words = _plain(text)
         if self.is_backchannel(text):
             return False
-        demand, count = _SOFTENING.sub("", words) or words, len(words.split())
-        wanted = _BARE_DEMAND.fullmatch(demand) if count <= _BARE else _DEMAND.match(demand)
-        return wanted is not None or (count <= _SHORT_REQUEST and bool(_A_PERSON.search(words)))
+        demand = _SOFTENING.sub("", words) or words
+        if _NO_DEMAND.fullmatch(demand):
+            return False
+        return bool(_DEMAND.match(demand)) or (len(words.split()) <= _SHORT_REQUEST and bool(_A_PERSON.search(words)))
 
     def asks_only(self, text: str, /) -> bool:
         """Whether it asks for a yes in so many words and no others."""
@@ -541,12 +542,13 @@ _DEMANDS: Final = _any_of("""
 """No "hello": who says it into the agent's speech hears the answer, which is that the agent goes on, and tiny.en makes
 "Hello?" of an "mm"."""
 _DEMAND: Final = re.compile(rf"(?:{_DEMANDS})\b")
-_BARE: Final = 3
-"""Words up to which a demand has no others among them: of an "mm-hm" recognizers make "No, sir." and "No children." Who
-interrupts that briefly says "no, wait", "stop it", "hold on" (all 24 of the frozen scenarios' lines)."""
-_BARE_DEMAND: Final = re.compile(
-    rf"(?:{_DEMANDS})(?: (?:{_DEMANDS}|it|that|this|there|now|please|thanks|thank you|me|\w*\d\w*))*"
-)
+_CONTRADICTING: Final = _any_of("""
+    it, its, that, this, there, now, not, thanks, thank, me, my, i, i'm, you, we, they, he, she, the, a,
+    zero, one, two, three, four, five, six, seven, eight, nine
+""")
+_NO_DEMAND: Final = re.compile(rf"no (?!(?:{_DEMANDS}|{_CONTRADICTING}|\w*\d\w*)\b)[\w']+")
+"""Of an "mm-hm" recognizers make "No, sir." and "No children.": a no with one word behind it with which nobody
+contradicts. None of the frozen scenarios' interruptions is like it."""
 _SHORT_REQUEST: Final = 8
 _A_PERSON: Final = re.compile(
     r"\b(?:human|humans|agent|operator|representative|real person|live person|a person|somebody|supervisor|manager)\b"

@@ -980,7 +980,7 @@ class AgentSide:
         """Give up the suspended turn's tools that say so; all others go on."""
         if self.turn is None:
             return
-        for name in sorted(self.turn.tools & self.running.keys()):
+        for name in sorted(name for name in self.turn.tools if name in self.running):
             tool = self.running[name]
             if tool.name in self._settings.cancellable and not tool.executing:
                 self._commands.append(CancelTool(name))

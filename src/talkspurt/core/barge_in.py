@@ -25,8 +25,7 @@ class BargeIn:
     than half a second (Ward and Tsukahara 2000), which a detector makes 0.1 to 0.15 s longer, and of such shortness
     little is recognised ("no, keep" for "okay")."""
     brief_words: int = 4
-    """… and words of it: nobody who wants the turn says four that fast, and of a hum come as many ("Let me see this.").
-    """
+    """… and words of it: of a hum come as many ("Let me see this."), and who wants the turn says none so fast."""
     fastest: float = 8.0
     """Words a second that nobody exceeds: conversation has three to four. Of a hum in noise recognizers make more ("I'm
     going to see what" in 0.42 s), which says as little as a few."""
@@ -61,6 +60,7 @@ def together(before: Voice | None, voice: Voice) -> Voice:
         is_echo=_all_or(True, before.is_echo, voice.is_echo),
         is_caller=_all_or(False, before.is_caller, voice.is_caller),
         is_voice=_all_or(False, before.is_voice, voice.is_voice),
+        is_in_noise=before.is_in_noise or voice.is_in_noise,
     )
 
 

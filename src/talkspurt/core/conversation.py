@@ -377,7 +377,7 @@ class Conversation:
         }
 
     @classmethod
-    def restore(cls, settings: Settings, snapshot: dict[str, Any]) -> "Conversation":
+    def restore(cls, settings: Settings, snapshot: Any) -> "Conversation":
         """Make the conversation that `snapshot` was taken of. Raises `ValueError` when it cannot be read."""
         parts = Parts(snapshot, _DECODER)
         self = cls(settings)

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from talkspurt.config import Config
+from talkspurt.core import conversation
 from talkspurt.errors import ConfigurationError
 from talkspurt.server.app import create_app
 from talkspurt.server.descriptors import take_descriptors, warn_of_too_few
@@ -263,7 +264,8 @@ def _metrics(membership: Membership | None) -> Callable[[], Awaitable[bytes]]:
 
 def announce(origin: Origin, port: int, ready: Callable[[Origin, int], None] | None) -> None:
     """Calls are taken: tell the log, and `ready`."""
-    log.info("ready", voice_webhook=origin.url(VOICE), status_webhook=origin.url(STATUS), port=port)
+    compiled = conversation.__file__.endswith(".so")
+    log.info("ready", voice_webhook=origin.url(VOICE), status_webhook=origin.url(STATUS), port=port, compiled=compiled)
     if ready is not None:
         ready(origin, port)
 

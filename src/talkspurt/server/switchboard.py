@@ -157,7 +157,7 @@ class Switchboard:
                 )
             try:
                 async with asyncio.timeout(WARM_UP_TIMEOUT):
-                    detector = await SileroVoiceActivity.load(WeightStore.from_config(config))
+                    detector = await asyncio.to_thread(SileroVoiceActivity.load, WeightStore.from_config(config))
                     await choices.warm_up()
                     if turn_detector is not None:
                         await turn_detector.warm_up()

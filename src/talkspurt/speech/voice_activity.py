@@ -12,7 +12,6 @@ whose audio is not collected keeps at most `BACKLOG` samples, oldest dropped but
 Source: silero-vad 6.2, `silero_vad.onnx` (its 8 kHz branch: context 32, window 256).
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -137,18 +136,14 @@ class SileroVoiceActivity:
         self._grow(_FIRST_SLOTS)
 
     @classmethod
-    async def load(cls, store: WeightStore) -> "SileroVoiceActivity":
-        """Load the model off the event loop and judge once, so that the first call is not slower."""
-
-        def load() -> SileroVoiceActivity:
-            detector = cls(store.path(WEIGHTS, "silero_vad.onnx"))
-            stream = detector.open(lambda _probability, _samples: None)
-            stream.feed(bytes(_BYTES))
-            detector.tick()
-            stream.close()
-            return detector
-
-        return await asyncio.to_thread(load)
+    def load(cls, store: WeightStore) -> "SileroVoiceActivity":
+        """Load the model and judge once, so that the first call is not slower; not on an event loop that has calls."""
+        detector = cls(store.path(WEIGHTS, "silero_vad.onnx"))
+        stream = detector.open(lambda _probability, _samples: None)
+        stream.feed(bytes(_BYTES))
+        detector.tick()
+        stream.close()
+        return detector
 
     def open(self, on_window: Callable[[float, int], None], /) -> SileroStream:
         """Start a stream for one call, in a free slot."""

@@ -95,7 +95,7 @@ class FileJournal:
         elif isinstance(after, Endpointing) and after != before:
             pause = after.pause
             detail = f"{pause.expectation.kind} {pause.completeness.value} words {pause.words} habit {pause.habit:.2f}"
-            self._note(now, "decision", "pause", detail)
+            self._note(now, "decision", "pause", detail + " in-noise" * pause.in_noise)
         for command in commands:
             name, detail = _decided(command)
             if name:
