@@ -139,6 +139,12 @@ def test_a_system_holds_as_many_calls_as_were_served_well_without_a_break() -> N
     assert most_calls(fine, "other") == 0
 
 
+def test_a_record_says_whether_it_is_the_wheels_and_an_old_one_was_not() -> None:
+    old = Record("s", 50, 0.4, 0.2, 5.0, 20.0, 100.0, 150.0, 0, 3.0, 1.0, 0, 20.0)
+    assert old.label == "s"
+    assert replace(old, compiled=True).label == "s (wheel)"
+
+
 def test_a_run_whose_client_or_fakes_were_late_says_so(tmp_path: Path) -> None:
     page = tmp_path / "capacity.md"
     page.write_text(f"{BEGIN}{END}")

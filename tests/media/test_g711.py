@@ -71,3 +71,12 @@ def test_silence_is_the_code_of_zero() -> None:
     assert g711.encode_mulaw(g711.PCM_SILENCE) == g711.MULAW_SILENCE
     assert samples(g711.decode_mulaw(g711.MULAW_SILENCE)) == (0,)
     assert g711.encode_alaw(g711.PCM_SILENCE) == g711.ALAW_SILENCE
+
+
+def test_what_was_decoded_last_is_encoded_as_any_other_audio_is() -> None:
+    decoded = g711.decode_mulaw(ALL_CODES)
+    known = g711.encode_mulaw(decoded)
+    assert known == g711.encode_mulaw(bytes(bytearray(decoded)))
+    assert known == ALL_CODES.replace(b"\x7f", b"\xff")
+    g711.decode_mulaw(b"\x00")
+    assert g711.encode_mulaw(decoded) == known

@@ -152,7 +152,7 @@ class LadderStream:
 
     def feed(self, pcm: bytes, /) -> None:
         """Keep the audio, and let whoever listens hear it."""
-        self._audio += encode_mulaw(pcm[: len(pcm) & ~1])
+        self._audio += encode_mulaw(pcm[:-1] if len(pcm) % 2 else pcm)
         self._fed += len(pcm) // 2
         # With every frame, for it moves nothing: Python only notes where the bytes begin now.
         del self._audio[: -_KEPT if self._open else -_LEAD]

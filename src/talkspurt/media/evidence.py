@@ -109,6 +109,9 @@ told, or far from the telephone. Callers' first syllables were up to 12 dB off t
 UNVOICED: Final = 0.15
 """Voicing below which it is a cough, a breath or a rustle."""
 
+_LEARNED: Final = object()
+"""There is nothing left to be learned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -180,7 +183,7 @@ class LineEvidence:
         self._searches = 0
         self._room = Room() if room is None else room
         """The voices that are known, but for what is being learned."""
-        self._learning: Iterator[None] = iter(())
+        self._learning: Iterator[None] | None = None
         """What is left of the last turn to be learned."""
 
     @property
@@ -301,7 +304,8 @@ class LineEvidence:
 
     def go_on_learning(self) -> None:
         """Do the next piece of what there is to learn."""
-        next(self._learning, None)
+        if self._learning is not None and next(self._learning, _LEARNED) is _LEARNED:
+            self._learning = None
 
     def _learned_of(self, turn: Sequence[Floats], floor_dbfs: float, *, insisted: bool) -> Iterator[None]:
         """Learn the pieces of a turn, in a step for each and one more."""
@@ -314,8 +318,10 @@ class LineEvidence:
         self._room.learn(stretches)
 
     def _learn_the_rest(self) -> None:
-        for _ in self._learning:
-            pass
+        if self._learning is not None:
+            for _ in self._learning:
+                pass
+            self._learning = None
 
     def _sounds_like_caller(self, detected: float, first: int, last: int) -> bool:
         """Whether a window of a noisy line is as loud as the caller, louder than the noise, and sounds like a vowel."""

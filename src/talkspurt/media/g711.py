@@ -19,15 +19,24 @@ ALAW_SILENCE: Final = b"\xd5"
 PCM_SILENCE: Final = b"\x00\x00"
 """One PCM16 sample of zero."""
 
+_last: tuple[bytes, bytes] = (b"", b"")
+"""What was decoded last, and from what: a line's audio is kept as it came, in more than one place, and is known here by
+its identity. To encode a frame costs ten times as much as to decode it."""
+
 
 def decode_mulaw(mulaw: bytes) -> bytes:
     """µ-law bytes as PCM16, two bytes for each."""
-    return audioop.ulaw2lin(mulaw, 2)
+    global _last  # noqa: PLW0603
+    pcm = audioop.ulaw2lin(mulaw, 2)
+    # There are two zeros; encoding gives the second.
+    _last = (pcm, mulaw.replace(b"\x7f", MULAW_SILENCE))
+    return pcm
 
 
 def encode_mulaw(pcm: bytes) -> bytes:
     """PCM16 as µ-law bytes. Raises `audioop.error` for half a sample."""
-    return audioop.lin2ulaw(pcm, 2)
+    decoded, mulaw = _last
+    return mulaw if pcm is decoded else audioop.lin2ulaw(pcm, 2)
 
 
 def decode_alaw(alaw: bytes) -> bytes:

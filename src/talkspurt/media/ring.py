@@ -41,7 +41,7 @@ class SampleRing:
 
     def append(self, pcm: bytes) -> None:
         """Put PCM16 behind what is there; half a sample at its end is ignored."""
-        mulaw = encode_mulaw(pcm[: len(pcm) & ~1])
+        mulaw = encode_mulaw(pcm[:-1] if len(pcm) % 2 else pcm)
         start = self._end % self._capacity
         stop = start + len(mulaw)
         # Every frame of a line passes here: none of what `write` has to think of.
