@@ -20,8 +20,8 @@ PCM_SILENCE: Final = b"\x00\x00"
 """One PCM16 sample of zero."""
 
 _last: tuple[bytes, bytes] = (b"", b"")
-"""What was decoded last, and from what: a line's audio is kept as it came, in more than one place, and is known here by
-its identity. To encode a frame costs ten times as much as to decode it."""
+"""What was decoded last, and from what: a line's audio is kept as it came, in two places, and is known here by its
+identity, in 0.06 µs for 0.6."""
 
 
 def decode_mulaw(mulaw: bytes) -> bytes:
