@@ -319,8 +319,35 @@ def test_silence_is_asked_about_after_10_met_with_help_after_20_and_ends_the_cal
     assert isinstance(call.floor, Listening)
     call.run(0.2)
     assert call.phrases == ["still_there", "offer_help", "goodbye_silence"]
-    assert isinstance(call.floor, Closing)
     over(call, "caller_silent")
+
+
+def left_alone(call: World) -> World:
+    """The agent is just saying that it cannot hear anyone."""
+    return call.run_until(lambda world: "goodbye_silence" in world.phrases).run(0.5)
+
+
+def test_who_speaks_up_while_nobody_can_be_heard_is_answered() -> None:
+    call = left_alone(world().answered())
+    call.asks("no wait I am here").listens()
+    assert call.asked == ["no wait I am here"]
+    call.run(9.0)
+    assert not call.ended
+    assert call.phrases[-1] == "goodbye_silence", "the silence is counted anew"
+
+
+@pytest.mark.parametrize("sound", [Voice(is_echo=True), Voice(is_voice=False)])
+def test_what_is_nobodys_voice_keeps_nobody_from_hanging_up(sound: Voice) -> None:
+    call = left_alone(world().answered())
+    call.says("", 0.3, sound=sound)
+    over(call, "caller_silent")
+
+
+def test_a_key_pressed_then_counts_as_well() -> None:
+    call = left_alone(world().answered())
+    call.types("5#").run(2.0)
+    assert not call.ended
+    assert call.asked == ["5"]
 
 
 def test_an_answer_restarts_the_silence_and_its_prompt() -> None:
@@ -878,6 +905,13 @@ def test_anything_but_a_clear_yes_withdraws(answer: str) -> None:
     call.asks("yes").listens()
     assert call.of(ExecuteEffect) == []
     assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
+
+
+def test_a_yes_to_whether_anyone_is_there_at_last_executes_nothing() -> None:
+    call = left_alone(proposing([Says("Are you sure? ")]))
+    assert call.of(WithdrawEffect) == [WithdrawEffect("p1")]
+    call.asks("yes").listens()
+    assert call.of(ExecuteEffect) == []
 
 
 def test_a_yes_over_the_closing_question_counts() -> None:

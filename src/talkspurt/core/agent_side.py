@@ -97,6 +97,9 @@ MAX_REPAIRS = 1
 """How often in a turn a model is shown that it asked for what there is not, before the agent apologises instead."""
 
 AGENT_GOODBYE = "agent_goodbye"
+CALLER_SILENT = "caller_silent"
+_REVOCABLE = frozenset({"", AGENT_GOODBYE, CALLER_SILENT})
+"""Endings of a turn over which the caller may speak, and the call goes on."""
 """The end reason of a call that the model ended by `END_CALL`."""
 
 _ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
@@ -174,6 +177,12 @@ class AgentSide:
         self.suspended = False
         for line in lines:
             self._say(Line(line), now)
+
+    def take_leave(self, now: float) -> None:
+        """Say that nobody can be heard, and end the call behind it, unless somebody speaks up after all."""
+        # Whoever says "yes, I am here" has not said yes to it.
+        self._take_back_proposal(now)
+        self.open_turn(Phrase("goodbye_silence"), now=now, ending=CALLER_SILENT)
 
     def offer_menu(self, menu: Menu, now: float) -> None:
         """Ask for a key in place of words: the caller cannot be heard."""
@@ -390,7 +399,7 @@ class AgentSide:
     def end_after_turn(self, reason: str, farewell: str, now: float) -> None:
         """Let the call end once the current turn and the stock sentence `farewell` ("" for none) have been heard.
 
-        Only the model's own goodbye gives way to another reason: the caller may talk over it, and the call goes on.
+        Only a goodbye over which the caller may talk gives way to another reason.
         """
         if self.secret is not None:
             # The prompt may be on the line: nobody is to be asked for what nobody collects.
@@ -398,7 +407,7 @@ class AgentSide:
             self.drop_secret()
             self.resume_turn(now)
         turn = self._current
-        if turn.ending in ("", AGENT_GOODBYE):
+        if turn.ending in _REVOCABLE:
             # What was said before cannot have announced the end, unless the model is still at it.
             spoke = turn.spoke and self._waiting
             self.turn = replace(turn, ending=reason, farewell=farewell, spoke=spoke)
@@ -461,10 +470,12 @@ class AgentSide:
 
     @property
     def interruptible(self) -> Interruptible:
-        """What may stop the current turn. The last one cannot be stopped, unless the model meant to end the call."""
+        """What may stop the current turn. The last one cannot be stopped, unless the model meant to end the call or
+        nobody seemed to be there.
+        """
         if self.turn is None:
             return "voice"
-        return self.turn.interruptible if self.turn.ending in ("", AGENT_GOODBYE) else "never"
+        return self.turn.interruptible if self.turn.ending in _REVOCABLE else "never"
 
     @property
     def was_heard(self) -> bool:
@@ -688,7 +699,7 @@ class AgentSide:
             self._land(event.tool_call, event.content)
 
     def _take_back_proposal(self, now: float) -> None:
-        """Read no more of what the caller of before was to say yes to, and never do it."""
+        """Read no more of what was to be said yes to, and never do it: the caller is another, or has left."""
         pending, self.pending = self.pending, None
         if pending is None:
             return

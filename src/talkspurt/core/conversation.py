@@ -911,7 +911,8 @@ class Conversation:
                 self._agent.open_turn(*words, now=now)
                 self._enter(Thinking(now, filled=isinstance(words[0], Phrase)))
             case Listening() if self._prompts == len(PROMPTS):
-                self._close("caller_silent", now, Phrase("goodbye_silence"))
+                self._agent.take_leave(now)
+                self._enter(Thinking(now, filled=True))
             case Listening():
                 self._agent.open_turn(Phrase(PROMPTS[self._prompts]), now=now, prompting=True)
                 self._prompts += 1
