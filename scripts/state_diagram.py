@@ -14,7 +14,8 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "states.md"
 DEADLINES: Final[dict[str, str]] = {
     "Opening": "`opening_timeout`: the call ends, `no_media`",
     "Listening": "`silence_prompt` of silence: asks whether the caller is there; `silence_offer`: offers help; "
-    "`silence_hangup`: a goodbye that the caller may still speak over, `caller_silent`. While a tool that answers later is under way, instead of these "
+    "`silence_hangup`: a goodbye that the caller may still speak over, `caller_silent`. "
+    "While a tool that answers later is under way, instead of these "
     "`waiting_prompt`: says that it still takes a moment; or, if the tool has news, `progress_after`: says them",
     "Yielding": "`barge_in.patience`: the caller has the floor, or the agent goes on where it stopped",
     "Hearing": "`max_utterance`: what there is gets transcribed",

@@ -320,9 +320,16 @@ GUARDS: Final = (
     Guard(
         "nothing is read back to whoever takes the phone",
         "core/agent_side.py",
-        "        self._take_back_proposal(now)\n",
-        "",
+        "        self._take_back_proposal(now)\n        if event.tool_call",
+        "        if event.tool_call",
         f"{CHANGED} -k read_back",
+    ),
+    Guard(
+        "a yes to whether anyone is there confirms nothing",
+        "core/agent_side.py",
+        "        self._take_back_proposal(now)\n        self.open_turn(",
+        "        self.open_turn(",
+        "tests/core/test_conversation_scenarios.py -k whether_anyone_is_there",
     ),
     Guard(
         "what a tool told the caller before is not said to the next",
