@@ -343,6 +343,20 @@ def test_what_is_nobodys_voice_keeps_nobody_from_hanging_up(sound: Voice) -> Non
     over(call, "caller_silent")
 
 
+@pytest.mark.parametrize(("said", "seconds"), [("mhm", 1.0), ("mhm", 0.3), ("hello", 0.3), ("I am here", 0.6)])
+def test_any_word_is_an_answer_to_that(said: str, seconds: float) -> None:
+    call = left_alone(world().answered())
+    call.says(said, seconds).run(4.0)
+    assert call.asked == [said]
+    assert not call.ended
+
+
+def test_a_line_that_is_lost_then_ends_the_call() -> None:
+    call = left_alone(world().answered())
+    call.give(LineClosed(call.attachment, hung_up=False))
+    assert call.ended == "caller_silent"
+
+
 def test_a_key_pressed_then_counts_as_well() -> None:
     call = left_alone(world().answered())
     call.types("5#").run(2.0)

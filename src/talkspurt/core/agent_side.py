@@ -97,10 +97,11 @@ MAX_REPAIRS = 1
 """How often in a turn a model is shown that it asked for what there is not, before the agent apologises instead."""
 
 AGENT_GOODBYE = "agent_goodbye"
+"""The end reason of a call that the model ended by `END_CALL`."""
 CALLER_SILENT = "caller_silent"
+"""The same of one whose caller cannot be heard any more."""
 _REVOCABLE = frozenset({"", AGENT_GOODBYE, CALLER_SILENT})
 """Endings of a turn over which the caller may speak, and the call goes on."""
-"""The end reason of a call that the model ended by `END_CALL`."""
 
 _ANNOUNCED = frozenset({AGENT_GOODBYE, "handover", "agent"})
 """Endings that the model knows of: when it says something, no stock sentence has to announce them."""
@@ -478,6 +479,11 @@ class AgentSide:
         return self.turn.interruptible if self.turn.ending in _REVOCABLE else "never"
 
     @property
+    def takes_leave(self) -> bool:
+        """Whether the current turn says that nobody can be heard, and ends the call unless somebody can."""
+        return self.turn is not None and self.turn.ending == CALLER_SILENT
+
+    @property
     def was_heard(self) -> bool:
         """Whether the caller has heard anything of the current turn."""
         return self.turn is not None and self.playback.last_heard(self.turn.before) is not None
@@ -486,9 +492,10 @@ class AgentSide:
     def has_more_to_say(self) -> bool:
         """Whether a suspended turn was cut off before its point, so that "mm-hm" can only mean "go on".
 
-        Not when the caller has heard a question to its end, or nearly: then the same word is an answer.
+        Not when the caller has heard a question to its end, or nearly, nor when they are thought to have left: then the
+        same word is an answer.
         """
-        if self.turn is None or not self.suspended:
+        if self.turn is None or not self.suspended or self.takes_leave:
             return False
         if self.log.last_said(self.playback).rstrip().endswith("?"):
             return False

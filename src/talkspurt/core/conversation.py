@@ -19,7 +19,7 @@ from types import NoneType
 from typing import Any, Literal, assert_never
 
 from talkspurt.core import commands, consent, events, history, log, playback, speculation, turn
-from talkspurt.core.agent_side import AgentSide, Progress
+from talkspurt.core.agent_side import CALLER_SILENT, AgentSide, Progress
 from talkspurt.core.barge_in import Dismissed, together
 from talkspurt.core.commands import (
     BeginUtterance,
@@ -557,6 +557,8 @@ class Conversation:
             self._end("caller_hung_up", now)
         elif isinstance(self._floor, Closing):
             self._end(self._floor.reason, now)
+        elif isinstance(self._floor, Thinking | Speaking) and self._agent.takes_leave:
+            self._end(CALLER_SILENT, now)
         elif not isinstance(self._floor, Lost):
             self._end_utterance()
             self._agent.lose_line()
