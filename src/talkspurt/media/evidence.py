@@ -74,7 +74,8 @@ later than 0.3 s and 0.7 % not at all, for 27.5 and 9.6 without it; noise is tak
 0.8, and of 392 coughs and doors 12 are for none (`python -m benchmarks.turns.hearing`)."""
 IN_NOISE_DB: Final = 20.0
 """How far above the line's noise floor a voice stands that is not in noise. The floor lies below the noise itself: with
-10 to 15 dB between voice and noise it was some 15 to 18 dB below the voice, with 20 dB 23 and more."""
+10 to 15 dB between voice and noise it was 16 to 21 dB below the voice's louder frames, with 20 dB 24 and more (seven
+lines of the frozen scenarios, by a script that is not kept)."""
 NEAR_DB: Final = 6.0
 """Decibels below the caller's level within which it is."""
 CLEAR_DB: Final = 12.0
