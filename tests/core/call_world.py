@@ -317,6 +317,8 @@ class World:
         self.epoch = 0
         self.sent: dict[int, Sent] = {}
         self.reached: dict[int, float] = {0: 0.0}
+        self.played: dict[int, float] = {}
+        """Up to where each epoch had been played when it ended, which its marks tell late."""
         """The farthest mark of every epoch that the conversation got while the epoch was current."""
         self.attachment = 0
         self.talkspurt = 0
@@ -775,6 +777,7 @@ class World:
         self._synthesize()
 
     def _clear(self, epoch: int) -> None:
+        self.played[self.epoch] = self._position - max(0.0, self._played_until - self.now)
         self.epoch = epoch
         self.reached[epoch] = 0.0
         self._speech = deque(speak for speak in self._speech if speak.epoch >= epoch)

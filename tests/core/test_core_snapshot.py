@@ -70,14 +70,14 @@ def test_what_was_said_long_ago_is_encoded_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(snapshot_module, "encode", counted)
     places = [CallerSaid(str(n)) for n in range(300)]
     writer = Writer()
-    writer.write({"version": 6, "places": tuple(places)}, {})
+    writer.write({"version": 7, "places": tuple(places)}, {})
     encoded.clear()
     places[7] = CallerSaid("other words")
     places.append(CallerSaid("new"))
-    again = writer.write({"version": 6, "places": tuple(places)}, {})
+    again = writer.write({"version": 7, "places": tuple(places)}, {})
     assert [value for value in encoded if isinstance(value, CallerSaid)] == [places[7], places[300]]
-    assert json.loads(again) == {"version": 6, "places": [encode(place) for place in places]}
-    writer.write({"version": 6, "places": ()}, {})
+    assert json.loads(again) == {"version": 7, "places": [encode(place) for place in places]}
+    writer.write({"version": 7, "places": ()}, {})
     assert not writer._known
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from talkspurt.core.commands import Phrase, Source
-from talkspurt.core.playback import LEAD, SPEAKING_RATE, Playback, Segment
+from talkspurt.core.playback import LEAD, MARKS_APART, SPEAKING_RATE, Playback, Segment
 from talkspurt.core.snapshot import Decoder, encode
 from talkspurt.core.spoken_form import SpokenForm, as_written
 from talkspurt.core.turn import Line
@@ -68,6 +68,57 @@ def test_a_word_is_heard_once_its_middle_was_played(position: float, words: int)
     source = None if words else Source(1, 0, 0.0)
     assert rest == ((Line(" ".join(TEN.split()[words:]), "", source),) if words < 10 else ())
     assert not playback.segments[1].proven
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [(None, 3), (-1.0, 3), (0.0, 3), (0.02, 3), (0.04, 4), (0.12, 4), (0.14, 5), (MARKS_APART, 5), (5.0, 5)],
+)
+def test_what_was_played_since_the_last_mark_is_reckoned_at_most_to_the_next_one(
+    later: float | None, words: int
+) -> None:
+    playback = ledger(TEN, length=1.0)
+    playback.reached(0, 0.32, 7.0)
+    rest = playback.stop(None if later is None else 7.0 + later)
+    assert heard(playback) == [" ".join(TEN.split()[:words])]
+    assert rest == (Line(" ".join(TEN.split()[words:])),)
+
+
+def test_before_the_first_mark_of_an_epoch_nothing_is_reckoned() -> None:
+    playback = ledger(TEN, length=1.0)
+    assert playback.stop(7.0) == (Line(TEN, "", Source(1, 0, 0.0)),)
+    playback.order(2, TEN, 7.0)
+    playback.started(2, 1, 0.0, TEN, 7.0)
+    playback.finished(2, 1, 1.0, 7.0)
+    playback.reached(1, 0.32, 8.0)
+    assert len(playback.stop(8.1)) == 1
+    playback.order(3, TEN, 9.0)
+    playback.started(3, 2, 0.0, TEN, 9.0)
+    assert playback.stop(9.1) == (Line(TEN, "", Source(3, 0, 0.0)),)
+
+
+def test_behind_a_silence_the_reckoning_begins_with_the_words() -> None:
+    playback = ledger(TEN, length=1.0)
+    playback.reached(0, 1.0, 1.0)
+    playback.order(2, TEN, 5.0)
+    playback.started(2, 0, 1.0, TEN, 9.0)
+    playback.finished(2, 0, 2.0, 9.0)
+    playback.order(3, TEN, 9.0)
+    playback.started(3, 0, 2.0, TEN, 9.05)
+    assert len(playback.stop(9.07)) == 2
+    assert heard(playback) == [TEN, "aaa", ""]
+
+
+def test_what_is_reckoned_proves_nothing() -> None:
+    playback = ledger(TEN, length=1.0, tag="p1")
+    playback.reached(0, 0.95, 1.0)
+    assert playback.stop(1.1) == (Line(TEN, "p1", Source(1, 0, 0.0)),)
+    assert not playback.was_proven("p1")
+    untagged = ledger(TEN, length=1.0)
+    untagged.reached(0, 0.92, 1.0)
+    assert untagged.stop(1.1) == ()
+    assert heard(untagged) == [TEN]
+    assert not untagged.segments[1].proven
 
 
 def test_words_are_laid_over_the_guessed_duration_while_the_end_is_unknown() -> None:
@@ -523,9 +574,9 @@ class LedgerMachine(RuleBasedStateMachine):
         position = min(self.playback.heard + ahead, self.line_end + 1.0)
         assert self.playback.reached(self.playback.epoch - old, position, self.now) is not old
 
-    @rule(again=st.booleans())
-    def cut(self, again: bool) -> None:
-        rest = self.playback.stop()
+    @rule(again=st.booleans(), later=st.none() | st.floats(0, 1))
+    def cut(self, again: bool, later: float | None) -> None:
+        rest = self.playback.stop(None if later is None else self.now + later)
         self.line_end = 0.0
         unheard = [word for line in rest for word in str(line.text).split()]
         assert self.heard_words() + unheard == self.said

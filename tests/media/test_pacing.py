@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from talkspurt.core.playback import MARKS_APART
 from talkspurt.media.pacing import CHUNK, LOW, Pacer, read_mark
 
 
@@ -103,3 +104,7 @@ def test_own_marks_are_read() -> None:
     assert read_mark("12:") is None
     assert read_mark("x:1") is None
     assert read_mark("²:1") is None
+
+
+def test_marks_are_as_far_apart_as_the_ledger_reckons() -> None:
+    assert CHUNK == MARKS_APART

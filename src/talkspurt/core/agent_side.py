@@ -283,16 +283,19 @@ class AgentSide:
             interruptible=self._settings.interruptible,
         )
 
-    def suspend(self) -> None:
+    def suspend(self, now: float) -> None:
         """Fall silent at once and hold what was not heard, until `resume_turn` or `drop_turn`."""
         if self.playback.silent:
             self._hold(())
         else:
-            self.lose_line()
+            self._stop_playback(now)
 
     def lose_line(self) -> None:
         """The same, when the carrier has forgotten everything: positions and marks begin anew in any case."""
-        held = self.playback.stop()
+        self._stop_playback(None)
+
+    def _stop_playback(self, playing: float | None) -> None:
+        held = self.playback.stop(playing)
         self._commands.append(StopPlayback(self.playback.epoch))
         self._hold(held)
 
@@ -339,13 +342,13 @@ class AgentSide:
             self._commands.append(DropStopped())
         self.turn, self.suspended = None, False
 
-    def shut_down(self, reason: str) -> None:
+    def shut_down(self, reason: str, now: float) -> None:
         """Stop everything that may be stopped: the call ends, for good or until a hand-over has failed."""
         if self.pending is not None:
             self._commands.append(WithdrawEffect(self.pending.proposal))
             self.pending = None
         self.drop_guess()
-        self.suspend()
+        self.suspend(now)
         self.drop_turn()
         for name in [name for name, tool in self.running.items() if not tool.executing]:
             self._commands.append(CancelTool(name))
@@ -404,7 +407,7 @@ class AgentSide:
         """
         if self.secret is not None:
             # The prompt may be on the line: nobody is to be asked for what nobody collects.
-            self.suspend()
+            self.suspend(now)
             self.drop_secret()
             self.resume_turn(now)
         turn = self._current
@@ -713,7 +716,7 @@ class AgentSide:
         self._commands.append(WithdrawEffect(pending.proposal))
         suspended = self.suspended
         if not self.playback.silent:
-            self.lose_line()
+            self._stop_playback(now)
         if self.turn is None:
             return
         tags = {pending.proposal, pending.question_tag}
@@ -780,13 +783,13 @@ class AgentSide:
     def await_keys(self, now: float) -> None:
         """The caller has heard the prompt: they are waited for, and the turn with them."""
         assert self.secret is not None
-        self.suspend()
+        self.suspend(now)
         if self.secret.standing == "waiting":
             self.secret = self.secret.heard(now)
 
-    def make_way(self) -> None:
+    def make_way(self, now: float) -> None:
         """The caller is keying it in already: fall silent, and spare them the rest of the prompt."""
-        self.suspend()
+        self.suspend(now)
         self._drop_prompt()
 
     def secret_keyed(self, event: SecretProgress | SecretEntered, now: float) -> None:

@@ -372,6 +372,7 @@ class Conversation:
             "recorded": agent.log.recorded,
             "epoch": agent.playback.epoch,
             "heard": agent.playback.heard,
+            "heard_at": agent.playback.heard_at,
             "progress_at": agent.playback.progress_at,
             "playback": tuple(agent.playback.segments.values()),
         }
@@ -417,6 +418,7 @@ class Conversation:
         agent.log.recorded = parts.plain("recorded", int)
         agent.playback.epoch = parts.plain("epoch", int)
         agent.playback.heard = parts.plain("heard", float)
+        agent.playback.heard_at = parts.plain("heard_at", float)
         agent.playback.progress_at = parts.plain("progress_at", float)
         segments = parts.many("playback", playback.Segment)
         agent.playback.segments = {segment.id: segment for segment in segments}
@@ -581,7 +583,7 @@ class Conversation:
                 # They never stop, and are answered all the same: taken up once it is the agent's turn.
                 self._dismissed = replace(self._dismissed, talkspurt=event.talkspurt, stranger=False)
             case Endpointing() as floor:
-                self._goes_on(floor, event.talkspurt, event.voice, event.at)
+                self._goes_on(floor, event.talkspurt, event.voice, event.at, now)
             case Yielding() | Hearing() as floor:
                 self._commands.append(Count("speech_started_twice"))
                 self._enter(replace(floor, talkspurt=event.talkspurt))
@@ -591,10 +593,10 @@ class Conversation:
             case Opening() | Closing() | Lost() | Ended():
                 return
 
-    def _goes_on(self, floor: Endpointing, talkspurt: int, voice: Voice, at: float) -> None:
+    def _goes_on(self, floor: Endpointing, talkspurt: int, voice: Voice, at: float, now: float) -> None:
         """The caller has gone on, from `at` on, before their turn was over."""
         self._dismissed = self._dismissed.next()
-        self._agent.suspend()
+        self._agent.suspend(now)
         self._pace = self._pace.paused(max(0.0, at - floor.stopped_at), floor.pause.words)
         # The words so far are not all that is said any more.
         self._enter(Hearing(floor.utterance, floor.since, talkspurt, floor.voiced, voice, before=floor.voice))
@@ -626,7 +628,7 @@ class Conversation:
                 self._dismissed = self._dismissed.next(talkspurt)
             return
         self._dismissed = self._dismissed.next()
-        self._agent.suspend()
+        self._agent.suspend(now)
         self._utterances += 1
         self._utterance_at = self._talkspurt_at
         self._commands.append(BeginUtterance(self._utterances, at))
@@ -660,7 +662,7 @@ class Conversation:
                 and not pause.cut
             ):
                 # It began over what bridges the wait for their words, and might have been its echo.
-                self._goes_on(floor, event.talkspurt, event.voice, min(event.at, now) - event.voiced)
+                self._goes_on(floor, event.talkspurt, event.voice, min(event.at, now) - event.voiced, now)
             case _:
                 return
 
@@ -672,7 +674,7 @@ class Conversation:
                 # A short answer, over before its voice was sure: the words will tell.
                 self._voice_came_up(event.talkspurt, max(0.0, event.at - min(event.voiced, SHORT)), event.voice, now)
             elif known and isinstance(self._floor, Endpointing) and not self._floor.pause.cut:
-                self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced)
+                self._goes_on(self._floor, event.talkspurt, event.voice, event.at - event.voiced, now)
             elif known and isinstance(self._floor, Endpointing):
                 # What stands before the cut is being transcribed.
                 behind = min(event.voiced, max(0.0, event.at - self._floor.stopped_at))
@@ -803,7 +805,7 @@ class Conversation:
         waits = isinstance(self._floor, Thinking | Speaking) and self._agent.interruptible == "never"
         if not waits and not isinstance(self._floor, Collecting):
             self._end_utterance()
-            self._agent.make_way()
+            self._agent.make_way(now)
             self._enter(Collecting(now))
         self._agent.secret_keyed(event, now)
 
@@ -1181,7 +1183,7 @@ class Conversation:
     def _close(self, reason: str, now: float, phrase: Phrase) -> None:
         """Say one last sentence, then hang up."""
         self._end_utterance()
-        self._agent.shut_down(reason)
+        self._agent.shut_down(reason, now)
         if isinstance(self._floor, Opening | Lost):
             self._end(reason, now)
             return
@@ -1190,7 +1192,7 @@ class Conversation:
 
     def _end(self, reason: str, now: float) -> None:
         self._end_utterance()
-        self._agent.shut_down(reason)
+        self._agent.shut_down(reason, now)
         self._enter(Ended(now, reason))
         self._agent.record()
         self._commands.append(EndCall(reason))

@@ -56,7 +56,7 @@ class Keypad:
             case Thinking() | Speaking() if self._agent.interruptible == "never":
                 self.ahead = (self.ahead + key)[: self._settings.max_digits]
             case _:
-                self._agent.suspend()
+                self._agent.suspend(now)
                 rules = self._rules
                 return Typing(Digits(at=now).press(key, now, rules), rules)
         return None

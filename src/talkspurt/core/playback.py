@@ -14,9 +14,14 @@ heard when every word that is said for it does. History has written words only.
 
 A said word counts as heard once its middle has been played. Where words lie, the synthesizer
 says; those that it has not placed are laid over the rest of the segment's duration in
-proportion to their letters. The error is a word or less at the 160 ms between marks.
-That is no proof, and the words of a *tagged* segment have to be proven: unless all of it
-was played, all of it is unheard and has to be said again.
+proportion to their letters.
+
+Marks lie 160 ms apart and take their time to return, in which two short words are said. What is
+cut off while it is played is therefore reckoned on from the last mark, at most to where the next
+one lies. The error is a word or less.
+
+None of that is proof, and the words of a *tagged* segment have to be proven: unless all of it was
+played, all of it is unheard and has to be said again.
 
 What was cut off need not be synthesised again: its audio exists, and `Line.source`
 says from where on it has to be sent. The segment that sends it lies on the line like any
@@ -31,6 +36,9 @@ from itertools import accumulate
 from talkspurt.core.commands import Phrase, Source
 from talkspurt.core.spoken_form import SpokenForm, as_written, is_sound
 from talkspurt.core.turn import Line
+
+MARKS_APART = 0.16
+"""Seconds between two marks, as `media.pacing` sends them: further than that nothing is reckoned on from one."""
 
 SPEAKING_RATE = 14.0
 """Letters per second when a segment's end is not known yet (measured on Piper joe: 13 to 15)."""
@@ -93,6 +101,8 @@ class Playback:
     def __init__(self) -> None:
         self.epoch = 0
         self.heard = 0.0
+        self.heard_at = 0.0
+        """Since when audio has been played from `heard` on, if a mark of the epoch has come."""
         self.progress_at = 0.0
         self.segments: dict[int, Segment] = {}
         self.open: dict[int, None] = {}
@@ -147,6 +157,9 @@ class Playback:
         known = self._alive(segment, epoch)
         if known is None or known.start is not None:
             return False
+        if position <= self.heard:
+            # The line was silent: what lies behind the last mark begins to be played only now.
+            self.heard_at = now
         source = known.source if resumed else None
         starts: tuple[float, ...] = ()
         if source is not None and source.segment in self.segments:
@@ -217,12 +230,17 @@ class Playback:
         if position > self.heard:
             playing = next((each for n in self.open if (each := self.segments[n]).start is not None), None)
             self._progressed(playing, now)
-            self.heard = position
+            self.heard, self.heard_at = position, now
             self._settle_heard()
         return True
 
-    def stop(self) -> tuple[Line, ...]:
-        """End the epoch. Returns the words that were not heard, in order; what was heard of them stays."""
+    def stop(self, playing: float | None = None) -> tuple[Line, ...]:
+        """End the epoch. Returns the words that were not heard, in order; what was heard of them stays.
+
+        `playing` is the time if the line was being played until now, None if it had gone or hung.
+        """
+        if playing is not None and self.heard > 0.0:
+            self.heard += min(max(playing - self.heard_at, 0.0), MARKS_APART)
         rest: list[Line] = []
         for number in list(self.open):
             segment = self.segments[number]

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeVar
 
-VERSION: Final = 6
+VERSION: Final = 7
 _PLAIN: Final = (int, float, str, bool)
 _json: Final = json.JSONEncoder(separators=(",", ":")).encode
 """One for all: `json.dumps` would make another for each item."""
