@@ -487,16 +487,16 @@ GUARDS: Final = (
     ),
     Guard(
         "the tones of a secret's keys go to no recognizer",
-        "session.py",
-        "if self._keeps_secrets and (self._conversation.asks_secret or self._pad.mutes(self._now)):",
+        "incoming.py",
+        "if self._keeps_secrets and (self._conversation.asks_secret or self._pad.mutes(self._now())):",
         "if False:",
         f"{KEYED_IN} -k canary",
     ),
     Guard(
         "the tones of a secret that a model asks for itself go to no recognizer",
-        "session.py",
-        "(self._conversation.asks_secret or self._pad.mutes(self._now))",
-        "self._pad.mutes(self._now)",
+        "incoming.py",
+        "(self._conversation.asks_secret or self._pad.mutes(self._now()))",
+        "self._pad.mutes(self._now())",
         f"{KEYED_IN} -k model_asks_for_itself",
     ),
     Guard(

@@ -4,9 +4,9 @@ It takes no decision. Every fact, from whichever port, goes through `_post`; eve
 is executed by `_execute`. What takes time runs as a task of the call's one task group and
 comes back as a fact, failures too, so that no task ever raises into the group.
 
-Per frame there is no task, queue or thread hop: audio goes synchronously from the
-transport to the shared voice activity detector and to the recognizer's stream. What the agent says goes
-its own way from `_execute`: `speaker` makes it, and `outgoing` sends it.
+Per frame there is no task, queue or thread hop: audio goes synchronously from the transport through `incoming` to the
+shared voice activity detector and to the recognizer's stream. What the agent says goes its own way from `_execute`:
+`speaker` makes it, and `outgoing` sends it.
 """
 
 import asyncio
@@ -53,7 +53,6 @@ from talkspurt.core.commands import (
 )
 from talkspurt.core.conversation import Conversation
 from talkspurt.core.events import (
-    UNKNOWN_VOICE,
     CallerHungUp,
     DigitPressed,
     EndRequested,
@@ -68,17 +67,12 @@ from talkspurt.core.events import (
     ReplyTextReceived,
     ReplyToolComing,
     ReplyToolRequested,
-    SpeechContinued,
-    SpeechStarted,
-    SpeechStirred,
-    SpeechStopped,
     ToolProgressed,
     ToolReturned,
     ToolStarted,
     Transcribed,
     TranscriptionFailed,
     TurnJudged,
-    Voice,
 )
 from talkspurt.core.sentences import Pieces
 from talkspurt.core.settings import Settings
@@ -87,11 +81,9 @@ from talkspurt.core.states import Collecting, Ended, Endpointing, Floor, Listeni
 from talkspurt.effects.dispatcher import Answer, ToolDispatcher
 from talkspurt.effects.secrets import SecretPad
 from talkspurt.errors import TalkspurtError
-from talkspurt.media.echo import SHORTEST
+from talkspurt.incoming import IncomingAudio
 from talkspurt.media.evidence import LineEvidence
 from talkspurt.media.pacing import read_mark
-from talkspurt.media.talkspurts import TalkspurtStarted, TalkspurtStirred, TalkspurtTracker
-from talkspurt.media.tones import ToneMuter
 from talkspurt.outgoing import OutgoingAudio
 from talkspurt.ports import (
     LINE_RATE_HZ,
@@ -120,8 +112,6 @@ from talkspurt.telemetry.usage import METER
 
 LEAD_IN: Final = 0.25
 """Seconds of audio before the first voiced sample that the recognizer gets too: plosives begin before their voice."""
-MOMENT: Final = LINE_RATE_HZ * 2 // 5
-"""Samples that tell whose voice goes on; the evidence is sure from a third of a second."""
 TURN_MEMORY: Final = 8 * LINE_RATE_HZ
 """Samples of the caller kept for the turn detector, which hears no more."""
 JUDGEMENT_PATIENCE: Final = 1.0
@@ -199,15 +189,12 @@ class Session:
         self._lowering: asyncio.Task[None] | None = None
         """Stores that whoever was verified last is not any more."""
         self._writer = Writer()
-        self._minimum_voiced = minimum_voiced
         self._specs = dispatcher.specs()
         dispatcher.report_to(self._tool_progressed)
         self._opened = False
         """Whether the ports are open: only then can a line be listened to."""
         self.attachment = self._conversation.attachment
         """The number of the current media attachment; a call has several, one after the other."""
-        self._received = 0
-        """Samples of the caller that have come through the muter since the session began."""
         self._pad = SecretPad()
         self._keeps_secrets = any(tool.secret is not None for tool in agent.tools)
         """Whether a tool of the agent's has callers key in what nobody else may know."""
@@ -215,18 +202,19 @@ class Session:
         if entry is not None:
             # Its first digits went with another process. What follows is a secret all the same.
             self._pad.collect(entry.tool_call, entry.rules)
-        self._muter = ToneMuter()
-        self._talkspurts = 0
-        self._windows = 0
-        """Windows of the talkspurt under way since it was last reported."""
+        self._journal: Journal = _open_journal(services.journals, call)
         self._evidence = LineEvidence(kept=0 if services.turn_detector is None else TURN_MEMORY)
-        self._echo_share = 0.0
-        """How much of the talkspurt under way was the agent's echo when that was measured last."""
-        self._stretches: deque[tuple[int, int]] = deque(maxlen=16)
-        """First and last sample of the talkspurts of the current utterance."""
-        self._utterance_from: int | None = None
-        """First sample of the utterance under way; never 0."""
-        self._outgoing = OutgoingAudio(self._evidence, self._delivered, epoch=self._conversation.epoch)
+        self._incoming = IncomingAudio(
+            self._conversation,
+            self._evidence,
+            self._pad,
+            keeps_secrets=self._keeps_secrets,
+            minimum_voiced=minimum_voiced,
+            now=lambda: self._now,
+            post=self._post,
+            journal=self._journal,
+        )
+        self._outgoing = OutgoingAudio(self._evidence, self._incoming.delivered, epoch=self._conversation.epoch)
         self._speaker = Speaker(
             self._outgoing,
             synthesizer=services.synthesizer,
@@ -237,7 +225,6 @@ class Session:
             start=self._start,
             post=self._post,
         )
-        self._journal: Journal = _open_journal(services.journals, call)
         self._facts: deque[Event] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
@@ -274,7 +261,7 @@ class Session:
         self.attach(transport, attachment)
         stream = await self._services.recognizer.open(locale=self._locale.tag, call_id=self.call.id)
         self._stream: RecognizerStream = stream
-        self._voice = self._services.voice_activity.open(self._window_decided)
+        self._incoming.open(self._services.voice_activity, stream)
         self._services.clock.join(self._outgoing.tick)
         try:
             async with asyncio.TaskGroup() as group:
@@ -293,7 +280,7 @@ class Session:
                 await self._wind_up()
         finally:
             self._services.clock.leave(self._outgoing.tick)
-            self._voice.close()
+            self._incoming.close()
             if self._timer is not None:
                 self._timer.cancel()
             await stream.aclose()
@@ -321,13 +308,10 @@ class Session:
         """Take the current line into use; what an earlier one said last is forgotten with it."""
         transport = self._outgoing.transport
         assert transport is not None
-        # A caller who was cut off in the middle of a word begins anew, and is not taken for still speaking.
-        self._tracker = TalkspurtTracker(
-            window=self._services.voice_activity.window, rate_hz=LINE_RATE_HZ, minimum_voiced=self._minimum_voiced
-        )
+        self._incoming.begin_line()
         # In this order: a line that was lost meanwhile says so as soon as it is listened to.
         self._post(LineOpened(self.attachment))
-        transport.listen(_Line(self, self.attachment))
+        transport.listen(_Line(self, self.attachment, self._incoming.hear))
 
     async def _wind_up(self) -> None:
         for task in (*self._replies.values(), *self._tools.values()):
@@ -340,18 +324,6 @@ class Session:
                 task.cancel()
 
     # ── the line ──────────────────────────────────────────────────────────────────
-
-    def line_audio(self, pcm: bytes) -> None:
-        """The caller's next audio. The tones of a secret's keys go no further than this."""
-        if self._keeps_secrets and (self._conversation.asks_secret or self._pad.mutes(self._now)):
-            pcm = self._muter.feed(pcm)
-        elif self._muter.held:
-            pcm = self._muter.flush() + pcm
-        self._received += len(pcm) // 2
-        self._evidence.hear(pcm)
-        self._voice.feed(self._evidence.for_detection(pcm))
-        self._stream.feed(pcm)
-        self._evidence.go_on_learning()
 
     def line_mark(self, name: str) -> None:
         """The carrier has played up to one of our marks."""
@@ -383,85 +355,11 @@ class Session:
             self._outgoing.transport = None
             self._post(LineClosed(self.attachment, hung_up=hung_up))
 
-    def _window_decided(self, probability: float, samples: int) -> None:
-        tracker = self._tracker
-        window = self._services.voice_activity.window
-        fact = tracker.receive(self._evidence.voice_probability(probability, samples - window, samples), samples)
-        if fact is None:
-            if tracker.active:
-                self._windows += 1
-                if self._windows * window >= self._conversation.heeds_voice * LINE_RATE_HZ:
-                    self._windows = 0
-                    known = None if self._conversation.heeds_echo else self._echo_share
-                    voice = self._voice_of(tracker.first, samples, echo=known)
-                    at = self._when(samples / LINE_RATE_HZ)
-                    self._post(SpeechContinued(self._talkspurts, at, self._of_one(tracker.voiced, samples), voice))
-            return
-        at = self._when(fact.at)
-        if isinstance(fact, TalkspurtStirred):
-            self._post(SpeechStirred(at))
-        elif isinstance(fact, TalkspurtStarted):
-            self._talkspurts += 1
-            self._windows = 0
-            self._post(SpeechStarted(self._talkspurts, at, self._first_voice_of(tracker.first, samples)))
-        else:
-            last = round(fact.at * LINE_RATE_HZ)
-            self._stretches.append((max(tracker.first, self._utterance_from or 0), last))
-            voice = self._voice_of(tracker.first, last)
-            if voice.is_caller is False and voice.is_echo is False and voice.is_voice is not False:
-                self._evidence.overhear(tracker.first, last)
-            self._post(SpeechStopped(self._talkspurts, at, self._of_one(fact.voiced, last), voice))
-
-    def _when(self, heard: float) -> float:
-        """When the sample was on the line before which so many seconds had been heard.
-
-        The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
-        """
-        return self._heard_until - (self._received / LINE_RATE_HZ - heard)
-
-    def _of_one(self, voiced: float, last: int) -> float:
-        """The seconds of voice up to `last` that are of the voice that is heard by then: not of an echo before it."""
-        begin = self._utterance_from or self._evidence.onset(max(self._tracker.first, last - LINE_RATE_HZ), last)
-        return max(0.0, min(voiced, (last - begin) / LINE_RATE_HZ))
-
-    def _first_voice_of(self, first: int, last: int) -> Voice:
-        """Whose voice the talkspurt is that begins, if anything depends on it: to measure takes half a millisecond."""
-        # Of one that began at two windows an echo could not be told.
-        first = max(0, min(first, last - SHORTEST))
-        if self._conversation.heeds_beginning or self._evidence.may_be_echo(first, last):
-            return self._voice_of(first, last)
-        self._echo_share = 0.0
-        return UNKNOWN_VOICE
-
-    def _voice_of(self, first: int, last: int, *, echo: float | None = None) -> Voice:
-        """Whose voice the talkspurt is: judged from where its utterance began, or by its last moment while it has none.
-
-        What was heard before may have been an echo or somebody else: that is why it has no utterance.
-        """
-        evidence = self._evidence.measure(max(first, self._utterance_from or last - MOMENT), last, echo=echo)
-        self._echo_share = evidence.echo
-        self._journal.measured(evidence)
-        return Voice(
-            is_echo=evidence.is_echo,
-            is_caller=evidence.is_caller,
-            is_voice=evidence.is_voice,
-            is_in_noise=evidence.is_in_noise,
-        )
-
     # ── facts in, commands out ────────────────────────────────────────────────────
 
     @property
     def _now(self) -> float:
         return self._loop.time() - self._began
-
-    def _delivered(self) -> int:
-        """Samples that the line has brought: counted as `_received`, and ahead of it while the muter is in use."""
-        return self._received + self._muter.held
-
-    @property
-    def _heard_until(self) -> float:
-        """When the last sample that came through the muter was on the line."""
-        return self._now - self._muter.held / LINE_RATE_HZ
 
     def _post(self, fact: Event | None) -> None:
         """Give the conversation a fact and execute what follows; facts that arise meanwhile wait their turn."""
@@ -552,16 +450,14 @@ class Session:
     def _execute(self, command: Command) -> None:
         match command:
             case BeginUtterance(utterance, at):
-                self._stretches.clear()
-                self._utterance_from = max(1, self._received - round((self._heard_until - at) * LINE_RATE_HZ))
-                self._stream.begin(utterance, self._heard_until - at + LEAD_IN)
+                self._stream.begin(utterance, self._incoming.begin_utterance(at) + LEAD_IN)
             case Transcribe(utterance, revision):
                 self._stream.finalize(utterance, revision)
             case EndUtterance(utterance):
                 self._stream.end(utterance)
-                self._utterance_from = None
+                self._incoming.end_utterance()
             case KnowVoice(insisted=insisted):
-                self._evidence.learn(self._stretches, insisted=insisted)
+                self._incoming.learn_voice(insisted=insisted)
             case RequestReply(reply, history):
                 self._dispatcher.follow(history)
                 self._replies[reply] = self._start(self._reply(command))
@@ -787,17 +683,18 @@ def _open_journal(journals: Path | Callable[[Call], Journal] | None, call: Call)
 class _Line:
     """One attachment's `LineListener`: what an earlier attachment still says is not mistaken for the current line's."""
 
-    def __init__(self, session: Session, attachment: int) -> None:
+    def __init__(self, session: Session, attachment: int, hear: Callable[[bytes], None]) -> None:
         self._session = session
         self._attachment = attachment
+        self._hear = hear
 
     @property
     def _current(self) -> bool:
         return self._session.attachment == self._attachment
 
     def audio_received(self, pcm: bytes, /) -> None:
-        if self._current:
-            self._session.line_audio(pcm)
+        if self._session.attachment == self._attachment:
+            self._hear(pcm)
 
     def digit_received(self, digit: str, /) -> None:
         if self._current:

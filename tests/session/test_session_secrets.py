@@ -230,7 +230,7 @@ async def test_keys_that_nobody_asked_for_behind_a_secret_may_be_it_once_more_an
         await call.until(lambda: CallerSaid("5", "keypad") in call.recorder.entries)
         assert set(ears.keys()) == {"5", "#"}
         await asyncio.sleep(1.0)
-        assert call.session._muter.held == 0
+        assert call.session._incoming._muter.held == 0
         assert len(ears.audio) > before
 
 
@@ -373,7 +373,7 @@ async def test_no_audio_is_lost_or_doubled_on_the_way_through_the_muter() -> Non
         await asyncio.sleep(0.3)
         await key_in(line, CANARY)
         await asyncio.sleep(TRAILING + 1.0)
-        assert call.session._received == len(ears.audio) // 2
+        assert call.session._incoming._received == len(ears.audio) // 2
         assert b"".join(marker[:10]) in bytes(ears.audio)
 
 
