@@ -4,9 +4,9 @@ It goes to the evidence of whose voice is on the line, to the shared detector of
 stream. Of what the detector decides it makes the facts that the conversation is told: a voice came up, goes on, has
 ceased, and whose it is, measured as often as the conversation heeds it.
 
-Everything is synchronous, and this is what a call does most often. So audio is taken on only when there is enough for
-the detector's next decision, 31 times a second instead of 50: nobody could do anything with it before. How much waits
-is known, and no time of a voice depends on it.
+Everything is synchronous, and this is what a call does most often. So evidence and detector get their audio only when
+there is enough for the next decision, 31 times a second instead of 50: neither could do anything with it before. How
+much waits is known, and no time of a voice depends on it. The recognizer does not wait: its answer might come later.
 """
 
 from collections import deque
@@ -64,7 +64,7 @@ class IncomingAudio:
         self._waiting = b""
         """What came since the detector could decide something."""
         self._received = 0
-        """Samples of the caller that were taken on since the session began."""
+        """Samples of the caller that evidence and detector were given since the session began."""
         self._talkspurts = 0
         self._windows = 0
         """Windows of the talkspurt under way since it was last reported."""
@@ -90,10 +90,10 @@ class IncomingAudio:
         self._tracker = TalkspurtTracker(window=self._window, rate_hz=LINE_RATE_HZ, minimum_voiced=self._minimum_voiced)
 
     def begin_utterance(self, at: float) -> float:
-        """What is said from time `at` on is one utterance. Returns how many seconds of it were taken on by now."""
+        """What is said from time `at` on is one utterance. Returns how many seconds of it the recognizer was given."""
         self._stretches.clear()
         begun = self._heard_until - at
-        self._utterance_from = max(1, self._received - round(begun * LINE_RATE_HZ))
+        self._utterance_from = max(1, self._heard - round(begun * LINE_RATE_HZ))
         return begun
 
     def end_utterance(self) -> None:
@@ -105,8 +105,8 @@ class IncomingAudio:
         self._evidence.learn(self._stretches, insisted=insisted)
 
     def delivered(self) -> int:
-        """Samples that the line has brought, those that are not taken on yet too."""
-        return self._received + self._held
+        """Samples that the line has brought, those that the muter holds too."""
+        return self._heard + self._muter.held
 
     def hear(self, pcm: bytes) -> None:
         """The caller's next audio. The tones of a secret's keys go no further than this."""
@@ -114,6 +114,7 @@ class IncomingAudio:
             pcm = self._muter.feed(pcm)
         elif self._muter.held:
             pcm = self._muter.flush() + pcm
+        self._stream.feed(pcm)
         if self._waiting:
             pcm = self._waiting + pcm
         received = self._received + len(pcm) // SAMPLE_BYTES
@@ -124,18 +125,17 @@ class IncomingAudio:
         self._received = received
         self._evidence.hear(pcm)
         self._voice.feed(self._evidence.for_detection(pcm))
-        self._stream.feed(pcm)
         self._evidence.go_on_learning()
 
     @property
-    def _held(self) -> int:
-        """Samples that wait: for what the muter hears next, or for the detector's window to be whole."""
-        return self._muter.held + len(self._waiting) // SAMPLE_BYTES
+    def _heard(self) -> int:
+        """Samples that have come through the muter."""
+        return self._received + len(self._waiting) // SAMPLE_BYTES
 
     @property
     def _heard_until(self) -> float:
-        """When the last sample that was taken on was on the line."""
-        return self._now() - self._held / LINE_RATE_HZ
+        """When the last of them was on the line."""
+        return self._now() - self._muter.held / LINE_RATE_HZ
 
     def _window_decided(self, probability: float, samples: int) -> None:
         tracker = self._tracker
@@ -170,7 +170,7 @@ class IncomingAudio:
 
         The tracker counts samples; the conversation counts seconds, so lost time on the line does not add up.
         """
-        return self._heard_until - (self._received / LINE_RATE_HZ - heard)
+        return self._heard_until - (self._heard / LINE_RATE_HZ - heard)
 
     def _of_one(self, voiced: float, last: int) -> float:
         """The seconds of voice up to `last` that are of the voice that is heard by then: not of an echo before it."""

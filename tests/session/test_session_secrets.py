@@ -373,7 +373,7 @@ async def test_no_audio_is_lost_or_doubled_on_the_way_through_the_muter() -> Non
         await asyncio.sleep(0.3)
         await key_in(line, CANARY)
         await asyncio.sleep(TRAILING + 1.0)
-        assert call.session._incoming._received == len(ears.audio) // 2
+        assert call.session._incoming._heard == len(ears.audio) // 2
         assert b"".join(marker[:10]) in bytes(ears.audio)
 
 
