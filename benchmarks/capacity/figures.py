@@ -1,8 +1,9 @@
 """What the benchmark's numbers mean: from turns and clocks to one record for each system and number of calls."""
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from benchmarks.capacity.caller import PATIENCE, Turn
@@ -40,6 +41,10 @@ class Record:
     vendors_lag_p99_ms: float | None = None
     cut_off: int | None = None
     """How often the caller who misbehaved beside these was cut off; None where there was none."""
+    call_start_cpu_ms: float | None = None
+    """The most CPU that a turn of the loop took while a call was started."""
+    block_without_start_ms: float | None = None
+    """For how long the loop stood still at most while no call was started."""
     compiled: bool = False
     """Whether it was the wheel that `make wheel` compiles, and not the sources as they are."""
 
@@ -47,6 +52,13 @@ class Record:
     def label(self) -> str:
         """The system, and whether it was compiled."""
         return f"{self.system} (wheel)" if self.compiled else self.system
+
+    @property
+    def start_block(self) -> str:
+        """How long a start blocks the loop; of that as CPU; and how long the loop stands still when none starts."""
+        if self.call_start_block_ms is None or self.call_start_cpu_ms is None:
+            return "–"
+        return f"{self.call_start_block_ms} ({self.call_start_cpu_ms}; {self.block_without_start_ms})"
 
     @property
     def on_time(self) -> bool:
@@ -129,36 +141,60 @@ def most_calls(records: Iterable[Record], system: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A record over one of as many calls that nothing was changed for: how many times as much."""
+    """A variant over what it is held against, with as many calls: how many times as much, the median of the rounds."""
 
     system: str
     n: int
+    rounds: int
     cpu: float
     overhead_p95: float | None
+    alone_p95_ms: float | None
+    """The overhead's p95 of what it is held against, the median of the rounds."""
     barge_in_p95: float | None
     cut_off: int | None
 
 
-def compared(records: Iterable[Record], systems: Sequence[str], to: str) -> list[Comparison]:
-    """Those of `systems` over that of `to` with as many calls, where there is one."""
-    every = list(records)
-    alone = {record.n: record for record in every if record.system == to}
-    return [
-        Comparison(
-            record.system,
-            record.n,
-            record.cpu_percent_per_call / alone[record.n].cpu_percent_per_call,
-            _times(record.overhead_p95_ms, alone[record.n].overhead_p95_ms),
-            _times(record.barge_in_p95_ms, alone[record.n].barge_in_p95_ms),
-            record.cut_off,
-        )
-        for record in every
-        if record.system in systems and record.n in alone
-    ]
+def compared(rounds: Sequence[tuple[Record, Record]]) -> Comparison:
+    """A variant with what it is held against, which comes first in each round. Its records are of one system."""
+    variant = typical([record for _, record in rounds])
+
+    def times(figure: str) -> float | None:
+        pairs = [(getattr(alone, figure), getattr(record, figure)) for alone, record in rounds]
+        return median([of / alone if alone and of is not None else None for alone, of in pairs])
+
+    cpu = times("cpu_percent_per_call")
+    assert cpu is not None
+    return Comparison(
+        variant.system,
+        variant.n,
+        len(rounds),
+        cpu,
+        times("overhead_p95_ms"),
+        median([alone.overhead_p95_ms for alone, _ in rounds]),
+        times("barge_in_p95_ms"),
+        variant.cut_off,
+    )
 
 
-def _times(value: float | None, other: float | None) -> float | None:
-    return value / other if value is not None and other else None
+def typical(records: Sequence[Record]) -> Record:
+    """The medians of the figures of one system in several rounds; what must not happen even once is added up."""
+    middle = {
+        field.name: median([getattr(record, field.name) for record in records])
+        for field in fields(Record)
+        if field.name.endswith(("_ms", "_per_call", "_percent"))
+    }
+    sums = {
+        name: sum(getattr(record, name) for record in records)
+        for name in ("underruns", "missed_turns", "turns", "false_stops", "refused")
+    }
+    cut_off = None if records[0].cut_off is None else sum(record.cut_off or 0 for record in records)
+    return replace(records[0], **middle, **sums, cut_off=cut_off)
+
+
+def median(values: Sequence[float | None]) -> float | None:
+    """The median of those that were measured; None for none."""
+    measured = [value for value in values if value is not None]
+    return statistics.median(measured) if measured else None
 
 
 def fitted_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -37,15 +37,16 @@ def table(records: Sequence[Record]) -> str:
     """All records."""
     rows = [
         "| system | calls | CPU % / call | MB / call | overhead p50 / p95 ms | barge-in p50 / p95 ms | underruns "
-        "| loop lag p99 ms | start blocks ms | missed turns | client CPU % | fakes CPU % | client / fakes lag p99 ms |",
+        "| loop lag p99 ms | start blocks ms (CPU; none starts) | missed turns | client CPU % | fakes CPU % "
+        "| client / fakes lag p99 ms |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     rows += [
         f"| {r.label} | {r.n} | {r.cpu_percent_per_call:.2f} | {r.rss_mb_per_call:.2f} "
-        f"| {_shown(r.overhead_p50_ms)} / {_shown(r.overhead_p95_ms)} "
-        f"| {_shown(r.barge_in_p50_ms)} / {_shown(r.barge_in_p95_ms)} | {r.underruns} | {_shown(r.loop_lag_p99_ms)} "
-        f"| {_shown(r.call_start_block_ms)} | {r.missed_turns} of {r.turns} | {r.client_cpu_percent:.0f} "
-        f"| {_shown(r.vendors_cpu_percent)} | {_shown(r.client_lag_p99_ms)} / {_shown(r.vendors_lag_p99_ms)}"
+        f"| {shown(r.overhead_p50_ms)} / {shown(r.overhead_p95_ms)} "
+        f"| {shown(r.barge_in_p50_ms)} / {shown(r.barge_in_p95_ms)} | {r.underruns} | {shown(r.loop_lag_p99_ms)} "
+        f"| {r.start_block} | {r.missed_turns} of {r.turns} | {r.client_cpu_percent:.0f} "
+        f"| {shown(r.vendors_cpu_percent)} | {shown(r.client_lag_p99_ms)} / {shown(r.vendors_lag_p99_ms)}"
         f"{'' if r.on_time else ' (late: overhead theirs, too)'} |"
         for r in records
     ]
@@ -61,21 +62,18 @@ def held(records: Sequence[Record], systems: Sequence[str]) -> str:
 def against(comparisons: Sequence[Comparison]) -> str:
     """What two workers on the one core cost, and what a caller who misbehaves costs the others."""
     rows = [
-        f"| {each.system} | {each.n} | {each.cpu:.2f} | {_shown(_short(each.overhead_p95))} "
-        f"| {_shown(_short(each.barge_in_p95))} | {_shown(each.cut_off)} |"
+        f"| {each.system} | {each.n} | {shown(each.cpu)} | {shown(each.overhead_p95)} of {shown(each.alone_p95_ms)} "
+        f"| {shown(each.barge_in_p95)} | {shown(each.cut_off)} |"
         for each in comparisons
     ]
     head = [
-        "As many times as talkspurt_scripted with as many calls (the CPU includes what the offender costs):",
+        f"As many times as talkspurt_scripted with as many calls, measured in turn with it, the medians of "
+        f"{comparisons[0].rounds if comparisons else 0} rounds (the CPU includes what the offender costs):",
         "",
-        "| system | calls | CPU | overhead p95 | barge-in p95 | offender cut off |",
+        "| system | calls | CPU | overhead p95, of ms | barge-in p95 | offender cut off |",
         "|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) if rows else ""
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
 
 
 def curve(records: Sequence[Record], system: str) -> tuple[float, float] | None:
@@ -116,5 +114,6 @@ def extrapolation(records: Sequence[Record]) -> str:
     )
 
 
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}"
+def shown(value: float | None) -> str:
+    """A figure with two decimals at most, or that there is none."""
+    return "–" if value is None else f"{round(value, 2):g}"

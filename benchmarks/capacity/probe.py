@@ -2,14 +2,15 @@
 
 `BENCH_PROBE` names a file for what it finds, a line of JSON each second: `[from, [lag, …]]`, both in seconds of the
 monotonic clock. With `BENCH_PROBE_SPIN=1` the loop is kept turning without a rest, and instead of lags the longest
-turns of each 10 ms are written: how long the loop was blocked, exactly, at the price of a core.
+turn of each 10 ms is written, and how much CPU it took: how long the loop was blocked, exactly, at the price of
+a core. What took longer than its CPU waited: for a disk, or for a machine that did something else.
 """
 
 import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -49,22 +50,23 @@ async def _watch(path: Path) -> None:
 
 async def _spin(path: Path) -> None:
     loop = asyncio.get_running_loop()
-    longest: list[float] = []
+    longest: list[tuple[float, float]] = []
     begun = window = last = time.monotonic()
-    worst = 0.0
+    used = time.thread_time()
+    worst = (0.0, 0.0)
 
     def turn(again: Callable[[], None]) -> None:
-        nonlocal begun, window, last, worst
-        now = time.monotonic()
-        worst = max(worst, now - last)
+        nonlocal begun, window, last, used, worst
+        now, cpu = time.monotonic(), time.thread_time()
+        worst = max(worst, (now - last, cpu - used))
         if now - window >= PERIOD:
             longest.append(worst)
-            worst, window = 0.0, now
+            worst, window = (0.0, 0.0), now
             if now - begun >= 1:
                 _write(path, begun, longest)
                 longest.clear()
                 begun = window = now = time.monotonic()
-        last = now
+        last, used = now, cpu
         loop.call_soon(again)
 
     def again() -> None:
@@ -74,6 +76,6 @@ async def _spin(path: Path) -> None:
     await asyncio.Event().wait()
 
 
-def _write(path: Path, begun: float, values: list[float]) -> None:
+def _write(path: Path, begun: float, values: Sequence[float | tuple[float, float]]) -> None:
     with path.open("a") as file:
         file.write(json.dumps([begun, values]) + "\n")

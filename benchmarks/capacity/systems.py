@@ -73,13 +73,13 @@ OWN: Final = (
     Own("talkspurt_networked", PROVIDERS - 0.01, (25, 50, 75, 100, 125), (50,), networked=True),
 )
 VARIANTS: Final = (
-    Own("talkspurt_two_workers", PROVIDERS - 0.01, (100,), (), workers=2),
+    Own("talkspurt_two_workers", PROVIDERS - 0.01, (100, 200), (), workers=2),
     *(
         Own(f"talkspurt_beside_{kind}", PROVIDERS - 0.01, (100,), (), offender=kind)
         for kind in ("flood", "huge", "deaf", "churn")
     ),
 )
-"""With scripted providers, and each to be held against `OWN[0]` with as many calls."""
+"""With scripted providers, and each to be held against `OWN[0]` with as many calls, in rounds."""
 PEERS: Final = (
     Peer("pipecat_default", PROVIDERS, (5, 6, 7, 8, 10), (6,), "pipecat", "default"),
     # 0.2 s of silence that Silero must see and 0.6 s that the strategy adds, instead of the wait for the transcript.

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,18 +88,35 @@ async def measure(
     )
 
 
-async def start_block(starting: AbstractAsyncContextManager[Running], probe: Path) -> list[float]:
-    """Seconds of the longest turn of the loop that each of `STARTS` calls' starts caused, one after the other."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """For how many milliseconds the loop stood still at most."""
+
+    by_start: float
+    """While calls were started, one after the other."""
+    cpu: float
+    """The most CPU that a turn of the loop took then; the rest is waiting, or another tenant of the machine."""
+    without: float
+    """While none was started, within the same time and half a second later each: what the machine does by itself."""
+
+
+async def start_block(starting: AbstractAsyncContextManager[Running], probe: Path) -> Block | None:
+    """How long `STARTS` calls' starts block the loop; None where there is no probe in it."""
     async with starting as running:
         found = await place(running, "--calls", str(STARTS), "--seconds", "0.5", "--rate", "1", "--silent")
     turns = [(at + number * 0.01, turn) for at, longest in probed(probe) for number, turn in enumerate(longest)]
-    return [
-        max((turn for at, turn in turns if begin - 0.02 <= at <= end + 0.1), default=0.0)
-        for begin, end in found["starts"]
-    ]
+    if not turns:
+        return None
+
+    def longest(column: int, later: float) -> float:
+        spans = [(begin - 0.02 + later, end + 0.1 + later) for begin, end in found["starts"]]
+        among = (turn[column] for at, turn in turns if any(first <= at <= last for first, last in spans))
+        return round(1000 * max(among, default=0.0), 1)
+
+    return Block(longest(0, 0.0), longest(1, 0.0), longest(0, 0.5))
 
 
-def probed(path: Path | None) -> list[tuple[float, list[float]]]:
+def probed(path: Path | None) -> list[tuple[float, list[Any]]]:
     """What the probe in the server wrote."""
     if path is None or not path.exists():
         return []

@@ -185,6 +185,13 @@ GUARDS: Final = (
         "tests/session/test_session_faults.py -k never_sent",
     ),
     Guard(
+        "what is reckoned to have been heard is no proof",
+        "core/playback.py",
+        "self.heard += max(0.0, min(playing - self.marked_at, self.ahead))\n",
+        "self.heard += max(0.0, min(playing - self.marked_at, self.ahead))\n            self._settle_heard()\n",
+        f"{PLAYBACK} -k proves_nothing",
+    ),
+    Guard(
         "what was cut off is proven by what was said again",
         "core/playback.py",
         "if segment.tag == tag and not segment.cut]",

@@ -1,11 +1,11 @@
-"""The audio of one call on its way in: to who listens to it, and what is heard in it back as facts.
+"""The audio of one call on its way in: to those who listen, and what is heard in it back as facts.
 
 It goes to the evidence of whose voice is on the line, to the shared detector of voice activity and to the recognizer's
 stream. Of what the detector decides it makes the facts that the conversation is told: a voice came up, goes on, has
 ceased, and whose it is, measured as often as the conversation heeds it.
 
 Everything is synchronous, and this is what a call does most often. So evidence and detector get their audio only when
-there is enough for the next decision, 31 times a second instead of 50: neither could do anything with it before. How
+there is enough for the next decision, 31 times a second instead of 50: hardly anything could be done with it before. How
 much waits is known, and no time of a voice depends on it. The recognizer does not wait: its answer might come later.
 """
 
@@ -37,7 +37,7 @@ SAMPLE_BYTES: Final = 2
 
 
 class IncomingAudio:
-    """PCM16 at the line's rate, and the talkspurts in it. `open` it before the first audio comes."""
+    """PCM16 at the line's rate, and the talkspurts in it. `open` it, and begin a line, before audio comes."""
 
     def __init__(
         self,

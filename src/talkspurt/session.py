@@ -147,7 +147,7 @@ class Services:
 
 
 class Session:
-    """One call. It is the `LineListener` of the call's current transport."""
+    """One call. Its `_Line` listens to the current transport."""
 
     def __init__(
         self,
@@ -336,7 +336,8 @@ class Session:
             # Audio that was never sent was never heard: an effect may hang on it.
             ANOMALIES.labels("mark_beyond_sent").inc()
             return
-        self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ))
+        ahead = self._outgoing.sent - samples if epoch == self._outgoing.epoch else 0
+        self._post(PlaybackReached(epoch, samples / LINE_RATE_HZ, ahead / LINE_RATE_HZ))
 
     def line_digit(self, digit: str) -> None:
         """The caller pressed a key. One that is a secret's, or may be, is told to nobody but its pad."""
@@ -693,6 +694,7 @@ class _Line:
         return self._session.attachment == self._attachment
 
     def audio_received(self, pcm: bytes, /) -> None:
+        # As `_current` says, without the call: this is for every frame.
         if self._session.attachment == self._attachment:
             self._hear(pcm)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
-from benchmarks.capacity.figures import Record, compared, fitted_line, judge, most_calls, percentile
+from benchmarks.capacity.figures import Record, compared, fitted_line, judge, most_calls, percentile, typical
 from benchmarks.capacity.page import BEGIN, END, write_page
 
 CLIP = 50
@@ -185,16 +185,34 @@ def test_the_page_has_the_figures_of_the_last_run_between_its_markers(tmp_path: 
         for n in (50, 100)
     ]
     beside = replace(records[1], system="beside", cpu_percent_per_call=0.66, overhead_p95_ms=21.0, cut_off=10)
-    write_page(records, ["talkspurt_networked"], compared([*records, beside], ["beside"], "talkspurt_networked"), page)
+    write_page(records, ["talkspurt_networked"], [compared([(records[1], beside)])], page)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "of the run before" not in text
     assert "| talkspurt_networked | 100 | 0.60 |" in text
     assert "CPU of the core in % = 10.0 + 0.500 × calls" in text
-    assert "| beside | 100 | 1.10 | 1.05 | 1 | 10 |" in text
+    assert "| beside | 100 | 1.1 | 1.05 of 20 | 1 | 10 |" in text
     # 140 would take 80 % of a core, but only 100 were measured.
     assert "100 calls a core, so 10.0 cores" in text
+
+
+def test_a_variant_is_compared_by_the_median_of_its_rounds_and_nothing_that_must_not_happen_is_lost() -> None:
+    alone = [
+        Record("alone", 100, cpu, 0.2, 5.0, p95, 100.0, None, 0, 3.0, 1.0, 0, 20.0, turns=9)
+        for cpu, p95 in ((0.4, 10.0), (0.5, 20.0), (0.4, 12.0))
+    ]
+    beside = [
+        replace(record, system="beside", cpu_percent_per_call=0.48, overhead_p95_ms=15.0, underruns=n, cut_off=n)
+        for n, record in enumerate(alone)
+    ]
+    comparison = compared(list(zip(alone, beside, strict=True)))
+    assert (comparison.system, comparison.n, comparison.rounds) == ("beside", 100, 3)
+    assert comparison.cpu == pytest.approx(1.2)
+    assert (comparison.overhead_p95, comparison.alone_p95_ms, comparison.barge_in_p95) == (1.25, 12.0, None)
+    record = typical(beside)
+    assert (record.underruns, record.cut_off, record.turns) == (3, 3, 27)
+    assert (record.overhead_p95_ms, record.cpu_percent_per_call) == (15.0, 0.48)
 
 
 def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> None:

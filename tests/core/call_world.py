@@ -73,7 +73,7 @@ from talkspurt.core.history import AgentSaid, CallerSaid, Entry, ToolAnswered
 from talkspurt.core.language import ANYTHING, Completeness, Expectation
 from talkspurt.core.secret_entry import NOT_ENTERED
 from talkspurt.core.settings import Settings
-from talkspurt.core.states import Ended, Floor
+from talkspurt.core.states import Ended, Floor, Lost
 from talkspurt.effects.secrets import SecretPad
 
 LETTERS_PER_SECOND = 13.0
@@ -317,9 +317,9 @@ class World:
         self.epoch = 0
         self.sent: dict[int, Sent] = {}
         self.reached: dict[int, float] = {0: 0.0}
-        self.played: dict[int, float] = {}
-        """Up to where each epoch had been played when it ended, which its marks tell late."""
         """The farthest mark of every epoch that the conversation got while the epoch was current."""
+        self.played: dict[int, float] = {}
+        """Up to where each epoch had been played when it ended, as far as may be reckoned from its marks."""
         self.attachment = 0
         self.talkspurt = 0
         self.speaking_since: float | None = None
@@ -761,7 +761,8 @@ class World:
             epoch, position = mark
             if epoch == self.epoch:
                 self.reached[epoch] = max(position, self.reached[epoch])
-            self.give(PlaybackReached(epoch, position))
+            ahead = self._position - position if epoch == self.epoch else 0.0
+            self.give(PlaybackReached(epoch, position, ahead))
 
     def _complete(self, speak: Speak, sent: Sent) -> None:
         if self._synthesizing is not speak:
@@ -777,7 +778,9 @@ class World:
         self._synthesize()
 
     def _clear(self, epoch: int) -> None:
-        self.played[self.epoch] = self._position - max(0.0, self._played_until - self.now)
+        told, played = self.reached[self.epoch], self._position - max(0.0, self._played_until - self.now)
+        reckoned = told > 0.0 and not isinstance(self.floor, Lost)
+        self.played[self.epoch] = min(played, told + MARK_EVERY) if reckoned else told
         self.epoch = epoch
         self.reached[epoch] = 0.0
         self._speech = deque(speak for speak in self._speech if speak.epoch >= epoch)

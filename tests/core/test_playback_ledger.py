@@ -78,7 +78,7 @@ def test_what_was_played_since_the_last_mark_is_reckoned_at_most_to_the_next_one
     later: float | None, words: int
 ) -> None:
     playback = ledger(TEN, length=1.0)
-    playback.reached(0, 0.32, 7.0)
+    playback.reached(0, 0.32, 7.0, ahead=0.24)
     rest = playback.stop(None if later is None else 7.0 + later)
     assert heard(playback) == [" ".join(TEN.split()[:words])]
     assert rest == (Line(" ".join(TEN.split()[words:])),)
@@ -90,32 +90,51 @@ def test_before_the_first_mark_of_an_epoch_nothing_is_reckoned() -> None:
     playback.order(2, TEN, 7.0)
     playback.started(2, 1, 0.0, TEN, 7.0)
     playback.finished(2, 1, 1.0, 7.0)
-    playback.reached(1, 0.32, 8.0)
+    playback.reached(1, 0.32, 8.0, ahead=0.68)
     assert len(playback.stop(8.1)) == 1
     playback.order(3, TEN, 9.0)
     playback.started(3, 2, 0.0, TEN, 9.0)
     assert playback.stop(9.1) == (Line(TEN, "", Source(3, 0, 0.0)),)
 
 
-def test_behind_a_silence_the_reckoning_begins_with_the_words() -> None:
+@pytest.mark.parametrize(("ahead", "words"), [(0.0, 3), (0.02, 3), (0.04, 4), (0.14, 5), (9.0, 5)])
+def test_no_further_is_reckoned_than_audio_was_sent(ahead: float, words: int) -> None:
+    playback = Playback()
+    playback.order(1, TEN, 0.0)
+    playback.started(1, 0, 0.0, TEN, 0.0)
+    playback.placed(1, 0, tuple(n / 10 for n in range(10)))
+    playback.reached(0, 0.32, 7.0, ahead=ahead)
+    assert len(playback.stop(9.0)) == 1
+    assert heard(playback) == [" ".join(TEN.split()[:words])]
+
+
+def test_behind_a_silence_nothing_is_reckoned_before_the_next_mark() -> None:
     playback = ledger(TEN, length=1.0)
-    playback.reached(0, 1.0, 1.0)
+    playback.reached(0, 1.0, 1.0, ahead=0.0)
     playback.order(2, TEN, 5.0)
     playback.started(2, 0, 1.0, TEN, 9.0)
     playback.finished(2, 0, 2.0, 9.0)
-    playback.order(3, TEN, 9.0)
-    playback.started(3, 0, 2.0, TEN, 9.05)
-    assert len(playback.stop(9.07)) == 2
-    assert heard(playback) == [TEN, "aaa", ""]
+    assert len(playback.stop(9.1)) == 1
+    assert heard(playback) == [TEN, ""]
+
+
+def test_on_a_line_that_was_given_up_nothing_is_reckoned() -> None:
+    playback = ledger(TEN, length=1.0)
+    playback.reached(0, 0.32, 1.0, ahead=0.68)
+    assert playback.give_up()
+    playback.order(2, TEN, 5.0)
+    playback.started(2, 0, 1.0, TEN, 9.0)
+    assert len(playback.stop(9.1)) == 1
+    assert heard(playback) == [TEN, ""]
 
 
 def test_what_is_reckoned_proves_nothing() -> None:
     playback = ledger(TEN, length=1.0, tag="p1")
-    playback.reached(0, 0.95, 1.0)
+    playback.reached(0, 0.92, 1.0, ahead=0.08)
     assert playback.stop(1.1) == (Line(TEN, "p1", Source(1, 0, 0.0)),)
     assert not playback.was_proven("p1")
     untagged = ledger(TEN, length=1.0)
-    untagged.reached(0, 0.92, 1.0)
+    untagged.reached(0, 0.92, 1.0, ahead=0.08)
     assert untagged.stop(1.1) == ()
     assert heard(untagged) == [TEN]
     assert not untagged.segments[1].proven
@@ -568,11 +587,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.line_end += length
         assert self.playback.finished(up.id, self.playback.epoch, self.line_end, self.now)
 
-    @rule(ahead=st.floats(0, 3), old=st.booleans())
-    def hear(self, ahead: float, old: bool) -> None:
+    @rule(ahead=st.floats(0, 3), old=st.booleans(), more=st.floats(0, 1))
+    def hear(self, ahead: float, old: bool, more: float) -> None:
         self.now += ahead
         position = min(self.playback.heard + ahead, self.line_end + 1.0)
-        assert self.playback.reached(self.playback.epoch - old, position, self.now) is not old
+        assert self.playback.reached(self.playback.epoch - old, position, self.now, ahead=more) is not old
 
     @rule(again=st.booleans(), later=st.none() | st.floats(0, 1))
     def cut(self, again: bool, later: float | None) -> None:

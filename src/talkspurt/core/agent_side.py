@@ -880,7 +880,7 @@ class AgentSide:
 
     def playback_reached(self, event: PlaybackReached, now: float) -> None:
         """The carrier has played up to here."""
-        if not self.playback.reached(event.epoch, event.position, now):
+        if not self.playback.reached(event.epoch, event.position, now, ahead=event.ahead):
             self._commands.append(Count("stale_mark"))
         self._note_heard(now)
         self._say_a_clause(now)

@@ -372,7 +372,8 @@ class Conversation:
             "recorded": agent.log.recorded,
             "epoch": agent.playback.epoch,
             "heard": agent.playback.heard,
-            "heard_at": agent.playback.heard_at,
+            "marked_at": agent.playback.marked_at,
+            "ahead": agent.playback.ahead,
             "progress_at": agent.playback.progress_at,
             "playback": tuple(agent.playback.segments.values()),
         }
@@ -418,7 +419,8 @@ class Conversation:
         agent.log.recorded = parts.plain("recorded", int)
         agent.playback.epoch = parts.plain("epoch", int)
         agent.playback.heard = parts.plain("heard", float)
-        agent.playback.heard_at = parts.plain("heard_at", float)
+        agent.playback.marked_at = parts.plain("marked_at", float)
+        agent.playback.ahead = parts.plain("ahead", float)
         agent.playback.progress_at = parts.plain("progress_at", float)
         segments = parts.many("playback", playback.Segment)
         agent.playback.segments = {segment.id: segment for segment in segments}

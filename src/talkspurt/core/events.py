@@ -217,6 +217,8 @@ class PlaybackReached:
 
     epoch: int
     position: float
+    ahead: float = 0.0
+    """Seconds of audio that the carrier has been sent behind it, and plays on with."""
 
 
 @dataclass(frozen=True, slots=True)

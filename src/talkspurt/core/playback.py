@@ -18,7 +18,7 @@ proportion to their letters.
 
 Marks lie 160 ms apart and take their time to return, in which two short words are said. What is
 cut off while it is played is therefore reckoned on from the last mark, at most to where the next
-one lies. The error is a word or less.
+one lies, and no further than audio was sent by then. The error is a word or less.
 
 None of that is proof, and the words of a *tagged* segment have to be proven: unless all of it was
 played, all of it is unheard and has to be said again.
@@ -101,8 +101,10 @@ class Playback:
     def __init__(self) -> None:
         self.epoch = 0
         self.heard = 0.0
-        self.heard_at = 0.0
-        """Since when audio has been played from `heard` on, if a mark of the epoch has come."""
+        self.marked_at = 0.0
+        """When the last mark came."""
+        self.ahead = 0.0
+        """Seconds that are surely played on behind it: none before the first mark, and none where nothing was sent."""
         self.progress_at = 0.0
         self.segments: dict[int, Segment] = {}
         self.open: dict[int, None] = {}
@@ -157,9 +159,6 @@ class Playback:
         known = self._alive(segment, epoch)
         if known is None or known.start is not None:
             return False
-        if position <= self.heard:
-            # The line was silent: what lies behind the last mark begins to be played only now.
-            self.heard_at = now
         source = known.source if resumed else None
         starts: tuple[float, ...] = ()
         if source is not None and source.segment in self.segments:
@@ -223,24 +222,25 @@ class Playback:
         self._settle(replace(known, text=self._heard_of(known)))
         return True
 
-    def reached(self, epoch: int, position: float, now: float) -> bool:
-        """The carrier has played `epoch` up to `position`. False when the mark proves nothing."""
+    def reached(self, epoch: int, position: float, now: float, *, ahead: float = 0.0) -> bool:
+        """The carrier has played `epoch` up to `position`, and has `ahead` seconds more. False when it proves nothing."""
         if epoch != self.epoch or position < self.heard:
             return False
         if position > self.heard:
             playing = next((each for n in self.open if (each := self.segments[n]).start is not None), None)
             self._progressed(playing, now)
-            self.heard, self.heard_at = position, now
+            self.heard, self.marked_at, self.ahead = position, now, min(ahead, MARKS_APART)
             self._settle_heard()
         return True
 
     def stop(self, playing: float | None = None) -> tuple[Line, ...]:
         """End the epoch. Returns the words that were not heard, in order; what was heard of them stays.
 
-        `playing` is the time if the line was being played until now, None if it had gone or hung.
+        `playing` is the time if the line was being played until now, None if it had gone or hung and somebody is to hear
+        the rest.
         """
-        if playing is not None and self.heard > 0.0:
-            self.heard += min(max(playing - self.heard_at, 0.0), MARKS_APART)
+        if playing is not None:
+            self.heard += max(0.0, min(playing - self.marked_at, self.ahead))
         rest: list[Line] = []
         for number in list(self.open):
             segment = self.segments[number]
@@ -251,7 +251,7 @@ class Playback:
                 rest.append(Line(again, segment.tag, _source(segment, first), segment.reply, segment.stock))
             self._settle(replace(segment, text=heard, cut=True))
         self.epoch += 1
-        self.heard = 0.0
+        self.heard = self.ahead = 0.0
         return tuple(rest)
 
     def give_up(self) -> bool:
@@ -262,6 +262,7 @@ class Playback:
         """
         begun = [self.segments[number] for number in self.open if self.segments[number].start is not None]
         self.heard = max([self.heard, *(segment.end for segment in begun if segment.end is not None)])
+        self.ahead = 0.0
         for segment in begun:
             self._settle(segment if segment.end is not None else replace(segment, text=self._heard_of(segment)))
         return all(segment.end is not None for segment in begun)
