@@ -5,8 +5,8 @@ stream. Of what the detector decides it makes the facts that the conversation is
 ceased, and whose it is, measured as often as the conversation heeds it.
 
 Everything is synchronous, and this is what a call does most often. So evidence and detector get their audio only when
-there is enough for the next decision, 31 times a second instead of 50: hardly anything could be done with it before. How
-much waits is known, and no time of a voice depends on it. The recognizer does not wait: its answer might come later.
+there is enough for the next decision, 31 times a second instead of 50: hardly anything could be done with it before.
+How much waits is known, and no time of a voice depends on it. The recognizer does not wait, for its answer would, too.
 """
 
 from collections import deque

@@ -223,7 +223,7 @@ class Playback:
         return True
 
     def reached(self, epoch: int, position: float, now: float, *, ahead: float = 0.0) -> bool:
-        """The carrier has played `epoch` up to `position`, and has `ahead` seconds more. False when it proves nothing."""
+        """The carrier has played `epoch` up to `position` and has `ahead` seconds more. False if it proves nothing."""
         if epoch != self.epoch or position < self.heard:
             return False
         if position > self.heard:
@@ -236,8 +236,7 @@ class Playback:
     def stop(self, playing: float | None = None) -> tuple[Line, ...]:
         """End the epoch. Returns the words that were not heard, in order; what was heard of them stays.
 
-        `playing` is the time if the line was being played until now, None if it had gone or hung and somebody is to hear
-        the rest.
+        `playing` is the time if the line was being played until now, None if it had gone or hung.
         """
         if playing is not None:
             self.heard += max(0.0, min(playing - self.marked_at, self.ahead))
