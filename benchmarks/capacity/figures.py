@@ -145,13 +145,13 @@ class Comparison:
 
     system: str
     n: int
-    rounds: int
     cpu: float
     overhead_p95: float | None
-    alone_p95_ms: float | None
-    """The overhead's p95 of what it is held against, the median of the rounds."""
     barge_in_p95: float | None
     cut_off: int | None
+    rounds: int = 1
+    alone_p95_ms: float | None = None
+    """The overhead's p95 of what it is held against, the median of the rounds."""
 
 
 def compared(rounds: Sequence[tuple[Record, Record]]) -> Comparison:
@@ -167,12 +167,12 @@ def compared(rounds: Sequence[tuple[Record, Record]]) -> Comparison:
     return Comparison(
         variant.system,
         variant.n,
-        len(rounds),
         cpu,
         times("overhead_p95_ms"),
-        median([alone.overhead_p95_ms for alone, _ in rounds]),
         times("barge_in_p95_ms"),
         variant.cut_off,
+        len(rounds),
+        median([alone.overhead_p95_ms for alone, _ in rounds]),
     )
 
 
