@@ -131,13 +131,16 @@ async def in_rounds(
     numbers = sorted({number for variant in variants for number in variant.calls})
     for _ in range(options.rounds):
         for number in [int(n) for n in options.calls.split(",")] if options.calls else numbers:
-            alone = await measured_with(OWN[0], number, options, console)
-            for variant in variants:
-                if options.calls or number in variant.calls:
-                    record = await measured_with(variant, number, options, console)
-                    pairs.setdefault((variant.name, number), []).append((alone, record))
-    typical_of = [typical([record for _, record in rounds]) for rounds in pairs.values()]
-    return typical_of, [compared(rounds) for rounds in pairs.values()]
+            try:
+                alone = await measured_with(OWN[0], number, options, console)
+                for variant in variants:
+                    if options.calls or number in variant.calls:
+                        record = await measured_with(variant, number, options, console)
+                        pairs.setdefault((variant.name, number), []).append((alone, record))
+            except (ConfigurationError, TransportError) as error:
+                console.print(f"a round with {number} calls ended early: {error}", style="red", markup=False)
+    every = [pairs[key] for key in sorted(pairs)]
+    return [typical([record for _, record in rounds]) for rounds in every], [compared(rounds) for rounds in every]
 
 
 def row_of(record: Record) -> str:
@@ -204,8 +207,10 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     comparisons: list[Comparison] = []
     variants = [] if options.quick else [variant for variant in VARIANTS if variant.name in chosen]
     if variants:
+        write(records, (), compiled=options.wheel)
         of_variants, comparisons = await in_rounds(variants, options, console)
         records += of_variants
+        missing += len({variant.name for variant in variants} - {record.system for record in of_variants})
     every, comparisons = write(records, comparisons, compiled=options.wheel)
     if options.wheel and not options.quick:
         beside = {variant.name for variant in VARIANTS}
@@ -233,7 +238,9 @@ def write(
     kept = [record for record in before if record.system in peers or record.compiled == compiled]
     every = sorted([*kept, *records], key=lambda record: ([s.name for s in SYSTEMS].index(record.system), record.n))
     held = {record.system for record in kept}
-    every_compared = [Comparison(**old) for old in stored["compared"] if old["system"] in held] + list(comparisons)
+    every_compared = [Comparison(**old) for old in stored.get("compared", ()) if old["system"] in held] + list(
+        comparisons
+    )
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     report = {
         "records": [record.as_json() for record in every],

@@ -42,7 +42,7 @@ class Record:
     cut_off: int | None = None
     """How often the caller who misbehaved beside these was cut off; None where there was none."""
     call_start_cpu_ms: float | None = None
-    """The most CPU that a turn of the loop took while a call was started."""
+    """Of the longest block by a start, the CPU."""
     block_without_start_ms: float | None = None
     """For how long the loop stood still at most while no call was started."""
     compiled: bool = False
@@ -56,9 +56,12 @@ class Record:
     @property
     def start_block(self) -> str:
         """How long a start blocks the loop; of that as CPU; and how long the loop stands still when none starts."""
-        if self.call_start_block_ms is None or self.call_start_cpu_ms is None:
+        if self.call_start_block_ms is None:
             return "–"
-        return f"{self.call_start_block_ms} ({self.call_start_cpu_ms}; {self.block_without_start_ms})"
+        if self.call_start_cpu_ms is None:
+            return f"{self.call_start_block_ms}"
+        without = "–" if self.block_without_start_ms is None else self.block_without_start_ms
+        return f"{self.call_start_block_ms} ({self.call_start_cpu_ms}; {without})"
 
     @property
     def on_time(self) -> bool:
@@ -178,12 +181,12 @@ def compared(rounds: Sequence[tuple[Record, Record]]) -> Comparison:
 
 def typical(records: Sequence[Record]) -> Record:
     """The medians of the figures of one system in several rounds; what must not happen even once is added up."""
-    middle = {
+    middle: dict[str, Any] = {
         field.name: median([getattr(record, field.name) for record in records])
         for field in fields(Record)
         if field.name.endswith(("_ms", "_per_call", "_percent"))
     }
-    sums = {
+    sums: dict[str, Any] = {
         name: sum(getattr(record, name) for record in records)
         for name in ("underruns", "missed_turns", "turns", "false_stops", "refused")
     }
@@ -194,7 +197,7 @@ def typical(records: Sequence[Record]) -> Record:
 def median(values: Sequence[float | None]) -> float | None:
     """The median of those that were measured; None for none."""
     measured = [value for value in values if value is not None]
-    return statistics.median(measured) if measured else None
+    return round(statistics.median(measured), 4) if measured else None
 
 
 def fitted_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

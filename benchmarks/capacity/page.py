@@ -62,16 +62,17 @@ def held(records: Sequence[Record], systems: Sequence[str]) -> str:
 def against(comparisons: Sequence[Comparison]) -> str:
     """What two workers on the one core cost, and what a caller who misbehaves costs the others."""
     rows = [
-        f"| {each.system} | {each.n} | {shown(each.cpu)} | {shown(each.overhead_p95)} of {shown(each.alone_p95_ms)} "
+        f"| {each.system} | {each.n} | {each.rounds} | {shown(each.cpu)} "
+        f"| {shown(each.overhead_p95)} of {shown(each.alone_p95_ms)} "
         f"| {shown(each.barge_in_p95)} | {shown(each.cut_off)} |"
         for each in comparisons
     ]
     head = [
-        f"As many times as talkspurt_scripted with as many calls, measured in turn with it, the medians of "
-        f"{comparisons[0].rounds if comparisons else 0} rounds (the CPU includes what the offender costs):",
+        "As many times as talkspurt_scripted with as many calls, measured in turn with it: medians of the rounds, "
+        "and how often the offender was cut off in all of them (here and above; the CPU includes what it costs):",
         "",
-        "| system | calls | CPU | overhead p95, of ms | barge-in p95 | offender cut off |",
-        "|---|---|---|---|---|---|",
+        "| system | calls | rounds | CPU | overhead p95, of ms | barge-in p95 | offender cut off |",
+        "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) if rows else ""
 

@@ -2,8 +2,8 @@
 
 `BENCH_PROBE` names a file for what it finds, a line of JSON each second: `[from, [lag, …]]`, both in seconds of the
 monotonic clock. With `BENCH_PROBE_SPIN=1` the loop is kept turning without a rest, and instead of lags the longest
-turn of each 10 ms is written, and how much CPU it took: how long the loop was blocked, exactly, at the price of
-a core. What took longer than its CPU waited: for a disk, or for a machine that did something else.
+turn of each 10 ms is written, `[at, seconds, CPU seconds]`: how long the loop was blocked, exactly, at the price of a
+core. What took longer than its CPU waited: for a disk, or for a machine that did something else.
 """
 
 import asyncio
@@ -50,22 +50,24 @@ async def _watch(path: Path) -> None:
 
 async def _spin(path: Path) -> None:
     loop = asyncio.get_running_loop()
-    longest: list[tuple[float, float]] = []
+    longest: list[tuple[float, float, float]] = []
     begun = window = last = time.monotonic()
     used = time.thread_time()
-    worst = (0.0, 0.0)
+    worst = (0.0, 0.0, 0.0)
 
     def turn(again: Callable[[], None]) -> None:
         nonlocal begun, window, last, used, worst
         now, cpu = time.monotonic(), time.thread_time()
-        worst = max(worst, (now - last, cpu - used))
+        worst = max(worst, (now - last, cpu - used, now))
         if now - window >= PERIOD:
-            longest.append(worst)
-            worst, window = (0.0, 0.0), now
+            seconds, of_cpu, at = worst
+            longest.append((at, seconds, of_cpu))
+            worst, window = (0.0, 0.0, 0.0), now
             if now - begun >= 1:
                 _write(path, begun, longest)
                 longest.clear()
                 begun = window = now = time.monotonic()
+                cpu = time.thread_time()
         last, used = now, cpu
         loop.call_soon(again)
 
@@ -76,6 +78,6 @@ async def _spin(path: Path) -> None:
     await asyncio.Event().wait()
 
 
-def _write(path: Path, begun: float, values: Sequence[float | tuple[float, float]]) -> None:
+def _write(path: Path, begun: float, values: Sequence[float | tuple[float, float, float]]) -> None:
     with path.open("a") as file:
         file.write(json.dumps([begun, values]) + "\n")

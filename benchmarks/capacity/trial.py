@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +63,18 @@ async def measure(
     offender: str = "",
 ) -> Record:
     """Place so many calls at once and see, beside an `offender` if one is named."""
-    async with starting as running, asyncio.TaskGroup() as group:
-        load = place(
-            running, "--calls", str(calls), "--seconds", str(seconds),
-            "--ideal", str(ideals[0]), "--ideal-interrupting", str(ideals[1]),
-        )  # fmt: skip
-        placing = group.create_task(load)
-        lasting = calls / STARTS_PER_SECOND + SETTLE + seconds
-        offending = group.create_task(offend(running, offender, lasting)) if offender else None
+    try:
+        async with starting as running, asyncio.TaskGroup() as group:
+            load = place(
+                running, "--calls", str(calls), "--seconds", str(seconds),
+                "--ideal", str(ideals[0]), "--ideal-interrupting", str(ideals[1]),
+            )  # fmt: skip
+            placing = group.create_task(load)
+            lasting = calls / STARTS_PER_SECOND + SETTLE + seconds
+            offending = group.create_task(offend(running, offender, lasting)) if offender else None
+    except* TransportError as failed:
+        # Who calls has nothing to do with there being a group: the first one says what happened.
+        raise TransportError(str(failed.exceptions[0])) from failed
     found = placing.result()
     begin, end = found.pop("window")
     del found["starts"]
@@ -95,25 +100,32 @@ class Block:
     by_start: float
     """While calls were started, one after the other."""
     cpu: float
-    """The most CPU that a turn of the loop took then; the rest is waiting, or another tenant of the machine."""
-    without: float
-    """While none was started, within the same time and half a second later each: what the machine does by itself."""
+    """Of that the CPU; the rest is waiting, or another tenant of the machine."""
+    without: float | None
+    """As long half a second behind each start, while none was started: what the machine does by itself. None where
+    starts take so long that there is no such time."""
 
 
 async def start_block(starting: AbstractAsyncContextManager[Running], probe: Path) -> Block | None:
     """How long `STARTS` calls' starts block the loop; None where there is no probe in it."""
     async with starting as running:
         found = await place(running, "--calls", str(STARTS), "--seconds", "0.5", "--rate", "1", "--silent")
-    turns = [(at + number * 0.01, turn) for at, longest in probed(probe) for number, turn in enumerate(longest)]
-    if not turns:
+    spans = [(begin - 0.02, end + 0.1) for begin, end in found["starts"]]
+    return block_of([turn for _, turns in probed(probe) for turn in turns], spans)
+
+
+def block_of(turns: Sequence[Sequence[float]], starts: Sequence[tuple[float, float]]) -> Block | None:
+    """What a probe's turns (when each ended, its seconds, its CPU seconds) say of starts from one time to another."""
+
+    def within(later: float) -> list[Sequence[float]]:
+        return [turn for turn in turns if any(first + later <= turn[0] <= last + later for first, last in starts)]
+
+    by_start = within(0.0)
+    if not by_start:
         return None
-
-    def longest(column: int, later: float) -> float:
-        spans = [(begin - 0.02 + later, end + 0.1 + later) for begin, end in found["starts"]]
-        among = (turn[column] for at, turn in turns if any(first <= at <= last for first, last in spans))
-        return round(1000 * max(among, default=0.0), 1)
-
-    return Block(longest(0, 0.0), longest(1, 0.0), longest(0, 0.5))
+    others = [seconds for at, seconds, _ in within(0.5) if not any(first <= at <= last for first, last in starts)]
+    _, seconds, cpu = max(by_start, key=lambda turn: turn[1])
+    return Block(round(1000 * seconds, 1), round(1000 * cpu, 1), round(1000 * max(others), 1) if others else None)
 
 
 def probed(path: Path | None) -> list[tuple[float, list[Any]]]:

@@ -9,6 +9,7 @@ from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
 from benchmarks.capacity.figures import Record, compared, fitted_line, judge, most_calls, percentile, typical
 from benchmarks.capacity.page import BEGIN, END, write_page
+from benchmarks.capacity.trial import Block, block_of
 
 CLIP = 50
 """Frames: one second."""
@@ -192,7 +193,7 @@ def test_the_page_has_the_figures_of_the_last_run_between_its_markers(tmp_path: 
     assert "of the run before" not in text
     assert "| talkspurt_networked | 100 | 0.60 |" in text
     assert "CPU of the core in % = 10.0 + 0.500 × calls" in text
-    assert "| beside | 100 | 1.1 | 1.05 of 20 | 1 | 10 |" in text
+    assert "| beside | 100 | 1 | 1.1 | 1.05 of 20 | 1 | 10 |" in text
     # 140 would take 80 % of a core, but only 100 were measured.
     assert "100 calls a core, so 10.0 cores" in text
 
@@ -213,6 +214,16 @@ def test_a_variant_is_compared_by_the_median_of_its_rounds_and_nothing_that_must
     record = typical(beside)
     assert (record.underruns, record.cut_off, record.turns) == (3, 3, 27)
     assert (record.overhead_p95_ms, record.cpu_percent_per_call) == (15.0, 0.48)
+
+
+def test_a_start_blocks_as_long_as_the_longest_turn_within_it_and_is_held_against_a_time_without_one() -> None:
+    turns = [(9.9, 0.5, 0.5), (10.0, 0.002, 0.001), (10.05, 0.007, 0.0005), (10.5, 0.006, 0.004), (11.0, 0.001, 0.001)]
+    assert block_of(turns, [(9.98, 10.1)]) == Block(7.0, 0.5, 6.0)
+    # Starts that take long leave no time without one.
+    assert block_of(turns, [(9.98, 10.7)]) == Block(7.0, 0.5, 1.0)
+    assert block_of(turns, [(9.98, 11.7)]) == Block(7.0, 0.5, None)
+    assert block_of(turns, []) is None
+    assert block_of([], [(9.98, 10.1)]) is None
 
 
 def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> None:
