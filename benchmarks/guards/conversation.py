@@ -185,6 +185,20 @@ GUARDS: Final = (
         "tests/session/test_session_faults.py -k never_sent",
     ),
     Guard(
+        "no further is reckoned than audio was sent",
+        "session.py",
+        "PlaybackReached(epoch, samples / LINE_RATE_HZ, ahead / LINE_RATE_HZ)",
+        "PlaybackReached(epoch, samples / LINE_RATE_HZ, 9.0)",
+        "tests/session/test_session_faults.py -k sent_behind_it",
+    ),
+    Guard(
+        "history has what was played since the last mark",
+        "core/agent_side.py",
+        "self.playback.reached(event.epoch, event.position, now, ahead=event.ahead)",
+        "self.playback.reached(event.epoch, event.position, now)",
+        "tests/core/test_turn_taking_scenarios.py -k since_the_last_mark",
+    ),
+    Guard(
         "what is reckoned to have been heard is no proof",
         "core/playback.py",
         "self.heard += max(0.0, min(playing - self.marked_at, self.ahead))\n",

@@ -261,7 +261,7 @@ anything: st.SearchStrategy[Event | None] = st.one_of(
     st.builds(SegmentStarted, ids, ids, numbers, texts),
     st.builds(SegmentFinished, ids, ids, numbers),
     st.builds(SegmentFailed, ids, texts),
-    st.builds(PlaybackReached, ids, numbers),
+    st.builds(PlaybackReached, ids, numbers, numbers),
     st.builds(ToolReturned, names, texts),
     st.builds(ToolStarted, names, texts),
     st.builds(CallerChanged, names, texts),

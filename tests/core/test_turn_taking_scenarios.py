@@ -11,6 +11,7 @@ import pytest
 
 from core.call_world import (
     HANGOVER,
+    LETTERS_PER_SECOND,
     Asks,
     Proposes,
     Returns,
@@ -1015,3 +1016,16 @@ def test_nobody_insists_on_an_effect() -> None:
     for word in ("bla", "blub", "yes", "yes"):
         call.says(word, 0.4, STRANGER).run(1.2)
     assert call.of(ExecuteEffect) == []
+
+
+@pytest.mark.parametrize("later", [number * 0.02 for number in range(28)])
+def test_of_what_is_cut_off_history_has_what_was_played_since_the_last_mark(later: float) -> None:
+    call = speaking(for_=3.0 + later)
+    (segment,) = [number for number, sent in call.sent.items() if sent.text.startswith("r1.0.0")]
+    # The ledger knows it by 0.06 s less: so long a mark takes to come back.
+    played = call._position - (call._played_until - call.now) - 0.06 - call.sent[segment].start
+    call.starts("no stop")
+    assert clears(call) == 1
+    each = len("r1.0.0 ") / LETTERS_PER_SECOND
+    heard = call.conversation._agent.playback.segments[segment].text.split()
+    assert len(heard) == pytest.approx(played / each, abs=0.5 + 0.02 / each)

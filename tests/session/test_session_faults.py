@@ -12,6 +12,7 @@ from session.line import VirtualLine
 from session.stage import Stage, cancelled_orders, on_virtual_time, stage
 from talkspurt import Caller, tool
 from talkspurt.core.history import AgentSaid, CallerSaid, ToolAnswered
+from talkspurt.core.playback import MARKS_APART
 from talkspurt.core.states import Ended
 from talkspurt.errors import ProviderError
 from talkspurt.ladder import LadderModel, LadderRecognizer, Patience, Rung
@@ -261,6 +262,26 @@ async def test_a_mark_of_audio_that_was_never_sent_proves_nothing() -> None:
         call.line.speak(0.5)
         await asyncio.sleep(8)
         assert done == []
+
+
+@on_virtual_time
+async def test_a_mark_tells_how_much_was_sent_behind_it() -> None:
+    async with stage(
+        ScriptedModel.saying("It is sunny, and it will stay like that for the whole week."), ["go"]
+    ) as call:
+        await call.says()
+        await call.until(lambda: len(call.synthesizer.spoken) > 1)
+        playback = call.session._conversation._agent.playback
+        greeted = playback.heard
+        await call.until(lambda: playback.heard > greeted)
+        assert call.line.listener is not None
+        sent, marked = call.session._outgoing.sent, playback.heard + 0.01
+        call.line.listener.mark_received(f"{playback.epoch}:{round(marked * 8000)}")
+        assert playback.heard == pytest.approx(marked, abs=1e-3)
+        assert playback.ahead == pytest.approx(min(sent / 8000 - marked, MARKS_APART), abs=1e-3)
+        # The whole of it: nothing is played behind that.
+        call.line.listener.mark_received(f"{playback.epoch}:{call.session._outgoing.sent}")
+        assert playback.ahead == 0.0
 
 
 # ── effects and the end of a call ─────────────────────────────────────────────────
