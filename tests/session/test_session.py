@@ -63,6 +63,7 @@ async def test_a_barge_in_clears_the_line_and_only_what_was_heard_enters_history
         assert 3 <= len(cut.text.split()) <= 5
 
 
+@pytest.mark.interpreted
 def test_a_voice_that_begins_is_measured_for_long_enough_to_know_an_echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """A talkspurt may begin at two windows, of which no echo could be told."""
     measured: list[int] = []
