@@ -80,6 +80,13 @@ LONG_PAUSE: Final = 1.0
 RECENT: Final = 15.0
 """Seconds after which a text that has not begun to be heard is no longer looked for, unless it is among the last."""
 
+ORDER_DOUBT: Final = 0.05
+"""Seconds by which an order may seem to have come later than it did: its time is the wall clock's of another process,
+and the first word may be heard 10 ms after it."""
+
+WHOLE: Final = (1_000_000,)
+"""Decoder frames to a chunk: nobody waits for a template's first sound, and a chunk pays for its margins."""
+
 SOME_NUMBER: Final = "twelve"
 """Stands for every number in the templates that sentences share. A single word: of "481" the aligner found only the
 end, so that the "for" before it was taken to last for 0.8 s instead of 0.3, and not to have been heard."""
@@ -181,8 +188,8 @@ class Templates:
         parts: list[Template] = []
         for index, (word, (begin, end)) in enumerate(zip(words, _tiles(whole), strict=True)):
             if index in numbers:
-                number = self._kept(said[index])
-                parts.append(Template(word, number.samples, ((number.words[0][0], number.words[-1][1]),)))
+                number = self._kept(said[index], one_word=True)
+                parts.append(Template(word, number.samples, number.words))
             else:
                 parts.append(Template(word, whole.samples[begin:end], ((0, end - begin),)))
         return _joined(text, parts)
@@ -193,20 +200,22 @@ class Templates:
             self._tracks[template.text] = _track(template.samples)
         return self._tracks[template.text]
 
-    def _kept(self, text: str) -> Template:
-        """Spoken now, or found where it was kept."""
-        if text in self._made:
-            return self._made[text]
-        path = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz" if self._folder else None
+    def _kept(self, text: str, *, one_word: bool = False) -> Template:
+        """Spoken now, or found where it was kept; as `one_word` it has a place as a whole only."""
+        key = f"{text} as one word" if one_word else text
+        if key in self._made:
+            return self._made[key]
+        path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz" if self._folder else None
         if path and path.exists():
             with np.load(path) as kept:
                 template = Template(text, kept["samples"], tuple((int(b), int(e)) for b, e in kept["words"]))
         else:
             samples = synthesize(text)
-            template = Template(text, samples, find_words(text, samples))
+            first, last = _voiced(silent_frames(samples))
+            template = Template(text, samples, ((first * HOP, last * HOP),) if one_word else find_words(text, samples))
             if path:
                 _keep(template, path)
-        self._made[text] = template
+        self._made[key] = template
         return template
 
 
@@ -236,7 +245,7 @@ def _keep(template: Template, path: Path) -> None:
 
 def synthesize(text: str) -> Samples:
     """Speak `text` with the agent's voice, as a line of µ-law would carry it."""
-    pcm = b"".join(speak(_voice(), text))
+    pcm = b"".join(speak(_voice(), text, chunk_frames=WHOLE))
     return np.frombuffer(decode_mulaw(encode_mulaw(pcm)), dtype="<i2").astype(np.int16)
 
 
@@ -292,14 +301,19 @@ def _word_finder() -> WordFinder:
     return WordFinder()
 
 
+def _voiced(silent: NDArray[np.bool_]) -> tuple[int, int]:
+    """The half-open range of frames in which anything can be heard; all of them when nothing can."""
+    voiced = np.flatnonzero(~silent)
+    return (int(voiced[0]), int(voiced[-1]) + 1) if len(voiced) else (0, len(silent))
+
+
 def find_words(text: str, samples: Samples) -> tuple[tuple[int, int], ...]:
     """First and last sample of each word of `text` in `samples`, which speak all of it."""
     words = words_of(text)
     if not words:
         return ()
     silent = silent_frames(samples)
-    voiced = np.flatnonzero(~silent)
-    first, last = (int(voiced[0]), int(voiced[-1]) + 1) if len(voiced) else (0, len(silent))
+    first, last = _voiced(silent)
     begins = [first, *(min(last, round(begin / HOP_SECONDS)) for begin in _word_finder().begins(words, samples)[1:])]
     pauses = [run for run in _runs(silent) if run[1] - run[0] >= SNAP_SILENCE and first < run[0] and run[1] < last]
     places: list[tuple[int, int]] = []
@@ -424,7 +438,9 @@ def _windows(heard: _Track) -> list[tuple[int, int]]:
 def _active(texts: Sequence[Text], last: Sequence[int], begin: float, end: float) -> list[int]:
     """The texts that may be heard between `begin` and `end`."""
     known = [
-        index for index, text in enumerate(texts) if words_of(text.text) and (text.always or text.ordered[0] < end)
+        index
+        for index, text in enumerate(texts)
+        if words_of(text.text) and (text.always or text.ordered[0] - ORDER_DOUBT < end)
     ]
     latest = sorted(known, key=lambda index: max([at for at in texts[index].ordered if at < end], default=0.0))[-3:]
     return [
@@ -444,7 +460,7 @@ def _align_window(
     made = [templates.of(text.text) for _, text in texts]
     tracks = [templates.track(template) for template in made]
     starts = np.cumsum([0, *(len(track.at) for track in tracks)])
-    not_before = np.array([0.0 if text.always else text.ordered[0] for _, text in texts]) / HOP_SECONDS
+    not_before = np.array([0.0 if text.always else text.ordered[0] - ORDER_DOUBT for _, text in texts]) / HOP_SECONDS
     going_on = next((int(start) + reached[1] for start, (index, _) in zip(starts, texts, strict=False)
                      if reached and index == reached[0]), None)  # fmt: skip
     path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before, going_on)

@@ -82,6 +82,17 @@ def test_a_text_is_not_heard_before_it_was_ordered(templates: Templates, parcel:
     assert [stretch.text for stretch in align(played, texts, templates)] == [1, 0]
 
 
+def test_an_order_that_seems_to_come_just_behind_the_first_sound_is_its_own(
+    templates: Templates, parcel: Known, refund: Known
+) -> None:
+    """Else a sentence that two replies share was given to the one of before."""
+    sure = known_speech("Sure.")
+    played = np.concatenate((refund.samples, pause(0.6), sure.samples, parcel.samples))
+    first_sound = (len(refund.samples) + len(pause(0.6)) + sure.words[0][0]) / RATE_HZ
+    before, after = Text(f"{REFUND} {PARCEL}"), Text(f"Sure. {PARCEL}", (first_sound + 0.03,))
+    assert [stretch.text for stretch in align(played, [before, after], templates)] == [0, 1]
+
+
 def test_a_reply_that_was_cut_off_gives_way_to_the_next(templates: Templates, parcel: Known, refund: Known) -> None:
     cut = refund.words[8][0]
     played = np.concatenate((refund.samples[:cut], pause(0.7), parcel.samples))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from talkspurt.core.commands import Phrase, Source
-from talkspurt.core.playback import LEAD, MARKS_APART, SPEAKING_RATE, Playback, Segment
+from talkspurt.core.playback import LEAD, MARKS_APART, SILENCE_BEHIND, SPEAKING_RATE, Playback, Segment
 from talkspurt.core.snapshot import Decoder, encode
 from talkspurt.core.spoken_form import SpokenForm, as_written
 from talkspurt.core.turn import Line
@@ -351,7 +351,7 @@ def placed(text: str = TEN, starts: tuple[float, ...] = UNEVEN, *, tag: str = ""
 
 @pytest.mark.parametrize(
     ("position", "words"),
-    [(0.24, 0), (0.26, 1), (1.49, 1), (1.51, 2), (4.04, 4), (4.06, 5), (9.0, 9), (9.09, 9), (9.11, 10)],
+    [(0.24, 0), (0.26, 1), (1.49, 1), (1.51, 2), (4.04, 4), (4.06, 5), (9.0, 9), (9.02, 9), (9.04, 10)],
 )
 def test_a_placed_word_is_heard_once_its_middle_was_played(position: float, words: int) -> None:
     playback = placed()
@@ -368,6 +368,30 @@ def test_the_pause_behind_a_mark_is_no_part_of_the_word() -> None:
         playback = placed("one, two (three.) four", (0.0, 1.0, 2.0, 3.0))
         playback.reached(0, position, 1.0)
         assert playback.stop()[0].text == rest
+
+
+@pytest.mark.parametrize("text", ["one two", "one two."])
+@pytest.mark.parametrize(
+    ("length", "end_known", "middle"),
+    [
+        (2.0, True, 1.0 + (1.0 - SILENCE_BEHIND) / 2),
+        (1.2, True, 1.0 + 0.2 / 4),
+        (2.0, False, None),
+    ],
+)
+def test_the_silence_behind_the_last_word_is_no_part_of_it(
+    text: str, length: float, end_known: bool, middle: float | None
+) -> None:
+    middle = middle or 1.0 + len(text.split()[1]) / SPEAKING_RATE / 2
+    for position, rest in ((middle - 0.01, (text.split()[1],)), (middle + 0.01, ())):
+        playback = Playback()
+        playback.order(1, text, 0.0)
+        playback.started(1, 0, 0.0, text, 0.0)
+        playback.placed(1, 0, (0.0, 1.0))
+        if end_known:
+            playback.finished(1, 0, length, 0.0)
+        playback.reached(0, position, 1.0)
+        assert tuple(line.text for line in playback.stop()) == rest
 
 
 def test_words_that_were_not_placed_are_laid_over_the_rest() -> None:
@@ -648,6 +672,7 @@ def test_with_all_words_placed_the_cut_is_exact(gaps: list[float], position: flo
     playback.reached(0, position, 1.0)
     playback.stop()
     ends = [*begins[1:-1], begins[-1] + 1.0]
+    ends[-1] -= min(SILENCE_BEHIND, (ends[-1] - begins[-2]) / 2)
     expected = [word for word, a, b in zip(words, begins, ends, strict=False) if (a + b) / 2 <= position > 0]
     assert " ".join(heard(playback)).split() == expected
 

@@ -15,7 +15,7 @@ ends at zero, so that joins do not click.
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -153,15 +153,18 @@ def load_voice(store: WeightStore, weights: str, threads: int) -> Voice:
     return voice
 
 
-def speak(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[bytes]:
+def speak(voice: Voice, text: str, *, pace: float = 1.0, chunk_frames: Sequence[int] = CHUNK_FRAMES) -> Iterator[bytes]:
     """The sound of `render` alone."""
-    return (chunk.pcm for chunk in render(voice, text, pace=pace))
+    return (chunk.pcm for chunk in render(voice, text, pace=pace, chunk_frames=chunk_frames))
 
 
-def render(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[SpeechChunk]:
+def render(
+    voice: Voice, text: str, *, pace: float = 1.0, chunk_frames: Sequence[int] = CHUNK_FRAMES
+) -> Iterator[SpeechChunk]:
     """Speech at the line's rate, chunk by chunk; runs on pool threads, one step at a time.
 
-    The words come in one step, without sound, behind the first sound.
+    The words come in one step, without sound, behind the first sound. `chunk_frames` are as `CHUNK_FRAMES`: large ones
+    cost less, and the speech begins later.
     """
     engine = voice.engine
     spoken = voice.phonemizer.pronounce(text)
@@ -175,7 +178,7 @@ def render(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[SpeechChun
     begin, index, frames = 0, 0, latent.values.shape[2]
     timed = latent.frames is None
     while begin < frames:
-        end = min(begin + CHUNK_FRAMES[min(index, len(CHUNK_FRAMES) - 1)], frames)
+        end = min(begin + chunk_frames[min(index, len(chunk_frames) - 1)], frames)
         samples = engine.decode_chunk(latent.values, latent.mask, latent.speaker, begin, end)
         yield SpeechChunk(line.add(samples, last=end == frames))
         begin, index = end, index + 1
