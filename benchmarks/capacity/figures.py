@@ -142,6 +142,11 @@ def most_calls(records: Iterable[Record], system: str) -> int:
     return most
 
 
+def middle(windows: Sequence[Record]) -> Record:
+    """Of a system's windows with as many calls the middle one, from the best to the worst."""
+    return sorted(windows, key=lambda each: (not each.holds, each.overhead_p95_ms or math.inf))[len(windows) // 2]
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A variant over what it is held against, with as many calls: how many times as much, the median of the rounds."""

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from talkspurt.agent.locales import find_locale
 from talkspurt.config import load_config
 from talkspurt.media.g711 import decode_mulaw, encode_mulaw
-from talkspurt.speech.piper_voice import DEFAULT_VOICE, VOICES, Voice, load_voice, speak
+from talkspurt.speech.piper_voice import DEFAULT_VOICE, VOICES, Voice, load_voice, render
 from talkspurt.speech.weights import WeightStore
 from talkspurt.speech.whisper_model import WEIGHTS as WHISPER_WEIGHTS
 from talkspurt.speech.whisper_model import WHISPER_RATE_HZ
@@ -81,11 +81,13 @@ RECENT: Final = 15.0
 """Seconds after which a text that has not begun to be heard is no longer looked for, unless it is among the last."""
 
 ORDER_DOUBT: Final = 0.05
-"""Seconds by which an order may seem to have come later than it did: its time is the wall clock's of another process,
-and the first word may be heard 10 ms after it."""
+"""Seconds by which an order may seem to have come later than it did: the first word may be heard 10 ms after it, and
+the call's time, which the order's is reckoned from by the wall clock, lags by as much as the double's tick is late."""
 
 WHOLE: Final = (1_000_000,)
 """Decoder frames to a chunk: nobody waits for a template's first sound, and a chunk pays for its margins."""
+MADE: Final = 2
+"""Counts the ways in which templates were made: those of an earlier one are not found again."""
 
 SOME_NUMBER: Final = "twelve"
 """Stands for every number in the templates that sentences share. A single word: of "481" the aligner found only the
@@ -202,7 +204,7 @@ class Templates:
 
     def _kept(self, text: str, *, one_word: bool = False) -> Template:
         """Spoken now, or found where it was kept; as `one_word` it has a place as a whole only."""
-        key = f"{text} as one word" if one_word else text
+        key = f"{MADE} {one_word} {text}"
         if key in self._made:
             return self._made[key]
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz" if self._folder else None
@@ -211,8 +213,7 @@ class Templates:
                 template = Template(text, kept["samples"], tuple((int(b), int(e)) for b, e in kept["words"]))
         else:
             samples = synthesize(text)
-            first, last = _voiced(silent_frames(samples))
-            template = Template(text, samples, ((first * HOP, last * HOP),) if one_word else find_words(text, samples))
+            template = Template(text, samples, find_words(text, samples, one_word=one_word))
             if path:
                 _keep(template, path)
         self._made[key] = template
@@ -245,7 +246,7 @@ def _keep(template: Template, path: Path) -> None:
 
 def synthesize(text: str) -> Samples:
     """Speak `text` with the agent's voice, as a line of µ-law would carry it."""
-    pcm = b"".join(speak(_voice(), text, chunk_frames=WHOLE))
+    pcm = b"".join(chunk.pcm for chunk in render(_voice(), text, chunk_frames=WHOLE))
     return np.frombuffer(decode_mulaw(encode_mulaw(pcm)), dtype="<i2").astype(np.int16)
 
 
@@ -301,19 +302,16 @@ def _word_finder() -> WordFinder:
     return WordFinder()
 
 
-def _voiced(silent: NDArray[np.bool_]) -> tuple[int, int]:
-    """The half-open range of frames in which anything can be heard; all of them when nothing can."""
-    voiced = np.flatnonzero(~silent)
-    return (int(voiced[0]), int(voiced[-1]) + 1) if len(voiced) else (0, len(silent))
-
-
-def find_words(text: str, samples: Samples) -> tuple[tuple[int, int], ...]:
-    """First and last sample of each word of `text` in `samples`, which speak all of it."""
+def find_words(text: str, samples: Samples, *, one_word: bool = False) -> tuple[tuple[int, int], ...]:
+    """First and last sample of each word of `text` in `samples`, which speak all of it; of all, if it is `one_word`."""
     words = words_of(text)
     if not words:
         return ()
     silent = silent_frames(samples)
-    first, last = _voiced(silent)
+    voiced = np.flatnonzero(~silent)
+    first, last = (int(voiced[0]), int(voiced[-1]) + 1) if len(voiced) else (0, len(silent))
+    if one_word:
+        return ((first * HOP, max(last, first + 1) * HOP),)
     begins = [first, *(min(last, round(begin / HOP_SECONDS)) for begin in _word_finder().begins(words, samples)[1:])]
     pauses = [run for run in _runs(silent) if run[1] - run[0] >= SNAP_SILENCE and first < run[0] and run[1] < last]
     places: list[tuple[int, int]] = []
@@ -400,6 +398,7 @@ def _features(samples: Samples, count: int) -> Frames:
 def align(played: Samples, texts: Sequence[Text], templates: Templates) -> list[Stretch]:
     """Every stretch of `texts` in `played`, in the order in which they were heard."""
     heard = _track(played)
+    texts = [replace(text, ordered=tuple(at - ORDER_DOUBT for at in text.ordered)) for text in texts]
     stretches: list[Stretch] = []
     last: list[int] = []
     """The texts heard last, which are the ones to be resumed."""
@@ -438,9 +437,7 @@ def _windows(heard: _Track) -> list[tuple[int, int]]:
 def _active(texts: Sequence[Text], last: Sequence[int], begin: float, end: float) -> list[int]:
     """The texts that may be heard between `begin` and `end`."""
     known = [
-        index
-        for index, text in enumerate(texts)
-        if words_of(text.text) and (text.always or text.ordered[0] - ORDER_DOUBT < end)
+        index for index, text in enumerate(texts) if words_of(text.text) and (text.always or text.ordered[0] < end)
     ]
     latest = sorted(known, key=lambda index: max([at for at in texts[index].ordered if at < end], default=0.0))[-3:]
     return [
@@ -460,7 +457,7 @@ def _align_window(
     made = [templates.of(text.text) for _, text in texts]
     tracks = [templates.track(template) for template in made]
     starts = np.cumsum([0, *(len(track.at) for track in tracks)])
-    not_before = np.array([0.0 if text.always else text.ordered[0] - ORDER_DOUBT for _, text in texts]) / HOP_SECONDS
+    not_before = np.array([0.0 if text.always else text.ordered[0] for _, text in texts]) / HOP_SECONDS
     going_on = next((int(start) + reached[1] for start, (index, _) in zip(starts, texts, strict=False)
                      if reached and index == reached[0]), None)  # fmt: skip
     path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before, going_on)

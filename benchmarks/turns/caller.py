@@ -36,7 +36,9 @@ LETTERS_PER_DIGIT: Final = 7
 BETWEEN_SOUNDS: Final = 2.0
 """Seconds between two distractions at least, so that each is judged by itself."""
 BEFORE_HANGING_UP: Final = 1.5
-"""Seconds of quiet behind a last sound that was no turn: an agent that was stopped by it may take a while to go on."""
+"""Seconds behind a last sound that was no turn: an agent that was stopped by it may take a while to go on."""
+LAST_QUIET: Final = 0.4
+"""Seconds of quiet after which a caller who has said everything hangs up."""
 UNFINISHED_PATIENCE: Final = 2.5
 """Quiet after which a caller speaks although the agent has said only half a reply."""
 ECHO_QUIET: Final = 0.8
@@ -103,7 +105,9 @@ class BenchCaller:
                 await self._do(steps[index], self._sounds[index])
                 done += 1
             self.complete = True
-            await self._await_quiet(BEFORE_HANGING_UP if self.events and self.events[-1].expects == "go_on" else 0.4)
+            if self.events and self.events[-1].expects == "go_on":
+                await self._line.until(self.events[-1].end + BEFORE_HANGING_UP)
+            await self._await_quiet(LAST_QUIET)
         except CallEndedError:
             if self.complete:
                 return

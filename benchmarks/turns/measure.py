@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 from benchmarks.turns import align as aligner
-from benchmarks.turns.align import HeardWord, Samples, Stretch, Templates, Text, align, words_of
+from benchmarks.turns.align import ORDER_DOUBT, HeardWord, Samples, Stretch, Templates, Text, align, words_of
 from benchmarks.turns.artefacts import CallArtefact, CallerEvent, Entity, StoredEntry, load
 from numpy.typing import NDArray
 
@@ -313,7 +313,8 @@ class _Call:
             "audible_latency": audible - event.end,
         }
         if answer is not None:
-            asked = [at for at in self._evidence.texts[answer.text].ordered if event.begin < at < answer.begin]
+            latest = answer.begin + ORDER_DOUBT
+            asked = [at for at in self._evidence.texts[answer.text].ordered if event.begin < at < latest]
             found["asked_after"] = asked[-1] - event.end if asked else None
         decided = [at for at, name in self._evidence.decisions if name == "endpoint" and event.begin < at < audible]
         found["endpoint_after"] = decided[-1] - event.end if decided else None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 # Benchmarks are run from the repository and are not installed.
-from benchmarks.turns.align import RATE_HZ, Templates, Text, align, words_of
+from benchmarks.turns.align import HOP, RATE_HZ, Templates, Text, align, silent_frames, words_of
 from benchmarks.turns.align_validation import SENTENCES, Known, known_speech, validate
 
 from talkspurt.speech.weights import WeightStore
@@ -90,7 +90,9 @@ def test_an_order_that_seems_to_come_just_behind_the_first_sound_is_its_own(
     played = np.concatenate((refund.samples, pause(0.6), sure.samples, parcel.samples))
     first_sound = (len(refund.samples) + len(pause(0.6)) + sure.words[0][0]) / RATE_HZ
     before, after = Text(f"{REFUND} {PARCEL}"), Text(f"Sure. {PARCEL}", (first_sound + 0.03,))
-    assert [stretch.text for stretch in align(played, [before, after], templates)] == [0, 1]
+    first, second = align(played, [before, after], templates)
+    assert (first.text, second.text) == (0, 1)
+    assert second.begin == pytest.approx(first_sound, abs=0.03)
 
 
 def test_a_reply_that_was_cut_off_gives_way_to_the_next(templates: Templates, parcel: Known, refund: Known) -> None:
@@ -120,13 +122,17 @@ def test_sentences_that_differ_in_a_number_share_their_template(
     other = templates.of(MINUTES.replace("731", "15"))
     assert len(other.words) == len(words_of(MINUTES))
     assert other.words[6][1] - other.words[6][0] < spoken.words[6][1] - spoken.words[6][0]
+    silent = silent_frames(other.samples)
+    first, last = (at // HOP for at in other.words[6])
+    assert not silent[first]
+    assert not silent[last - 1], "the silence around a number is no part of it"
 
 
 def test_templates_are_kept(tmp_path: Path, weight_store: WeightStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert weight_store
-    made = Templates(tmp_path).of("Thank you, goodbye!")
+    made = Templates(tmp_path).of("Thank you, it was item 15, goodbye!")
     monkeypatch.setattr("benchmarks.turns.align.synthesize", None)
-    kept = Templates(tmp_path).of("Thank you, goodbye!")
+    kept = Templates(tmp_path).of("Thank you, it was item 15, goodbye!")
     assert kept.words == made.words
     assert (kept.samples == made.samples).all()
 

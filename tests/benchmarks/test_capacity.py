@@ -1,18 +1,30 @@
 """The arithmetic of the capacity benchmark: what a caller does when, what counts as what, and what holds."""
 
+import argparse
+import asyncio
+import io
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmarks.capacity import __main__ as capacity
 from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
-from benchmarks.capacity.figures import Record, compared, fitted_line, judge, most_calls, percentile, typical
+from benchmarks.capacity.figures import Record, compared, fitted_line, judge, middle, most_calls, percentile, typical
 from benchmarks.capacity.page import BEGIN, END, write_page
+from benchmarks.capacity.systems import OWN, PEERS, VARIANTS, Own
 from benchmarks.capacity.trial import Block, block_of
+from rich.console import Console
+
+from talkspurt.errors import TransportError
 
 CLIP = 50
 """Frames: one second."""
+
+
+RECORD = Record("s", 10, 0.4, 0.2, 5.0, 20.0, 100.0, 150.0, 0, 3.0, 1.0, 0, 20.0, turns=200)
+"""Of calls that were held."""
 
 
 class Telephone:
@@ -163,6 +175,78 @@ def test_a_run_whose_client_or_fakes_were_late_says_so(tmp_path: Path) -> None:
     assert ["late" in row for row in rows] == [False, False, True, True]
     assert rows[0].endswith("| 20 | 30 | 10 / 10 |")
     assert rows[1].endswith("| 20 | – | 10 / – |")
+
+
+@pytest.mark.parametrize(
+    ("held", "holds", "p95"),
+    [((True,), True, 1.0), ((False, True, True), True, 3.0), ((False, True, False), False, 1.0),
+     ((False, False, False), False, 2.0)],
+)  # fmt: skip
+def test_a_number_of_calls_that_was_not_held_is_if_two_more_windows_hold_it(
+    held: tuple[bool, ...], holds: bool, p95: float
+) -> None:
+    windows = [replace(RECORD, overhead_p95_ms=float(n), underruns=int(not one)) for n, one in enumerate(held, start=1)]
+    assert middle(windows).holds is holds
+    assert middle(windows).overhead_p95_ms == p95
+
+
+def test_a_system_is_measured_again_where_it_did_not_hold_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def measured_with(_system: object, calls: int, *_more: object) -> Record:
+        asked.append(calls)
+        stalled = (calls, asked.count(calls)) in {(20, 1), (30, 1), (30, 3)}
+        return replace(RECORD, n=calls, underruns=int(stalled))
+
+    monkeypatch.setattr(capacity, "measured_with", measured_with)
+    options = argparse.Namespace(quick=False)
+    records = asyncio.run(capacity.measured(OWN[0], (10, 20, 30, 40), options, None, Console(file=io.StringIO())))
+    assert asked == [10, 20, 20, 20, 30, 30, 30]
+    assert [record.holds for record in records] == [True, True, False]
+
+
+async def test_a_variant_is_measured_in_turn_with_what_it_is_held_against(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def measured_with(system: Own, calls: int, *_more: object) -> Record:
+        asked.append((system.name, calls))
+        if len(asked) == 4:
+            raise TransportError("the server did not start")
+        return replace(RECORD, system=system.name, n=calls)
+
+    monkeypatch.setattr(capacity, "measured_with", measured_with)
+    options = argparse.Namespace(rounds=3, calls="")
+    variants = [replace(VARIANTS[0], name="a", calls=(100,)), replace(VARIANTS[0], name="b", calls=(100,))]
+    said = io.StringIO()
+    records, comparisons = await capacity.in_rounds(variants, options, Console(file=said))
+    alone = OWN[0].name
+    assert [name for name, _ in asked] == [alone, "a", "b", alone, alone, "a", "b"]
+    assert [(each.system, each.rounds) for each in comparisons] == [("a", 2), ("b", 2)], (
+        "the round that failed is left out"
+    )
+    assert [record.system for record in records] == ["a", "b"]
+    assert "a round with 100 calls ended early" in said.getvalue()
+
+
+def test_what_was_not_measured_now_is_kept_but_not_beside_other_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(capacity, "REPORT", tmp_path / "capacity.json")
+    ours, peers = OWN[0].name, PEERS[0].name
+    variant = replace(RECORD, system=VARIANTS[0].name)
+    first = [replace(RECORD, system=ours), variant, replace(RECORD, system=peers)]
+    comparison = compared([(first[0], variant)])
+    capacity.write(first, [comparison], compiled=False)
+    every, comparisons = capacity.write([replace(RECORD, system=ours, n=20)], [], compiled=False)
+    assert [(record.system, record.n) for record in every] == [
+        (ours, 20),
+        (variant.system, RECORD.n),
+        (peers, RECORD.n),
+    ]
+    assert comparisons == [comparison]
+    every, comparisons = capacity.write([replace(RECORD, system=ours, compiled=True)], [], compiled=True)
+    assert [record.system for record in every] == [ours, peers]
+    assert comparisons == []
 
 
 def test_the_fitted_line_goes_through_points_that_lie_on_one() -> None:

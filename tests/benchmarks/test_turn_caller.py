@@ -1,13 +1,17 @@
 """The caller of the turn-taking benchmark answers what was asked."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
+import pytest
 from benchmarks.turns.artefacts import Span
 from benchmarks.turns.brain import ENTITY_QUESTIONS
-from benchmarks.turns.caller import BenchCaller, Sounds
+from benchmarks.turns.caller import BEFORE_HANGING_UP, BenchCaller, Sounds
 from benchmarks.turns.channel import RoomAndLine
+from benchmarks.turns.voices import RATE_HZ
 
 from talkspurt.media.g711 import MULAW_SILENCE
 from talkspurt.simulate.twilio import TwilioDouble
@@ -20,12 +24,13 @@ SECONDS = 1.0
 class Line:
     """A carrier double whose agent says "one moment" and then its reply."""
 
-    def __init__(self) -> None:
+    def __init__(self, audible: Sequence[tuple[float, float]] = ((0.0, 2.5),)) -> None:
         self.listener: Any = None
         self.playing = False
         self.ticks = 0
         self.ordered: list[tuple[float, str]] = []
-        self._audible = [(0.0, 2.5)]
+        self.hung_up_at = -1.0
+        self._audible = [*audible]
 
     @property
     def now(self) -> float:
@@ -53,7 +58,7 @@ class Line:
         return self.now, end
 
     def hang_up(self) -> None:
-        pass
+        self.hung_up_at = self.now
 
 
 async def test_what_was_asked_behind_one_moment_please_is_answered() -> None:
@@ -73,3 +78,28 @@ async def test_what_was_asked_behind_one_moment_please_is_answered() -> None:
     await caller.hold()
     assert caller.failures == []
     assert [event.entity.kind for event in caller.events if event.entity] == ["order_id", "email", "phone", "zip"]
+
+
+class Room:
+    """Takes what is played into it."""
+
+    def overlay(self, _clip: object, _level_db: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.5])
+async def test_the_agent_is_given_time_to_go_on_behind_a_last_sound(seconds: float) -> None:
+    """However long the sound was in which it was silent."""
+    line = Line([(0.0, 2.8)])
+    noise = np.full(round(seconds * RATE_HZ), 8_000, dtype=np.int16)
+    steps = [{"do": "distract", "row": "noise", "after": 2.7, "sound": "cough", "seed": 1}]
+    caller = BenchCaller(
+        cast(TwilioDouble, line),
+        cast(RoomAndLine, Room()),
+        {"id": "distraction-000", "agent": "long", "channel": {}, "steps": steps},
+        [Sounds(noise=noise)],
+        list,
+    )
+    await caller.hold()
+    assert caller.failures == []
+    assert line.hung_up_at - caller.events[-1].end == pytest.approx(BEFORE_HANGING_UP, abs=0.03)

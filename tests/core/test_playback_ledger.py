@@ -370,27 +370,55 @@ def test_the_pause_behind_a_mark_is_no_part_of_the_word() -> None:
         assert playback.stop()[0].text == rest
 
 
-@pytest.mark.parametrize("text", ["one two", "one two."])
+def cut_at(position: float, text: str, starts: tuple[float, ...], end: float | None) -> tuple[str, ...]:
+    """What is left of a text that ends then and is cut there."""
+    playback = Playback()
+    playback.order(1, text, 0.0)
+    playback.started(1, 0, 0.0, text, 0.0)
+    playback.placed(1, 0, starts)
+    if end is not None:
+        playback.finished(1, 0, end, 0.0)
+    playback.reached(0, position, 1.0)
+    return tuple(str(line.text) for line in playback.stop())
+
+
 @pytest.mark.parametrize(
-    ("length", "end_known", "middle"),
+    ("text", "starts", "end", "middle"),
     [
-        (2.0, True, 1.0 + (1.0 - SILENCE_BEHIND) / 2),
-        (1.2, True, 1.0 + 0.2 / 4),
-        (2.0, False, None),
+        ("one two", (0.0, 1.0), 2.0, 1.0 + (1.0 - SILENCE_BEHIND) / 2),
+        ("one two.", (0.0, 1.0), 2.0, 1.0 + (1.0 - SILENCE_BEHIND) / 2),
+        ("one two", (), 2.0, 1.0 + (1.0 - SILENCE_BEHIND) / 2),
+        ("two.", (0.0,), 1.0, (1.0 - SILENCE_BEHIND) / 2),
+        ("two.", (), 1.0, (1.0 - SILENCE_BEHIND) / 2),
+        ("one two.", (0.0, 1.0), 1.2, 1.0 + 0.2 / 4),
     ],
 )
 def test_the_silence_behind_the_last_word_is_no_part_of_it(
-    text: str, length: float, end_known: bool, middle: float | None
+    text: str, starts: tuple[float, ...], end: float, middle: float
 ) -> None:
-    middle = middle or 1.0 + len(text.split()[1]) / SPEAKING_RATE / 2
-    for position, rest in ((middle - 0.01, (text.split()[1],)), (middle + 0.01, ())):
-        playback = Playback()
-        playback.order(1, text, 0.0)
-        playback.started(1, 0, 0.0, text, 0.0)
-        playback.placed(1, 0, (0.0, 1.0))
-        if end_known:
-            playback.finished(1, 0, length, 0.0)
-        playback.reached(0, position, 1.0)
+    assert cut_at(middle - 0.01, text, starts, end) == (text.split()[-1],)
+    assert cut_at(middle + 0.01, text, starts, end) == ()
+
+
+@pytest.mark.parametrize("text", ["one two", "one two."])
+def test_an_end_that_is_not_known_yet_has_no_silence_before_it(text: str) -> None:
+    last = text.split()[1]
+    middle = 1.0 + len(last) / SPEAKING_RATE / 2
+    assert cut_at(middle - 0.01, text, (0.0, 1.0), None) == (last,)
+    assert cut_at(middle + 0.01, text, (0.0, 1.0), None) == ()
+
+
+def test_the_last_word_of_what_is_sent_again_lasts_as_long_as_it_did() -> None:
+    middle = LEAD + (1.0 - SILENCE_BEHIND) / 2
+    for position, rest in ((middle - 0.01, ("three",)), (middle + 0.01, ())):
+        playback = ledger("one two three", length=3.0)
+        playback.placed(1, 0, (0.0, 1.0, 2.0))
+        playback.reached(0, 1.9, 1.0)
+        (again,) = playback.stop()
+        playback.order(2, again.text, 2.0, source=again.source)
+        playback.started(2, 1, 0.0, str(again.text), 2.0, resumed=True)
+        playback.finished(2, 1, 1.0 + LEAD, 2.0)
+        playback.reached(1, position, 3.0)
         assert tuple(line.text for line in playback.stop()) == rest
 
 
@@ -671,8 +699,7 @@ def test_with_all_words_placed_the_cut_is_exact(gaps: list[float], position: flo
     playback.finished(1, 0, begins[-1] + 1.0, 0.0)
     playback.reached(0, position, 1.0)
     playback.stop()
-    ends = [*begins[1:-1], begins[-1] + 1.0]
-    ends[-1] -= min(SILENCE_BEHIND, (ends[-1] - begins[-2]) / 2)
+    ends = [*begins[1:-1], begins[-1] + 1.0 - SILENCE_BEHIND]
     expected = [word for word, a, b in zip(words, begins, ends, strict=False) if (a + b) / 2 <= position > 0]
     assert " ".join(heard(playback)).split() == expected
 
@@ -696,7 +723,7 @@ def spoken(starts: tuple[float, ...] = SECONDS, *, tag: str = "", form: SpokenFo
 
 
 @pytest.mark.parametrize(
-    ("position", "words"), [(0.4, 0), (1.6, 2), (2.6, 2), (3.6, 2), (4.4, 2), (4.6, 3), (5.2, 3), (6.0, 4)]
+    ("position", "words"), [(0.4, 0), (1.6, 2), (2.6, 2), (3.6, 2), (4.4, 2), (4.6, 3), (5.42, 3), (5.44, 4)]
 )
 def test_a_word_is_heard_when_the_last_word_said_for_it_was(position: float, words: int) -> None:
     playback = spoken()

@@ -126,9 +126,11 @@ def test_no_words_at_all_are_a_miss_once_the_caller_was_told_to_wait() -> None:
     assert call.phrases == ["filler", "missed"]
 
 
-def test_nobody_is_told_to_wait_while_more_digits_may_come() -> None:
+@pytest.mark.parametrize("sound", [Voice(), Voice(is_in_noise=True)])
+def test_nobody_is_told_to_wait_while_more_digits_may_come(sound: Voice) -> None:
+    """Nor longer in noise, where more is waited for: it would be right before the "I didn't catch that"."""
     call = world(rules=settings(language=IdentifierLanguage())).answered()
-    call.says("one two three")
+    call.says("one two three", sound=sound)
     assert bridged(call) == pytest.approx(call.rules.endpointing.partial)
 
 

@@ -864,13 +864,14 @@ class Conversation:
     def _words_due(self, floor: Endpointing) -> float:
         """When the agent says that it takes a moment, or did not hear, if the words have not come by then.
 
-        Not as long as a turn whose words are not known would still be waited for, nor to somebody else's voice.
+        Not as long as a turn whose words are not known would still be waited for on a quiet line (what noise adds would
+        leave too little between the two), nor to somebody else's voice.
         """
         rules = self._settings
         overdue = floor.stopped_at + rules.transcript_patience
         if floor.bridged or rules.barge_in.is_foreign(floor.voice):
             return overdue
-        over = max(rules.filler_after, rules.endpointing.wait(floor.pause))
+        over = max(rules.filler_after, rules.endpointing.wait(replace(floor.pause, in_noise=False)))
         return min(max(floor.stopped_at + over, floor.not_before), overdue)
 
     def _filler_due(self, floor: Thinking) -> float:

@@ -12,9 +12,10 @@ What is said is not what is written ("#W2378156" is eight words), so a segment m
 its *spoken form*: places and times are those of the said words, and a written word counts as
 heard when every word that is said for it does. History has written words only.
 
-A said word counts as heard once its middle has been played. Where words lie, the synthesizer
-says; those that it has not placed are laid over the rest of the segment's duration in
-proportion to their letters.
+A said word counts as heard once its middle has been played; the pause behind a mark, and the
+silence that a segment ends with, are no part of it. Where words lie, the synthesizer says; those
+that it has not placed are laid over the rest of the segment's duration in proportion to their
+letters.
 
 Marks lie 160 ms apart and take their time to return, in which two short words are said. What is
 cut off while it is played is therefore reckoned on from the last mark, at most to where the next
@@ -50,8 +51,8 @@ VOICED_SHARE = 0.5
 """How much of the time until the next word a word before a mark takes; the rest is pause (Piper joe: 44 to 49 %)."""
 
 SILENCE_BEHIND = 0.14
-"""Seconds of a segment behind its last word (Piper joe: 0.11 to 0.17 s in half of 147 sentences); at most half of the
-time from where that word begins, for voices that end with it."""
+"""Seconds of silence at the end of a segment (Piper joe: 0.11 to 0.17 s in half of 147 sentences; taken for other
+voices too). At most half of the time from where the last word begins, for voices that leave none."""
 
 _MARKS = tuple(",.;:!?…—")
 _CLOSING = "\"'”’)]"
@@ -366,7 +367,8 @@ class Playback:
         for index, word in enumerate(words):
             span = begins[index + 1] - begins[index]
             if index == len(words) - 1:
-                span = max(span - SILENCE_BEHIND, span / 2) if segment.end is not None else span
+                # An end that is not known yet is reckoned from the letters alone, without silence.
+                span -= 0.0 if segment.end is None else min(SILENCE_BEHIND, span / 2)
             elif segment.starts and word.rstrip(_CLOSING).endswith(_MARKS):
                 span *= VOICED_SHARE
             if begins[index] + span / 2 > played:

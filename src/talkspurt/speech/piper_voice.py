@@ -153,9 +153,9 @@ def load_voice(store: WeightStore, weights: str, threads: int) -> Voice:
     return voice
 
 
-def speak(voice: Voice, text: str, *, pace: float = 1.0, chunk_frames: Sequence[int] = CHUNK_FRAMES) -> Iterator[bytes]:
+def speak(voice: Voice, text: str, *, pace: float = 1.0) -> Iterator[bytes]:
     """The sound of `render` alone."""
-    return (chunk.pcm for chunk in render(voice, text, pace=pace, chunk_frames=chunk_frames))
+    return (chunk.pcm for chunk in render(voice, text, pace=pace))
 
 
 def render(
@@ -163,8 +163,8 @@ def render(
 ) -> Iterator[SpeechChunk]:
     """Speech at the line's rate, chunk by chunk; runs on pool threads, one step at a time.
 
-    The words come in one step, without sound, behind the first sound. `chunk_frames` are as `CHUNK_FRAMES`: large ones
-    cost less, and the speech begins later.
+    The words come in one step, without sound, behind the first sound. `chunk_frames`: decoder frames of each chunk, the
+    last for all that follow.
     """
     engine = voice.engine
     spoken = voice.phonemizer.pronounce(text)
