@@ -22,7 +22,7 @@ from typing import Final
 
 from benchmarks.capacity.charts import draw
 from benchmarks.capacity.clips import voices
-from benchmarks.capacity.figures import Comparison, Record, compared, middle, most_calls, typical
+from benchmarks.capacity.figures import Comparison, Record, compared, middle_of, most_calls, typical
 from benchmarks.capacity.load import FOLDER
 from benchmarks.capacity.networked import cloud
 from benchmarks.capacity.page import shown, write_page
@@ -53,8 +53,8 @@ QUICK_SECONDS: Final = 10.0
 ROUNDS: Final = 3
 """In each of them every variant is measured, and what it is held against: single windows' p95 scatter by their half."""
 AGAIN: Final = 2
-"""Windows more for a number of calls that was not held in the first: both must hold it then. The machine is shared, and
-a window in which it was taken away tells nothing of the server."""
+"""Windows more for a number of calls that the first did not hold: both must hold it then. The machine is shared, and a
+window in which it was taken away tells nothing of the server. A number that the first holds is not looked at again."""
 SYSTEMS: Final[tuple[System, ...]] = (*OWN, *VARIANTS, *PEERS)
 
 
@@ -96,9 +96,13 @@ async def measured(
     records: list[Record] = []
     for number in calls:
         windows = [await measured_with(system, number, options, console)]
-        if not windows[0].holds and not options.quick:
-            windows += [await measured_with(system, number, options, console) for _ in range(AGAIN)]
-        record = middle(windows)
+        try:
+            while not windows[0].holds and not options.quick and len(windows) <= AGAIN:
+                windows.append(await measured_with(system, number, options, console))
+            record = replace(middle_of(windows), windows=len(windows))
+        except TransportError as error:
+            console.print(f"{system.name} was not measured again: {error}", style="red", markup=False)
+            record = windows[0]
         if block is not None:
             record = replace(
                 record,
@@ -155,6 +159,7 @@ def row_of(record: Record) -> str:
     return (
         f"{record.label} with {record.n} calls: {record.cpu_percent_per_call:.2f} % CPU a call, "
         f"overhead p95 {record.overhead_p95_ms} ms, underruns {record.underruns}, missed {record.missed_turns}"
+        + (f"; the middle of {record.windows} windows" if record.windows > 1 else "")
         + ("" if record.on_time else "; client or fakes were late themselves, and the overhead is theirs, too")
     )
 
@@ -196,6 +201,9 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(s.name for s in SYSTEMS)}", style="red"
         )
         return 2
+    if options.quick and options.systems and (left := {variant.name for variant in VARIANTS} & set(chosen)):
+        console.print(f"a quick run does not measure {', '.join(sorted(left))}: leave out --quick", style="red")
+        return 2
     records: list[Record] = []
     missing = 0
     for system in (*OWN, *PEERS):
@@ -212,9 +220,6 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{system.name} was not measured: {error}", style="red", markup=False)
             missing += 1
     comparisons: list[Comparison] = []
-    if options.quick and not any(system.name in chosen for system in (*OWN, *PEERS)):
-        console.print("a quick run measures no variants: leave --quick out, or name a system", style="red")
-        return 2
     variants = [] if options.quick else [variant for variant in VARIANTS if variant.name in chosen]
     if variants:
         write(records, (), compiled=options.wheel)

@@ -45,6 +45,8 @@ class Record:
     """Of the longest block by a start, the CPU."""
     block_without_start_ms: float | None = None
     """For how long the loop stood still at most while no call was started."""
+    windows: int = 1
+    """How many were measured, of which it is the middle one."""
     compiled: bool = False
     """Whether it was the wheel that `make wheel` compiles, and not the sources as they are."""
 
@@ -142,9 +144,13 @@ def most_calls(records: Iterable[Record], system: str) -> int:
     return most
 
 
-def middle(windows: Sequence[Record]) -> Record:
+def middle_of(windows: Sequence[Record]) -> Record:
     """Of a system's windows with as many calls the middle one, from the best to the worst."""
-    return sorted(windows, key=lambda each: (not each.holds, each.overhead_p95_ms or math.inf))[len(windows) // 2]
+
+    def badness(record: Record) -> tuple[bool, float]:
+        return not record.holds, math.inf if record.overhead_p95_ms is None else record.overhead_p95_ms
+
+    return sorted(windows, key=badness)[len(windows) // 2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ RECENT: Final = 15.0
 """Seconds after which a text that has not begun to be heard is no longer looked for, unless it is among the last."""
 
 ORDER_DOUBT: Final = 0.05
-"""Seconds by which an order may seem to have come later than it did: the first word may be heard 10 ms after it, and
-the call's time, which the order's is reckoned from by the wall clock, lags by as much as the double's tick is late."""
+"""Seconds by which an order may seem to have come later than it did. It is noted by the wall clock of another process,
+its sound by the double's ticks of 20 ms, which may be late, and the first word may be heard 10 ms after the order."""
 
 WHOLE: Final = (1_000_000,)
 """Decoder frames to a chunk: nobody waits for a template's first sound, and a chunk pays for its margins."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from benchmarks.turns.align import ORDER_DOUBT
 from benchmarks.turns.artefacts import CallerEvent, Entity, Expectation, Pause, Row, Span
 from benchmarks.turns.brain import GREETINGS, question_in
 from benchmarks.turns.channel import RoomAndLine
@@ -250,7 +251,8 @@ class BenchCaller:
 
     def _words_by(self, until: float) -> str:
         """The words that the agent ordered last by then."""
-        return next((text for at, text in reversed(self._ordered()) if at <= until), GREETINGS[self._scenario["agent"]])
+        ordered = (text for at, text in reversed(self._ordered()) if at <= until + ORDER_DOUBT)
+        return next(ordered, GREETINGS[self._scenario["agent"]])
 
     async def _reach(self, step: Mapping[str, Any]) -> bool:
         """Wait for the moment of the reply that the step names; False when the reply is over by then."""
@@ -269,7 +271,7 @@ class BenchCaller:
     def _notice_new_reply(self) -> None:
         """An agent that took a distraction for a turn is saying something else by now."""
         assert self._reply_began is not None
-        ordered = max((at for at, _ in self._ordered()), default=0.0)
+        ordered = max((at for at, _ in self._ordered()), default=0.0) - ORDER_DOUBT
         if ordered > self._reply_began:
             self._reply_began = next((begin for begin, _ in self._stretches if begin > ordered), self._reply_began)
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.capacity import __main__ as capacity
 from benchmarks.capacity.caller import FRAME, Caller, Playout
 from benchmarks.capacity.clips import as_speech
-from benchmarks.capacity.figures import Record, compared, fitted_line, judge, middle, most_calls, percentile, typical
+from benchmarks.capacity.figures import Record, compared, fitted_line, judge, middle_of, most_calls, percentile, typical
 from benchmarks.capacity.page import BEGIN, END, write_page
 from benchmarks.capacity.systems import OWN, PEERS, VARIANTS, Own
 from benchmarks.capacity.trial import Block, block_of
@@ -186,8 +186,8 @@ def test_a_number_of_calls_that_was_not_held_is_if_two_more_windows_hold_it(
     held: tuple[bool, ...], holds: bool, p95: float
 ) -> None:
     windows = [replace(RECORD, overhead_p95_ms=float(n), underruns=int(not one)) for n, one in enumerate(held, start=1)]
-    assert middle(windows).holds is holds
-    assert middle(windows).overhead_p95_ms == p95
+    assert middle_of(windows).holds is holds
+    assert middle_of(windows).overhead_p95_ms == p95
 
 
 def test_a_system_is_measured_again_where_it_did_not_hold_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +203,35 @@ def test_a_system_is_measured_again_where_it_did_not_hold_and_no_further(monkeyp
     records = asyncio.run(capacity.measured(OWN[0], (10, 20, 30, 40), options, None, Console(file=io.StringIO())))
     assert asked == [10, 20, 20, 20, 30, 30, 30]
     assert [record.holds for record in records] == [True, True, False]
+    assert [record.windows for record in records] == [1, 3, 3]
+    asked.clear()
+    options.quick = True
+    records = asyncio.run(capacity.measured(OWN[0], (20,), options, None, Console(file=io.StringIO())))
+    assert asked == [20], "a quick run has no time for more"
+
+
+def test_what_was_measured_stays_when_a_further_window_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = iter([replace(RECORD, n=10), replace(RECORD, n=20, underruns=1)])
+
+    async def measured_with(*_all: object) -> Record:
+        try:
+            return next(windows)
+        except StopIteration:
+            raise TransportError("the server did not start") from None
+
+    monkeypatch.setattr(capacity, "measured_with", measured_with)
+    said = io.StringIO()
+    options = argparse.Namespace(quick=False)
+    records = asyncio.run(capacity.measured(OWN[0], (10, 20, 30), options, None, Console(file=said)))
+    assert [(record.n, record.holds) for record in records] == [(10, True), (20, False)]
+    assert "not measured again" in said.getvalue()
+
+
+def test_a_quick_run_says_that_it_measures_no_variant() -> None:
+    said = io.StringIO()
+    options = argparse.Namespace(quick=True, systems=f"{OWN[0].name},{VARIANTS[0].name}")
+    assert asyncio.run(capacity.run(options, Console(file=said))) == 2
+    assert VARIANTS[0].name in said.getvalue()
 
 
 async def test_a_variant_is_measured_in_turn_with_what_it_is_held_against(monkeypatch: pytest.MonkeyPatch) -> None:
