@@ -62,7 +62,7 @@ async def test_a_caller_asks_for_an_order_and_hears_what_the_database_says(
     assert status == "shipped"
     heard = report.turns[2].heard or ""
     # The witness is a small model, and writes "has shit" now and then: the day is said in more words.
-    weekday = f"{date.fromisoformat(expected_on):%A}"
+    weekday = f"{date.fromisoformat(str(expected_on)):%A}"
     assert re.search(rf"should arrive.*({weekday}|today|tomorrow)", heard, re.IGNORECASE), heard
     assert report.recording.end is not None
     assert report.recording.end.by == "agent"
