@@ -44,6 +44,10 @@ def test_what_was_asked_and_how_whole_the_words_are(pause: Pause, wait: float) -
     assert RULES.wait(pause) == wait
 
 
+def test_what_is_given_piece_by_piece() -> None:
+    assert frozenset({"identifier", "email", "zip", "phone", "amount"}) == ENTITIES
+
+
 def test_enough_words_count_as_complete() -> None:
     assert RULES.wait(Pause(words=ENOUGH - 1)) == 1.0
     assert RULES.wait(Pause(words=ENOUGH)) == 0.48

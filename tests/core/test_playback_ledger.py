@@ -337,6 +337,13 @@ def test_what_is_unheard_is_the_rest_of_what_lies_on_the_line() -> None:
     assert (playback.unheard, playback.progress_at) == (6.0, 6.0)
 
 
+def test_not_all_was_sent_when_the_last_one_begun_never_came_to_its_end() -> None:
+    playback = ledger("one two")
+    playback.order(2, "three four", 0.0)
+    playback.started(2, 0, 10.0, "three four", 0.0)
+    assert not playback.give_up()
+
+
 # ── word times ────────────────────────────────────────────────────────────────────
 
 UNEVEN = (0.0, 0.5, 2.5, 3.0, 4.0, 4.1, 6.0, 7.0, 8.0, 8.2)
