@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import numpy as np
 import soxr
+from benchmarks.turns.artefacts import ORDER_DOUBT
 from numpy.typing import NDArray
 
 from talkspurt.agent.locales import find_locale
@@ -79,10 +80,6 @@ LONG_PAUSE: Final = 1.0
 """Seconds of speech after which, and of silence at which, the search is cut in two: its cost grows with the square."""
 RECENT: Final = 15.0
 """Seconds after which a text that has not begun to be heard is no longer looked for, unless it is among the last."""
-
-ORDER_DOUBT: Final = 0.05
-"""Seconds by which an order may seem to have come later than it did. It is noted by the wall clock of another process,
-its sound by the double's ticks of 20 ms, which may be late, and the first word may be heard 10 ms after the order."""
 
 WHOLE: Final = (1_000_000,)
 """Decoder frames to a chunk: nobody waits for a template's first sound, and a chunk pays for its margins."""

@@ -48,6 +48,11 @@ PausePlace = Literal["clause", "inside", "groups", "filler"]
 """After a complete clause; inside one; between groups of an entity; after "um" or a self-correction's break."""
 
 
+ORDER_DOUBT: Final = 0.05
+"""Seconds by which an order may seem to have come later than it did. It is noted by the wall clock of another process,
+its sound by the double's ticks of 20 ms, which may be late, and the first word may be heard 10 ms after the order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """From `begin` to `end`."""

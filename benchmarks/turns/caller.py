@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from benchmarks.turns.align import ORDER_DOUBT
-from benchmarks.turns.artefacts import CallerEvent, Entity, Expectation, Pause, Row, Span
+from benchmarks.turns.artefacts import ORDER_DOUBT, CallerEvent, Entity, Expectation, Pause, Row, Span
 from benchmarks.turns.brain import GREETINGS, question_in
 from benchmarks.turns.channel import RoomAndLine
 from benchmarks.turns.voices import RATE_HZ, Clip, Utterance

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import numpy as np
 from benchmarks.turns import align as aligner
-from benchmarks.turns.align import ORDER_DOUBT, HeardWord, Samples, Stretch, Templates, Text, align, words_of
-from benchmarks.turns.artefacts import CallArtefact, CallerEvent, Entity, StoredEntry, load
+from benchmarks.turns.align import HeardWord, Samples, Stretch, Templates, Text, align, words_of
+from benchmarks.turns.artefacts import ORDER_DOUBT, CallArtefact, CallerEvent, Entity, StoredEntry, load
 from numpy.typing import NDArray
 
 from talkspurt.agent.locales import find_locale

@@ -51,8 +51,9 @@ VOICED_SHARE = 0.5
 """How much of the time until the next word a word before a mark takes; the rest is pause (Piper joe: 44 to 49 %)."""
 
 SILENCE_BEHIND = 0.14
-"""Seconds of silence at the end of a segment (Piper joe: 0.11 to 0.17 s in half of 147 sentences; taken for other
-voices too). At most half of the time from where the last word begins, for voices that leave none."""
+"""Seconds of silence at the end of a segment (Piper joe: 0.11 to 0.17 s in half of 147 sentences, by a script that
+is not kept; taken for other voices too). At most half of the time from where the last word begins, for voices that
+leave none."""
 
 _MARKS = tuple(",.;:!?…—")
 _CLOSING = "\"'”’)]"
