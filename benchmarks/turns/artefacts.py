@@ -172,13 +172,21 @@ class CallArtefact:
     failures: tuple[str, ...] = field(default=())
     """What went wrong in the call; its events up to then still count."""
     complete: bool = True
-    """Whether all steps of the scenario took place; if not, the call is placed again when the run is resumed."""
+    """Whether all steps of the scenario took place."""
     format: int = FORMAT
 
     @property
     def id(self) -> str:
         """The scenario's id, which is also the folder's name."""
         return str(self.scenario["id"])
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run need not place the call again.
+
+        An agent that hangs up on its caller has shown what it does; a call that broke off shows nothing.
+        """
+        return self.complete or self.ended_by == "agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,8 @@ class Run:
     calls: tuple[str, ...]
     """The scenarios of this run that have artefacts."""
     failed: tuple[str, ...]
-    """Scenarios whose call could not be placed, or broke off before its last step, each with the reason."""
+    """Scenarios whose call could not be placed, or broke off before its last step and not because the agent hung up,
+    each with the reason."""
     missing: tuple[str, ...]
     """Scenarios that were not placed in time: run again to add them."""
     left_out: tuple[str, ...]

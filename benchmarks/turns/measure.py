@@ -121,6 +121,8 @@ class Measured:
     """Agent speech that is none of the texts: should be 0, and casts doubt on the call where it is not."""
     worst_lateness: float
     not_measured: int
+    hung_up: bool = False
+    """The agent ended the call before the caller had said everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ def measure(evidence: Evidence) -> Measured:
         unknown_seconds=sum(stretch.end - stretch.begin for stretch in unknown),
         worst_lateness=evidence.artefact.worst_lateness,
         not_measured=sum(not event.measured and event.row != "go_on" for event in evidence.artefact.events),
+        hung_up=not evidence.artefact.complete,
     )
 
 
@@ -686,6 +689,7 @@ def measure_folder(folder: Path, templates: Templates) -> Measured:
         unknown_seconds=raw["unknown_seconds"],
         worst_lateness=raw["worst_lateness"],
         not_measured=raw["not_measured"],
+        hung_up=raw["hung_up"],
     )
 
 

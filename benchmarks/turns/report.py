@@ -33,11 +33,9 @@ from rich.table import Table
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = REPOSITORY / "build" / "bench" / "turns"
-ENOUGH: Final = 240
-"""Turns that each row of the table needs in a full run. Three hundred are placed; some turn out not to be measurable,
-such as an interruption of a reply that ends just then, or the latency of a turn that was cut into."""
-ENOUGH_ECHO: Final = 150
-"""Stretches of reply on a line with echo of -25 dB and below; a reply that is stopped is cut into fewer."""
+ENOUGH: Final = 300
+"""Turns that each row of the table needs in a full run. More are placed, for some turn out not to be measurable, such
+as an interruption of a reply that ends just then, or the latency of a turn that was cut into."""
 RESAMPLES: Final = 1_000
 WORTH_A_LINE: Final = 5
 """A group of a breakdown with fewer turns says nothing."""
@@ -135,7 +133,7 @@ FIGURES: Final = (
     Figure("side_talk_ignored_rate", "side talk ignored", "rate", _row("side_talk"), lambda t: t.ignored, goal=0.8,
            at_least=True, enough=ENOUGH),
     Figure("echo_interruptions", "stops by the agent's own echo at -25 dB and below", "count", _weak_echo,
-           lambda t: t.stops, goal=0, enough=ENOUGH_ECHO),
+           lambda t: t.stops, goal=0, enough=ENOUGH),
 )  # fmt: skip
 """In the order of the table. The history's row follows them: it counts sentences, not turns."""
 
@@ -306,6 +304,9 @@ def _doubts(calls: Sequence[Measured], run: Run | None) -> Iterable[str]:
     late = [call.call for call in calls if call.worst_lateness > BUSY]
     if late:
         yield f"the double was more than {BUSY} s late in {len(late)} calls: {', '.join(late[:5])}"
+    hung_up = [call.call for call in calls if call.hung_up]
+    if hung_up:
+        yield f"the agent hung up in {len(hung_up)} calls before the caller had said everything: {', '.join(hung_up)}"
     unknown = sum(call.unknown_seconds for call in calls)
     if unknown > 0:
         yield f"{unknown:.1f} s of agent speech are none of the texts it was given"
@@ -327,6 +328,7 @@ def as_json(report: Report, calls: Sequence[Measured]) -> dict[str, Any]:
         },
         "turns_by_row": dict(Counter(turn.row for call in calls for turn in call.turns)),
         "calls": len(calls),
+        "hung_up": sum(call.hung_up for call in calls),
         "synthetic_turns": sum(bool(turn.labels.get("synthetic")) for call in calls for turn in call.turns),
         "problems": report.problems,
         "missed": report.missed,

@@ -215,10 +215,11 @@ def test_breakdowns_divide_turns_by_label() -> None:
 
 
 def test_doubts_are_said() -> None:
-    doubtful = call(worst_lateness=0.3, unknown_seconds=2.0, not_measured=4)
+    doubtful = call(worst_lateness=0.3, unknown_seconds=2.0, not_measured=4, hung_up=True)
     run = Run(True, "", ("a",), (), (), ("no recordings",))
     made = summarise([doubtful], run, full=False)
-    assert len(made.doubts) == 4
+    assert len(made.doubts) == 5
+    assert as_json(made, [doubtful])["details"]["hung_up"] == 1
     console = Console(record=True, width=160, file=None, quiet=False)
     with console.capture() as printed:
         print_report(made, console, ["snr_db"])

@@ -38,8 +38,8 @@ def test_the_scenarios_are_those_that_the_generator_wrote() -> None:
     assert load_scenarios(quick=False) == Generator().all()
 
 
-def test_every_row_has_three_hundred_turns_and_a_dozen_in_a_quick_run() -> None:
-    for quick, enough in ((False, 300), (True, 12)):
+def test_every_row_has_three_hundred_turns_and_some_more_and_a_dozen_in_a_quick_run() -> None:
+    for quick, enough in ((False, 310), (True, 12)):
         steps = [step for scenario in load_scenarios(quick=quick) for step in scenario["steps"]]
         rows = Counter(step["row"] for step in steps)
         # A reply of some fifteen seconds makes five stretches of echo.
@@ -190,3 +190,16 @@ def test_artefacts_come_back_as_they_were_written(tmp_path: Path) -> None:
     )  # fmt: skip
     artefacts.save(artefact, tmp_path)
     assert artefacts.load(tmp_path) == artefact
+
+
+@pytest.mark.parametrize(
+    ("complete", "ended_by", "counts"),
+    [(True, "caller", True), (False, "agent", True), (False, "carrier", False), (False, "caller", False)],
+)
+def test_a_call_that_the_agent_ended_counts_and_one_that_broke_off_does_not(
+    complete: bool, ended_by: str, counts: bool
+) -> None:
+    ended = CallArtefact(
+        {"id": "a"}, "stamp", "CA1", 3.0, "Hello.", (), (), (), (), ended_by, "why", 0.01, complete=complete
+    )
+    assert ended.counts is counts
