@@ -95,7 +95,7 @@ bench-turns: export FRESH := $(FRESH)
 bench-turns: export ONLY := $(ONLY)
 bench-turns: setup
 	@placed=0; $(BIN)/python -m benchmarks.turns || placed=1; \
-	$(BIN)/python -m benchmarks.turns.report $(if $(filter 1,$(QUICK)),--quick) $(ARGS) || exit $$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.turns.report $(if $(filter 1,$(QUICK)),--quick) $(ARGS) || exit $$?; \
 	exit $$placed
 
 # In copies of the tree, and resumable; ARGS="--number 300 --seed 2" for another sample, "--help" for the rest.

@@ -1,7 +1,8 @@
 """Which words of known texts were heard, and when: forced alignment of what the carrier double played.
 
 The witness is independent of the product: nothing here has seen its playback map, its marks or the audio it made.
-Each text is spoken afresh, and that speech is only a template, because the voice never says a text twice alike.
+Each text is spoken afresh, and that speech is only a template, because the agent's voice never says a text twice alike.
+The templates' voice lacks the noise that makes it so: one bad rendering of "five hundred" had spoilt a hundred texts.
 
 1. The words of the template are found by Whisper's cross-attention (CTranslate2), corrected by its known lateness and
    moved to the pause where there is one.
@@ -83,7 +84,7 @@ RECENT: Final = 15.0
 
 WHOLE: Final = (1_000_000,)
 """Decoder frames to a chunk: nobody waits for a template's first sound, and a chunk pays for its margins."""
-MADE: Final = 2
+MADE: Final = 3
 """Counts the ways in which templates were made: those of an earlier one are not found again."""
 
 SOME_NUMBER: Final = "twelve"
@@ -91,6 +92,7 @@ SOME_NUMBER: Final = "twelve"
 end, so that the "for" before it was taken to last for 0.8 s instead of 0.3, and not to have been heard."""
 _NUMBER: Final = re.compile(r"(?<![\w.,:$#-])\d{1,4}(?![\w,:-]|\.\d)")
 """A number as a word of its own."""
+_HUNDREDS: Final = re.compile(r"(?<=hundred) ")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -165,7 +167,8 @@ def _said_words(text: str) -> list[str]:
 class Templates:
     """Speaks texts and finds their words; keeps what it made in a folder, because both take a while.
 
-    Sentences that differ only in a number share a template, into which the number, spoken alone, is put.
+    Sentences that differ only in a number share a template, into which the number, spoken alone, is put: the same at a
+    sentence's end as inside of it, for its falling pitch is nothing to a mel spectrum's bands.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -187,11 +190,15 @@ class Templates:
         parts: list[Template] = []
         for index, (word, (begin, end)) in enumerate(zip(words, _tiles(whole), strict=True)):
             if index in numbers:
-                number = self._kept(said[index], one_word=True)
-                parts.append(Template(word, number.samples, number.words))
+                parts.append(self._number(word, said[index].rstrip(".,?!")))
             else:
                 parts.append(Template(word, whole.samples[begin:end], ((0, end - begin),)))
         return _joined(text, parts)
+
+    def _number(self, word: str, said: str) -> Template:
+        """One word, of the hundreds and the rest, so that a thousand numbers need a hundred templates."""
+        whole = _joined(word, [self._kept(part, one_word=True) for part in _HUNDREDS.split(said)])
+        return replace(whole, words=((whole.words[0][0], whole.words[-1][1]),))
 
     def track(self, template: Template) -> "_Track":
         """Its frames, kept for texts that are looked for again and again."""
@@ -249,7 +256,7 @@ def synthesize(text: str) -> Samples:
 
 @lru_cache(maxsize=1)
 def _voice() -> Voice:
-    return load_voice(WeightStore.from_config(load_config()), VOICES[DEFAULT_VOICE], 1)
+    return replace(load_voice(WeightStore.from_config(load_config()), VOICES[DEFAULT_VOICE], 1), steady=True)
 
 
 # ── words of a template ───────────────────────────────────────────────────────────
@@ -401,12 +408,18 @@ def align(played: Samples, texts: Sequence[Text], templates: Templates) -> list[
     """The texts heard last, which are the ones to be resumed."""
     reached: tuple[int, int] | None = None
     """The text, and its frame, that the window before ended with."""
+    of = lru_cache(maxsize=None)(templates.of)
     for begin, end in _windows(heard):
         window = _Track(heard.frames[begin:end], heard.at[begin:end], heard.after_silence[begin:end])
         active = _active(texts, last, float(window.at[0]) * HOP_SECONDS, float(window.at[-1] + 1) * HOP_SECONDS)
         if not active:
             continue
-        found, reached = _align_window(window, [(index, texts[index]) for index in active], templates, reached)
+        candidates = [
+            _Candidate(index, texts[index], template, templates.track(template))
+            for index in active
+            for template in (of(texts[index].text),)
+        ]
+        found, reached = _align_window(window, candidates, reached)
         for stretch in found:
             if stretch.text in last:
                 last.remove(stretch.text)
@@ -447,38 +460,45 @@ def _active(texts: Sequence[Text], last: Sequence[int], begin: float, end: float
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A text that may be heard in a window."""
+
+    index: int
+    text: Text
+    template: Template
+    track: _Track
+
+
 def _align_window(
-    heard: _Track, texts: Sequence[tuple[int, Text]], templates: Templates, reached: tuple[int, int] | None
+    heard: _Track, texts: Sequence[_Candidate], reached: tuple[int, int] | None
 ) -> tuple[list[Stretch], tuple[int, int]]:
     """The stretches of one window, and which frame of which text it ends with."""
-    made = [templates.of(text.text) for _, text in texts]
-    tracks = [templates.track(template) for template in made]
-    starts = np.cumsum([0, *(len(track.at) for track in tracks)])
-    not_before = np.array([0.0 if text.always else text.ordered[0] for _, text in texts]) / HOP_SECONDS
-    going_on = next((int(start) + reached[1] for start, (index, _) in zip(starts, texts, strict=False)
-                     if reached and index == reached[0]), None)  # fmt: skip
-    path, distances = _viterbi(heard, np.concatenate([track.frames for track in tracks]), starts, not_before, going_on)
+    starts = np.cumsum([0, *(len(text.track.at) for text in texts)])
+    going_on = next((int(start) + reached[1] for start, text in zip(starts, texts, strict=False)
+                     if reached and text.index == reached[0]), None)  # fmt: skip
+    path, distances = _viterbi(heard, texts, starts, going_on)
     stretches: list[Stretch] = []
     owner_of_states = np.repeat(np.arange(len(texts)), np.diff(starts))
     owner = owner_of_states[path]
     leaps = np.flatnonzero((np.diff(owner) != 0) | (np.diff(path) < 0) | (np.diff(path) > 2)) + 1
     for begin, end in pairwise([0, *leaps.tolist(), len(path)]):
-        which = int(owner[begin])
-        places = tracks[which].at[path[begin:end] - starts[which]]
+        which = texts[owner[begin]]
+        places = which.track.at[path[begin:end] - starts[owner[begin]]]
         stretches.append(
             Stretch(
-                text=texts[which][0],
+                text=which.index,
                 begin=float(heard.at[begin]) * HOP_SECONDS,
                 end=float(heard.at[end - 1] + 1) * HOP_SECONDS,
-                words=_words(made[which], places, heard.at[begin:end]),
-                enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in made[which].words])),
+                words=_words(which.template, places, heard.at[begin:end]),
+                enters=int(np.argmin([abs(word[0] - int(places[0]) * HOP) for word in which.template.words])),
                 distance=float(distances[begin:end].mean()),
                 entry=float(places[0]) * HOP_SECONDS,
                 exit=float(places[-1] + 1) * HOP_SECONDS,
                 continues=begin == 0 and _goes_on(going_on, int(path[0]), owner_of_states),
             )
         )
-    return stretches, (texts[int(owner[-1])][0], int(path[-1] - starts[owner[-1]]))
+    return stretches, (texts[owner[-1]].index, int(path[-1] - starts[owner[-1]]))
 
 
 def _goes_on(reached: int | None, frame: int, owner: NDArray[np.int64]) -> bool:
@@ -515,68 +535,73 @@ def _words(template: Template, places: NDArray[np.int64], at: NDArray[np.int64])
     return tuple(words)
 
 
-_STAY, _NEXT, _SKIP, _WITHIN, _ELSEWHERE = range(5)
-
-
 def _viterbi(
-    heard: _Track,
-    templates: Frames,
-    starts: NDArray[np.int64],
-    not_before: NDArray[np.float64],
-    going_on: int | None,
+    heard: _Track, texts: Sequence[_Candidate], starts: NDArray[np.int64], going_on: int | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The cheapest path: for each heard frame its template frame, and the distances along it.
 
     `going_on` is the template frame that was reached before, if any.
     """
-    frames, states, texts = len(heard.at), len(templates), len(starts) - 1
-    owner = np.repeat(np.arange(texts), np.diff(starts))
-    is_start = np.zeros(states, dtype=bool)
-    is_start[starts[:-1]] = True
-    near_start = np.roll(is_start, 1) | is_start
-    norm = (templates**2).sum(axis=1)
-    moves = np.zeros((frames, states), dtype=np.uint8)
-    leap_from = np.zeros((frames, texts), dtype=np.int64)
-    """Before each frame: the cheapest state of each text."""
-    leap_from_any = np.zeros(frames, dtype=np.int64)
-    leap_to = np.where(is_start, LEAP_TO_TEXT, 2 * LEAP_INTO_TEXT).astype(np.float32)
-    choices = np.full((5, states), np.inf, dtype=np.float32)
-    cost = np.zeros(states, dtype=np.float32)
-    for frame, (at, after_silence) in enumerate(zip(heard.at, heard.after_silence, strict=True)):
-        closed = not_before[owner] > at
-        if frame == 0:
-            cost = np.where(closed, np.inf, leap_to)
-            if going_on is not None:
-                cost[owner == owner[going_on]] = np.minimum(cost[owner == owner[going_on]], LEAP_INTO_TEXT)
-                following = slice(going_on + 1, min(going_on + 3, int(starts[owner[going_on] + 1])))
-                cost[following] = 0.0
-        else:
-            leap_from[frame] = [begin + int(cost[begin:end].argmin()) for begin, end in pairwise(starts)]
-            cheapest = cost[leap_from[frame]]
-            leap_from_any[frame] = leap_from[frame][cheapest.argmin()]
-            dear = 0.0 if after_silence else LEAP_IN_SPEECH
-            choices[_STAY] = cost + TEMPO
-            choices[_NEXT, 1:] = cost[:-1]
-            choices[_NEXT, is_start] = np.inf
-            choices[_SKIP, 2:] = cost[:-2] + TEMPO
-            choices[_SKIP, near_start] = np.inf
-            choices[_WITHIN] = cheapest[owner] + (LEAP_INTO_TEXT + dear)
-            choices[_ELSEWHERE] = cheapest.min() + leap_to + dear
-            choices[_ELSEWHERE, closed] = np.inf
-            moves[frame] = choices.argmin(axis=0)
-            cost = choices.min(axis=0)
-        cost = cost + _distances(heard.frames[frame], templates, norm)
-    path = np.zeros(frames, dtype=np.int64)
-    path[-1] = cost.argmin()
-    for frame in range(frames - 1, 0, -1):
-        state, move = path[frame], moves[frame, path[frame]]
-        if move <= _SKIP:
-            path[frame - 1] = state - move
-        else:
-            path[frame - 1] = leap_from[frame, owner[state]] if move == _WITHIN else leap_from_any[frame]
+    templates = np.concatenate([text.track.frames for text in texts])
+    not_before = np.array([0.0 if text.text.always else text.text.ordered[0] for text in texts]) / HOP_SECONDS
+    begins, lengths = starts[:-1], np.diff(starts)
+    seconds = begins[lengths > 1] + 1
+    # Single precision throughout: one double among the operands would cost more than all the rest.
+    tempo, into_text = np.float32(TEMPO), np.float32(LEAP_INTO_TEXT)
+    dear = np.where(heard.after_silence, 0.0, LEAP_IN_SPEECH).astype(np.float32)
+    to_text = np.full(len(templates), 2 * LEAP_INTO_TEXT, dtype=np.float32)
+    to_text[begins] = LEAP_TO_TEXT
+    closed = not_before > heard.at[0]
+    """Of each text, whether it had not been ordered by then."""
+    to_open_text = np.where(np.repeat(closed, lengths), np.float32(np.inf), to_text)
+    costs = _distances(heard.frames, templates)
+    """At each frame what the cheapest path to each state costs; its distances, until it is that frame's turn."""
+    entry = to_open_text.copy()
+    if going_on is not None:
+        text = int(np.searchsorted(begins, going_on, side="right")) - 1
+        begin, end = starts[text : text + 2]
+        entry[begin:end] = entry[begin:end].clip(max=into_text)
+        entry[going_on + 1 : min(going_on + 3, end)] = 0.0
+    costs[0] += entry
+    step = np.empty(len(templates), dtype=np.float32)
+    for frame in range(1, len(heard.at)):
+        if (not_before[closed] <= heard.at[frame]).any():
+            closed = not_before > heard.at[frame]
+            to_open_text = np.where(np.repeat(closed, lengths), np.float32(np.inf), to_text)
+        before = costs[frame - 1]
+        cheapest = np.minimum.reduceat(before, begins)
+        best = before + tempo
+        step[1:] = before[:-1]
+        step[begins] = np.inf
+        np.minimum(best, step, out=best)
+        np.add(before[:-2], tempo, out=step[2:])
+        step[begins] = step[seconds] = np.inf
+        np.minimum(best, step, out=best)
+        np.minimum(best, np.repeat(cheapest + (into_text + dear[frame]), lengths), out=best)
+        np.add(to_open_text, cheapest.min() + dear[frame], out=step)
+        np.minimum(best, step, out=best)
+        costs[frame] += best
+    path = np.zeros(len(heard.at), dtype=np.int64)
+    path[-1] = costs[-1].argmin()
+    for frame in range(len(path) - 1, 0, -1):
+        state, before = int(path[frame]), costs[frame - 1]
+        text = int(np.searchsorted(begins, state, side="right")) - 1
+        begin, end = starts[text : text + 2]
+        within, anywhere = int(begin + before[begin:end].argmin()), int(before.argmin())
+        ways = [(before[state] + tempo, state)]
+        ways += [(before[state - 1], state - 1)] if state > begin else []
+        ways += [(before[state - 2] + tempo, state - 2)] if state > begin + 1 else []
+        ways.append((before[within] + into_text + dear[frame], within))
+        ways.append((before[anywhere] + to_text[state] + dear[frame], anywhere))
+        path[frame - 1] = min(ways, key=lambda way: way[0])[1]
     return path, np.sqrt(((heard.frames - templates[path]) ** 2).sum(axis=1))
 
 
-def _distances(frame: NDArray[np.float32], templates: Frames, norm: NDArray[np.float32]) -> NDArray[np.float32]:
-    distances: NDArray[np.float32] = np.sqrt(np.maximum(norm + (frame**2).sum() - 2 * (templates @ frame), 0))
+def _distances(frames: Frames, templates: Frames) -> NDArray[np.float32]:
+    """Of every frame from every frame of the templates: (len(frames), len(templates))."""
+    distances: NDArray[np.float32] = frames @ (-2 * templates.T)
+    distances += (templates**2).sum(axis=1)
+    distances += (frames**2).sum(axis=1)[:, None]
+    np.maximum(distances, 0, out=distances)
+    np.sqrt(distances, out=distances)
     return distances
