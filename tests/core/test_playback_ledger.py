@@ -764,6 +764,21 @@ def test_what_was_cut_within_a_number_is_sent_again_from_its_beginning() -> None
     assert " ".join(heard(playback)) == "It is W23"
 
 
+def test_what_is_cut_behind_a_word_that_is_not_said_goes_on_with_the_one_behind_that() -> None:
+    playback = Playback()
+    text = "– Good morning."
+    playback.order(1, text, 0.0)
+    playback.started(1, 0, 0.0, text, 0.0, spoken=SpokenForm(text, ("Good", "morning."), (0, 1, 2)))
+    playback.placed(1, 0, (0.1, 1.0))
+    playback.finished(1, 0, 2.0, 0.0)
+    playback.reached(0, 0.2, 1.0)
+    (rest,) = playback.stop()
+    assert rest == Line("Good morning.", "", Source(1, 1, 0.0))
+    playback.order(2, rest.text, 2.0, source=rest.source)
+    playback.started(2, 1, 0.0, str(rest.text), 2.0, resumed=True)
+    assert playback.segments[2].starts == pytest.approx((0.1, 1.0))
+
+
 def test_an_unknown_end_is_guessed_from_what_is_said() -> None:
     playback = Playback()
     playback.order(1, WRITTEN, 0.0)
