@@ -138,7 +138,8 @@ class Stretch:
     enters: int
     """The word whose beginning lies nearest to where the stretch begins in its text: speech is taken up at words."""
     distance: float
-    """Mean distance from the template: 0.6 at most for the right text, at least 1.3 for another one."""
+    """Mean distance from the template: of the right text 0.65 at the median and 0.88 for 99 in 100 stretches, of
+    another one at least 1.3."""
     entry: float
     exit: float
     """Where it begins and ends in the template, in seconds: finer than words."""
@@ -196,7 +197,7 @@ class Templates:
         return _joined(text, parts)
 
     def _number(self, word: str, said: str) -> Template:
-        """One word, of the hundreds and the rest, so that a thousand numbers need a hundred templates."""
+        """One word, of the hundreds and the rest, so that a thousand quantities need a hundred templates."""
         whole = _joined(word, [self._kept(part, one_word=True) for part in _HUNDREDS.split(said)])
         return replace(whole, words=((whole.words[0][0], whole.words[-1][1]),))
 

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from talkspurt.agent.locales import Locale, find_locale
+
 FORMAT: Final = 1
 """Raised whenever a field changes its meaning, so that old artefacts are placed anew."""
 
@@ -181,12 +183,24 @@ class CallArtefact:
         return str(self.scenario["id"])
 
     @property
+    def locale(self) -> Locale:
+        """What is spoken in it."""
+        return find_locale(str(self.scenario.get("locale", "en-US")))
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the agent took its caller for gone and said goodbye before they had said everything."""
+        said = [str(entry.content["text"]) for entry in self.history if entry.kind == "agent_said"]
+        farewell = self.locale.phrases["goodbye_silence"]
+        return not self.complete and self.ended_by == "agent" and bool(said) and farewell.endswith(said[-1])
+
+    @property
     def counts(self) -> bool:
         """Whether the run need not place the call again.
 
         An agent that hangs up on its caller has shown what it does; a call that broke off shows nothing.
         """
-        return self.complete or self.ended_by == "agent"
+        return self.complete or self.hung_up
 
 
 @dataclass(frozen=True, slots=True)

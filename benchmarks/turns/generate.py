@@ -251,17 +251,19 @@ class Generator:
         self._calls("one-word", 4, quick=(1, 12))
 
     def _further(self) -> None:
-        """Added when all goals had been reached, drawn from the same rules and heard by nobody before they counted.
+        """Added when all goals had been reached, and drawn by the same rules: nothing was tuned to these.
 
         Of the three hundred turns placed for each row some cannot be measured; with these, three hundred can.
         """
+        frozen = len(self._scenarios)
         self._calls("ordinary", 3, first=31)
         self._calls("yesno", 3, first=19)
-        self._calls("interruption", 1, first=38)
+        self._calls("interruption", 2, first=38)
         self._calls("distraction", 1, first=15)
         self._calls("side-talk", 1, first=17)
         self._calls("side-talk-quiet", 1, first=16)
         self._calls("echo", 2, first=12)
+        self._scenarios[frozen:] = [{**scenario, "further": True} for scenario in self._scenarios[frozen:]]
 
     def _calls(self, kind: str, count: int, *, first: int = 0, quick: tuple[int, int] = (0, 0)) -> None:
         """`count` calls, numbered from `first` on; of how many of them a quick run takes how many steps."""

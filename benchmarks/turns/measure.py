@@ -23,7 +23,6 @@ from benchmarks.turns.align import HeardWord, Samples, Stretch, Templates, Text,
 from benchmarks.turns.artefacts import ORDER_DOUBT, CallArtefact, CallerEvent, Entity, StoredEntry, load
 from numpy.typing import NDArray
 
-from talkspurt.agent.locales import find_locale
 from talkspurt.agent.spoken import alphanumerics, digits, email_address, identifiers, zip_code
 from talkspurt.simulate.loudness import WINDOW, audible_windows
 
@@ -215,8 +214,7 @@ def texts_of(artefact: CallArtefact) -> tuple[Text, ...]:
     ordered: dict[str, list[float]] = {artefact.greeting: [0.0]}
     for reply in sorted(artefact.ordered, key=lambda reply: reply.at):
         ordered.setdefault(reply.text, []).append(reply.at)
-    locale = find_locale(str(artefact.scenario.get("locale", "en-US")))
-    phrases = dict.fromkeys(phrase for phrase in locale.phrases.values() if phrase not in ordered)
+    phrases = dict.fromkeys(phrase for phrase in artefact.locale.phrases.values() if phrase not in ordered)
     return (
         *(Text(text, tuple(at)) for text, at in ordered.items()),
         *(Text(phrase, always=True) for phrase in phrases),
@@ -226,7 +224,8 @@ def texts_of(artefact: CallArtefact) -> tuple[Text, ...]:
 def measure(evidence: Evidence) -> Measured:
     """Every record of one call."""
     call = _Call(evidence)
-    events = [event for event in evidence.artefact.events if event.measured]
+    wanted = [event for event in evidence.artefact.events if event.row != "go_on"]
+    events = [event for event in wanted if event.measured and call.took_place(event)]
     unknown = [stretch for stretch in evidence.stretches if stretch.distance > UNKNOWN]
     return Measured(
         call=evidence.artefact.id,
@@ -234,8 +233,8 @@ def measure(evidence: Evidence) -> Measured:
         said=tuple(compare_history(evidence)),
         unknown_seconds=sum(stretch.end - stretch.begin for stretch in unknown),
         worst_lateness=evidence.artefact.worst_lateness,
-        not_measured=sum(not event.measured and event.row != "go_on" for event in evidence.artefact.events),
-        hung_up=not evidence.artefact.complete,
+        not_measured=len(wanted) - len(events),
+        hung_up=evidence.artefact.hung_up,
     )
 
 
@@ -247,6 +246,16 @@ class _Call:
         self._stretches = evidence.stretches
         self._begins = sorted(event.begin for event in self._artefact.events)
         self._clears = [event.at for event in self._artefact.line if event.kind == "clear"]
+
+    def took_place(self, event: CallerEvent) -> bool:
+        """Whether the event could go wrong as its scenario wants it, as far as its caller could not tell."""
+        if event.row in ("backchannel", "noise", "side_talk") and event.expects == "go_on":
+            sounding = [stretch for stretch in self._stretches if stretch.begin <= event.begin][-1:]
+            if any(self._is_phrase(stretch) for stretch in sounding):
+                return False  # no reply, but "Are you still there?"
+        if event.expects in ("go_on", "stay_silent"):
+            return not self._artefact.hung_up or event.end + ANSWER_SECONDS <= self._artefact.seconds
+        return True
 
     def turn(self, event: CallerEvent) -> Turn:
         """Measure what the event expects."""
@@ -485,6 +494,7 @@ def _labels(event: CallerEvent, scenario: dict[str, Any], longest: float) -> dic
         "far_field": event.far_field,
         "synthetic": event.synthetic,
         "tags": list(event.tags),
+        "further": scenario.get("further", False),
     }
 
 

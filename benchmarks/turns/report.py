@@ -43,6 +43,7 @@ BUSY: Final = 0.1
 """Seconds of lateness of the double from which its timing is in doubt."""
 LABELS: Final = (
     "voice", "noise", "snr_db", "echo_db", "loss", "pause", "place", "kind", "level_db", "far_field", "synthetic",
+    "further",
 )  # fmt: skip
 
 Unit = Literal["ms", "rate", "count"]
@@ -225,6 +226,12 @@ def evaluate_history(calls: Iterable[Measured], *, most: int = 1) -> Result:
     return Result(right / len(errors), len(errors), *wilson(right, len(errors)))
 
 
+def evaluate_hanging_up(calls: Sequence[Measured]) -> Result:
+    """The share of calls that the agent ended, taking its caller for gone."""
+    hung_up = sum(call.hung_up for call in calls)
+    return Result(hung_up / len(calls), len(calls), *wilson(hung_up, len(calls))) if calls else Result(None, 0)
+
+
 HISTORY: Final = Figure(
     "heard_history_exact_rate", "sentences of the history that were heard so, to one word", "rate", lambda _: False,
     lambda _: None, goal=1.0, at_least=True, enough=ENOUGH,
@@ -257,6 +264,7 @@ def summarise(calls: Sequence[Measured], run: Run | None, *, full: bool, unreada
     figures[HISTORY.key] = evaluate_history(calls)
     beside = {figure.key: evaluate(figure, turns) for figure in BESIDE}
     beside["heard_history_to_the_word_rate"] = evaluate_history(calls, most=0)
+    beside["hung_up_rate"] = evaluate_hanging_up(calls)
     problems = list(unreadable)
     if run is not None and (run.failed or run.missing):
         problems.append(f"{len(run.failed)} calls failed and {len(run.missing)} were not placed")
@@ -328,7 +336,6 @@ def as_json(report: Report, calls: Sequence[Measured]) -> dict[str, Any]:
         },
         "turns_by_row": dict(Counter(turn.row for call in calls for turn in call.turns)),
         "calls": len(calls),
-        "hung_up": sum(call.hung_up for call in calls),
         "synthetic_turns": sum(bool(turn.labels.get("synthetic")) for call in calls for turn in call.turns),
         "problems": report.problems,
         "missed": report.missed,
@@ -366,9 +373,12 @@ def print_report(report: Report, console: Console, by: Sequence[str] = ()) -> No
         if result.n:
             shown = _shown(result.value, figure.unit)
             table.add_row(figure.title, "", shown, _interval(result, figure.unit), str(result.n))
-    exact = report.beside["heard_history_to_the_word_rate"]
-    table.add_row("sentences of the history to the very word", "", _shown(exact.value, "rate"),
-                  _interval(exact, "rate"), str(exact.n))  # fmt: skip
+    for key, title in (
+        ("heard_history_to_the_word_rate", "sentences of the history to the very word"),
+        ("hung_up_rate", "calls in which the agent hung up on its caller"),
+    ):
+        result = report.beside[key]
+        table.add_row(title, "", _shown(result.value, "rate"), _interval(result, "rate"), str(result.n))
     console.print(table)
     for figure in FIGURES:
         for label in by:

@@ -439,6 +439,24 @@ def test_what_a_scenario_did_not_get_to_do_is_not_counted() -> None:
     assert found.not_measured == 1
 
 
+def test_a_sound_over_what_is_no_reply_is_not_counted() -> None:
+    still_there = evidence(voice((2.0, 5.0)), [sound()], [heard(2, 2.0, 0, 3)])
+    assert measure(still_there).turns == ()
+    assert measure(still_there).not_measured == 1
+    echo = replace(still_there.artefact, events=(sound("echo"),))
+    assert len(measure(replace(still_there, artefact=echo)).turns) == 1
+
+
+@pytest.mark.parametrize(("end", "counted"), [(9.4, 1), (9.6, 0)])
+def test_what_comes_just_before_the_agent_hangs_up_cannot_go_wrong_and_is_not_counted(end: float, counted: int) -> None:
+    found = evidence(voice((2.0, 5.0)), [sound(begin=end - 0.4, end=end)], [heard(0, 2.0, 0, 12)])
+    farewell = said(found.artefact.locale.phrases["goodbye_silence"])
+    hung_up = replace(found.artefact, complete=False, ended_by="agent", history=(farewell,))
+    assert measure(replace(found, artefact=hung_up)).hung_up
+    assert len(measure(replace(found, artefact=hung_up)).turns) == counted
+    assert len(measure(found).turns) == 1
+
+
 def test_everything_ordered_and_every_phrase_may_have_been_said_and_repeated_orders_are_one_text() -> None:
     ordered = (OrderedReply(2.0, OTHER, given=False), OrderedReply(1.0, REPLY, given=True),
                OrderedReply(3.0, OTHER, given=True))  # fmt: skip

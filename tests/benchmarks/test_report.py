@@ -219,7 +219,7 @@ def test_doubts_are_said() -> None:
     run = Run(True, "", ("a",), (), (), ("no recordings",))
     made = summarise([doubtful], run, full=False)
     assert len(made.doubts) == 5
-    assert as_json(made, [doubtful])["details"]["hung_up"] == 1
+    assert as_json(made, [doubtful])["details"]["beside"]["hung_up_rate"]["value"] == 1
     console = Console(record=True, width=160, file=None, quiet=False)
     with console.capture() as printed:
         print_report(made, console, ["snr_db"])
