@@ -76,7 +76,9 @@ class Turn:
     asked_after: float | None = None
     """Stage: from the last caller sample until the model was asked for the answer. Negative: speculation."""
     endpoint_after: float | None = None
-    """Stage: until the conversation decided that the turn was over, where its journal says so."""
+    """Stage: until the conversation took the turn to be over, where its journal says so."""
+    voice_after: float | None = None
+    """Stage: from then to the answer's first sample."""
     yielded_after: float | None = None
     """From the first voiced sample of an interruption to the agent's last."""
     talked_on: bool | None = None
@@ -205,8 +207,8 @@ class Evidence:
     stretches: tuple[Stretch, ...]
     word_begins: tuple[tuple[float, ...], ...]
     """For each text the second of its template at which each word begins."""
-    decisions: tuple[tuple[float, str], ...] = ()
-    """From the conversation's journal, where there is one: `(at, name)`."""
+    taken: tuple[float, ...] = ()
+    """When the conversation took the turn, by its journal, where there is one: about 50 ms of doubt."""
 
 
 def texts_of(artefact: CallArtefact) -> tuple[Text, ...]:
@@ -328,8 +330,10 @@ class _Call:
             latest = answer.begin + ORDER_DOUBT
             asked = [at for at in self._evidence.texts[answer.text].ordered if event.begin < at < latest]
             found["asked_after"] = asked[-1] - event.end if asked else None
-        decided = [at for at, name in self._evidence.decisions if name == "endpoint" and event.begin < at < audible]
-        found["endpoint_after"] = decided[-1] - event.end if decided else None
+        taken = [at for at in self._evidence.taken if event.begin < at < audible + ORDER_DOUBT]
+        if taken:
+            found["endpoint_after"] = taken[-1] - event.end
+            found["voice_after"] = found["latency"] - found["endpoint_after"]
         return found
 
     def _is_phrase(self, stretch: Stretch) -> bool:
@@ -664,7 +668,7 @@ def gather(folder: Path, templates: Templates) -> Evidence:
         texts,
         tuple(stretch_from(raw) for raw in kept.content["stretches"]),
         tuple(tuple(begins.get(str(index), ())) for index in range(len(texts))),
-        read_decisions(folder),
+        read_taken(folder),
     )
 
 
@@ -673,13 +677,13 @@ def stretch_from(raw: dict[str, Any]) -> Stretch:
     return Stretch(**{**raw, "words": tuple(HeardWord(**word) for word in raw["words"])})
 
 
-def read_decisions(folder: Path) -> tuple[tuple[float, str], ...]:
-    """The decisions in `journal.jsonl`; nothing when the server wrote none."""
+def read_taken(folder: Path) -> tuple[float, ...]:
+    """When the conversation took a turn, by `journal.jsonl`; nothing when the server wrote none."""
     path = folder / "journal.jsonl"
     if not path.exists():
         return ()
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return tuple((float(entry["at"]), str(entry["name"])) for entry in entries if entry["kind"] == "decision")
+    return tuple(float(entry["at"]) for entry in entries if (entry["kind"], entry["name"]) == ("state", "Thinking"))
 
 
 def measure_folder(folder: Path, templates: Templates) -> Measured:

@@ -273,7 +273,7 @@ def _decisions(sheet: _Sheet, scene: Scene) -> None:
         x, lane = lanes.place(sheet.x(note.at) + 3, len(words) * LETTER + 6)
         deepest = max(deepest, lane)
         y = sheet.y + lane * 15
-        colour = {"clear": "#b3264a", "resume": "#2c7a3f", "endpoint": CALLER}.get(note.name, INK)
+        colour = {"clear": "#b3264a", "resume": "#2c7a3f", "ask": CALLER}.get(note.name, INK)
         sheet.line(
             sheet.x(note.at), TOP + 52, sheet.x(note.at), y + 12, colour, more='stroke-dasharray="2 3" opacity="0.7"'
         )

@@ -24,7 +24,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         No, that's all.|That's all, thank you.|Goodbye.|Bye.|Okay, bye.|Thank you.|Thanks a lot.|Nothing else.|Hello?
         What's the tracking number?|Is my order on its way?|Hi, where is my order?|What?|Who am I speaking to?
         I ordered a lamp last week. Where is it now?|No, I'm good, thanks. Have a nice day.|Great, thank you so much.
-        Who are you?
+        Who are you?|What day is it supposed to come in?
     """,
     (ANYTHING, OPEN): """
         |.|I want to return my lamp.|It arrived broken.|I'd like a refund.|Yes.|Yeah.|Sure.|Okay.|Hi.|Hello.
@@ -35,6 +35,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         I want to know what the status is.|my order is late?|Operator.|That's all I need|I do.|where is my order
         It was 25 dollars.|Please hang up the phone.|I lost my order number.|Mm-hmm.|Uh-huh.|It's for my daughter.
         My name is Miller.|Hi, my name is Ann Lee.|My name is Miller. I live in Boston. I have a lamp of yours.
+        The light doesn't come on.|I sent it in.|My light won't come on|I want to put it on.|It would not turn on.
         My name is misspelled and I'm a customer.|My name is not Miller. My name is Muller.
     """,
     (ANYTHING, UNFINISHED): """
@@ -48,7 +49,8 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         Can you tell me|Hold on.|Just a second.|I'm calling about|Where is my|Where is|Can I ask you something?
         My zip is 191
         The red one, actually.|I'm looking for|it was from|We were|Because I|I have another issue.|My order number.
-        I'd like|Hi, I'm
+        I'd like|Hi, I'm|You said that it would come on|It was supposed to be delivered on|I was told it'd be here in
+        It should arrive on|They promised me that it would be back in
     """,
     (Expectation("yes_no"), COMPLETE): """
         Yes.|yes|Yeah.|Yep, go ahead.|No.|No, thanks.|Mm-hmm.|Mm-hm|Uh-huh.|Okay.|Sure, go ahead.|That's right.

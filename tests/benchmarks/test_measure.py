@@ -33,8 +33,12 @@ from benchmarks.turns.measure import (
     entity_in,
     measure,
     measure_folder,
+    read_taken,
     texts_of,
 )
+
+from talkspurt.core.states import Listening, Thinking
+from talkspurt.telemetry.journal import FileJournal
 
 WORD = 0.25
 """Seconds of every word of a fabricated text."""
@@ -81,7 +85,7 @@ def evidence(
     *,
     clears: Sequence[float] = (),
     history: Sequence[StoredEntry] = (),
-    decisions: tuple[tuple[float, str], ...] = (),
+    taken: tuple[float, ...] = (),
 ) -> Evidence:
     artefact = CallArtefact(
         scenario={"id": "call", "channel": {"noise": "babble", "snr_db": 15}},
@@ -98,7 +102,7 @@ def evidence(
         worst_lateness=0.0,
     )
     begins = tuple(tuple(n * WORD for n in range(len(text.text.split()))) for text in TEXTS)
-    return Evidence(artefact, agent, TEXTS, tuple(stretches), begins, decisions)
+    return Evidence(artefact, agent, TEXTS, tuple(stretches), begins, taken)
 
 
 def turn(found: Evidence) -> Turn:
@@ -136,11 +140,10 @@ def test_a_turn_without_an_answer_has_an_infinite_latency_also_when_the_next_tur
 
 
 def test_stages_are_counted_from_the_last_caller_sample() -> None:
-    found = evidence(
-        voice((2.6, 5.6)), [event(1.0, 2.0)], [heard(0, 2.6, 0, 12)], decisions=((2.3, "endpoint"), (2.5, "other"))
-    )
+    found = evidence(voice((2.6, 5.6)), [event(1.0, 2.0)], [heard(0, 2.6, 0, 12)], taken=(0.9, 2.3, 5.0))
     found = replace(found, texts=(Text(REPLY, (0.5, 2.1)), *TEXTS[1:]))
     assert turn(found).endpoint_after == pytest.approx(0.3)
+    assert turn(found).voice_after == pytest.approx(0.3)
     assert turn(found).asked_after == pytest.approx(0.1)
 
 
@@ -490,6 +493,14 @@ def test_a_call_is_listened_to_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "call.json").write_text(json.dumps({**changed, "stamp": "another call"}))
     measure_folder(tmp_path, Templates())
     assert len(listened) == 2
+
+
+def test_when_a_turn_was_taken_is_read_from_a_journal_as_the_server_writes_it(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal.jsonl")
+    journal.took(2.3, None, Listening(0.0), Thinking(2.3), ())
+    journal.took(2.4, None, Thinking(2.3), Thinking(2.3, filled=True), ())
+    journal.close()
+    assert read_taken(tmp_path) == (2.3,)
 
 
 def test_what_was_measured_survives_json(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ HEARD = (
 )
 JOURNAL = (
     Note(0.0, "state", "Listening"), Note(1.1, "state", "Hearing"), Note(2.4, "state", "Speaking"),
-    Note(2.4, "decision", "endpoint", "0.4 s"), Note(3.9, "decision", "resume", "at word 3"),
+    Note(2.4, "decision", "ask", "reply 1"), Note(3.9, "decision", "resume", "at word 3"),
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def x(at: float) -> float:
 
 def test_everything_that_is_known_is_labelled() -> None:
     shown = " ".join(labels(drawn()))
-    for words in ("Where is <my> parcel?", "snr db 15", "600 ms", "Listening", "Speaking", "endpoint 0.4 s",
+    for words in ("Where is <my> parcel?", "snr db 15", "600 ms", "Listening", "Speaking", "ask reply 1",
                   "resume at word 3", "clear", "broken off, taken up again", "way"):  # fmt: skip
         assert words in shown
 

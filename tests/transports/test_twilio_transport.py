@@ -10,7 +10,7 @@ from talkspurt.media.g711 import MULAW_SILENCE, decode_mulaw, encode_mulaw
 from talkspurt.ports import Transport
 from talkspurt.telemetry import metrics
 from talkspurt.transports.twilio import BACKLOG, FRAME_BYTES, MAX_WAITING_BYTES, STALL_LIMIT, TwilioTransport
-from talkspurt.wire.twilio import MAX_SENT_BYTES, Dtmf, DtmfBody, Mark, MarkBody, Media, MediaBody, Stop
+from talkspurt.wire.twilio import MAX_SENT_BYTES, Dtmf, DtmfBody, Mark, MarkBody, Media, MediaBody, Stop, parse
 
 
 class Line:
@@ -168,6 +168,17 @@ def test_a_listener_that_raises_is_counted_and_called_again(transport: TwilioTra
     transport.receive(media(2))
     assert len(listener.audio) == 2
     assert total("talkspurt_frame_errors_total") == before + 2
+
+
+def test_a_mark_of_another_stream_proves_nothing_and_is_counted(transport: TwilioTransport, listener: Listener) -> None:
+    counted = metrics.ANOMALIES.labels("foreign_mark")._value
+    before = counted.get()
+    transport.listen(listener)
+    for stream in ("MZ2", "MZ1"):
+        mark = {"event": "mark", "streamSid": stream, "mark": {"name": "1:160"}}
+        transport.receive(parse(json.dumps(mark).encode()))
+    assert listener.told == [("mark", "1:160")]
+    assert counted.get() == before + 1
 
 
 def test_the_agent_goes_out_as_media_marks_and_clear(transport: TwilioTransport, line: Line) -> None:

@@ -164,6 +164,11 @@ _PREPOSITIONS: Final = _any_of("""
     to, of, for, with, from, at, by, about, into, without, between, under, regarding, like, called, dot, underscore,
     hyphen, dash
 """)
+_DUE: Final = (
+    r"(?:arrive|arriving|delivered|scheduled|due"
+    r"|(?:said|told|promised|supposed|meant)(?: \S+){1,6} (?:be|come|get)(?: here| back| out)?) (?:on|in)"
+)
+"""A day or a time is to follow. Elsewhere "on" and "in" may end a sentence: "the light does not come on"."""
 _EXCEPT_AFTER: Final = (
     r"(?<!guess )(?<!think )(?<!hope )(?<!suppose )so|(?<!can )(?<!will )(?<!'ll )wait|(?<! [a-z\d] )[ai]"
 )
@@ -188,7 +193,7 @@ _TRAILING_WORDS: Final = re.compile(
     rf"|{_OBJECT_WANTING}|{_CLAUSE_WANTING}|to be|going|trying|looking|calling)$"
 )
 _TRAILING_CORRECTION: Final = re.compile(rf"\s(?:{_CORRECTING})$|^(?:no wait|wait no|i mean|actually|or rather)$")
-_TRAILING_PREPOSITION: Final = re.compile(rf"(?:^|\s)(?:{_PREPOSITIONS})$")
+_TRAILING_PREPOSITION: Final = re.compile(rf"(?:^|\s)(?:{_PREPOSITIONS}|{_DUE})$")
 _STRANDED: Final = re.compile(r"(?:^|\s)(?:what|which|who|where|when|how)(?:'s)? (?:\S+ )*\S+$")
 """A clause whose question word belongs to its end: "who am I speaking to", "the address I sent it to"."""
 _TRAILING_AUXILIARY: Final = re.compile(

@@ -60,6 +60,7 @@ class TwilioTransport:
     def __init__(self, stream_sid: str, line: MediaLine, *, now: Callable[[], float] | None = None) -> None:
         """`now` is a monotonic clock in seconds; default: the running loop's."""
         self._line = line
+        self._stream_sid = stream_sid
         self._outgoing = OutgoingMessages(stream_sid)
         self._now = now or asyncio.get_running_loop().time
         self._order = ChunkOrder()
@@ -93,13 +94,20 @@ class TwilioTransport:
             for mulaw in self._order.push(media.chunk, media.timestamp, media.payload):
                 self._hear(decode_mulaw(mulaw))
         elif type(message) is Mark:
-            name = message.mark.name
-            self._deliver(lambda listener: listener.mark_received(name))
+            self._take_mark(message)
         elif type(message) is Dtmf:
             digit = message.dtmf.digit
             self._deliver(lambda listener: listener.digit_received(digit))
         elif type(message) is Stop:
             self._end(hung_up=True)
+
+    def _take_mark(self, mark: Mark) -> None:
+        if mark.stream_sid not in ("", self._stream_sid):
+            # Marks are named alike in all calls: one of another stream would prove that this caller heard something.
+            metrics.ANOMALIES.labels("foreign_mark").inc()
+            return
+        name = mark.mark.name
+        self._deliver(lambda listener: listener.mark_received(name))
 
     def lost(self) -> None:
         """The socket is gone. Idempotent."""

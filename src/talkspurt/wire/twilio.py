@@ -117,6 +117,7 @@ class Mark(_Message, frozen=True, gc=False, tag="mark"):
     """Everything sent before the mark has been played, or was dropped by a `clear`."""
 
     mark: MarkBody
+    stream_sid: str = ""
 
 
 class Stop(_Message, frozen=True, gc=False, tag="stop"):
