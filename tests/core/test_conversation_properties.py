@@ -1,5 +1,6 @@
 """What holds for every call: checked by `Referee` while hypothesis, or a seed, plays the world."""
 
+import tracemalloc
 from collections import Counter
 from random import Random
 
@@ -287,6 +288,20 @@ def test_no_event_whatever_raises_or_leaves_the_call_without_a_deadline(news: li
         Conversation.restore(RULES, conversation.snapshot())
 
 
+def nonsense(chance: Random, index: int, now: float) -> Event:
+    """A fact that mostly belongs to nothing."""
+    facts: list[Event] = [
+        SpeechStarted(index, now),
+        SpeechStopped(max(0, index - chance.randrange(4)), now, 0.6),
+        Transcribed(index // 20, index // 15, "more"),
+        PlaybackReached(chance.randrange(4), now),
+        ReplyTextReceived(chance.randrange(4), "Word. "),
+        SegmentStarted(chance.randrange(9), chance.randrange(4), now, "Word."),
+        ToolReturned("t1", "{}"),
+    ]
+    return chance.choice(facts)
+
+
 def test_thousands_of_random_events_are_bounded_work() -> None:
     """No event may set off more than a handful of commands, however long the call has been."""
     chance = Random(7)
@@ -294,14 +309,21 @@ def test_thousands_of_random_events_are_bounded_work() -> None:
     conversation.receive(LineOpened(1), now)
     for index in range(8000):
         now += 0.01
-        facts: list[Event] = [
-            SpeechStarted(index, now),
-            SpeechStopped(max(0, index - chance.randrange(4)), now, 0.6),
-            Transcribed(index // 20, index // 15, "more"),
-            PlaybackReached(chance.randrange(4), now),
-            ReplyTextReceived(chance.randrange(4), "Word. "),
-            SegmentStarted(chance.randrange(9), chance.randrange(4), now, "Word."),
-            ToolReturned("t1", "{}"),
-        ]
-        assert len(conversation.receive(chance.choice(facts), now)) < 20
+        assert len(conversation.receive(nonsense(chance, index, now), now)) < 20
     assert not isinstance(conversation.floor, Ended)
+
+
+def test_thousands_of_events_at_once_take_no_memory() -> None:
+    chance = Random(7)
+    conversation = Conversation(RULES)
+    conversation.receive(LineOpened(1), 0.0)
+    taken = []
+    tracemalloc.start()
+    try:
+        for index in range(9000):
+            assert len(conversation.receive(nonsense(chance, index, 1.0), 1.0)) < 20
+            if index in (999, 8999):
+                taken.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert taken[1] - taken[0] < 100_000, taken

@@ -1577,6 +1577,7 @@ def test_a_clock_that_steps_back_changes_no_order() -> None:
     assert call.floor.since == call.now
     assert call.conversation.deadline is not None
     assert call.conversation.deadline > call.now
+    assert call.counted.count("clock_back") == 1
 
 
 def test_deadlines_that_passed_run_before_the_event_each_at_its_own_time() -> None:

@@ -312,7 +312,10 @@ class Conversation:
             self._advance(due)
         else:
             raise AssertionError(f"deadlines of {self._floor} do not advance")
-        self._now = max(self._now, now)
+        if now < self._now:
+            self._commands.append(Count("clock_back"))
+        else:
+            self._now = now
         if event is not None:
             self._is_reckoned = False
             if isinstance(self._floor, Ended):

@@ -54,7 +54,9 @@ class Settings:
     silence_offer: float = 20.0
     """Silence until it offers help."""
     silence_hangup: float = 30.0
+    """Silence until it says goodbye: by then it has asked twice, and the line costs money."""
     max_call: float = 1800.0
+    """The longest call: a bound for what a caller who never hangs up may cost."""
     filler_after: float = 1.25
     """Dead air after the caller's last voice until the agent says that it is busy: it is heard 0.12 s later
     (0.22 s on a slow day; measured by bench-faults), by 1.5 s; callers ask "hello?" after 2 s."""
@@ -86,14 +88,18 @@ class Settings:
     playback_patience: float = 3.0
     """How late the carrier's mark may be, after the audio must have been played."""
     closing_timeout: float = 12.0
+    """Watchdog: the longest goodbye of the bundled locale has 85 letters, some five seconds, and its mark may be late."""
     opening_timeout: float = 15.0
+    """Watchdog: a call whose line does not open has no caller."""
     lost_line_patience: float = 20.0
     """The carrier redials the media socket at once; a caller does not wait longer in silence."""
     digit_patience: float = 2.3
     """Silence between digits that ends a keypad entry: ITU-T E.180 leaves it open; IVRs use 2 to 4 s. As above, whoever
     has pressed a single key hears something within three seconds."""
     max_digits: int = 32
+    """Of one keypad entry that nobody asked for, twice a card number: with it the entry is taken for finished."""
     max_tool_rounds: int = 6
+    """Times in one turn that a model may ask for tools and get their answers: it is not left to go in circles."""
     max_failures: int = 3
     """Turns in a row without a reply before the agent gives up politely."""
     max_misses: int = 3
