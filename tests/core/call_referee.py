@@ -231,8 +231,9 @@ class Referee:
                 assert tool_call not in self.tools, "a tool ran twice"
                 assert tool_call not in self.guessed_tools, "a tool of a guess ran"
                 self.tools[tool_call] = None
-            case CancelTool(tool_call) if self.later.get(tool_call, "") is None:
-                assert isinstance(self.world.floor, Ended | Closing), "nothing but the end stops it"
+            case CancelTool(tool_call) if tool_call in self.later:
+                overdue = self.counted[-1:] == ["tool_overdue"]
+                assert overdue or isinstance(self.world.floor, Ended | Closing), "nothing else stops it"
                 self.later[tool_call] = ""
             case CancelTool(tool_call):
                 assert self.tools[tool_call] is None
@@ -457,7 +458,8 @@ class Referee:
             assert entry.name == names[began]
             assert order.index(began) < order.index(entry.tool_call)
             answer = self.later[began]
-            assert entry.content == answer if answer else "ended before" in entry.content
+            overdue = "tool_overdue" in self.counted and "timeout" in entry.content
+            assert overdue or (entry.content == answer if answer else "ended before" in entry.content)
 
     def _check_words(self, history: tuple[Entry, ...]) -> None:
         """History holds what the carrier played: exactly, and to within one word where a segment was cut."""

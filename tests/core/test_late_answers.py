@@ -23,6 +23,7 @@ from talkspurt.core.states import Hearing, Listening, Speaking, Thinking
 
 def starting(*replies: list[Says | Asks], work: Starts | None = None, **how: object) -> World:
     script = [[Asks("work", "t1")], [Says("I have begun. ")], *replies]
+    how = {"rules": settings(tool_times={"work": 90.0}), **how}
     return World(replies=deque(script), tool=lambda _command: work or Starts(), **how)  # type: ignore[arg-type]
 
 
@@ -113,6 +114,18 @@ def test_a_process_that_dies_takes_its_work_with_it_and_says_so() -> None:
     call.dial().listens()
     assert "timeout" in call.answers()["t1-finished"]
     assert call.said[-1].endswith(" That failed.")
+
+
+@pytest.mark.parametrize(("tool_times", "lost"), [({}, True), ({"work": 60.0}, False)])
+def test_an_answer_that_never_comes_is_given_up_when_its_tool_should_have_answered(
+    tool_times: dict[str, float], lost: bool
+) -> None:
+    rules = settings(tool_times=tool_times)
+    call = starting([Says("That failed. ")], work=Starts(later=None), rules=rules).answered().asks().listens().run(40.0)
+    assert ("t1-finished" in call.answers() and "timeout" in call.answers()["t1-finished"]) is lost
+    assert (CancelTool("t1") in call.of(CancelTool)) is lost
+    assert ("That failed." in " ".join(call.said)) is lost
+    assert call.counted.count("tool_overdue") == lost
 
 
 def test_an_interruption_does_not_stop_it() -> None:

@@ -536,6 +536,7 @@ class AgentSide:
     def deadline(self) -> float | None:
         """When the next watchdog of model, tools, synthesizer or line expires."""
         due = [self._tool_deadline(tool) for name, tool in self.running.items() if not self.collects(name)]
+        due += [self._tool_deadline(tool) for tool in self.later.values() if not tool.proposal]
         reply_deadline = self._reply_deadline
         if reply_deadline is not None:
             due.append(reply_deadline)
@@ -551,6 +552,11 @@ class AgentSide:
                 if not tool.executing:
                     self._commands.append(CancelTool(name))
                 self._land(name, _IN_DOUBT if tool.executing else _TIMEOUT)
+        for name, tool in list(self.later.items()):
+            # What becomes of an effect in doubt the ledger will tell, however long that takes.
+            if now >= self._tool_deadline(tool) and not tool.proposal:
+                self._commands.extend((Count("tool_overdue"), CancelTool(name)))
+                self._land_later(name, _TIMEOUT)
         if self._reply_deadline is not None and now >= self._reply_deadline:
             self._commands.append(Count("reply_overdue"))
             self._commands.append(CancelReply(self.replies))
