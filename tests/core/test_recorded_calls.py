@@ -18,6 +18,7 @@ from talkspurt.core.commands import (
     ExecuteEffect,
     Phrase,
     RequestReply,
+    RunTool,
     RunWithSecret,
     Speak,
     StopPlayback,
@@ -94,6 +95,15 @@ def test_words_said_while_typing_are_taken_up_when_the_entry_is_over() -> None:
     assert asked(played("words_while_typing")) == ["12", "and another thing"]
 
 
+def test_what_was_begun_for_the_caller_before_is_not_for_whoever_takes_the_phone() -> None:
+    """Their address proved who the next one is, was said to them, and shown to the model (a86d644)."""
+    call = played("what_was_begun_for_the_caller_before")
+    assert [tool.name for tool in call.of(RunTool)] == ["find_parcel", "new_caller"]
+    assert "Elm Street" not in str(call.of(Speak))
+    assert "Elm Street" not in str(call.of(RequestReply)[-1].history)
+    assert said(call)[1:] == ["Who is that?", "Hello Anna."]
+
+
 # ── effects ───────────────────────────────────────────────────────────────────────
 
 
@@ -137,7 +147,46 @@ def test_a_secret_stands_behind_its_prompt_for_the_model() -> None:
     assert kinds == [AgentSaid, CallerSaid, AgentSaid, ToolCalled, ToolAnswered]
 
 
-# ── the line, the synthesizer, the model ──────────────────────────────────────────
+# ── into the agent's speech ───────────────────────────────────────────────────────
+
+
+def test_a_yes_to_the_goodbye_of_a_silent_line_is_answered() -> None:
+    """The caller was hung up on (b92ce4c), then their "yes" was taken for an "mm-hm" to it (1b621fd)."""
+    call = played("a_yes_to_the_goodbye_of_a_silent_line")
+    assert phrases(call)[-1] == "goodbye_silence"
+    assert asked(call) == ["when does it ship", "yes"]
+    assert said(call)[-1] == "There you are."
+    assert call.of(EndCall) == []
+
+
+def test_a_last_word_that_was_coughed_into_is_said_again() -> None:
+    """It counted as heard before half of it was (f880024)."""
+    call = played("a_cough_into_the_last_word")
+    assert call.of(Speak)[-1].text == "Wednesday."
+    assert said(call) == ["It will be with you on Wednesday."]
+
+
+def test_two_words_behind_the_last_mark_are_in_history() -> None:
+    """What was played since the last mark was missing (2b9c3b5)."""
+    assert said(played("two_words_behind_the_last_mark"))[0] == "All of it is in a"
+
+
+def test_two_hums_one_after_the_other_do_not_take_the_turn() -> None:
+    """The second one was taken for insisting (2f9edac)."""
+    call = played("two_hums_one_after_the_other")
+    assert asked(call) == ["where is my order"]
+    assert counted(call).count("brief_words") == 2
+    assert said(call)[0].endswith("and is with the carrier.")
+
+
+def test_a_hum_that_was_heard_as_hello_does_not_take_the_turn() -> None:
+    """It was a demand for it (e20cfc6)."""
+    call = played("a_hum_that_was_heard_as_hello")
+    assert asked(call) == ["where is my order"]
+    assert said(call) == ["Your order has left our warehouse in Memphis on Monday."]
+
+
+# ── the line, the synthesizer, the model, tools ───────────────────────────────────
 
 
 def test_a_new_line_before_the_old_one_is_known_to_be_dead_takes_over() -> None:
@@ -176,6 +225,13 @@ def test_a_silent_model_behind_a_filler_is_asked_once_more() -> None:
     assert said(call)[0].endswith("It ships on Monday.")
 
 
+def test_a_late_answer_that_never_comes_is_given_up() -> None:
+    """The caller was kept waiting for it until the call's longest time (2790c40)."""
+    call = played("a_late_answer_that_never_came")
+    assert call.of(CancelTool) == [CancelTool("t1")]
+    assert said(call)[-1].endswith("I did not find it.")
+
+
 # ── when a turn is over ───────────────────────────────────────────────────────────
 
 
@@ -183,6 +239,13 @@ def test_a_line_that_crackles_does_not_hold_the_turn_for_ever() -> None:
     """Every moment that sounded like voice held it for a moment more (26e8515)."""
     call = played("a_line_that_crackles")
     assert said(call) == ["It ships on Monday."]
+
+
+def test_half_a_number_that_was_misheard_as_a_whole_one_is_not_answered() -> None:
+    """It was, for in noise the other half is noticed late (3cb0b80)."""
+    call = played("half_a_number_that_was_misheard_as_a_whole_one")
+    assert asked(call) == ["where is my order", "10012"]
+    assert [speak.text for speak in call.of(Speak)][1:] == ["What is your zip code?", "It ships on Monday."]
 
 
 def test_the_question_stays_in_mind_when_the_agent_did_not_hear_the_answer() -> None:
