@@ -251,7 +251,7 @@ class Generator:
         self._calls("one-word", 4, quick=(1, 12))
 
     def _further(self) -> None:
-        """Added when all goals had been reached, and drawn by the same rules: nothing was tuned to these.
+        """Added when all goals had been reached, and drawn by the same rules, before anything was tuned to them.
 
         Of the three hundred turns placed for each row some cannot be measured; with these, three hundred can.
         """

@@ -330,7 +330,7 @@ class _Call:
             latest = answer.begin + ORDER_DOUBT
             asked = [at for at in self._evidence.texts[answer.text].ordered if event.begin < at < latest]
             found["asked_after"] = asked[-1] - event.end if asked else None
-        taken = [at for at in self._evidence.taken if event.begin < at < audible + ORDER_DOUBT]
+        taken = [at for at in self._evidence.taken if onset is not None and event.begin < at < onset + ORDER_DOUBT]
         if taken:
             found["endpoint_after"] = taken[-1] - event.end
             found["voice_after"] = found["latency"] - found["endpoint_after"]
@@ -683,7 +683,9 @@ def read_taken(folder: Path) -> tuple[float, ...]:
     if not path.exists():
         return ()
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return tuple(float(entry["at"]) for entry in entries if (entry["kind"], entry["name"]) == ("state", "Thinking"))
+    states = [(float(entry["at"]), str(entry["name"])) for entry in entries if entry["kind"] == "state"]
+    # The agent takes the floor from a silent caller, too, to ask whether they are there.
+    return tuple(at for (_, before), (at, name) in pairwise(states) if (before, name) == ("Endpointing", "Thinking"))
 
 
 def measure_folder(folder: Path, templates: Templates) -> Measured:

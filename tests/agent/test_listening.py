@@ -25,6 +25,7 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         What's the tracking number?|Is my order on its way?|Hi, where is my order?|What?|Who am I speaking to?
         I ordered a lamp last week. Where is it now?|No, I'm good, thanks. Have a nice day.|Great, thank you so much.
         Who are you?|What day is it supposed to come in?
+        Is the light supposed to come on?|Is it due in?|Is it due on?
     """,
     (ANYTHING, OPEN): """
         |.|I want to return my lamp.|It arrived broken.|I'd like a refund.|Yes.|Yeah.|Sure.|Okay.|Hi.|Hello.
@@ -36,6 +37,9 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         It was 25 dollars.|Please hang up the phone.|I lost my order number.|Mm-hmm.|Uh-huh.|It's for my daughter.
         My name is Miller.|Hi, my name is Ann Lee.|My name is Miller. I live in Boston. I have a lamp of yours.
         The light doesn't come on.|I sent it in.|My light won't come on|I want to put it on.|It would not turn on.
+        The light is supposed to come on.|I still have the box it was delivered in.|It's not supposed to be on.
+        They said the size I want would be back in.|You said I could come in.|What day is it scheduled on
+        They told me that it would not come on.
         My name is misspelled and I'm a customer.|My name is not Miller. My name is Muller.
     """,
     (ANYTHING, UNFINISHED): """
@@ -49,8 +53,8 @@ ANSWERS: dict[tuple[Expectation, Completeness], str] = {
         Can you tell me|Hold on.|Just a second.|I'm calling about|Where is my|Where is|Can I ask you something?
         My zip is 191
         The red one, actually.|I'm looking for|it was from|We were|Because I|I have another issue.|My order number.
-        I'd like|Hi, I'm|You said that it would come on|It was supposed to be delivered on|I was told it'd be here in
-        It should arrive on|They promised me that it would be back in
+        I'd like|Hi, I'm|You said that it would come on|It was supposed to be delivered on|I thought it'd come on
+        It should arrive on|They promised me that it would come on|My order is due on
     """,
     (Expectation("yes_no"), COMPLETE): """
         Yes.|yes|Yeah.|Yep, go ahead.|No.|No, thanks.|Mm-hmm.|Mm-hm|Uh-huh.|Okay.|Sure, go ahead.|That's right.

@@ -37,7 +37,7 @@ from benchmarks.turns.measure import (
     texts_of,
 )
 
-from talkspurt.core.states import Listening, Thinking
+from talkspurt.core.states import Endpointing, Hearing, Listening, Thinking
 from talkspurt.telemetry.journal import FileJournal
 
 WORD = 0.25
@@ -497,8 +497,12 @@ def test_a_call_is_listened_to_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_when_a_turn_was_taken_is_read_from_a_journal_as_the_server_writes_it(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path / "journal.jsonl")
-    journal.took(2.3, None, Listening(0.0), Thinking(2.3), ())
-    journal.took(2.4, None, Thinking(2.3), Thinking(2.3, filled=True), ())
+    heard, over, ours = Hearing(1, 1.0, 1), Endpointing(1, 1.0, 1.8, 1.0), Thinking(2.3)
+    for at, before, after in (
+        (0.9, Listening(0.0), Thinking(0.9)), (0.9, Thinking(0.9), Listening(0.95)), (1.0, Listening(0.95), heard),
+        (2.0, heard, over), (2.3, over, ours), (2.4, ours, replace(ours, filled=True)),
+    ):  # fmt: skip
+        journal.took(at, None, before, after, ())
     journal.close()
     assert read_taken(tmp_path) == (2.3,)
 

@@ -226,7 +226,7 @@ def test_a_silent_model_behind_a_filler_is_asked_once_more() -> None:
 
 
 def test_a_late_answer_that_never_comes_is_given_up() -> None:
-    """The caller was kept waiting for it until the call's longest time (2790c40)."""
+    """Nothing in the core bounded how long its caller waits (2790c40)."""
     call = played("a_late_answer_that_never_came")
     assert call.of(CancelTool) == [CancelTool("t1")]
     assert said(call)[-1].endswith("I did not find it.")

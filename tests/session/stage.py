@@ -137,7 +137,10 @@ async def stage(
         agent=agent,
         model=model,
         locale=locale,
-        settings=settings or Settings(greeting=agent.greeting, language=locale.language),
+        settings=settings
+        or Settings(
+            greeting=agent.greeting, language=locale.language, tool_times={tool.name: tool.longest for tool in tools}
+        ),
         caller=caller,
         dispatcher=ToolDispatcher(agent, caller, ledger),
         services=Services(

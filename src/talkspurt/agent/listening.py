@@ -165,10 +165,10 @@ _PREPOSITIONS: Final = _any_of("""
     hyphen, dash
 """)
 _DUE: Final = (
-    r"(?:arrive|arriving|delivered|scheduled|due"
-    r"|(?:said|told|promised|supposed|meant)(?: \S+){1,6} (?:be|come|get)(?: here| back| out)?) (?:on|in)"
+    r"(?:arrive|delivered|scheduled|due"
+    r"|(?:said|told|promised|thought)(?: \S+){0,3} (?:it|they)(?: would| will| should)? come|(?:it|they)'d come) on"
 )
-"""A day or a time is to follow. Elsewhere "on" and "in" may end a sentence: "the light does not come on"."""
+"""A day is to follow. Elsewhere "on" may end a sentence, as any "in" may: "it does not come on", "what it came in"."""
 _EXCEPT_AFTER: Final = (
     r"(?<!guess )(?<!think )(?<!hope )(?<!suppose )so|(?<!can )(?<!will )(?<!'ll )wait|(?<! [a-z\d] )[ai]"
 )
@@ -193,7 +193,8 @@ _TRAILING_WORDS: Final = re.compile(
     rf"|{_OBJECT_WANTING}|{_CLAUSE_WANTING}|to be|going|trying|looking|calling)$"
 )
 _TRAILING_CORRECTION: Final = re.compile(rf"\s(?:{_CORRECTING})$|^(?:no wait|wait no|i mean|actually|or rather)$")
-_TRAILING_PREPOSITION: Final = re.compile(rf"(?:^|\s)(?:{_PREPOSITIONS}|{_DUE})$")
+_TRAILING_PREPOSITION: Final = re.compile(rf"(?:^|\s)(?:{_PREPOSITIONS})$")
+_TRAILING_DAY: Final = re.compile(rf"(?:^|\s)(?:{_DUE})$")
 _STRANDED: Final = re.compile(r"(?:^|\s)(?:what|which|who|where|when|how)(?:'s)? (?:\S+ )*\S+$")
 """A clause whose question word belongs to its end: "who am I speaking to", "the address I sent it to"."""
 _TRAILING_AUXILIARY: Final = re.compile(
@@ -237,6 +238,8 @@ def _trails(text: str, words: str) -> bool:
     asks = text.rstrip().endswith("?")
     if _TRAILING_PREPOSITION.search(words):
         return not (asks and _STRANDED.search(words))
+    if _TRAILING_DAY.search(words):
+        return not (asks or _STRANDED.search(words))
     if _TRAILING_AUXILIARY.search(words):
         return not (_SHORT_ANSWER.search(words) or _ASKED_WITHIN.search(words))
     return bool(_ANNOUNCEMENT.search(words))

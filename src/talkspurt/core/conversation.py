@@ -146,6 +146,8 @@ SOON, NOW_AND_THEN, SELDOM = 0.09, 0.95, 4.8
 and while nothing depends on it."""
 _MAX_EXPIRIES = 1000
 """More deadlines than this at one instant is a rule that does not move its own deadline: a bug, not a call."""
+CLOCK_STEP = 0.01
+"""Seconds back from which a clock has been set: timers fire up to a millisecond before their time."""
 
 
 class Conversation:
@@ -312,10 +314,9 @@ class Conversation:
             self._advance(due)
         else:
             raise AssertionError(f"deadlines of {self._floor} do not advance")
-        if now < self._now:
+        if now < self._now - CLOCK_STEP:
             self._commands.append(Count("clock_back"))
-        else:
-            self._now = now
+        self._now = max(self._now, now)
         if event is not None:
             self._is_reckoned = False
             if isinstance(self._floor, Ended):
