@@ -90,8 +90,8 @@ MADE: Final = 3
 SOME_NUMBER: Final = "twelve"
 """Stands for every number in the templates that sentences share. A single word: of "481" the aligner found only the
 end, so that the "for" before it was taken to last for 0.8 s instead of 0.3, and not to have been heard."""
-_NUMBER: Final = re.compile(r"(?<![\w.,:$#-])\d{1,4}(?![\w,:-]|\.\d)")
-"""A number as a word of its own."""
+_NUMBER: Final = re.compile(r"(?<![\w.,:$#-])(?:[2-9]\d|\d{3,4})(?![\w,:-]|\.\d)")
+"""A number as a word of its own that is said alone as in a sentence: a "fifteen" is not, its stress moves."""
 _HUNDREDS: Final = re.compile(r"(?<=hundred) ")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 

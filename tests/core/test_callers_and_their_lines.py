@@ -243,6 +243,14 @@ def test_who_says_something_else_than_the_number_is_answered_as_ever(text: str, 
 # ── what the agent says ───────────────────────────────────────────────────────────
 
 
+def test_in_noise_what_seems_to_be_something_else_may_be_a_misread_number() -> None:
+    for sound, wait in ((Voice(is_in_noise=True), 1.5), (Voice(), 1.0)):
+        call = world([Says("Your email? ")], rules=settings(language=EmailLanguage())).answered()
+        call.asks("go").listens()
+        call.says("but why", sound=sound)
+        assert pause(call) == pytest.approx(wait)
+
+
 def test_the_rest_of_a_stock_sentence_is_no_question_of_the_agents() -> None:
     """ "You say it again?" is not what the agent wants to know."""
     rules = settings(language=EmailLanguage())

@@ -741,9 +741,13 @@ class Conversation:
                     self._enter(replace(floor, text="", pause=pause))
                 else:
                     asked = floor.pause.expectation
-                    if asked.kind in ENTITIES and language.digresses(text, asked):
+                    digresses = asked.kind in ENTITIES and language.digresses(text, asked)
+                    if digresses:
                         asked = ANYTHING
                     whole = credible(language.completeness(text, asked), asked, text, floor.voiced)
+                    if digresses and floor.pause.in_noise:
+                        # "Nine one four" in music was "No, why all?": more of a number may come.
+                        whole = Completeness.UNFINISHED
                     pause = replace(floor.pause, expectation=asked, completeness=whole, words=len(text.split()))
                     self._enter(replace(floor, text=text, pause=pause))
                     if text:
