@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
+from talkspurt.core.history import AgentSaid
 from talkspurt.errors import StoreError
 from talkspurt.store import Call, Store
 from talkspurt.store.calls import Snapshot
@@ -151,3 +152,23 @@ async def test_a_failing_database_is_a_store_error_that_does_not_show_values(sto
             locale="en-US",
         )
     assert "+12025550177" not in str(caught.value)
+
+
+async def test_a_rehearsal_leaves_nothing_behind_and_the_first_call_has_no_statement_to_word(url: str) -> None:
+    store = await Store.open(url)
+    compiled = store._database._engine.sync_engine._compiled_cache
+    assert compiled is not None
+    await store.rehearse()
+    worded = len(compiled)
+    assert worded >= 12
+    assert await store.calls.count("ended") == await store.calls.count("live") == 0
+    counted = len(compiled) - worded
+    call = await store.calls.admit(carrier_call_id="CA1", caller="", dialled="", agent="", locale="")
+    attachment = await store.tokens.redeem(await store.tokens.issue(call), "CA1")
+    assert attachment is not None
+    assert await store.calls.take(call.id, attachment=attachment.number) == 1
+    store.turns.append(call.id, AgentSaid("Hello."))
+    assert await store.turns.flush()
+    assert await store.calls.end(call.id, "caller_hung_up", attachment=attachment.number)
+    assert len(compiled) == worded + counted
+    await store.aclose()

@@ -163,6 +163,7 @@ class Switchboard:
                         await turn_detector.warm_up()
                     for (_, locale), desk in desks.items():
                         await _learn_greeting(desk, locale)
+                    await _rehearse(store)
             except TimeoutError:
                 raise ConfigurationError(
                     f"models and vendors were not warm within {WARM_UP_TIMEOUT:.0f} s: this machine is too busy, or a "
@@ -435,6 +436,14 @@ async def _learn_greeting(desk: _Desk, locale: str) -> None:
                 raise
             # A vendor's outage. Calls that come in it have whoever speaks then.
             _log.warning("greeting_not_learnt", error=str(error))
+
+
+async def _rehearse(store: Store) -> None:
+    try:
+        await store.rehearse()
+    except StoreError as error:
+        # The first call will be a little slower.
+        _log.warning("not_rehearsed", error=str(error))
 
 
 def _read_snapshot(text: str | None) -> Mapping[str, Any] | None:

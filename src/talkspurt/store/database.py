@@ -8,6 +8,7 @@ Between processes SQLite's own lock (`BEGIN IMMEDIATE`, busy timeout) still deci
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,8 @@ class Database:
         self._engine = _engine(self.url, timeout)
         self._writer = writing(self._engine)
         self._turn = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._stage: AsyncConnection | None = None
+        """The connection of a rehearsal, on which everything is done."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -78,6 +81,9 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one state of the database. Raises `StoreError`."""
+        if self._stage is not None:
+            yield self._stage
+            return
         async with self._errors(), self._engine.connect() as connection:
             yield connection
 
@@ -88,10 +94,24 @@ class Database:
         On PostgreSQL a `brief` one waits 0.2 s for a lock, then raises `HeldError`, and ends within a second when its
         process is stopped in the middle: for what others must not wait behind. On SQLite the lock is its file's.
         """
+        if self._stage is not None:
+            yield self._stage
+            return
         async with self._errors(), self._turn, self._writer.begin() as connection:
             if brief and not self.is_sqlite:
                 await connection.execute(_BRIEF)
             yield connection
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator["Database"]:
+        """The same database in one transaction, which is taken back at the end of the block. Raises `StoreError`."""
+        async with self._errors(), self._turn, self._writer.connect() as connection:
+            stage = copy(self)
+            stage._stage = connection
+            try:
+                yield stage
+            finally:
+                await connection.rollback()
 
     async def aclose(self) -> None:
         """Close all connections, behind those in use. Idempotent."""
