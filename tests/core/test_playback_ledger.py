@@ -335,6 +335,9 @@ def test_what_is_unheard_is_the_rest_of_what_lies_on_the_line() -> None:
     assert playback.progress_at == 4.0, "it only waits its turn"
     playback.reached(0, 4.0, 6.0)
     assert (playback.unheard, playback.progress_at) == (6.0, 6.0)
+    playback.started(2, 0, 10.0, "two", 7.0)
+    playback.finished(2, 0, 12.5, 7.0)
+    assert playback.unheard == 8.5
 
 
 def test_not_all_was_sent_when_the_last_one_begun_never_came_to_its_end() -> None:
