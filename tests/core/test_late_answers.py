@@ -18,7 +18,7 @@ from talkspurt.core.events import (
     ToolStarted,
 )
 from talkspurt.core.history import CallerSaid, ToolAnswered, ToolCalled
-from talkspurt.core.states import Hearing, Listening, Speaking, Thinking
+from talkspurt.core.states import Hearing, Listening, Speaking, Thinking, Typing
 
 
 def starting(*replies: list[Says | Asks], work: Starts | None = None, **how: object) -> World:
@@ -62,6 +62,21 @@ def test_an_answer_while_the_agent_speaks_is_told_behind_what_it_says() -> None:
     call.asks("what").run_until(lambda world: "t1-finished" in world.answers())
     call.run_until(lambda world: world.said[-1] == "It is done.")
     assert call.said[-2] == long.strip()
+
+
+def test_an_answer_does_not_come_between_the_keys_of_an_entry_that_was_begun_while_nothing_could_be_stopped() -> None:
+    long = f"{words('r3.0', 40)}. "
+    rules = settings(tool_times={"work": 90.0}, interruptible="never")
+    call = starting([Says(long)], [Says("It is 12, and done. ")], work=Starts(later=7.0), rules=rules)
+    call.answered().asks().listens()
+    call.asks("what")
+    call.run_until(lambda world: "t1-finished" in world.answers())
+    assert isinstance(call.floor, Speaking)
+    call.types("12")
+    call.run_until(lambda world: not isinstance(world.floor, Speaking))
+    assert isinstance(call.floor, Typing)
+    call.listens()
+    assert CallerSaid("12", "keypad") in call.history
 
 
 def test_an_answer_does_not_come_between_a_read_back_and_its_yes() -> None:
