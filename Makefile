@@ -89,7 +89,8 @@ bench-recognition: setup
 bench-intents: setup
 	$(BIN)/python benchmarks/intents.py $(ARGS)
 
-# The report is made whether or not all calls succeeded; fails when a goal is missed, or a call.
+# The report is made whether or not all calls succeeded; fails when a goal is missed, or a call. It listens in a process
+# for each core, so that matrix products on several threads would only be in each other's way.
 bench-turns: export QUICK := $(QUICK)
 bench-turns: export FRESH := $(FRESH)
 bench-turns: export ONLY := $(ONLY)

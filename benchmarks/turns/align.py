@@ -409,17 +409,13 @@ def align(played: Samples, texts: Sequence[Text], templates: Templates) -> list[
     """The texts heard last, which are the ones to be resumed."""
     reached: tuple[int, int] | None = None
     """The text, and its frame, that the window before ended with."""
-    of = lru_cache(maxsize=None)(templates.of)
+    made = lru_cache(maxsize=None)(lambda index: templates.of(texts[index].text))
     for begin, end in _windows(heard):
         window = _Track(heard.frames[begin:end], heard.at[begin:end], heard.after_silence[begin:end])
         active = _active(texts, last, float(window.at[0]) * HOP_SECONDS, float(window.at[-1] + 1) * HOP_SECONDS)
         if not active:
             continue
-        candidates = [
-            _Candidate(index, texts[index], template, templates.track(template))
-            for index in active
-            for template in (of(texts[index].text),)
-        ]
+        candidates = [_Candidate(i, texts[i], made(i), templates.track(made(i))) for i in active]
         found, reached = _align_window(window, candidates, reached)
         for stretch in found:
             if stretch.text in last:
@@ -582,7 +578,16 @@ def _viterbi(
         np.add(to_open_text, cheapest.min() + dear[frame], out=step)
         np.minimum(best, step, out=best)
         costs[frame] += best
-    path = np.zeros(len(heard.at), dtype=np.int64)
+    path = _way_back(costs, to_text, dear, starts)
+    return path, np.sqrt(((heard.frames - templates[path]) ** 2).sum(axis=1))
+
+
+def _way_back(
+    costs: NDArray[np.float32], to_text: NDArray[np.float32], dear: NDArray[np.float32], starts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """From the cheapest end: at each frame the way by which its state was reached is the one that costs least."""
+    begins, tempo, into_text = starts[:-1], np.float32(TEMPO), np.float32(LEAP_INTO_TEXT)
+    path = np.zeros(len(costs), dtype=np.int64)
     path[-1] = costs[-1].argmin()
     for frame in range(len(path) - 1, 0, -1):
         state, before = int(path[frame]), costs[frame - 1]
@@ -595,7 +600,7 @@ def _viterbi(
         ways.append((before[within] + into_text + dear[frame], within))
         ways.append((before[anywhere] + to_text[state] + dear[frame], anywhere))
         path[frame - 1] = min(ways, key=lambda way: way[0])[1]
-    return path, np.sqrt(((heard.frames - templates[path]) ** 2).sum(axis=1))
+    return path
 
 
 def _distances(frames: Frames, templates: Frames) -> NDArray[np.float32]:

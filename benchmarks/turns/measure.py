@@ -250,7 +250,9 @@ class _Call:
         self._clears = [event.at for event in self._artefact.line if event.kind == "clear"]
 
     def took_place(self, event: CallerEvent) -> bool:
-        """Whether the event could go wrong as its scenario wants it, as far as its caller could not tell."""
+        """Whether the agent could have gone wrong at the event: its caller does not know phrases from replies, nor that
+        the agent is about to hang up.
+        """
         if event.row in ("backchannel", "noise", "side_talk") and event.expects == "go_on":
             sounding = [stretch for stretch in self._stretches if stretch.begin <= event.begin][-1:]
             if any(self._is_phrase(stretch) for stretch in sounding):

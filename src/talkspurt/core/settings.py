@@ -88,7 +88,7 @@ class Settings:
     playback_patience: float = 3.0
     """How late the carrier's mark may be, after the audio must have been played."""
     closing_timeout: float = 12.0
-    """Watchdog: the longest goodbye of the bundled locale has 85 characters, five seconds; its mark may be late."""
+    """Watchdog: the longest goodbye of the bundled locale has 85 characters, of which a voice says 17 in a second."""
     opening_timeout: float = 15.0
     """Watchdog: a call whose line does not open has no caller."""
     lost_line_patience: float = 20.0
